@@ -1,0 +1,2 @@
+//! capwatch
+fn main(){}
