@@ -1,1 +1,92 @@
-//! ABI
+//! The ABI between the BPF programs and user space: plain `repr(C)` types
+//! without implicit padding, written once and used by both.
+//!
+//! All times are nanoseconds of `CLOCK_MONOTONIC` as `bpf_ktime_get_ns` tells
+//! them, but for process start times, which are nanoseconds since boot
+//! (`task_struct.start_boottime`).
+#![no_std]
+
+mod config;
+mod episode;
+mod event;
+mod key;
+#[cfg(feature = "user")]
+mod pod;
+
+pub use config::{Config, Hook, NONE, Offsets};
+pub use episode::{Episode, EpisodeEnd, Fate};
+pub use event::{DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent};
+pub use key::{
+    Audited, Count, Layer, Owner, Reason, Role, RowKey, Rule, TASK_IN_TREE, Task, TotalKey, Via,
+};
+
+/// Bytes of a program's short name, `TASK_COMM_LEN`.
+pub const COMM_LEN: usize = 16;
+/// Bytes of an executable's basename that are compared and told; longer names are cut.
+pub const NAME_LEN: usize = 64;
+/// Bytes of an LSM profile's name that are kept; longer names are cut.
+pub const PROFILE_LEN: usize = 256;
+
+/// Number of PR_CAPBSET_DROP (`include/uapi/linux/prctl.h`).
+pub const PR_CAPBSET_DROP: u32 = 24;
+/// CAP_SETPCAP (`include/uapi/linux/capability.h`).
+pub const CAP_SETPCAP: u32 = 8;
+
+/// What the kernel side loses or cuts short, as indices of the map `LOSSES`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A denial's detail found no room in the ring buffer; its count is right.
+    DenialRingFull,
+    /// An episode or a process change found no room in its ring buffer.
+    StateRingFull,
+    /// A denial's row had no room; it is counted without comm and executable.
+    RowsFull,
+    /// A denial's slot had no room; it is counted in the overflow slot.
+    TotalsFull,
+    /// A process of a supervisor's tree could not be followed.
+    TasksFull,
+    /// An episode could not be opened.
+    EpisodesFull,
+    /// A layer's answer could not be kept for its check.
+    InflightFull,
+    /// A profile's name could not be kept.
+    ProfilesFull,
+    /// A granted drop could not be kept for its confirmation.
+    ProvisionalFull,
+    /// A refusal came back whose check was not seen to begin (kprobes only).
+    Unpaired,
+}
+
+impl Loss {
+    /// Every loss, in the order of its index.
+    pub const ALL: [Self; 10] = [
+        Self::DenialRingFull,
+        Self::StateRingFull,
+        Self::RowsFull,
+        Self::TotalsFull,
+        Self::TasksFull,
+        Self::EpisodesFull,
+        Self::InflightFull,
+        Self::ProfilesFull,
+        Self::ProvisionalFull,
+        Self::Unpaired,
+    ];
+
+    /// The word for it in the label `reason` of `capwatch_events_lost_total`.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::DenialRingFull => "denial_ring_full",
+            Self::StateRingFull => "state_ring_full",
+            Self::RowsFull => "rows_full",
+            Self::TotalsFull => "totals_full",
+            Self::TasksFull => "tasks_full",
+            Self::EpisodesFull => "episodes_full",
+            Self::InflightFull => "inflight_full",
+            Self::ProfilesFull => "profiles_full",
+            Self::ProvisionalFull => "provisional_full",
+            Self::Unpaired => "unpaired",
+        }
+    }
+}

@@ -1,3 +1,11 @@
-//! capwatch
+//! capwatch: which layer refused a capability, was it harmful, and did the
+//! process go on?
+//!
+//! The way of the data is one direction: [`sources`] give observations,
+//! `correlate` joins them and gives verdicts, `ledger` counts, and `outputs`
+//! show. Correlate and ledger do no I/O and own no clock.
 
 pub mod caps;
+pub mod finding;
+pub mod sources;
+pub mod time;

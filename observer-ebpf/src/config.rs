@@ -1,0 +1,103 @@
+//! What user space tells the programs at load time, as read-only data: the
+//! verifier takes it for constants and prunes what a kernel has no use for.
+
+/// The value of an offset that the running kernel's BTF does not name.
+pub const NONE: u32 = u32::MAX;
+
+/// Byte offsets of the fields that the programs read, from the running
+/// kernel's BTF; [`NONE`] where a kernel has no such field.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// `task_struct.pid`
+    pub task_pid: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.real_parent`
+    pub task_real_parent: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `task_struct.start_boottime`; `real_start_time` before 5.5
+    pub task_start: u32,
+    /// `task_struct.real_cred`
+    pub task_real_cred: u32,
+    /// `task_struct.cred`
+    pub task_cred: u32,
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `task_struct.exit_code`
+    pub task_exit_code: u32,
+    /// `task_struct.thread_info.status` (x86) or `.flags` (arm64): tells a 32-bit task
+    pub task_compat: u32,
+    /// `signal_struct.live`
+    pub signal_live: u32,
+    /// `signal_struct.group_exit_code`
+    pub signal_group_exit_code: u32,
+    /// `cred.cap_effective`
+    pub cred_effective: u32,
+    /// `cred.cap_bset`
+    pub cred_bset: u32,
+    /// `cred.user_ns`
+    pub cred_user_ns: u32,
+    /// `cred.euid`
+    pub cred_euid: u32,
+    /// `cred.uid`
+    pub cred_uid: u32,
+    /// `user_namespace.parent`
+    pub ns_parent: u32,
+    /// `user_namespace.level`
+    pub ns_level: u32,
+    /// `user_namespace.owner`
+    pub ns_owner: u32,
+    /// `user_namespace.ns.inum`
+    pub ns_inum: u32,
+    /// `mm_struct.exe_file`
+    pub mm_exe_file: u32,
+    /// `linux_binprm.file`
+    pub bprm_file: u32,
+    /// `file.f_inode`
+    pub file_inode: u32,
+    /// `file.f_path.dentry`
+    pub file_dentry: u32,
+    /// `inode.i_ino`
+    pub inode_number: u32,
+    /// `dentry.d_name.name`
+    pub dentry_name: u32,
+    /// `dentry.d_iname`, `d_shortname` since 6.14: short names stand inline
+    pub dentry_inline: u32,
+    /// `aa_label.hname`
+    pub label_hname: u32,
+}
+
+// User space hands these bytes to the kernel as they are.
+const _: () = assert!(size_of::<Offsets>() == 30 * 4);
+
+/// Hooks that other programs ask for, as indices of the map `HOOKS`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `security_capable`: the tracepoint then leaves denials to it.
+    Verdict,
+    /// `cap_task_prctl`: the tracepoint then leaves drops to it.
+    Drops,
+}
+
+/// What the programs need to know of the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The last capability that the kernel knows (`/proc/sys/kernel/cap_last_cap`).
+    pub last_cap: u64,
+    /// 1 where `bpf_get_current_task_btf` exists (5.11): fields are read directly.
+    pub task_btf: u32,
+    /// 1 where `bpf_probe_read_kernel` may be called (lockdown below confidentiality).
+    pub probe_read: u32,
+    /// Index of the label among the arguments of `aa_capable`: 0 up to 6.5, then 1.
+    pub aa_label_arg: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Config>() == 24);

@@ -1,0 +1,225 @@
+//! Keys and values of the counting maps, and the process tree's entries.
+
+use crate::COMM_LEN;
+
+/// A byte-sized word of the ABI: an enum that user space decodes from a byte.
+macro_rules! word {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[repr(u8)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vmeta])* $variant,)* }
+
+        impl $name {
+            /// Every value, in the order of its byte.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it in JSON and labels.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Decodes a byte that a program wrote; an unknown one is the default.
+            #[must_use]
+            pub fn from_byte(byte: u8) -> Self {
+                Self::ALL.get(usize::from(byte)).copied().unwrap_or_default()
+            }
+        }
+    };
+}
+
+word!(
+    /// Who refused a capability check.
+    Layer {
+        /// Nothing was refused.
+        #[default] None = "none",
+        /// The capability sets of the credential (`security/commoncap.c`).
+        Commoncap = "commoncap",
+        /// AppArmor.
+        Apparmor = "apparmor",
+        /// SELinux.
+        Selinux = "selinux",
+        /// Another LSM, or an LSM that is not told.
+        Lsm = "lsm",
+        /// A seccomp filter.
+        Seccomp = "seccomp",
+    }
+);
+
+word!(
+    /// What a process is to its supervisor.
+    Role {
+        /// No supervisor owns it.
+        #[default] None = "none",
+        /// The supervisor itself, or a child that has not yet executed another program.
+        Supervisor = "supervisor",
+        /// What runs below it after its exec.
+        Workload = "workload",
+    }
+);
+
+word!(
+    /// Why commoncap refused.
+    Reason {
+        /// Not told, or not commoncap.
+        #[default] None = "none",
+        /// The capability is not in the effective set.
+        NotEffective = "not_effective",
+        /// The target user namespace is not the credential's own, nor below it.
+        Namespace = "namespace",
+    }
+);
+
+word!(
+    /// Whether the caller asked for the check to be audited.
+    Audited {
+        /// The mechanism does not tell.
+        #[default] Unknown = "unknown",
+        /// It did.
+        Yes = "yes",
+        /// `CAP_OPT_NOAUDIT`.
+        No = "no",
+    }
+);
+
+word!(
+    /// The way by which a check came to commoncap.
+    Via {
+        /// The mechanism does not tell.
+        #[default] Unknown = "unknown",
+        /// Through `security_capable`: every layer is asked.
+        SecurityCapable = "security_capable",
+        /// Straight to `cap_capable`: no LSM is asked.
+        Direct = "direct",
+    }
+);
+
+/// A supervisor's instance: a process while it runs one program, and what it
+/// is to those that it owns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Start time of the supervisor's process; 0 where there is none.
+    pub start: u64,
+    /// Its process id.
+    pub tgid: u32,
+    /// Number of the rule that its executable matched; 0 for none.
+    pub rule: u16,
+    /// [`Role`] of the process that this owner is told of.
+    pub role: u8,
+    /// 1 for a process of the tree that `capwatch record` follows.
+    pub in_tree: u8,
+}
+
+/// A process of a followed tree.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Task {
+    /// Start time of the process.
+    pub start: u64,
+    /// Its supervisor, and its role.
+    pub owner: Owner,
+    /// Process id of its parent at the fork.
+    pub ppid: u32,
+    /// 1 where the owner's workload is a container in which supervisors count anew.
+    pub runtime: u8,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: [u8; 3],
+}
+
+/// Marks an [`Owner`] as part of the recorded tree.
+pub const TASK_IN_TREE: u8 = 1;
+
+/// What the name of an executable means: the value of the map `RULES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Number of the rule, from 1.
+    pub id: u16,
+    /// 1 for a container runtime: its workload is a container, in which a
+    /// supervisor is again a supervisor.
+    pub runtime: u8,
+    /// Keeps the size even.
+    pub reserved: u8,
+}
+
+/// Key of a denial's row: everything that rows are told apart by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RowKey {
+    /// The supervisor, and the role of the process.
+    pub owner: Owner,
+    /// Id of the cgroup on the default hierarchy.
+    pub cgroup: u64,
+    /// Inode number of the executable; 0 for kernel threads.
+    pub exe_inode: u64,
+    /// Hash of the LSM profile's name, key of the map `PROFILES`; 0 for none.
+    pub profile: u64,
+    /// Name of the thread.
+    pub comm: [u8; COMM_LEN],
+    /// Number of the capability.
+    pub capability: u8,
+    /// [`Layer`]
+    pub layer: u8,
+    /// [`Reason`]
+    pub reason: u8,
+    /// [`Audited`]
+    pub audited: u8,
+    /// [`Via`]
+    pub via: u8,
+    /// 1 where the check was made with the task's own credentials.
+    pub own_credentials: u8,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: [u8; 2],
+}
+
+/// Value of a denial's row, one for each CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Denials.
+    pub count: u64,
+    /// Time of the first.
+    pub first: u64,
+    /// Time of the last.
+    pub last: u64,
+    /// Time of the last one whose detail was sent; 0 when none was.
+    pub told: u64,
+}
+
+/// Key of a denial without its row: what the metrics need.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TotalKey {
+    /// The supervisor, and the role of the process.
+    pub owner: Owner,
+    /// Number of the capability.
+    pub capability: u8,
+    /// [`Layer`]
+    pub layer: u8,
+    /// [`Audited`]
+    pub audited: u8,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: [u8; 5],
+}
+
+impl TotalKey {
+    /// Number of entries of the overflow slot: 64 capabilities, 8 layers, 4 words of audited.
+    pub const OVERFLOW_LEN: u32 = 64 * 8 * 4;
+
+    /// Index in the overflow slot, where the owner is no longer told.
+    #[must_use]
+    pub const fn overflow_index(&self) -> u32 {
+        ((self.capability & 63) as u32) << 5
+            | ((self.layer & 7) as u32) << 2
+            | (self.audited & 3) as u32
+    }
+}
+
+const _: () = assert!(size_of::<Owner>() == 16);
+const _: () = assert!(size_of::<Task>() == 32);
+const _: () = assert!(size_of::<Rule>() == 4);
+const _: () = assert!(size_of::<RowKey>() == 64);
+const _: () = assert!(size_of::<Count>() == 32);
+const _: () = assert!(size_of::<TotalKey>() == 24);

@@ -1,0 +1,17 @@
+//! Lets aya copy the types of the ABI to and from maps.
+
+use aya::Pod;
+
+use crate::{Config, Count, Episode, Offsets, RowKey, Rule, Task, TotalKey};
+
+macro_rules! pod {
+    ($($name:ty),*) => {
+        // SAFETY: `repr(C)`, without padding (sizes are asserted where the type
+        // stands), made of integers and arrays of integers alone.
+        $(unsafe impl Pod for $name {})*
+    };
+}
+
+pod!(
+    Config, Count, Episode, Offsets, RowKey, Rule, Task, TotalKey
+);

@@ -1,0 +1,72 @@
+//! What user space told about the host, as constants of the verifier.
+
+use observer_ebpf::{Config, NONE, Offsets};
+
+/// Offsets of the running kernel, set by the loader.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets {
+    task_pid: NONE,
+    task_tgid: NONE,
+    task_real_parent: NONE,
+    task_group_leader: NONE,
+    task_start: NONE,
+    task_real_cred: NONE,
+    task_cred: NONE,
+    task_mm: NONE,
+    task_signal: NONE,
+    task_exit_code: NONE,
+    task_compat: NONE,
+    signal_live: NONE,
+    signal_group_exit_code: NONE,
+    cred_effective: NONE,
+    cred_bset: NONE,
+    cred_user_ns: NONE,
+    cred_euid: NONE,
+    cred_uid: NONE,
+    ns_parent: NONE,
+    ns_level: NONE,
+    ns_owner: NONE,
+    ns_inum: NONE,
+    mm_exe_file: NONE,
+    bprm_file: NONE,
+    file_inode: NONE,
+    file_dentry: NONE,
+    inode_number: NONE,
+    dentry_name: NONE,
+    dentry_inline: NONE,
+    label_hname: NONE,
+};
+
+/// What the programs need to know of the host, set by the loader.
+#[unsafe(no_mangle)]
+pub static CONFIG: Config = Config {
+    last_cap: 40,
+    task_btf: 0,
+    probe_read: 0,
+    aa_label_arg: 0,
+    reserved: 0,
+};
+
+/// Reads a word that the loader sets. Volatile, since that happens behind the
+/// compiler's back.
+#[inline(always)]
+pub fn word<T: Copy>(word: *const T) -> T {
+    // SAFETY: the macros below hand in fields of this module's statics.
+    unsafe { word.read_volatile() }
+}
+
+/// One offset.
+macro_rules! off {
+    ($field:ident) => {
+        $crate::programs::host::word(&raw const $crate::programs::host::OFFSETS.$field)
+    };
+}
+
+/// One word of the configuration.
+macro_rules! config {
+    ($field:ident) => {
+        $crate::programs::host::word(&raw const $crate::programs::host::CONFIG.$field)
+    };
+}
+
+pub(crate) use {config, off};

@@ -1,0 +1,142 @@
+//! The maps. All are bounded, none evicts, and what finds no room is counted.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use observer_ebpf::{
+    Count, Episode, Hook, Loss, NAME_LEN, PROFILE_LEN, RowKey, Rule, Task, TotalKey,
+};
+
+/// Denials by row. First choice of the counting; the next two are its overflow.
+#[map]
+pub static ROWS: PerCpuHashMap<RowKey, Count> = PerCpuHashMap::with_max_entries(16_384, 0);
+
+/// Denials whose row found no room.
+#[map]
+pub static TOTALS: PerCpuHashMap<TotalKey, u64> = PerCpuHashMap::with_max_entries(8_192, 0);
+
+/// The overflow slot: denials whose total found no room.
+#[map]
+pub static OVERFLOW: PerCpuArray<u64> = PerCpuArray::with_max_entries(TotalKey::OVERFLOW_LEN, 0);
+
+/// Losses, by [`Loss`].
+#[map]
+pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32, 0);
+
+/// Details of denials.
+#[map]
+pub static DENIALS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
+
+/// Episodes and process changes: apart, so that no storm of denials drops one.
+#[map]
+pub static STATES: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
+
+/// Names of LSM profiles by their hash.
+#[map]
+pub static PROFILES: HashMap<u64, [u8; PROFILE_LEN]> = HashMap::with_max_entries(1_024, 0);
+
+/// Room to read a profile's name, of `aa_capable`'s exit alone.
+#[map]
+pub static PROFILE_SCRATCH: PerCpuArray<[u8; PROFILE_LEN]> = PerCpuArray::with_max_entries(2, 0);
+
+/// Names of executables that rules name, filled by user space.
+#[map]
+pub static RULES: HashMap<[u8; NAME_LEN], Rule> = HashMap::with_max_entries(1_024, 0);
+
+/// Processes of followed trees, by process id.
+#[map]
+pub static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Open episodes, by process id.
+#[map]
+pub static EPISODES: HashMap<u32, Episode> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// An episode of zeros, since one does not fit on the stack.
+#[map]
+pub static BLANK: Array<Episode> = Array::with_max_entries(1, 0);
+
+/// Which hooks are attached, by [`Hook`]: user space knows only after the load.
+#[map]
+pub static HOOKS: Array<u32> = Array::with_max_entries(2, 0);
+
+/// Checks under way, by thread: what an inner layer answered (or, with
+/// kprobes, what was asked) until the outer hook consumes it.
+#[map]
+pub static CHECKS: HashMap<u64, Check> = HashMap::with_max_entries(16_384, 0);
+
+/// The LSM that refused SETPCAP to a thread, until its drop returns.
+#[map]
+pub static SETPCAP: HashMap<u64, Refusal> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// The argument of a drop under way (kprobes), or of a drop that the
+/// capability check granted and no return has confirmed yet (tracepoint), by thread.
+#[map]
+pub static PENDING: HashMap<u64, u64> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// A check under way.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Credential that is asked.
+    pub cred: u64,
+    /// Namespace that the capability is asked for.
+    pub target: u64,
+    /// AppArmor's label (kprobes).
+    pub label: u64,
+    /// Hash of the profile that refused.
+    pub profile: u64,
+    /// Capability.
+    pub capability: u32,
+    /// `CAP_OPT_*`
+    pub opts: u32,
+    /// Layer that refused.
+    pub layer: u32,
+    /// 1 where commoncap was called without `security_capable` (kprobes).
+    pub direct: u32,
+}
+
+/// Who refused.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    /// Hash of the profile.
+    pub profile: u64,
+    /// Layer.
+    pub layer: u64,
+}
+
+/// Whether a hook is attached.
+#[inline(always)]
+pub fn hooked(hook: Hook) -> bool {
+    HOOKS.get(hook as u32) == Some(&1)
+}
+
+/// Counts one loss.
+#[inline(always)]
+pub fn lose(loss: Loss) {
+    if let Some(count) = LOSSES.get_ptr_mut(loss as u32) {
+        add(count, 1);
+    }
+}
+
+/// Adds to a counter of this CPU. Atomic, since another program may preempt
+/// this one on the same CPU and add to the same counter.
+///
+/// Written as the instruction itself (`BPF_ATOMIC | BPF_ADD`, every kernel):
+/// the target declares no atomics to `core`.
+#[inline(always)]
+pub fn add(counter: *mut u64, amount: u64) {
+    // SAFETY: a live map value; the verifier checks the pointer.
+    unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) amount) };
+}
+
+/// Adds one to a counter that threads share, as [`add`].
+#[inline(always)]
+pub fn bump(counter: *mut u32) {
+    // SAFETY: a live map value; the verifier checks the pointer.
+    unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1u64) };
+}

@@ -1,0 +1,150 @@
+//! What is read of tasks, credentials and files.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_task, bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_task_btf,
+};
+use observer_ebpf::{NAME_LEN, NONE, Reason};
+
+use super::{
+    host::{config, off},
+    mem::{Mem, Ptr},
+};
+
+/// What a program wants of the current task.
+pub struct Current {
+    /// Start time of the process.
+    pub start: u64,
+    /// Process id of the parent.
+    pub ppid: u32,
+    /// Inode number of the executable.
+    pub exe_inode: u64,
+    /// The task's own credential, as a number to compare.
+    pub real_cred: u64,
+}
+
+/// Runs `$body` with the current task and the way to read it.
+macro_rules! with_current {
+    ($mem:ident, $task:ident => $body:expr) => {{
+        if $crate::programs::host::config!(task_btf) == 1 {
+            type $mem = $crate::programs::mem::Typed;
+            let $task = $crate::programs::task::typed();
+            $body
+        } else {
+            type $mem = $crate::programs::mem::Probed;
+            let $task = $crate::programs::task::untyped();
+            $body
+        }
+    }};
+}
+pub(crate) use with_current;
+
+/// The current task, of a type that the verifier knows.
+#[inline(always)]
+pub fn typed() -> Ptr {
+    // SAFETY: the helper has no precondition; the loader saw that it exists.
+    unsafe { bpf_get_current_task_btf() as Ptr }
+}
+
+/// The current task, as an address.
+#[inline(always)]
+pub fn untyped() -> Ptr {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_get_current_task() as Ptr }
+}
+
+/// Start time of the process that a task belongs to.
+#[inline(always)]
+pub fn start<M: Mem>(task: Ptr) -> u64 {
+    M::u64(M::ptr(task, off!(task_group_leader)), off!(task_start))
+}
+
+/// Process id of a task's parent.
+#[inline(always)]
+pub fn ppid<M: Mem>(task: Ptr) -> u32 {
+    M::u32(M::ptr(task, off!(task_real_parent)), off!(task_tgid))
+}
+
+/// The file that a task executes; null for a kernel thread.
+#[inline(always)]
+pub fn exe_file<M: Mem>(task: Ptr) -> Ptr {
+    M::ptr(M::ptr(task, off!(task_mm)), off!(mm_exe_file))
+}
+
+/// Inode number of a file.
+#[inline(always)]
+pub fn inode<M: Mem>(file: Ptr) -> u64 {
+    M::u64(M::ptr(file, off!(file_inode)), off!(inode_number))
+}
+
+/// The current task's identity.
+#[inline(always)]
+pub fn current() -> Current {
+    with_current!(M, task => Current {
+        start: start::<M>(task),
+        ppid: ppid::<M>(task),
+        exe_inode: inode::<M>(exe_file::<M>(task)),
+        real_cred: M::u64(task, off!(task_real_cred)),
+    })
+}
+
+/// Writes a file's basename, cut to the room and closed with a zero.
+///
+/// A short name stands in the dentry itself; a longer one is behind a pointer
+/// that only `bpf_probe_read_kernel_str` follows, which lockdown may forbid.
+#[inline(always)]
+pub fn basename<M: Mem>(file: Ptr, name: &mut [u8; NAME_LEN]) {
+    let dentry = M::ptr(file, off!(file_dentry));
+    if config!(probe_read) == 1 {
+        let text = M::u64(dentry, off!(dentry_name)) as Ptr;
+        if !text.is_null() {
+            // SAFETY: the helper checks the address.
+            let _ = unsafe { bpf_probe_read_kernel_str_bytes(text, name) };
+        }
+        return;
+    }
+    let inline = off!(dentry_inline);
+    if inline == NONE {
+        return;
+    }
+    for word in 0..4u32 {
+        let bytes = M::u64(dentry, inline + word * 8).to_ne_bytes();
+        let at = word as usize * 8;
+        for (index, byte) in bytes.iter().enumerate() {
+            name[at + index] = *byte;
+        }
+    }
+    name[31] = 0;
+}
+
+/// Why commoncap refuses a capability to a credential; `None` where it grants it.
+///
+/// The same walk as `cap_capable` (`security/commoncap.c`, 5.1 to 7.3): a
+/// credential is immutable, so the answer at the exit is that of the check.
+#[inline(always)]
+pub fn commoncap<M: Mem>(cred: Ptr, target: Ptr, capability: u32) -> Reason {
+    let own = M::ptr(cred, off!(cred_user_ns));
+    let own_level = M::u32(own, off!(ns_level));
+    let mut namespace = target;
+    // `create_user_ns` allows 32 levels below the initial one.
+    for _ in 0..33 {
+        if namespace as u64 == own as u64 {
+            let effective = M::u64(cred, off!(cred_effective));
+            return if effective >> (capability & 63) & 1 == 0 {
+                Reason::NotEffective
+            } else {
+                Reason::None
+            };
+        }
+        if namespace.is_null() || M::u32(namespace, off!(ns_level)) <= own_level {
+            return Reason::Namespace;
+        }
+        let parent = M::ptr(namespace, off!(ns_parent));
+        if parent as u64 == own as u64
+            && M::u32(namespace, off!(ns_owner)) == M::u32(cred, off!(cred_euid))
+        {
+            return Reason::None;
+        }
+        namespace = parent;
+    }
+    Reason::Namespace
+}

@@ -1,0 +1,153 @@
+//! The verdict by kprobe and kretprobe. A return probe has no arguments, so
+//! the entry keeps them for the thread; the inner layers mark the entry.
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::bpf_get_current_pid_tgid,
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use observer_ebpf::{Layer, Loss};
+
+use super::{
+    host::config,
+    maps::{CHECKS, Check, Refusal, lose},
+    mem::{Probed, Ptr},
+    verdict::{direct, profile, settle},
+};
+
+#[inline(always)]
+fn begin(ctx: &ProbeContext, direct: u32, flags: u64) {
+    let check = Check {
+        cred: ctx.arg(0).unwrap_or(0),
+        target: ctx.arg(1).unwrap_or(0),
+        label: 0,
+        profile: 0,
+        capability: ctx.arg(2).unwrap_or(0),
+        opts: ctx.arg(3).unwrap_or(0),
+        layer: Layer::None as u32,
+        direct,
+    };
+    let id = bpf_get_current_pid_tgid();
+    if CHECKS.insert(id, check, flags).is_err() && CHECKS.get_ptr(id).is_none() {
+        lose(Loss::InflightFull);
+    }
+}
+
+#[inline(always)]
+fn take(id: u64) -> Option<Check> {
+    // SAFETY: this thread alone writes its entry.
+    let check = unsafe { CHECKS.get(id) }.copied();
+    let _ = CHECKS.remove(id);
+    check
+}
+
+/// Keeps what is asked.
+#[kprobe]
+pub fn security_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
+    begin(&ctx, 0, 0);
+    0
+}
+
+/// Counts a refusal.
+#[kretprobe]
+pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    let id = bpf_get_current_pid_tgid();
+    let check = take(id);
+    if ctx.ret::<i32>() >= 0 {
+        return 0;
+    }
+    let Some(check) = check else {
+        lose(Loss::Unpaired);
+        return 0;
+    };
+    let told = Refusal {
+        profile: check.profile,
+        layer: u64::from(check.layer),
+    };
+    let (cred, target) = (check.cred as Ptr, check.target as Ptr);
+    settle::<Probed>(id, cred, target, check.capability, check.opts, Some(told));
+    0
+}
+
+/// Keeps a check that did not come through `security_capable`.
+#[kprobe]
+pub fn cap_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
+    begin(&ctx, 1, BPF_NOEXIST as u64);
+    0
+}
+
+/// Marks a refusal by commoncap, or counts it where nobody else will.
+#[kretprobe]
+pub fn cap_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    let id = bpf_get_current_pid_tgid();
+    let refused = ctx.ret::<i32>() < 0;
+    let Some(check) = CHECKS.get_ptr_mut(id) else {
+        if refused {
+            lose(Loss::Unpaired);
+        }
+        return 0;
+    };
+    // SAFETY: a live map value that this thread alone writes.
+    unsafe {
+        if (*check).direct == 0 {
+            if refused {
+                (*check).layer = Layer::Commoncap as u32;
+            }
+            return 0;
+        }
+    }
+    if let Some(check) = take(id)
+        && refused
+    {
+        direct(check.capability, check.opts, check.cred as Ptr);
+    }
+    0
+}
+
+/// Keeps AppArmor's label.
+#[kprobe]
+pub fn aa_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
+    let label = if config!(aa_label_arg) == 1 {
+        ctx.arg::<u64>(1)
+    } else {
+        ctx.arg::<u64>(0)
+    };
+    if let Some(check) = CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) {
+        // SAFETY: a live map value that this thread alone writes.
+        unsafe { (*check).label = label.unwrap_or(0) };
+    }
+    0
+}
+
+/// Marks a refusal by AppArmor, with the profile's name.
+#[kretprobe]
+pub fn aa_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if ctx.ret::<i32>() >= 0 {
+        return 0;
+    }
+    let Some(check) = CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) else {
+        lose(Loss::Unpaired);
+        return 0;
+    };
+    // SAFETY: a live map value that this thread alone writes.
+    unsafe {
+        (*check).layer = Layer::Apparmor as u32;
+        (*check).profile = profile::<Probed>(1, (*check).label as Ptr);
+    }
+    0
+}
+
+/// Marks a refusal by SELinux.
+#[kretprobe]
+pub fn selinux_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if ctx.ret::<i32>() >= 0 {
+        return 0;
+    }
+    match CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) {
+        // SAFETY: a live map value that this thread alone writes.
+        Some(check) => unsafe { (*check).layer = Layer::Selinux as u32 },
+        None => lose(Loss::Unpaired),
+    }
+    0
+}

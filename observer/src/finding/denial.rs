@@ -1,0 +1,62 @@
+//! A row of denials.
+
+use serde::{Deserialize, Serialize};
+
+use super::Container;
+use crate::time::Stamp;
+
+/// A user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Inode number, as `/proc/PID/ns/user` shows it.
+    pub inode: u32,
+    /// Depth: 0 is the initial namespace.
+    pub level: u32,
+}
+
+/// Refused checks that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Name of the supervisor's rule.
+    pub supervisor: Option<String>,
+    /// `supervisor` or `workload`.
+    pub role: Option<String>,
+    /// The container it happened in.
+    pub container: Option<Container>,
+    /// Name of the thread.
+    pub comm: String,
+    /// Basename of the executable.
+    pub exe: Option<String>,
+    /// Process id of the one that was told last.
+    pub pid: Option<u32>,
+    /// Name of the capability.
+    pub capability: String,
+    /// Its number.
+    pub number: u32,
+    /// Who refused.
+    pub layer: String,
+    /// Why commoncap refused: `not_effective`, `namespace`.
+    pub reason: Option<String>,
+    /// The LSM's profile.
+    pub profile: Option<String>,
+    /// Inode number of the user namespace that the capability was asked for.
+    pub namespace: Option<u32>,
+    /// `yes`, `no` or `unknown`.
+    pub audited: String,
+    /// Whether a rule expects it.
+    pub expected: bool,
+    /// Whether the task's own credentials were asked.
+    pub own_credentials: bool,
+    /// `security_capable`, `direct` or `unknown`.
+    pub via: String,
+    /// How many.
+    pub count: u64,
+    /// Whether comm, executable and profile are told apart for all of them.
+    pub exact: bool,
+    /// When the first was refused.
+    pub first: Stamp,
+    /// When the last was refused.
+    pub last: Stamp,
+    /// The sentence for a person.
+    pub explanation: String,
+}

@@ -1,0 +1,142 @@
+//! An episode with its verdict.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Container, Namespace};
+
+/// What an episode came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing was refused, or all that was is lowered in the end.
+    Ok,
+    /// Refused on lowered bits only.
+    Harmless,
+    /// A refused bit is still raised, and the process is still running.
+    Pending,
+    /// A refused bit is still raised, and the process went on to exec.
+    Degraded,
+    /// A refused bit is still raised, and the process ended without exec.
+    Fatal,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Harmless,
+        Self::Pending,
+        Self::Degraded,
+        Self::Fatal,
+    ];
+
+    /// The word for it in JSON and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Harmless => "harmless",
+            Self::Pending => "pending",
+            Self::Degraded => "degraded",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// What became of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It executed another program.
+    Exec,
+    /// It ended.
+    Exit,
+    /// It still runs.
+    Running,
+}
+
+impl Fate {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// All drops of one process until it execs or ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Stays the same when a pending episode is told again.
+    pub id: String,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Whether bits were refused first and lowered in the end.
+    pub retried: bool,
+    /// Name of the supervisor's rule.
+    pub supervisor: Option<String>,
+    /// `supervisor` or `workload`.
+    pub role: Option<String>,
+    /// Image tag or digest, else a digest of the supervisor's executable.
+    pub version: Option<String>,
+    /// The container it happened in.
+    pub container: Option<Container>,
+    /// Process id.
+    pub pid: u32,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// Name of the thread at the first drop.
+    pub comm: String,
+    /// Basename of the executable at the first drop.
+    pub exe: Option<String>,
+    /// Who refused; none where nothing was refused.
+    pub layer: Option<String>,
+    /// The LSM's profile.
+    pub profile: Option<String>,
+    /// Calls.
+    pub drops: u32,
+    /// Calls refused while the bit was raised.
+    pub refused_raised: u32,
+    /// Calls refused while the bit was lowered already.
+    pub refused_lowered: u32,
+    /// Calls for a number that the kernel knows no capability of.
+    pub unknown_capability: u32,
+    /// Bounding set before the first drop, hexadecimal.
+    pub bounding_before: String,
+    /// Bounding set at the end, hexadecimal.
+    pub bounding_after: String,
+    /// Capabilities that were refused and are still raised.
+    pub residual: Vec<String>,
+    /// Effective set at the last drop, hexadecimal.
+    pub effective: String,
+    /// Its user namespace.
+    pub user_namespace: Namespace,
+    /// What became of the process.
+    pub fate: Fate,
+    /// How it ended, where it did.
+    pub exit: Option<Exit>,
+    /// First capability refused while raised.
+    pub first_refused: Option<String>,
+    /// From the first drop to the end, or to now.
+    pub duration_seconds: f64,
+    /// The sentence for a person.
+    pub explanation: String,
+}

@@ -1,0 +1,61 @@
+//! What a report says of the host and of capwatch itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sources::bpf::{HookStatus, Mechanism};
+
+/// The host that was watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: String,
+    /// Active LSMs, in the order in which they are asked.
+    pub lsm: Vec<String>,
+    /// Id of the boot.
+    pub boot_id: String,
+}
+
+/// What came of one hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookReport {
+    /// The kernel function or tracepoint.
+    pub hook: String,
+    /// The mechanism in use, or the last one tried.
+    pub mechanism: Option<Mechanism>,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Why not, or what is lost.
+    pub reason: Option<String>,
+}
+
+impl From<&HookStatus> for HookReport {
+    fn from(status: &HookStatus) -> Self {
+        let HookStatus {
+            hook,
+            mechanism,
+            attached,
+            reason,
+        } = status.clone();
+        Self {
+            hook,
+            mechanism,
+            attached,
+            reason,
+        }
+    }
+}
+
+/// What came of one source of audit records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// `netlink`, `kmsg`, …
+    pub name: String,
+    /// Whether it can be heard.
+    pub up: bool,
+    /// Records read.
+    pub records: u64,
+    /// Records known to be lost.
+    pub lost: u64,
+    /// Why it is down.
+    pub reason: Option<String>,
+}

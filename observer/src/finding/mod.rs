@@ -1,0 +1,131 @@
+//! What capwatch found out, as reports, JSON lines, metrics and pages show it.
+//!
+//! The shapes are the contract of `docs/events.md`; every output serialises
+//! these types and no other.
+
+mod denial;
+mod episode;
+mod host;
+mod report;
+
+use serde::{Deserialize, Serialize};
+
+pub use denial::{Denial, Namespace};
+pub use episode::{Episode, Exit, Fate, Verdict};
+pub use host::{HookReport, Host, SourceReport};
+pub use report::{Audit, Command, Report};
+
+use crate::time::Stamp;
+
+/// Schema of a JSON line.
+pub const EVENT_SCHEMA: &str = "capwatch.event/1";
+/// Schema of a report.
+pub const REPORT_SCHEMA: &str = "capwatch.report/1";
+
+/// The container that a process belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Container {
+    /// `podman`, `docker`, `containerd`, `cri-o`, `systemd-nspawn`.
+    pub runtime: String,
+    /// Its id, as the runtime gave it.
+    pub id: String,
+    /// Its name, where state on disk tells it.
+    pub name: Option<String>,
+    /// Its image reference, where state on disk tells it.
+    pub image: Option<String>,
+}
+
+/// One line of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`EVENT_SCHEMA`]
+    pub schema: String,
+    /// When it happened.
+    pub time: Stamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// An event of the present schema.
+    pub fn new(time: Stamp, kind: EventKind) -> Self {
+        Self {
+            schema: EVENT_SCHEMA.to_owned(),
+            time,
+            kind,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum EventKind {
+    /// A check was refused. Sent at a row's first denial and then at most once
+    /// a second; the count is what the row had reached.
+    Denial(Denial),
+    /// An episode closed, or is pending.
+    Episode(Episode),
+    /// An audit record was read.
+    Audit(AuditEvent),
+    /// A supervisor came or went.
+    Supervisor(SupervisorEvent),
+    /// Something was lost.
+    Loss(LossEvent),
+}
+
+/// An audit record of a capability, and what it was joined with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// `apparmor`, `selinux` or `seccomp`.
+    pub lsm: Option<String>,
+    /// `denied`, `allowed`, …
+    pub verdict: Option<String>,
+    /// Profile or domain.
+    pub profile: Option<String>,
+    /// Process id in the initial pid namespace.
+    pub pid: Option<u32>,
+    /// Name of the thread.
+    pub comm: Option<String>,
+    /// Capability.
+    pub capability: Option<String>,
+    /// Name of the supervisor, where the process is known.
+    pub supervisor: Option<String>,
+    /// `matched` or `audit_only`.
+    pub result: String,
+    /// Serial number of the record.
+    pub serial: Option<u64>,
+    /// The source that told it first.
+    pub source: String,
+}
+
+/// A supervisor came or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorEvent {
+    /// Name of its rule.
+    pub supervisor: String,
+    /// `started`, `replaced` (it executed a program that no rule names) or `ended`.
+    pub change: String,
+    /// Process id.
+    pub pid: u32,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// Basename of its executable.
+    pub exe: Option<String>,
+    /// Image tag or digest, else a digest of the executable.
+    pub version: Option<String>,
+    /// Its container.
+    pub container: Option<Container>,
+}
+
+/// Something was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossEvent {
+    /// Where: `kernel`, `ring`, `audit`, `output`.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
+    /// How many since the last such event.
+    pub count: u64,
+}

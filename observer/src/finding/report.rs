@@ -1,0 +1,58 @@
+//! A report: everything that was found, in its last state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Denial, Episode, HookReport, Host, SourceReport};
+
+/// The command that `capwatch record` ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Its words.
+    pub argv: Vec<String>,
+    /// Its exit code; 128 + signal where a signal ended it.
+    pub exit_code: i32,
+    /// How long it ran.
+    pub duration_seconds: f64,
+}
+
+/// What came of the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Records of capabilities.
+    pub records: u64,
+    /// Records joined with an event.
+    pub matched: u64,
+    /// Denials by an LSM that left no record.
+    pub ebpf_only: u64,
+    /// Records that no event was seen for.
+    pub audit_only: u64,
+    /// Lines or messages that could not be made sense of.
+    pub malformed: u64,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_SCHEMA`](super::REPORT_SCHEMA)
+    pub schema: String,
+    /// The host that was watched.
+    pub host: Host,
+    /// Every hook that was asked for.
+    pub hooks: Vec<HookReport>,
+    /// Every source of audit records.
+    pub sources: Vec<SourceReport>,
+    /// What was lost, by reason; `events` is the sum.
+    pub lost: BTreeMap<String, u64>,
+    /// The command, of `capwatch record`.
+    pub command: Option<Command>,
+    /// Denials by row.
+    pub denials: Vec<Denial>,
+    /// Episodes in their last state.
+    pub episodes: Vec<Episode>,
+    /// What `--fail-on` matched.
+    pub failed_on: Vec<String>,
+    /// What came of the audit log.
+    pub audit: Audit,
+}

@@ -1,0 +1,313 @@
+//! Loads and attaches the programs of one hook after the other, each by the
+//! best mechanism that works: falling back is decided by load *or* attach,
+//! since arm64 refuses trampolines only at attach (524, ENOTSUPP).
+
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError},
+};
+
+use super::mechanism::{Choice, HookStatus, Mechanism};
+
+/// A program of the object and the kernel function that it goes to.
+#[derive(Clone, Copy)]
+struct Part {
+    program: &'static str,
+    function: &'static str,
+}
+
+const fn part(program: &'static str, function: &'static str) -> Part {
+    Part { program, function }
+}
+
+/// A hook: the parts of each mechanism; an empty list where it has no such one.
+struct Hook {
+    name: &'static str,
+    fexit: &'static [Part],
+    kprobe: &'static [Part],
+    tracepoint: &'static [Part],
+}
+
+impl Hook {
+    const fn parts(&self, mechanism: Mechanism) -> &'static [Part] {
+        match mechanism {
+            Mechanism::Fexit => self.fexit,
+            Mechanism::Kprobe => self.kprobe,
+            Mechanism::Tracepoint => self.tracepoint,
+        }
+    }
+}
+
+const TREE: [Hook; 3] = [
+    tree(
+        "sched_process_fork",
+        &[part("tree_fork", "sched_process_fork")],
+    ),
+    tree(
+        "sched_process_exec",
+        &[part("tree_exec", "sched_process_exec")],
+    ),
+    tree(
+        "sched_process_exit",
+        &[part("tree_exit", "sched_process_exit")],
+    ),
+];
+
+const fn tree(name: &'static str, tracepoint: &'static [Part]) -> Hook {
+    Hook {
+        name,
+        fexit: &[],
+        kprobe: &[],
+        tracepoint,
+    }
+}
+
+const VERDICT: Hook = Hook {
+    name: "security_capable",
+    fexit: &[part("security_capable_exit", "security_capable")],
+    kprobe: &[
+        part("security_capable_exit_kprobe", "security_capable"),
+        part("security_capable_entry_kprobe", "security_capable"),
+    ],
+    tracepoint: &[],
+};
+
+const COMMONCAP: Hook = Hook {
+    name: "cap_capable",
+    fexit: &[part("cap_capable_exit", "cap_capable")],
+    kprobe: &[
+        part("cap_capable_exit_kprobe", "cap_capable"),
+        part("cap_capable_entry_kprobe", "cap_capable"),
+    ],
+    tracepoint: &[part("cap_capable_tracepoint", "cap_capable")],
+};
+
+const APPARMOR: Hook = Hook {
+    name: "aa_capable",
+    fexit: &[part("aa_capable_exit", "aa_capable")],
+    kprobe: &[
+        part("aa_capable_exit_kprobe", "aa_capable"),
+        part("aa_capable_entry_kprobe", "aa_capable"),
+    ],
+    tracepoint: &[],
+};
+
+const SELINUX: Hook = Hook {
+    name: "selinux_capable",
+    fexit: &[part("selinux_capable_exit", "selinux_capable")],
+    kprobe: &[part("selinux_capable_exit_kprobe", "selinux_capable")],
+    tracepoint: &[],
+};
+
+const DROPS: Hook = Hook {
+    name: "cap_task_prctl",
+    fexit: &[
+        part("drop_entry", "cap_task_prctl"),
+        part("drop_exit", "cap_task_prctl"),
+    ],
+    kprobe: &[
+        part("drop_entry_kprobe", "cap_task_prctl"),
+        part("drop_exit_kprobe", "cap_task_prctl"),
+    ],
+    tracepoint: &[],
+};
+
+/// What is attached, and what the programs must know of it.
+pub struct Attached {
+    /// Every hook that was asked for.
+    pub hooks: Vec<HookStatus>,
+    /// Whether `security_capable` is hooked.
+    pub verdict: bool,
+    /// Whether `cap_task_prctl` is hooked.
+    pub drops: bool,
+}
+
+/// Loads the program that may need `bpf_probe_read_kernel`, to learn whether
+/// lockdown allows it.
+///
+/// # Errors
+/// What the kernel said.
+pub fn load_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
+    let [_, exec, _] = TREE;
+    load(ebpf, btf, Mechanism::Tracepoint, exec.tracepoint[0])
+}
+
+/// Attaches everything that this host can have.
+///
+/// `ready` is called once it is known which hooks work, before the tracepoint
+/// on `cap_capable` (which asks for that) goes live.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    choice: Choice,
+    lsms: &[String],
+    mut ready: impl FnMut(&mut Ebpf, bool, bool),
+) -> Attached {
+    let mut hooks = Vec::new();
+    for hook in &TREE {
+        hooks.push(attach_hook(ebpf, btf, hook, &[Mechanism::Tracepoint]));
+    }
+    let candidates = choice.candidates();
+    let drops = attach_hook(ebpf, btf, &DROPS, candidates);
+    let active = |name: &str| lsms.iter().any(|lsm| lsm == name);
+    // The inner layers first, by the verdict's mechanism: they tell it who refused.
+    let verdict = attach_hook(ebpf, btf, &VERDICT, candidates);
+    let has = |status: &HookStatus| status.attached;
+    ready(ebpf, has(&verdict), has(&drops));
+    if verdict.attached {
+        let mechanism = verdict.mechanism.unwrap_or(Mechanism::Fexit);
+        let mut inner = attach_hook(ebpf, btf, &COMMONCAP, &[mechanism]);
+        if !drops.attached && mechanism != Mechanism::Tracepoint {
+            inner = attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint]);
+        }
+        hooks.push(inner);
+        for (lsm, hook) in [("apparmor", &APPARMOR), ("selinux", &SELINUX)] {
+            if active(lsm) {
+                hooks.push(attach_hook(ebpf, btf, hook, &[mechanism]));
+            }
+        }
+    } else {
+        hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates));
+    }
+    let (has_verdict, has_drops) = (verdict.attached, drops.attached);
+    hooks.push(verdict);
+    hooks.push(drops);
+    Attached {
+        hooks,
+        verdict: has_verdict,
+        drops: has_drops,
+    }
+}
+
+fn attach_hook(ebpf: &mut Ebpf, btf: &Btf, hook: &Hook, candidates: &[Mechanism]) -> HookStatus {
+    let mut failures = Vec::new();
+    let mut last = None;
+    for mechanism in candidates {
+        let parts = hook.parts(*mechanism);
+        if parts.is_empty() {
+            continue;
+        }
+        last = Some(*mechanism);
+        match attach_parts(ebpf, btf, *mechanism, parts) {
+            Ok(()) => {
+                return HookStatus {
+                    hook: hook.name.to_owned(),
+                    mechanism: last,
+                    attached: true,
+                    reason: (!failures.is_empty()).then(|| failures.join("; ")),
+                };
+            }
+            Err(error) => failures.push(format!("{mechanism}: {error}")),
+        }
+    }
+    if failures.is_empty() {
+        let wanted: Vec<_> = candidates.iter().map(|m| m.as_str()).collect();
+        failures.push(format!("no program for {}", wanted.join(", ")));
+    }
+    HookStatus {
+        hook: hook.name.to_owned(),
+        mechanism: last,
+        attached: false,
+        reason: Some(failures.join("; ")),
+    }
+}
+
+/// All parts or none: half a pair would count what it can't finish.
+fn attach_parts(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    mechanism: Mechanism,
+    parts: &[Part],
+) -> Result<(), String> {
+    let result = parts.iter().try_for_each(|part| {
+        load(ebpf, btf, mechanism, *part)?;
+        attach_part(ebpf, *part)
+    });
+    if result.is_err() {
+        for part in parts {
+            if let Some(program) = ebpf.program_mut(part.program) {
+                unload(program);
+            }
+        }
+    }
+    result
+}
+
+fn unload(program: &mut Program) {
+    // That it was not loaded is the only failure, and what is wanted.
+    let _ = match program {
+        Program::FEntry(entry) => entry.unload(),
+        Program::FExit(exit) => exit.unload(),
+        Program::KProbe(probe) => probe.unload(),
+        Program::BtfTracePoint(tracepoint) => tracepoint.unload(),
+        _ => Ok(()),
+    };
+}
+
+fn load(ebpf: &mut Ebpf, btf: &Btf, mechanism: Mechanism, part: Part) -> Result<(), String> {
+    let program = program(ebpf, part)?;
+    let result = match program {
+        _ if program.fd().is_ok() => Ok(()),
+        Program::FEntry(entry) => FEntry::load(entry, part.function, btf),
+        Program::FExit(exit) => FExit::load(exit, part.function, btf),
+        Program::KProbe(probe) => KProbe::load(probe),
+        Program::BtfTracePoint(tracepoint) => BtfTracePoint::load(tracepoint, part.function, btf),
+        _ => return Err(format!("{} is no program for {mechanism}", part.program)),
+    };
+    result.map_err(|error| explain(&error, part))
+}
+
+fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
+    let result = match program(ebpf, part)? {
+        Program::FEntry(entry) => entry.attach().map(drop),
+        Program::FExit(exit) => exit.attach().map(drop),
+        Program::KProbe(probe) => probe.attach(part.function, 0).map(drop),
+        Program::BtfTracePoint(tracepoint) => tracepoint.attach().map(drop),
+        _ => return Err(format!("{} has no way to attach", part.program)),
+    };
+    result.map_err(|error| explain(&error, part))
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, part: Part) -> Result<&'a mut Program, String> {
+    ebpf.program_mut(part.program)
+        .ok_or_else(|| format!("the object has no program {}", part.program))
+}
+
+/// One line of what the kernel said, with the privilege that is missing.
+fn explain(error: &ProgramError, part: Part) -> String {
+    let io = |error: &std::io::Error| match error.raw_os_error() {
+        Some(libc::EPERM) => "not permitted: CAP_BPF and CAP_PERFMON are missing \
+                              (kprobes also want CAP_SYS_ADMIN), or lockdown forbids it"
+            .to_owned(),
+        Some(libc::ENOENT) => "the kernel has no such function or probe".to_owned(),
+        Some(524) => "this kernel's architecture has no BPF trampolines (ENOTSUPP)".to_owned(),
+        _ => error.to_string(),
+    };
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            tracing::debug!("{}: verifier: {verifier_log}", part.program);
+            let log = verifier_log.to_string();
+            let last = log.lines().rfind(|line| !line.starts_with("processed"));
+            match (io_error.raw_os_error(), last) {
+                (Some(libc::EACCES | libc::EINVAL), Some(line)) => {
+                    format!("{} refused by the verifier: {line}", part.program)
+                }
+                _ => io(io_error),
+            }
+        }
+        ProgramError::SyscallError(call) => format!("{}: {}", call.call, io(&call.io_error)),
+        ProgramError::Btf(error) => format!("not in this kernel's BTF: {error}"),
+        other => {
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            text
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The mechanisms, and what came of attaching each hook.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a program is attached to a kernel function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mechanism {
+    /// A BPF trampoline at the function's entry and exit (`CAP_BPF`, `CAP_PERFMON`).
+    Fexit,
+    /// kprobe and kretprobe (`CAP_SYS_ADMIN` on most distributions).
+    Kprobe,
+    /// A BTF tracepoint (`CAP_BPF`, `CAP_PERFMON`).
+    Tracepoint,
+}
+
+impl Mechanism {
+    /// The word for it in JSON and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Which mechanisms may be used for the verdict and for drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The best one that this kernel has.
+    #[default]
+    Auto,
+    /// This one or none.
+    Forced(Mechanism),
+}
+
+impl Choice {
+    /// The mechanisms to try, best first.
+    pub fn candidates(self) -> &'static [Mechanism] {
+        match self {
+            Self::Auto => &[Mechanism::Fexit, Mechanism::Kprobe, Mechanism::Tracepoint],
+            Self::Forced(Mechanism::Fexit) => &[Mechanism::Fexit],
+            Self::Forced(Mechanism::Kprobe) => &[Mechanism::Kprobe],
+            Self::Forced(Mechanism::Tracepoint) => &[Mechanism::Tracepoint],
+        }
+    }
+}
+
+/// What came of one hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// The kernel function or tracepoint.
+    pub hook: String,
+    /// The mechanism in use, or the last one tried; none where there was nothing to try.
+    pub mechanism: Option<Mechanism>,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Why not, or why not by a better mechanism, or what is lost.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,79 @@
+//! Offsets and configuration for the programs, from the running kernel.
+
+use std::fs;
+
+use observer_ebpf::{Config, NONE, Offsets};
+
+use super::btf::Btf;
+
+/// Looks up every field that the programs read.
+pub fn resolve(btf: &Btf) -> Offsets {
+    let at = |structure: &str, path: &str| btf.offset(structure, path).unwrap_or(NONE);
+    let either = |structure: &str, path: &str, older: &str| {
+        let offset = btf.offset(structure, path);
+        offset
+            .or_else(|| btf.offset(structure, older))
+            .unwrap_or(NONE)
+    };
+    let compat = if cfg!(target_arch = "aarch64") {
+        "thread_info.flags"
+    } else {
+        "thread_info.status"
+    };
+    Offsets {
+        task_pid: at("task_struct", "pid"),
+        task_tgid: at("task_struct", "tgid"),
+        task_real_parent: at("task_struct", "real_parent"),
+        task_group_leader: at("task_struct", "group_leader"),
+        task_start: either("task_struct", "start_boottime", "real_start_time"),
+        task_real_cred: at("task_struct", "real_cred"),
+        task_cred: at("task_struct", "cred"),
+        task_mm: at("task_struct", "mm"),
+        task_signal: at("task_struct", "signal"),
+        task_exit_code: at("task_struct", "exit_code"),
+        task_compat: at("task_struct", compat),
+        signal_live: at("signal_struct", "live"),
+        signal_group_exit_code: at("signal_struct", "group_exit_code"),
+        cred_effective: at("cred", "cap_effective"),
+        cred_bset: at("cred", "cap_bset"),
+        cred_user_ns: at("cred", "user_ns"),
+        cred_euid: at("cred", "euid"),
+        cred_uid: at("cred", "uid"),
+        ns_parent: at("user_namespace", "parent"),
+        ns_level: at("user_namespace", "level"),
+        ns_owner: at("user_namespace", "owner"),
+        ns_inum: at("user_namespace", "ns.inum"),
+        mm_exe_file: at("mm_struct", "exe_file"),
+        bprm_file: at("linux_binprm", "file"),
+        file_inode: at("file", "f_inode"),
+        file_dentry: at("file", "f_path.dentry"),
+        inode_number: at("inode", "i_ino"),
+        dentry_name: at("dentry", "d_name.name"),
+        dentry_inline: either("dentry", "d_shortname", "d_iname"),
+        label_hname: at("aa_label", "hname"),
+    }
+}
+
+/// The rest of what the programs are told.
+pub fn config(btf: &Btf, probe_read: bool) -> Config {
+    Config {
+        last_cap: last_cap(),
+        task_btf: u32::from(helper_exists(btf, "bpf_get_current_task_btf")),
+        probe_read: u32::from(probe_read),
+        aa_label_arg: u32::from(btf.parameters("aa_capable").is_some_and(|p| p.len() == 4)),
+        reserved: 0,
+    }
+}
+
+/// The last capability that the kernel knows; 40 (5.9 to 7.3) where it is not told.
+pub fn last_cap() -> u64 {
+    fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(40)
+}
+
+/// Whether the kernel has a BPF helper: each is a function of that name.
+fn helper_exists(btf: &Btf, helper: &str) -> bool {
+    btf.parameters(helper).is_some()
+}

@@ -1,0 +1,3 @@
+//! Where observations come from: the kernel's hooks and the audit log.
+
+pub mod bpf;

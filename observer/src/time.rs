@@ -1,0 +1,123 @@
+//! Stamps: nanoseconds since the epoch, and the kernel's clocks turned into them.
+
+use std::fmt;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// Nanoseconds since the epoch, written as RFC 3339 with microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stamp(pub u64);
+
+impl Stamp {
+    /// The present.
+    pub fn now() -> Self {
+        Self(read(ClockId::Realtime))
+    }
+
+    /// Nanoseconds from an earlier stamp to this one; 0 where it is later.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Seconds from an earlier stamp to this one, to the microsecond.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        seconds(self.since(earlier))
+    }
+
+    /// Seconds since the epoch.
+    pub fn as_seconds(self) -> f64 {
+        seconds(self.0)
+    }
+}
+
+/// Nanoseconds as seconds, to the microsecond.
+pub fn seconds(nanoseconds: u64) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds since the epoch fit into 53 bits until 2255"
+    )]
+    let microseconds = (nanoseconds / 1_000) as f64;
+    microseconds / 1e6
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = i128::from(self.0 - self.0 % 1_000);
+        match jiff::Timestamp::from_nanosecond(nanoseconds) {
+            Ok(stamp) => write!(formatter, "{stamp:.6}"),
+            Err(_) => write!(formatter, "{}ns", self.0),
+        }
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let stamp: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        u64::try_from(stamp.as_nanosecond())
+            .map(Self)
+            .map_err(|_| D::Error::custom("a time before 1970"))
+    }
+}
+
+/// Turns the kernel's monotonic time into stamps. Sampled anew now and then,
+/// since the wall clock may be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    offset: u64,
+}
+
+impl Clock {
+    /// Samples the distance between the two clocks.
+    pub fn sample() -> Self {
+        let before = read(ClockId::Monotonic);
+        let wall = read(ClockId::Realtime);
+        let after = read(ClockId::Monotonic);
+        Self {
+            offset: wall.saturating_sub(before.midpoint(after)),
+        }
+    }
+
+    /// The stamp of a monotonic time in nanoseconds.
+    pub const fn stamp(self, monotonic: u64) -> Stamp {
+        Stamp(self.offset + monotonic)
+    }
+}
+
+/// The present on `CLOCK_MONOTONIC`, in nanoseconds.
+pub fn monotonic() -> u64 {
+    read(ClockId::Monotonic)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+    seconds * 1_000_000_000 + nanoseconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_rfc_3339_and_comes_back() {
+        let stamp = Stamp(1_795_458_347_188_123_000);
+        let text = serde_json::to_string(&stamp).unwrap();
+        assert_eq!(text, "\"2026-11-23T18:25:47.188123Z\"");
+        assert_eq!(serde_json::from_str::<Stamp>(&text).unwrap(), stamp);
+    }
+
+    #[test]
+    fn the_clock_tells_the_present() {
+        let now = Clock::sample().stamp(monotonic());
+        assert!(Stamp::now().since(now) < 1_000_000_000);
+    }
+}
