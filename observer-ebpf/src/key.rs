@@ -208,6 +208,18 @@ impl TotalKey {
     /// Number of entries of the overflow slot: 64 capabilities, 8 layers, 4 words of audited.
     pub const OVERFLOW_LEN: u32 = 64 * 8 * 4;
 
+    /// The key of an index in the overflow slot.
+    #[must_use]
+    pub fn from_overflow_index(index: u32) -> Self {
+        let [index, high, ..] = index.to_le_bytes();
+        Self {
+            capability: high << 3 | index >> 5,
+            layer: index >> 2 & 7,
+            audited: index & 3,
+            ..Self::default()
+        }
+    }
+
     /// Index in the overflow slot, where the owner is no longer told.
     #[must_use]
     pub const fn overflow_index(&self) -> u32 {

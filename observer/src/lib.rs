@@ -6,6 +6,7 @@
 //! show. Correlate and ledger do no I/O and own no clock.
 
 pub mod caps;
+pub mod config;
 pub mod finding;
 pub mod sources;
 pub mod time;

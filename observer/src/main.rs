@@ -1,2 +1,3 @@
-//! capwatch
+//! The agent's thin main.
+
 fn main() {}

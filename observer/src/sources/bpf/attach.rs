@@ -112,16 +112,6 @@ const DROPS: Hook = Hook {
     tracepoint: &[],
 };
 
-/// What is attached, and what the programs must know of it.
-pub struct Attached {
-    /// Every hook that was asked for.
-    pub hooks: Vec<HookStatus>,
-    /// Whether `security_capable` is hooked.
-    pub verdict: bool,
-    /// Whether `cap_task_prctl` is hooked.
-    pub drops: bool,
-}
-
 /// Loads the program that may need `bpf_probe_read_kernel`, to learn whether
 /// lockdown allows it.
 ///
@@ -142,7 +132,7 @@ pub fn attach(
     choice: Choice,
     lsms: &[String],
     mut ready: impl FnMut(&mut Ebpf, bool, bool),
-) -> Attached {
+) -> Vec<HookStatus> {
     let mut hooks = Vec::new();
     for hook in &TREE {
         hooks.push(attach_hook(ebpf, btf, hook, &[Mechanism::Tracepoint]));
@@ -169,14 +159,8 @@ pub fn attach(
     } else {
         hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates));
     }
-    let (has_verdict, has_drops) = (verdict.attached, drops.attached);
-    hooks.push(verdict);
-    hooks.push(drops);
-    Attached {
-        hooks,
-        verdict: has_verdict,
-        drops: has_drops,
-    }
+    hooks.extend([verdict, drops]);
+    hooks
 }
 
 fn attach_hook(ebpf: &mut Ebpf, btf: &Btf, hook: &Hook, candidates: &[Mechanism]) -> HookStatus {

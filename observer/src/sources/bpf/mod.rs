@@ -3,7 +3,9 @@
 
 mod attach;
 mod btf;
+mod kernel;
 mod mechanism;
 mod offsets;
 
+pub use kernel::{Kernel, KernelError, Rings, active_lsms, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};

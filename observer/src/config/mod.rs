@@ -1,0 +1,6 @@
+//! Configuration: the rules for supervisors, from the built-in catalogue and
+//! the user's TOML.
+
+mod rules;
+
+pub use rules::{ConfigError, Expectation, Rules, Supervisor};

@@ -1,0 +1,354 @@
+//! The loaded object: opened once, then asked for counts, rules and episodes.
+
+use std::{fs, path::Path};
+
+use aya::{
+    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use observer_ebpf::{
+    Config, Count, Episode, Hook, Loss, NAME_LEN, Offsets, PROFILE_LEN, RowKey, Rule, Task,
+    TotalKey,
+};
+
+use super::{
+    attach,
+    btf::{Btf, BtfError},
+    mechanism::{Choice, HookStatus},
+    offsets,
+};
+use crate::config::Rules;
+
+/// The compiled programs, committed so that a build needs no BPF toolchain.
+#[cfg(target_arch = "x86_64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.x86_64.bpf.o");
+/// The compiled programs, committed so that a build needs no BPF toolchain.
+#[cfg(target_arch = "aarch64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.aarch64.bpf.o");
+
+/// Why the kernel side can't be had at all.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// No BTF.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// aya can't read the kernel's BTF.
+    #[error("cannot read the kernel's BTF: {0}")]
+    AyaBtf(#[from] aya::BtfError),
+    /// The object can't be loaded.
+    #[error("cannot load the BPF object: {}{}", chain(.0), remedy(.0))]
+    Load(#[source] Box<aya::EbpfError>),
+    /// A map can't be used.
+    #[error("cannot use the BPF map {name}: {source}")]
+    Map {
+        /// Its name.
+        name: &'static str,
+        /// What the kernel said.
+        source: MapError,
+    },
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn remedy(error: &aya::EbpfError) -> &'static str {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && io.raw_os_error() == Some(libc::EPERM)
+        {
+            return "; CAP_BPF and CAP_PERFMON are missing: run as root or see `capwatch doctor`";
+        }
+        source = cause.source();
+    }
+    ""
+}
+
+/// The kernel side, attached. Dropping it detaches everything.
+pub struct Kernel {
+    ebpf: Ebpf,
+    hooks: Vec<HookStatus>,
+    maps: Maps,
+}
+
+/// The maps that user space reads and writes while the programs run.
+struct Maps {
+    rows: PerCpuHashMap<MapData, RowKey, Count>,
+    totals: PerCpuHashMap<MapData, TotalKey, u64>,
+    overflow: PerCpuArray<MapData, u64>,
+    losses: PerCpuArray<MapData, u64>,
+    profiles: HashMap<MapData, u64, [u8; PROFILE_LEN]>,
+    episodes: HashMap<MapData, u32, Episode>,
+    tasks: HashMap<MapData, u32, Task>,
+}
+
+/// The two rings, for their reader.
+pub struct Rings {
+    /// Details of denials.
+    pub denials: RingBuf<MapData>,
+    /// Episodes and processes.
+    pub states: RingBuf<MapData>,
+}
+
+impl Kernel {
+    /// Loads the programs and attaches what this host can have.
+    ///
+    /// # Errors
+    /// When nothing can be had: no BTF, or no privilege to load.
+    pub fn open(choice: Choice, rules: &Rules) -> Result<(Self, Rings), KernelError> {
+        let btf = Btf::vmlinux()?;
+        let offsets = offsets::resolve(&btf);
+        let aya_btf = AyaBtf::from_sys_fs()?;
+        let mut probe_read = true;
+        let mut ebpf = load(&aya_btf, &offsets, &offsets::config(&btf, probe_read))?;
+        if let Err(error) = attach::load_tree(&mut ebpf, &aya_btf) {
+            // lockdown=confidentiality refuses bpf_probe_read_kernel; direct loads remain.
+            tracing::info!("loading again without bpf_probe_read_kernel: {error}");
+            probe_read = false;
+            ebpf = load(&aya_btf, &offsets, &offsets::config(&btf, probe_read))?;
+        }
+        write_rules(&mut ebpf, rules)?;
+        let lsms = active_lsms();
+        let mut hooks = attach::attach(
+            &mut ebpf,
+            &aya_btf,
+            choice,
+            &lsms,
+            |ebpf, verdict, drops| {
+                if let Err(error) = write_hooks(ebpf, verdict, drops) {
+                    tracing::error!("{error}");
+                }
+            },
+        );
+        if !probe_read {
+            for status in hooks.iter_mut().filter(|status| status.attached) {
+                let lost = "lockdown forbids bpf_probe_read_kernel: \
+                            profile names and long executable names are lost";
+                let reason = status
+                    .reason
+                    .take()
+                    .map_or(String::new(), |r| format!("{r}; "));
+                status.reason = Some(reason + lost);
+            }
+        }
+        let rings = Rings {
+            denials: take(&mut ebpf, "DENIALS")?,
+            states: take(&mut ebpf, "STATES")?,
+        };
+        let maps = Maps {
+            rows: take(&mut ebpf, "ROWS")?,
+            totals: take(&mut ebpf, "TOTALS")?,
+            overflow: take(&mut ebpf, "OVERFLOW")?,
+            losses: take(&mut ebpf, "LOSSES")?,
+            profiles: take(&mut ebpf, "PROFILES")?,
+            episodes: take(&mut ebpf, "EPISODES")?,
+            tasks: take(&mut ebpf, "TASKS")?,
+        };
+        Ok((Self { ebpf, hooks, maps }, rings))
+    }
+
+    /// What came of every hook.
+    pub fn hooks(&self) -> &[HookStatus] {
+        &self.hooks
+    }
+
+    /// The programs, for what the kernel says of their runs.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
+        self.ebpf.programs()
+    }
+
+    /// Every row of denials, summed over the CPUs.
+    pub fn rows(&self) -> Vec<(RowKey, Count)> {
+        let rows = self.maps.rows.iter().filter_map(|row| skip("ROWS", row));
+        rows.map(|(key, counts)| (key, sum(counts.iter())))
+            .collect()
+    }
+
+    /// Denials that found no row, by total; those of the overflow slot have no owner.
+    pub fn totals(&self) -> Vec<(TotalKey, u64)> {
+        let totals = self.maps.totals.iter().filter_map(|t| skip("TOTALS", t));
+        let mut totals: Vec<_> = totals
+            .map(|(key, counts)| (key, counts.iter().sum()))
+            .collect();
+        if self.loss(Loss::TotalsFull) == 0 {
+            return totals;
+        }
+        for index in 0..TotalKey::OVERFLOW_LEN {
+            let Ok(counts) = self.maps.overflow.get(&index, 0) else {
+                continue;
+            };
+            let count: u64 = counts.iter().sum();
+            if count > 0 {
+                totals.push((TotalKey::from_overflow_index(index), count));
+            }
+        }
+        totals
+    }
+
+    /// Forgets rows, once what they counted is kept elsewhere and nobody counts in them.
+    pub fn forget_rows(&mut self, keys: &[RowKey]) {
+        for key in keys {
+            // Gone already is as good.
+            let _ = self.maps.rows.remove(key);
+        }
+    }
+
+    /// How often something was lost.
+    pub fn loss(&self, loss: Loss) -> u64 {
+        let counts = self.maps.losses.get(&(loss as u32), 0);
+        counts.map_or(0, |counts| counts.iter().sum())
+    }
+
+    /// The name of a profile by its hash.
+    pub fn profile(&self, hash: u64) -> Option<String> {
+        if hash == 0 {
+            return None;
+        }
+        let name = self.maps.profiles.get(&hash, 0).ok()?;
+        Some(text(&name))
+    }
+
+    /// Episodes that are open now.
+    pub fn open_episodes(&self) -> Vec<Episode> {
+        let episodes = self.maps.episodes.iter();
+        episodes
+            .filter_map(|episode| skip("EPISODES", episode))
+            .map(|(_, episode)| episode)
+            .collect()
+    }
+
+    /// Every process of a followed tree.
+    pub fn tasks(&self) -> Vec<(u32, Task)> {
+        self.maps
+            .tasks
+            .iter()
+            .filter_map(|task| skip("TASKS", task))
+            .collect()
+    }
+
+    /// The entry of one process.
+    pub fn task(&self, tgid: u32) -> Option<Task> {
+        self.maps.tasks.get(&tgid, 0).ok()
+    }
+
+    /// Makes a process part of a followed tree.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn follow(&mut self, tgid: u32, task: Task) -> Result<(), KernelError> {
+        let result = self.maps.tasks.insert(tgid, task, 0);
+        result.map_err(|source| KernelError::Map {
+            name: "TASKS",
+            source,
+        })
+    }
+}
+
+/// A zero-terminated name as text; bytes that are not UTF-8 are replaced.
+pub fn text(bytes: &[u8]) -> String {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The active LSMs in their order; empty where securityfs is not mounted.
+pub fn active_lsms() -> Vec<String> {
+    let list = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    let names = list.trim().split(',').filter(|name| !name.is_empty());
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    if names.is_empty() && Path::new("/sys/module/apparmor/parameters/enabled").exists() {
+        let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+        if enabled.is_ok_and(|word| word.trim() == "Y") {
+            names.push("apparmor".to_owned());
+        }
+    }
+    names
+}
+
+fn sum<'a>(counts: impl Iterator<Item = &'a Count>) -> Count {
+    counts.fold(Count::default(), |all, one| Count {
+        count: all.count + one.count,
+        first: match (all.first, one.first) {
+            (0, first) | (first, 0) => first,
+            (a, b) => a.min(b),
+        },
+        last: all.last.max(one.last),
+        told: all.told.max(one.told),
+    })
+}
+
+/// An entry that vanished while the map was walked is no error.
+fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
+    match entry {
+        Ok(entry) => Some(entry),
+        Err(MapError::KeyNotFound) => None,
+        Err(error) => {
+            tracing::warn!("cannot read the BPF map {map}: {error}");
+            None
+        }
+    }
+}
+
+fn load(btf: &AyaBtf, offsets: &Offsets, config: &Config) -> Result<Ebpf, KernelError> {
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global("OFFSETS", offsets, true)
+        .override_global("CONFIG", config, true)
+        .load(OBJECT)
+        .map_err(|error| KernelError::Load(Box::new(error)))
+}
+
+fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(MapError::InvalidName {
+        name: name.to_owned(),
+    });
+    map.and_then(T::try_from)
+        .map_err(|source| KernelError::Map { name, source })
+}
+
+fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
+    let error = |source| KernelError::Map {
+        name: "RULES",
+        source,
+    };
+    let map = ebpf.map_mut("RULES").ok_or(error(MapError::InvalidName {
+        name: "RULES".to_owned(),
+    }))?;
+    let mut map: HashMap<_, [u8; NAME_LEN], Rule> = HashMap::try_from(map).map_err(error)?;
+    for (name, rule) in rules.basenames() {
+        map.insert(name, rule, 0).map_err(error)?;
+    }
+    Ok(())
+}
+
+fn write_hooks(ebpf: &mut Ebpf, verdict: bool, drops: bool) -> Result<(), KernelError> {
+    let error = |source| KernelError::Map {
+        name: "HOOKS",
+        source,
+    };
+    let map = ebpf.map_mut("HOOKS").ok_or(error(MapError::InvalidName {
+        name: "HOOKS".to_owned(),
+    }))?;
+    let mut map: Array<_, u32> = Array::try_from(map).map_err(error)?;
+    for (hook, attached) in [(Hook::Verdict, verdict), (Hook::Drops, drops)] {
+        map.set(hook as u32, u32::from(attached), 0)
+            .map_err(error)?;
+    }
+    Ok(())
+}
+
+// The programs read these as they are.
+const fn assert_pod<T: Pod>() {}
+const _: () = assert_pod::<Offsets>();
