@@ -1,1 +1,3 @@
 //! capwatch
+
+pub mod caps;

@@ -1,2 +1,2 @@
 //! capwatch
-fn main(){}
+fn main() {}
