@@ -1,3 +1,4 @@
 //! capwatch
 
+pub mod audit;
 pub mod caps;
