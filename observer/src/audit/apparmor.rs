@@ -5,8 +5,11 @@
 //! `security/apparmor/capability.c` (6.12). Every field is optional and order is
 //! free; the first of two equal fields counts, the kernel writes each once.
 
+use std::borrow::Cow;
+
 use super::fields::{Fields, Value};
 use super::kind;
+use super::line::Filled;
 use super::number;
 use super::outcome::Malformed;
 use super::record::{Bytes, Lsm, Record, Verdict};
@@ -19,31 +22,33 @@ struct Fallbacks<'a> {
     exe: Option<Bytes<'a>>,
 }
 
-pub(super) fn parse(
-    body: &[u8],
-    interpreted: bool,
-    message_type: u16,
-) -> Result<Record<'_>, Malformed> {
-    let (record, fallbacks) = read(body, interpreted, message_type)?;
-    Ok(settle(record, fallbacks.label))
+pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
+    let fallbacks = read(body, interpreted, record)?;
+    settle(record, fallbacks.label);
+    Ok(Ok(()))
 }
 
 /// What a message bus says in the kernel's words, with `label=` for the profile
 /// and the bus's own `exe=`.
-pub(super) fn from_bus(body: &[u8], interpreted: bool) -> Result<Record<'_>, Malformed> {
-    let (mut record, fallbacks) = read(body, interpreted, kind::USER_AVC)?;
+pub(super) fn parse_from_bus<'a>(
+    body: &'a [u8],
+    interpreted: bool,
+    record: &mut Record<'a>,
+) -> Filled {
+    let fallbacks = read(body, interpreted, record)?;
     if record.comm.is_none() {
         record.comm = fallbacks.exe;
     }
-    Ok(settle(record, fallbacks.label))
+    settle(record, fallbacks.label);
+    Ok(Ok(()))
 }
 
-fn read(
-    body: &[u8],
+fn read<'a>(
+    body: &'a [u8],
     interpreted: bool,
-    message_type: u16,
-) -> Result<(Record<'_>, Fallbacks<'_>), Malformed> {
-    let mut record = Record::of(Lsm::AppArmor, message_type);
+    record: &mut Record<'a>,
+) -> Result<Fallbacks<'a>, Malformed> {
+    record.lsm = Some(Lsm::AppArmor);
     let mut fallbacks = Fallbacks::default();
     let mut fields = Fields::new(body, interpreted);
     let mut any = false;
@@ -73,13 +78,13 @@ fn read(
         }
     }
     if any {
-        Ok((record, fallbacks))
+        Ok(fallbacks)
     } else {
         Err(Malformed::Empty)
     }
 }
 
-fn settle<'a>(mut record: Record<'a>, label: Option<Bytes<'a>>) -> Record<'a> {
+fn settle<'a>(record: &mut Record<'a>, label: Option<Bytes<'a>>) {
     if record.profile.is_none() {
         record.profile = label;
     }
@@ -95,12 +100,17 @@ fn settle<'a>(mut record: Record<'a>, label: Option<Bytes<'a>>) -> Record<'a> {
     {
         record.capability = caps::number(name);
     }
-    record
 }
 
+#[inline]
 fn keep<'a>(field: &mut Option<Bytes<'a>>, value: Value<'a>) {
-    if field.is_none() {
-        *field = value.text();
+    match value {
+        // An earlier one counts.
+        _ if field.is_some() => {}
+        // The common case, kept out of the call below, whose result would go
+        // through memory.
+        Value::Quoted(text) => *field = Some(Cow::Borrowed(text)),
+        Value::Bare(_) | Value::Interpreted(_) => *field = value.text(),
     }
 }
 

@@ -24,7 +24,7 @@ pub const APPARMOR_KILL: u16 = 1507;
 
 /// The types this parser looks into, and some neighbours that share an event
 /// with them; any other name is foreign without a number.
-const NAMES: [(&[u8], u16); 26] = [
+const NAMES: [(&[u8], u16); 25] = [
     (b"USER_AVC", USER_AVC),
     (b"USER_SELINUX_ERR", 1108),
     (b"SYSCALL", SYSCALL),
@@ -42,7 +42,6 @@ const NAMES: [(&[u8], u16); 26] = [
     (b"PROCTITLE", 1327),
     (b"BPF", 1334),
     (b"EVENT_LISTENER", 1335),
-    (b"AVC", AVC),
     (b"SELINUX_ERR", 1401),
     (b"APPARMOR", APPARMOR),
     (b"APPARMOR_AUDIT", 1501),
@@ -57,6 +56,9 @@ const NAMES: [(&[u8], u16); 26] = [
 /// audit-userspace's, `UNKNOWN[1503]` (auditd without the name) or `AUDIT1503`
 /// (journald without the name).
 pub fn number(name: &[u8]) -> Option<u16> {
+    if name == b"AVC" {
+        return Some(AVC);
+    }
     let digits = name
         .strip_prefix(b"UNKNOWN[")
         .and_then(|rest| rest.strip_suffix(b"]"))
@@ -66,7 +68,6 @@ pub fn number(name: &[u8]) -> Option<u16> {
         return super::number::decimal(digits).and_then(|value| u16::try_from(value).ok());
     }
     match name {
-        b"AVC" => Some(AVC),
         b"APPARMOR_KILL" => Some(APPARMOR_KILL),
         _ => NAMES
             .iter()

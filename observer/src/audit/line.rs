@@ -6,7 +6,7 @@ use memchr::{memchr, memmem, memrchr};
 
 use super::fields::ENRICHMENT;
 use super::outcome::{Foreign, Malformed, Parsed};
-use super::record::{Lsm, Record};
+use super::record::Record;
 use super::stamp::{self, Stamp};
 use super::{MAX_LINE, apparmor, journal, kind, loss, origin, seccomp, selinux};
 
@@ -31,6 +31,9 @@ pub fn parse_line(line: &[u8]) -> Parsed<'_> {
 
 /// Parses a line that is no journal entry.
 pub(super) fn parse_text(line: &[u8]) -> Parsed<'_> {
+    if let Some((given, after)) = common_head(line) {
+        return parse_after_head(given, after);
+    }
     match find_head(line) {
         Some(head) => parse_head(line, head),
         None => no_head(line),
@@ -75,6 +78,17 @@ impl Kind {
 
 const fn is_ours(number: u16) -> bool {
     matches!(number, kind::AVC | kind::SECCOMP | kind::USER_AVC) || kind::is_apparmor(number)
+}
+
+/// The heads of auditd's log and of the kernel's, told without a search: nearly
+/// every line begins with one of them.
+fn common_head(line: &[u8]) -> Option<(Kind, &[u8])> {
+    let bare = line.strip_prefix(b"audit: ").unwrap_or(line);
+    let rest = bare.strip_prefix(b"type=")?;
+    let space = memchr(b' ', rest)?;
+    let after = &rest[space + 1..];
+    let after = after.strip_prefix(b"msg=").unwrap_or(after);
+    Some((Kind::of(&rest[..space]), after.strip_prefix(b"audit(")?))
 }
 
 /// Where a record begins.
@@ -126,10 +140,14 @@ fn parse_head(line: &[u8], head: Head) -> Parsed<'_> {
 }
 
 fn parse_stamped<'a>(before: &'a [u8], after: &'a [u8]) -> Parsed<'a> {
-    let (prefix, mut given) = split_type(before);
-    if !prefix.is_empty() && !origin::is_log_prefix(prefix) {
+    let (prefix, given) = split_type(before);
+    if !origin::is_log_prefix(prefix) {
         return Parsed::Foreign(Foreign::OtherProgram);
     }
+    parse_after_head(given, after)
+}
+
+fn parse_after_head(mut given: Kind, after: &[u8]) -> Parsed<'_> {
     match given {
         Kind::Unknown => return Parsed::Foreign(Foreign::UnknownType),
         Kind::Number(other) if !is_ours(other) => return Parsed::Foreign(Foreign::Type(other)),
@@ -232,24 +250,30 @@ pub(super) fn parse_body(given: Kind, stamp: Stamp, body: &[u8]) -> Parsed<'_> {
         Some(end) => body[..end].trim_ascii_end(),
         None => body,
     };
-    match fill(number, stamp, body) {
-        Ok(Ok(mut record)) => {
-            record.epoch = stamp.epoch;
-            record.zone_unknown = stamp.interpreted;
-            record.serial = stamp.serial;
-            Parsed::Record(record)
-        }
+    // Filled in place: a record is large, and moving it costs as much as reading.
+    let mut record = Record {
+        epoch: stamp.epoch,
+        zone_unknown: stamp.interpreted,
+        serial: stamp.serial,
+        message_type: number.or(Some(kind::AVC)),
+        ..Record::default()
+    };
+    match fill(number, stamp.interpreted, body, &mut record) {
+        Ok(Ok(())) => Parsed::Record(record),
         Ok(Err(kind)) => Parsed::Foreign(kind),
         Err(why) => Parsed::Malformed(why),
     }
 }
 
-fn fill(
+/// The record's own, something else's, or broken.
+pub(super) type Filled = Result<Result<(), Foreign>, Malformed>;
+
+fn fill<'a>(
     number: Option<u16>,
-    stamp: Stamp,
-    body: &[u8],
-) -> Result<Result<Record<'_>, Foreign>, Malformed> {
-    let interpreted = stamp.interpreted;
+    interpreted: bool,
+    body: &'a [u8],
+    record: &mut Record<'a>,
+) -> Filled {
     if body.is_empty() {
         return Err(Malformed::Empty);
     }
@@ -257,26 +281,22 @@ fn fill(
         let inner = quoted_message(body);
         // Buses speak for AppArmor and SELinux; policy notices are neither's.
         return if inner.starts_with(b"apparmor=") {
-            Ok(Ok(apparmor::from_bus(inner, interpreted)?))
+            apparmor::parse_from_bus(inner, interpreted, record)
         } else {
-            selinux::parse(inner, interpreted, kind::USER_AVC)
+            selinux::parse(inner, interpreted, record)
         };
     }
     if number == Some(kind::SECCOMP) {
-        return Ok(Ok(seccomp::parse(body, interpreted)?));
+        return seccomp::parse(body, interpreted, record);
     }
     if body.starts_with(b"avc:") {
-        return selinux::parse(body, interpreted, number.unwrap_or(kind::AVC));
+        return selinux::parse(body, interpreted, record);
     }
     if number.is_some_and(kind::is_apparmor)
         || body.starts_with(b"apparmor=")
         || body.starts_with(b"operation=")
     {
-        return Ok(Ok(apparmor::parse(
-            body,
-            interpreted,
-            number.unwrap_or(kind::AVC),
-        )?));
+        return apparmor::parse(body, interpreted, record);
     }
     // Smack writes type 1400 too (`lsm=SMACK fn=…`), in another vocabulary.
     if memchr(b'=', body).is_some() {
@@ -312,16 +332,5 @@ impl TrimSuffixNul for [u8] {
             .rposition(|&byte| byte != 0)
             .map_or(0, |last| last + 1);
         &self[..end]
-    }
-}
-
-impl Record<'_> {
-    /// A record of `lsm`'s, still empty.
-    pub(super) fn of(lsm: Lsm, message_type: u16) -> Self {
-        Self {
-            lsm: Some(lsm),
-            message_type: Some(message_type),
-            ..Self::default()
-        }
     }
 }

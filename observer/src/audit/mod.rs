@@ -25,6 +25,7 @@ mod outcome;
 mod reader;
 mod record;
 mod replay;
+mod scan;
 mod seccomp;
 mod selinux;
 mod stamp;

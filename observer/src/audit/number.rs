@@ -1,11 +1,23 @@
 //! Numbers as audit records write them.
 
 /// A decimal number of digits alone; nothing on overflow or any other byte.
+#[inline]
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 20 {
         return None;
     }
     let mut value: u64 = 0;
+    if digits.len() < 20 {
+        // Cannot overflow.
+        for &digit in digits {
+            let step = digit.wrapping_sub(b'0');
+            if step > 9 {
+                return None;
+            }
+            value = value * 10 + u64::from(step);
+        }
+        return Some(value);
+    }
     for &digit in digits {
         let step = digit.wrapping_sub(b'0');
         if step > 9 {

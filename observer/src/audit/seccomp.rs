@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use super::fields::{Fields, Value};
-use super::kind;
+use super::line::Filled;
 use super::number::{decimal, hexadecimal};
 use super::outcome::Malformed;
 use super::record::{Lsm, Record, Syscall, Verdict};
 
-pub(super) fn parse(body: &[u8], interpreted: bool) -> Result<Record<'_>, Malformed> {
-    let mut record = Record::of(Lsm::Seccomp, kind::SECCOMP);
+pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
+    record.lsm = Some(Lsm::Seccomp);
     let mut syscall = Syscall {
         arch: None,
         number: None,
@@ -46,7 +46,7 @@ pub(super) fn parse(body: &[u8], interpreted: bool) -> Result<Record<'_>, Malfor
         _ => operation(syscall).map(Cow::Borrowed),
     };
     record.syscall = Some(syscall);
-    Ok(record)
+    Ok(Ok(()))
 }
 
 /// `AUDIT_ARCH_*` (`include/uapi/linux/audit.h`) with the numbers of prctl and

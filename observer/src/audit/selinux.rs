@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::apparmor::capability;
 use super::fields::Fields;
+use super::line::Filled;
 use super::outcome::{Foreign, Malformed};
 use super::record::{Lsm, Record, Verdict};
 use crate::caps::{self, CapSet};
@@ -16,15 +17,11 @@ use crate::caps::{self, CapSet};
 /// numbers below 32 and above, in the initial user namespace and in others.
 const CLASSES: [&[u8]; 4] = [b"capability", b"capability2", b"cap_userns", b"cap2_userns"];
 
-pub(super) fn parse(
-    body: &[u8],
-    interpreted: bool,
-    message_type: u16,
-) -> Result<Result<Record<'_>, Foreign>, Malformed> {
+pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
     let Some((granted, permissions, rest)) = vector(body)? else {
         return Ok(Err(Foreign::OtherAvc));
     };
-    let mut record = Record::of(Lsm::SeLinux, message_type);
+    record.lsm = Some(Lsm::SeLinux);
     let mut permissive = false;
     let mut fields = Fields::new(rest, interpreted);
     while let Some((key, value)) = fields.next()? {
@@ -51,8 +48,8 @@ pub(super) fn parse(
         (false, true) => Verdict::Allowed,
         (false, false) => Verdict::Denied,
     });
-    name_capabilities(&mut record, permissions)?;
-    Ok(Ok(record))
+    name_capabilities(record, permissions)?;
+    Ok(Ok(()))
 }
 
 /// `avc:  denied  { read write } for …` → granted?, the permissions, the rest.
