@@ -12,7 +12,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::epoch::Epoch;
-use super::line::{Kind, parse_body, parse_text};
+use super::line::{Kind, into_owned, parse_body, parse_text};
 use super::number::decimal;
 use super::origin;
 use super::outcome::{Foreign, Malformed, Parsed};
@@ -64,7 +64,7 @@ impl Entry {
         }
         let parsed = parse_text(message);
         if self.is_believed() || matches!(parsed, Parsed::Foreign(_)) {
-            owned(parsed)
+            into_owned(parsed)
         } else {
             Parsed::Foreign(Foreign::OtherProgram)
         }
@@ -91,19 +91,11 @@ impl Entry {
             serial: self.audit_id.as_deref().and_then(decimal),
             interpreted: false,
         };
-        owned(parse_body(
+        into_owned(parse_body(
             Kind::of(name),
             stamp,
             message[word..].trim_ascii_start(),
         ))
-    }
-}
-
-fn owned(parsed: Parsed<'_>) -> Parsed<'static> {
-    match parsed {
-        Parsed::Record(record) => Parsed::Record(record.into_owned()),
-        Parsed::Foreign(kind) => Parsed::Foreign(kind),
-        Parsed::Malformed(why) => Parsed::Malformed(why),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use memchr::{memchr, memmem, memrchr};
 
 use super::fields::ENRICHMENT;
+use super::kmsg::Kmsg;
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Record;
 use super::stamp::{self, Stamp};
@@ -26,7 +27,21 @@ pub fn parse_line(line: &[u8]) -> Parsed<'_> {
     if let Some(json) = journal::json_text(line) {
         return journal::parse_json(json);
     }
+    if line[0].is_ascii_digit()
+        && let Some(kmsg) = Kmsg::split(line)
+    {
+        return into_owned(kmsg.parse());
+    }
     parse_text(line)
+}
+
+/// The same outcome, owning what it says.
+pub(super) fn into_owned(parsed: Parsed<'_>) -> Parsed<'static> {
+    match parsed {
+        Parsed::Record(record) => Parsed::Record(record.into_owned()),
+        Parsed::Foreign(kind) => Parsed::Foreign(kind),
+        Parsed::Malformed(why) => Parsed::Malformed(why),
+    }
 }
 
 /// Parses a line that is no journal entry.

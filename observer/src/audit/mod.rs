@@ -15,6 +15,7 @@ mod epoch;
 mod fields;
 mod journal;
 pub mod kind;
+mod kmsg;
 mod line;
 mod lines;
 mod loss;
@@ -32,6 +33,7 @@ mod stamp;
 
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;
+pub use kmsg::Kmsg;
 pub use line::{parse_line, parse_message};
 pub use lines::{Line, Lines};
 pub use loss::{Loss, LossReason};
