@@ -91,17 +91,28 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Where the quote ends that `inside` follows: at a `"` before a space or the
-/// end. A kernel never writes one anywhere else; other writers do.
+/// Where the quote ends that `inside` follows: at a `"` before the next field or
+/// the end. A kernel never writes one anywhere else; other writers do.
 fn closing_quote(inside: &[u8]) -> Option<usize> {
     let mut from = 0;
-    loop {
-        let end = from + scan::find(b'"', &inside[from..])?;
-        match inside.get(end + 1) {
-            None | Some(b' ' | b'\t' | b'\n' | b'\'') => return Some(end),
-            Some(_) => from = end + 1,
+    // Before a space, but no field: `profile="say "hi" now"`.
+    let mut likely = None;
+    while let Some(found) = scan::find(b'"', &inside[from..]) {
+        let end = from + found;
+        match &inside[end + 1..] {
+            [] | [b'\'', ..] | [b' '] => return Some(end),
+            [b' ', next @ ..] if begins_field(next) => return Some(end),
+            [b' ' | b'\t' | b'\n', ..] => likely = likely.or(Some(end)),
+            _ => {}
         }
+        from = end + 1;
     }
+    likely
+}
+
+fn begins_field(text: &[u8]) -> bool {
+    let word = text.strip_prefix(b" ").unwrap_or(text);
+    scan::find_either(b'=', b' ', word).is_some_and(|end| word[end] == b'=')
 }
 
 /// An interpreter leaves values with spaces unquoted: they end where the next
@@ -267,7 +278,7 @@ mod tests {
     #[test]
     fn every_way_to_write_a_value() {
         expect(
-            br#"a="x y"  b=6120622063 c= d=? e="" f=(null) word g=plain h="p"q" i="\""#,
+            br#"a="x y"  b=6120622063 c= d=? e="" f=(null) word g=plain h="p"q" j="p "q" r" i="\""#,
             false,
             &[
                 ("a", "x y"),
@@ -278,6 +289,7 @@ mod tests {
                 ("f", "<none>"),
                 ("g", "plain"),
                 ("h", "p\"q"),
+                ("j", "p \"q\" r"),
                 ("i", "\\"),
             ],
         );

@@ -307,10 +307,13 @@ fn fill<'a>(
     if body.starts_with(b"avc:") {
         return selinux::parse(body, interpreted, record);
     }
-    if number.is_some_and(kind::is_apparmor)
+    let is_apparmor = number.is_some_and(kind::is_apparmor)
         || body.starts_with(b"apparmor=")
         || body.starts_with(b"operation=")
-    {
+        // Order is free.
+        || memmem::find(body, b" apparmor=").is_some()
+        || memmem::find(body, b" operation=").is_some();
+    if is_apparmor {
         return apparmor::parse(body, interpreted, record);
     }
     // Smack writes type 1400 too (`lsm=SMACK fn=…`), in another vocabulary.

@@ -127,7 +127,9 @@ impl Follow {
         loop {
             match self.file.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => self.pending.feed(&buffer[..count], |parsed| sink.push(parsed, realtime())),
+                Ok(count) => self
+                    .pending
+                    .feed(&buffer[..count], |parsed| sink.push(parsed, realtime())),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

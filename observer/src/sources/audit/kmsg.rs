@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 
 use super::event::LostReason;
+use super::ready;
 use super::sink::{Sink, realtime};
 use crate::audit::Kmsg;
 
@@ -54,7 +55,7 @@ impl KernelLog {
         rustix::fs::seek(&device, SeekFrom::End(0))
             .map_err(|error| KmsgError::Open(error.into()))?;
         Ok(Self {
-            device: AsyncFd::new(device).map_err(KmsgError::Open)?,
+            device: ready::register(device).map_err(KmsgError::Open)?,
         })
     }
 

@@ -17,6 +17,7 @@ mod event;
 pub mod follow;
 pub mod kmsg;
 pub mod netlink;
+mod ready;
 mod sequence;
 mod sink;
 pub mod stream;

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::event::LostReason;
+use super::ready;
 use super::sequence::Sequence;
 use super::sink::{Sink, realtime};
 use super::wire;
@@ -100,7 +101,7 @@ impl Netlink {
         let inode = rustix::fs::fstat(&socket)
             .map_err(|error| NetlinkError::Socket(error.into()))?
             .st_ino;
-        let socket = AsyncFd::new(socket).map_err(NetlinkError::Bind)?;
+        let socket = ready::register(socket).map_err(NetlinkError::Bind)?;
         let status = open().ok().filter(|status| kernel_lost(status).is_ok());
         Ok(Self {
             socket,
