@@ -186,10 +186,16 @@ pub fn run(options: &Options) -> Result<Outcome> {
     match machine.run("quiet")? {
         qemu::End::Ran(outcome) => Ok(outcome),
         qemu::End::NoBoot(why) => {
-            eprintln!("xtask: Linux {} did not boot ({why}): once more", kernel.version()?);
+            eprintln!(
+                "xtask: Linux {} did not boot ({why}): once more",
+                kernel.version()?
+            );
             match machine.run("ignore_loglevel")? {
                 qemu::End::Ran(outcome) => Ok(outcome),
-                qemu::End::NoBoot(why) => Ok(Outcome { jobs: Vec::new(), failure: Some(why) }),
+                qemu::End::NoBoot(why) => Ok(Outcome {
+                    jobs: Vec::new(),
+                    failure: Some(why),
+                }),
             }
         }
     }
