@@ -23,6 +23,17 @@ pub enum Lsm {
     Seccomp,
 }
 
+impl Lsm {
+    /// The word for it in JSON and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AppArmor => "apparmor",
+            Self::SeLinux => "selinux",
+            Self::Seccomp => "seccomp",
+        }
+    }
+}
+
 /// What the module decided, in one vocabulary for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +54,21 @@ pub enum Verdict {
     Status,
     /// The module failed.
     Error,
+}
+
+impl Verdict {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Allowed => "allowed",
+            Self::Audit => "audit",
+            Self::Killed => "killed",
+            Self::Hint => "hint",
+            Self::Status => "status",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// A system call as seccomp names it.
