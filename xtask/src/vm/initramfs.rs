@@ -41,8 +41,8 @@ pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<St
     let settings = format!("OUT=/dev/{output}\nNONCE={nonce}\n");
     archive.file("capwatch/settings", 0o644, settings.as_bytes())?;
     for (name, program) in guest::programs(options.arch)? {
-        let content = fs::read(&program)
-            .with_context(|| format!("cannot read {}", program.display()))?;
+        let content =
+            fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
         archive.file(&format!("capwatch/bin/{name}"), 0o755, &content)?;
     }
     if let Ok(library) = fs::read(crate::cmd::workspace().join(LIBRARY)) {
@@ -54,7 +54,12 @@ pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<St
         let content = fs::read(&job.script)
             .with_context(|| format!("cannot read {}", job.script.display()))?;
         archive.file(&script, 0o755, &content)?;
-        write!(jobs, "job {} {} /{script}", quote(&job.name), job.timeout.as_secs())?;
+        write!(
+            jobs,
+            "job {} {} /{script}",
+            quote(&job.name),
+            job.timeout.as_secs()
+        )?;
         for (name, value) in &job.env {
             write!(jobs, " {}", quote(&format!("{name}={value}")))?;
         }
@@ -92,8 +97,16 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
 /// What no script in the guest needs.
 fn is_ballast(path: &str) -> bool {
     const TREES: [&str; 10] = [
-        "dev", "etc/group", "etc/passwd", "bin/sh", "lib/systemd", "proc", "sys", "usr/include",
-        "usr/lib/systemd", "var",
+        "dev",
+        "etc/group",
+        "etc/passwd",
+        "bin/sh",
+        "lib/systemd",
+        "proc",
+        "sys",
+        "usr/include",
+        "usr/lib/systemd",
+        "var",
     ];
     const NAMES: [&str; 5] = ["gconv", "locale", "audit", "perl", "perl-base"];
     let name = path.rsplit('/').next().unwrap_or(path);

@@ -28,7 +28,9 @@ impl FromStr for Kernel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (major, minor) = text.split_once('.').ok_or("not a release series such as 6.12")?;
+        let (major, minor) = text
+            .split_once('.')
+            .ok_or("not a release series such as 6.12")?;
         let is_number = |part: &str| part.parse::<u16>().is_ok();
         if is_number(major) && (minor == "x" || is_number(minor)) {
             Ok(Self(text.to_owned()))
@@ -62,7 +64,10 @@ impl Kernel {
     }
 
     fn matches(&self, version: &str) -> bool {
-        let series = self.0.strip_suffix('x').map_or_else(|| format!("{}.", self.0), str::to_owned);
+        let series = self
+            .0
+            .strip_suffix('x')
+            .map_or_else(|| format!("{}.", self.0), str::to_owned);
         version.starts_with(&series)
     }
 
@@ -107,7 +112,13 @@ impl Kernel {
                 .any(|prefix| name.starts_with(prefix));
             if is_part && !packages.contains(&name) {
                 let versions = repository.versions(&name)?;
-                queue.extend(versions.into_iter().next().into_iter().flat_map(|v| v.depends));
+                queue.extend(
+                    versions
+                        .into_iter()
+                        .next()
+                        .into_iter()
+                        .flat_map(|v| v.depends),
+                );
                 packages.push(name);
             }
         }
@@ -123,10 +134,13 @@ fn tidy(root: &Path, dir: &Path) -> Result<()> {
         .find(|path| path.is_dir())
         .context("the package has no modules")?;
     let version = only_entry(&modules)?;
-    let image = [modules.join(&version).join("vmlinuz"), root.join(format!("boot/vmlinuz-{version}"))]
-        .into_iter()
-        .find(|path| path.is_file())
-        .context("the package has no vmlinuz")?;
+    let image = [
+        modules.join(&version).join("vmlinuz"),
+        root.join(format!("boot/vmlinuz-{version}")),
+    ]
+    .into_iter()
+    .find(|path| path.is_file())
+    .context("the package has no vmlinuz")?;
     fs::rename(image, dir.join("vmlinuz"))?;
     fs::rename(&modules, dir.join("modules"))?;
     fs::write(dir.join("version"), &version)?;
@@ -138,7 +152,11 @@ fn only_entry(dir: &Path) -> Result<String> {
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    ensure!(names.len() == 1, "{} has {names:?}, not one entry", dir.display());
+    ensure!(
+        names.len() == 1,
+        "{} has {names:?}, not one entry",
+        dir.display()
+    );
     Ok(names.remove(0))
 }
 
@@ -165,20 +183,42 @@ impl Unpacked {
     pub fn modules(&self) -> Result<Modules> {
         apt::ensure(&["kmod", "e2fsprogs", "xz-utils", "zstd"])?;
         let version = self.version()?;
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let dir = cache::entry(&format!("kernels/{name}-modules-{}", cache::key(&BOOT_MODULES.join(" "))), |dir| {
-            let base = dir.join("base");
-            let lib = base.join("lib/modules");
-            fs::create_dir_all(&lib)?;
-            cmd::run_quietly(
-                Command::new("cp").arg("-a").arg(self.dir.join("modules").join(&version)).arg(&lib),
-            )?;
-            cmd::run_quietly(Command::new("/sbin/depmod").arg("-b").arg(&base).arg(&version))?;
-            boot_modules(&lib.join(&version), &dir.join("boot"))?;
-            super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
-            cache::remove(&base)
-        })?;
-        Ok(Modules { image: dir.join("image"), boot: dir.join("boot") })
+        let name = self
+            .dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let dir = cache::entry(
+            &format!(
+                "kernels/{name}-modules-{}",
+                cache::key(&BOOT_MODULES.join(" "))
+            ),
+            |dir| {
+                let base = dir.join("base");
+                let lib = base.join("lib/modules");
+                fs::create_dir_all(&lib)?;
+                cmd::run_quietly(
+                    Command::new("cp")
+                        .arg("-a")
+                        .arg(self.dir.join("modules").join(&version))
+                        .arg(&lib),
+                )?;
+                cmd::run_quietly(
+                    Command::new("/sbin/depmod")
+                        .arg("-b")
+                        .arg(&base)
+                        .arg(&version),
+                )?;
+                boot_modules(&lib.join(&version), &dir.join("boot"))?;
+                super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
+                cache::remove(&base)
+            },
+        )?;
+        Ok(Modules {
+            image: dir.join("image"),
+            boot: dir.join("boot"),
+        })
     }
 }
 
@@ -216,7 +256,11 @@ fn boot_modules(modules: &Path, boot: &Path) -> Result<()> {
             command.arg("-dc");
         }
         let output = command.arg(&source).output()?;
-        ensure!(output.status.success(), "cannot unpack {}", source.display());
+        ensure!(
+            output.status.success(),
+            "cannot unpack {}",
+            source.display()
+        );
         fs::write(copy, output.stdout)?;
     }
     Ok(())
@@ -244,6 +288,9 @@ mod tests {
 
     #[test]
     fn modules_are_named_without_path_and_suffix() {
-        assert_eq!(module_name("kernel/drivers/virtio/virtio-pci.ko.xz"), "virtio_pci");
+        assert_eq!(
+            module_name("kernel/drivers/virtio/virtio-pci.ko.xz"),
+            "virtio_pci"
+        );
     }
 }
