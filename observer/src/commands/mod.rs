@@ -63,7 +63,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     runtime.block_on(async move {
         match task {
-            Task::Run(options) => run::run(options, rules).await,
+            Task::Run(options) => run::run(options, rules, global.color).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
             Task::Record(options) => record::run(options, rules, global.color).await,
             Task::Config(_) | Task::Completions { .. } | Task::Man => Ok(ExitCode::SUCCESS),
