@@ -27,7 +27,7 @@ fn zstd(plain: &[u8]) -> Vec<u8> {
 fn replay(input: impl Read + Send) -> (Result<Tally, ReplayError>, usize) {
     let mut out = Vec::new();
     let result = replay_records(input, false, &mut out);
-    (result, out.iter().filter(|byte| **byte == b'\n').count())
+    (result, memchr::memchr_iter(b'\n', &out).count())
 }
 
 #[test]

@@ -235,7 +235,7 @@ mod tests {
             assert!(pending.line.len() <= MAX_LINE);
         }
         pending.feed(b"\n", |parsed| {
-            malformed += u32::from(matches!(parsed, Parsed::Malformed(Malformed::TooLong)))
+            malformed += u32::from(matches!(parsed, Parsed::Malformed(Malformed::TooLong)));
         });
         assert_eq!(malformed, 1);
     }
