@@ -17,6 +17,9 @@ use tokio::sync::mpsc;
 
 const USER_AVC: u16 = 1107;
 
+/// All listeners of the host hear all records: one test at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn speaker() -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(
         AddressFamily::NETLINK,
@@ -70,6 +73,7 @@ fn listen(capacity: usize) -> Option<(Netlink, Sink, mpsc::Receiver<SourceEvent>
 
 #[tokio::test]
 async fn the_kernel_s_records_arrive() {
+    let _alone = ALONE.lock().await;
     let Some((netlink, sink, mut receiver, counters)) = listen(256) else {
         return;
     };
@@ -117,6 +121,7 @@ async fn the_kernel_s_records_arrive() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_flood_is_read_or_counted_as_lost() {
     const FLOOD: u32 = 20_000;
+    let _alone = ALONE.lock().await;
     let Some((netlink, sink, mut receiver, counters)) = listen(1 << 16) else {
         return;
     };
