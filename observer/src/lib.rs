@@ -7,5 +7,6 @@
 
 pub mod caps;
 pub mod finding;
+pub mod outputs;
 pub mod sources;
 pub mod time;
