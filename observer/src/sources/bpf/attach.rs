@@ -314,7 +314,16 @@ fn explain(error: &ProgramError, part: Part) -> String {
         } => {
             tracing::debug!("{}: verifier: {verifier_log}", part.program);
             let log = verifier_log.to_string();
-            let last = log.lines().rfind(|line| !line.starts_with("processed"));
+            let told = |line: &&str| {
+                let statistics = [
+                    "processed ",
+                    "stack depth ",
+                    "verification time ",
+                    "max_states",
+                ];
+                !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
+            };
+            let last = log.lines().rfind(told);
             match (io_error.raw_os_error(), last) {
                 (Some(libc::EACCES | libc::EINVAL), Some(line)) => {
                     format!("{} refused by the verifier: {line}", part.program)
