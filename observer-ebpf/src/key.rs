@@ -36,9 +36,9 @@ word!(
         #[default] None = "none",
         /// The capability sets of the credential (`security/commoncap.c`).
         Commoncap = "commoncap",
-        /// AppArmor.
+        /// `AppArmor`.
         Apparmor = "apparmor",
-        /// SELinux.
+        /// `SELinux`.
         Selinux = "selinux",
         /// Another LSM, or an LSM that is not told.
         Lsm = "lsm",

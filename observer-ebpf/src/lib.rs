@@ -27,9 +27,9 @@ pub const NAME_LEN: usize = 64;
 /// Bytes of an LSM profile's name that are kept; longer names are cut.
 pub const PROFILE_LEN: usize = 256;
 
-/// Number of PR_CAPBSET_DROP (`include/uapi/linux/prctl.h`).
+/// Number of `PR_CAPBSET_DROP` (`include/uapi/linux/prctl.h`).
 pub const PR_CAPBSET_DROP: u32 = 24;
-/// CAP_SETPCAP (`include/uapi/linux/capability.h`).
+/// `CAP_SETPCAP` (`include/uapi/linux/capability.h`).
 pub const CAP_SETPCAP: u32 = 8;
 
 /// What the kernel side loses or cuts short, as indices of the map `LOSSES`.

@@ -280,7 +280,9 @@ impl Agent {
                 event = self.log.next() => self.hear(event),
                 _ = tick.tick() => self.tick(),
             }
-            told.into_iter().for_each(|event| self.handle(event));
+            for event in told {
+                self.handle(event);
+            }
         }
     }
 
@@ -290,7 +292,9 @@ impl Agent {
         if let Some(reader) = &mut self.reader {
             reader.rest(|event| told.push(event));
         }
-        told.into_iter().for_each(|event| self.handle(event));
+        for event in told {
+            self.handle(event);
+        }
         while let Some(event) = self.log.rest() {
             self.hear(event);
         }

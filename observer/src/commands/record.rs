@@ -96,13 +96,12 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         }),
     );
     report.failed_on = fail_on::matches(&report, &fail_on, role);
-    match out {
-        Some(out) => write(out, &report, output, false)?,
-        None => {
-            let stderr = io::stderr();
-            let color = colored(color, &stderr);
-            write(stderr, &report, output, color)?;
-        }
+    if let Some(out) = out {
+        write(out, &report, output, false)?;
+    } else {
+        let stderr = io::stderr();
+        let color = colored(color, &stderr);
+        write(stderr, &report, output, color)?;
     }
     if !report.failed_on.is_empty() {
         return Ok(ExitCode::from(FAILED));

@@ -145,7 +145,7 @@ fn take(item: Item<'_>, source: &mut SourceReport, hand: &mut impl FnMut(Observa
         Parsed::Record(record) => {
             source.records += 1;
             for record in record.each().filter(Record::is_about_capability) {
-                let stamp = record.epoch.map_or(0, |epoch| epoch.nanos());
+                let stamp = record.epoch.map_or(0, audit::Epoch::nanos);
                 hand(Observation::Audit(Box::new(AuditSeen {
                     received: Stamp(stamp),
                     source: source.name.clone(),

@@ -25,7 +25,7 @@ pub struct Process {
     /// When it started, in nanoseconds since boot, to a clock tick.
     pub start: u64,
     /// Basename of its executable; none for a kernel thread or without
-    /// CAP_SYS_PTRACE.
+    /// `CAP_SYS_PTRACE`.
     pub exe: Option<Vec<u8>>,
 }
 
@@ -156,8 +156,7 @@ pub fn scan() -> Vec<Process> {
 /// One process; `None` where it is gone.
 pub fn read(pid: u32) -> Option<Process> {
     let folder = Path::new("/proc").join(pid.to_string());
-    let stat = fs::read(folder.join("stat")).ok()?;
-    let (ppid, start) = parse_stat(&stat)?;
+    let (ppid, start) = parse_stat(&fs::read(folder.join("stat")).ok()?)?;
     let exe = fs::read_link(folder.join("exe")).ok();
     Some(Process {
         pid,
@@ -222,8 +221,7 @@ pub struct Usage {
 
 /// What the agent itself uses; `None` where `/proc` can't be read.
 pub fn usage() -> Option<Usage> {
-    let stat = fs::read("/proc/self/stat").ok()?;
-    let (_, start) = parse_stat(&stat)?;
+    let (_, start) = parse_stat(&fs::read("/proc/self/stat").ok()?)?;
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = statm.split_ascii_whitespace().map(str::parse::<u64>);
     let page = rustix::param::page_size() as u64;
@@ -235,13 +233,12 @@ pub fn usage() -> Option<Usage> {
     let boot =
         u64::try_from(boot.tv_sec).ok()? * 1_000_000_000 + u64::try_from(boot.tv_nsec).ok()?;
     let age = boot.saturating_sub(start);
-    let started = Stamp(Stamp::now().0.saturating_sub(age));
     Some(Usage {
         cpu_seconds: seconds(cpu),
         resident_bytes,
         virtual_bytes,
         open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as u64,
-        start_seconds: started.as_seconds(),
+        start_seconds: Stamp(Stamp::now().0.saturating_sub(age)).as_seconds(),
     })
 }
 

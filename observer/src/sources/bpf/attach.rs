@@ -273,7 +273,7 @@ fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
     result.map_err(|error| explain(&error, part))
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, part: Part) -> Result<&'a mut Program, String> {
+fn program(ebpf: &mut Ebpf, part: Part) -> Result<&mut Program, String> {
     ebpf.program_mut(part.program)
         .ok_or_else(|| format!("the object has no program {}", part.program))
 }

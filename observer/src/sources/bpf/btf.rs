@@ -55,8 +55,8 @@ struct Type {
     name: u32,
     kind: u32,
     vlen: usize,
-    /// Size in bytes, or the id of another type.
-    size_or_type: u32,
+    /// Size in bytes, or the id of another type (`size` and `type` are one word).
+    referent: u32,
     /// Whether members' offsets carry a bit-field size.
     kind_flag: bool,
     /// Offset of what follows the header.
@@ -175,15 +175,15 @@ impl Btf {
     /// `None` where the kernel has no such function.
     pub fn parameters(&self, function: &str) -> Option<Vec<String>> {
         let function = self.entry(*self.functions.get(function.as_bytes())?)?;
-        self.prototype(function.size_or_type)
+        self.prototype(function.referent)
     }
 
     /// The parameters of a tracepoint after the first, which is the program's
     /// own context; `None` where the kernel has no such tracepoint.
     pub fn tracepoint(&self, name: &str) -> Option<Vec<String>> {
         let typedef = self.entry(*self.typedefs.get(format!("btf_trace_{name}").as_bytes())?)?;
-        let pointer = self.entry(typedef.size_or_type)?;
-        let mut parameters = self.prototype(pointer.size_or_type)?;
+        let pointer = self.entry(typedef.referent)?;
+        let mut parameters = self.prototype(pointer.referent)?;
         if parameters.is_empty() {
             return None;
         }
@@ -209,9 +209,9 @@ impl Btf {
         let name = String::from_utf8_lossy(self.string(entry.name)).into_owned();
         match entry.kind {
             _ if depth > 8 => "…".to_owned(),
-            KIND_PTR => format!("{} *", self.describe(entry.size_or_type, depth + 1)),
+            KIND_PTR => format!("{} *", self.describe(entry.referent, depth + 1)),
             KIND_CONST | KIND_VOLATILE | KIND_RESTRICT | KIND_TYPE_TAG => {
-                self.describe(entry.size_or_type, depth + 1)
+                self.describe(entry.referent, depth + 1)
             }
             KIND_STRUCT => format!("struct {name}"),
             KIND_UNION => format!("union {name}"),
@@ -226,7 +226,7 @@ impl Btf {
         for _ in 0..16 {
             match entry.kind {
                 KIND_TYPEDEF | KIND_CONST | KIND_VOLATILE | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    entry = self.entry(entry.size_or_type)?;
+                    entry = self.entry(entry.referent)?;
                 }
                 _ => return Some(entry),
             }
@@ -247,7 +247,7 @@ impl Btf {
             name: self.word(at)?,
             kind: info >> 24 & 0x1f,
             vlen: (info & 0xffff) as usize,
-            size_or_type: self.word(at + 8)?,
+            referent: self.word(at + 8)?,
             kind_flag: info >> 31 == 1,
             tail: at + 12,
         })
