@@ -143,7 +143,10 @@ async fn every_path_answers_with_the_headers_that_guard_it() {
         let answer = server.get(path).await;
         let head = answer.split_once("\r\n\r\n").unwrap().0.to_lowercase();
         assert_eq!(status_of(&answer), code, "{path}: {head}");
-        assert!(head.contains(&format!("content-type: {kind}")), "{path}: {head}");
+        assert!(
+            head.contains(&format!("content-type: {kind}")),
+            "{path}: {head}"
+        );
         for header in [
             "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             "x-content-type-options: nosniff",
@@ -162,17 +165,23 @@ async fn other_methods_and_foreign_names_are_refused() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
         let answer = server.ask(method, "/api/v1/status", "127.0.0.1").await;
         assert_eq!(status_of(&answer), 405, "{method}");
-        assert!(answer.to_lowercase().contains("\r\nallow: get, head\r\n"), "{answer}");
+        assert!(
+            answer.to_lowercase().contains("\r\nallow: get, head\r\n"),
+            "{answer}"
+        );
     }
     let answer = server.ask("HEAD", "/metrics", "127.0.0.1").await;
     assert_eq!((status_of(&answer), body(&answer)), (200, ""));
     for path in ["/", "/metrics", "/api/v1/report", "/nothing"] {
-        let answer = server.ask("GET", path, "rebound.attacker.example:11400").await;
+        let answer = server
+            .ask("GET", path, "rebound.attacker.example:11400")
+            .await;
         assert_eq!(status_of(&answer), 421, "{path}");
         let answer = server.ask("GET", path, "localhost:11400").await;
         assert_ne!(status_of(&answer), 421, "{path}");
     }
-    let absolute = "GET http://attacker.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    let absolute =
+        "GET http://attacker.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     assert_eq!(status_of(&server.raw(absolute.to_owned()).await), 421);
     let without = "GET /-/healthy HTTP/1.0\r\n\r\n";
     assert_eq!(status_of(&server.raw(without.to_owned()).await), 200);
@@ -186,23 +195,44 @@ async fn readiness_is_told_with_its_reason() {
     assert_eq!(status_of(&answer), 503);
     assert_eq!(body(&answer), "capwatch is not ready: attaching hooks\n");
     assert_eq!(status_of(&server.get("/-/healthy").await), 200);
-    assert_eq!(json(&server.get("/api/v1/status").await)["agent"]["level"], "starting");
+    assert_eq!(
+        json(&server.get("/api/v1/status").await)["agent"]["level"],
+        "starting"
+    );
 }
 
 #[tokio::test]
 async fn lists_are_filtered_and_cut() {
     let server = server().await;
-    let fatal = json(&server.get("/api/v1/episodes?verdict=fatal&supervisor=openshell&layer=apparmor").await);
+    let fatal = json(
+        &server
+            .get("/api/v1/episodes?verdict=fatal&supervisor=openshell&layer=apparmor")
+            .await,
+    );
     let episodes = fatal["episodes"].as_array().unwrap();
     assert!(!episodes.is_empty());
-    assert!(episodes.iter().all(|one| one["verdict"] == "fatal" && one["time"].is_string()));
+    assert!(
+        episodes
+            .iter()
+            .all(|one| one["verdict"] == "fatal" && one["time"].is_string())
+    );
     let last = json(&server.get("/api/v1/episodes?limit=2").await);
     assert_eq!(last["episodes"].as_array().unwrap().len(), 2);
     assert_eq!(last["episodes"][1]["id"], "ep-59");
     let none = json(&server.get("/api/v1/episodes?layer=none&limit=1").await);
     assert!(none["episodes"][0]["layer"].is_null());
-    let denials = json(&server.get("/api/v1/denials?layer=commoncap&role=workload").await);
-    assert!(denials["denials"].as_array().unwrap().iter().all(|one| one["reason"] == "not_effective"));
+    let denials = json(
+        &server
+            .get("/api/v1/denials?layer=commoncap&role=workload")
+            .await,
+    );
+    assert!(
+        denials["denials"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["reason"] == "not_effective")
+    );
 
     let supervisors = json(&server.get("/api/v1/supervisors").await);
     let worst = &supervisors["groups"][0];
@@ -210,7 +240,10 @@ async fn lists_are_filtered_and_cut() {
     assert_eq!(worst["refused_by"][0]["profile"], "unprivileged_userns");
     let status = json(&server.get("/api/v1/status").await);
     assert_eq!(status["findings"]["level"], "fatal");
-    assert_eq!(status["findings"]["title"], "openshell 0.0.91 ended after a refused drop");
+    assert_eq!(
+        status["findings"]["title"],
+        "openshell 0.0.91 ended after a refused drop"
+    );
     assert_eq!(status["uptime_seconds"], 90.0);
 }
 
@@ -228,7 +261,17 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     ] {
         assert!(page.contains(part), "{part} is missing");
     }
-    for markup in ["<img", "style=", "onerror=\"", " onclick", "javascript:", "\u{202e}", "\u{1b}", "http://", "https://"] {
+    for markup in [
+        "<img",
+        "style=",
+        "onerror=\"",
+        " onclick",
+        "javascript:",
+        "\u{202e}",
+        "\u{1b}",
+        "http://",
+        "https://",
+    ] {
         assert!(!body(&page).contains(markup), "{markup} is in the page");
     }
     let episode = server.get("/episodes/ep-6").await;
@@ -254,13 +297,22 @@ async fn events_arrive_live_and_the_stop_ends_them() {
         }),
     );
     server.view.events.send(Arc::new(event)).unwrap();
-    until(&mut stream, &mut heard, "event: loss\ndata: {\"schema\":\"capwatch.event/1\"").await;
+    until(
+        &mut stream,
+        &mut heard,
+        "event: loss\ndata: {\"schema\":\"capwatch.event/1\"",
+    )
+    .await;
     until(&mut stream, &mut heard, "\"count\":7}\n\n").await;
 
     server.stop.send(()).unwrap();
     let rest = timeout(Duration::from_secs(3), stream.read_to_end(&mut heard)).await;
     assert!(rest.is_ok(), "the feed goes on after the stop");
-    timeout(Duration::from_secs(3), server.task).await.unwrap().unwrap().unwrap();
+    timeout(Duration::from_secs(3), server.task)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -287,7 +339,12 @@ async fn until(stream: &mut TcpStream, heard: &mut Vec<u8>, wanted: &str) {
             .await
             .expect("the feed in time")
             .unwrap();
-        assert_ne!(count, 0, "the feed ended: {}", String::from_utf8_lossy(heard));
+        assert_ne!(
+            count,
+            0,
+            "the feed ended: {}",
+            String::from_utf8_lossy(heard)
+        );
         heard.extend_from_slice(&buffer[..count]);
     }
 }

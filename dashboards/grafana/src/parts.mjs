@@ -131,7 +131,7 @@ export function state(title, description, targets) {
   const mappings = [{ type: "value", options: { 0: { text: "down", color: "red", index: 0 }, 1: { text: "up", color: "green", index: 1 } } }];
   const options = {
     alignValue: "left",
-    legend: { displayMode: "list", placement: "bottom", showLegend: false },
+    legend: { calcs: [], displayMode: "list", placement: "bottom", showLegend: false },
     mergeValues: true,
     rowHeight: 0.8,
     showValue: "auto",
@@ -150,7 +150,6 @@ function variable(name, label, metric, matchers) {
     name,
     label,
     datasource: DATASOURCE,
-    definition,
     query: { query: definition, refId: `Variable-${name}` },
     refresh: 2,
     regex: "",
@@ -174,7 +173,7 @@ const datasource = {
   regex: "",
   multi: false,
   includeAll: false,
-  current: {},
+  current: { text: "default", value: "default" },
   hide: 0,
   options: [],
   skipUrlSync: false,
@@ -183,13 +182,12 @@ const datasource = {
 const annotation = (name, iconColor, expr, titleFormat, tagKeys) => ({
   name,
   iconColor,
-  expr,
+  target: { expr, interval: "60s", refId: "Anno" },
   titleFormat,
   tagKeys,
   datasource: DATASOURCE,
   enable: true,
   hide: false,
-  step: "60s",
   textFormat: "",
   useValueForTime: false,
 });
