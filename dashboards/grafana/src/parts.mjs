@@ -21,10 +21,10 @@ export function layout(rows) {
   for (const { title, height, panels: inRow } of rows) {
     panels.push({ type: "row", id: panels.length + 1, title, collapsed: false, panels: [], gridPos: { h: 1, w: 24, x: 0, y } });
     y += 1;
-    const width = 24 / inRow.length;
+    const edge = (index) => Math.round((24 * index) / inRow.length);
     inRow.forEach((panel, index) => {
       const targets = panel.targets.map((target, number) => ({ ...target, refId: String.fromCharCode(65 + number) }));
-      panels.push({ ...panel, id: panels.length + 1, targets, gridPos: { h: height, w: width, x: index * width, y } });
+      panels.push({ ...panel, id: panels.length + 1, targets, gridPos: { h: height, w: edge(index + 1) - edge(index), x: edge(index), y } });
     });
     y += height;
   }

@@ -75,6 +75,7 @@ impl Feed {
             receiver,
             told: self.told.load(Ordering::Acquire),
             greeted: false,
+            held: None,
             _permit: permit,
         };
         Some(Body::from_stream(stream::unfold(client, Client::next)))
@@ -163,6 +164,9 @@ struct Client {
     /// Events told to it or left out for it, since the start.
     told: u64,
     greeted: bool,
+    /// A piece that waits for the word of what was lost before it. The text of
+    /// pieces is never copied: slow clients share what they wait for.
+    held: Option<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -173,6 +177,9 @@ impl Client {
             // Headers and a first line at once: the page knows it is live.
             return Some((Ok(Bytes::from_static(b"retry: 3000\n\n")), self));
         }
+        if let Some(text) = self.held.take() {
+            return Some((Ok(text), self));
+        }
         loop {
             match timeout(HEARTBEAT, self.receiver.recv()).await {
                 Err(_) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
@@ -182,23 +189,17 @@ impl Client {
                 Ok(Ok(piece)) => {
                     let left_out = piece.before.saturating_sub(self.told);
                     self.told = piece.before + piece.events;
-                    let text = match left_out {
-                        0 => piece.text,
-                        count => after_loss(count, &piece.text),
-                    };
-                    return Some((Ok(text), self));
+                    if left_out == 0 {
+                        return Some((Ok(piece.text), self));
+                    }
+                    let mut told = String::new();
+                    frame(&mut told, &loss("client_behind", left_out));
+                    self.held = Some(piece.text);
+                    return Some((Ok(told.into()), self));
                 }
             }
         }
     }
-}
-
-fn after_loss(count: u64, text: &Bytes) -> Bytes {
-    let mut told = String::new();
-    frame(&mut told, &loss("client_behind", count));
-    let mut joined = told.into_bytes();
-    joined.extend_from_slice(text);
-    joined.into()
 }
 
 #[cfg(test)]
@@ -220,6 +221,7 @@ mod tests {
             receiver,
             told: 0,
             greeted: true,
+            held: None,
             _permit: permit,
         };
         let mut body = Body::from_stream(stream::unfold(client, Client::next));
@@ -238,6 +240,7 @@ mod tests {
             first.contains("\"reason\":\"client_behind\",\"count\":15}"),
             "{first}"
         );
+        assert_eq!(text(&mut body).await, "event: denial\ndata: {}\n\n");
         let second = text(&mut body).await;
         assert_eq!(second, "event: denial\ndata: {}\n\n");
     }
