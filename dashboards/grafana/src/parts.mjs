@@ -6,6 +6,11 @@ export const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
 export const SCOPE = 'job=~"$job", instance=~"$instance"';
 export const SUPERVISED = `${SCOPE}, supervisor=~"$supervisor"`;
 
+/** How much counters grew over a range. A series that was born within it, as the
+ *  first failure of a version is, counts with its whole value: increase() would
+ *  leave out what it was born with. */
+export const grown = (selector, range) => `((${selector} unless ${selector} offset ${range}) or increase(${selector}[${range}]))`;
+
 export const VERDICT_COLOURS = { fatal: "red", degraded: "orange", pending: "purple", harmless: "blue", ok: "green" };
 
 /** A query; `instant` for tables and single values. */
@@ -65,7 +70,7 @@ export function stat(title, description, unit, targets, thresholds = PLAIN, link
     textMode: "auto",
     wideLayout: true,
   };
-  return panel("stat", title, description, unit, targets, thresholds, { options, links, defaults: { noValue: "0" } });
+  return panel("stat", title, description, unit, targets, thresholds, { options, links, defaults: { noValue: "0", ...(unit === "short" ? { decimals: 0 } : {}) } });
 }
 
 export function gauge(title, description, targets) {
@@ -122,7 +127,7 @@ export function table(title, description, unit, target, names, links = []) {
   return panel("table", title, description, unit, [target], PLAIN, {
     options,
     links,
-    defaults: { custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
+    defaults: { decimals: 0, custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
     transformations: [organize],
   });
 }
