@@ -44,4 +44,12 @@ clean() {
 check "prometheus: promtool check metrics has nothing to say" clean
 
 MADE=$made node "$ROOT/tests/peers/js/queries.mjs" "http://127.0.0.1:$port" "$KEEP" || failures=$((failures + 1))
+
+# Panels drawn from these answers: for docs/images where KEEP names a folder.
+if need chromium chromium fonts-dejavu-core && npm_modules playwright-core@1.65.1; then
+    export MODULES
+    check "prometheus: the overview is drawn" node "$ROOT/tests/peers/js/panels.mjs" "$KEEP" overview
+else
+    skip "prometheus: the overview is drawn" "chromium or playwright-core is not to be had"
+fi
 finish

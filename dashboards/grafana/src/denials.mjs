@@ -1,4 +1,4 @@
-import { PLAIN, SCOPE, SUPERVISED, WARN, dashboard, gauge, query, series, stat, table } from "./parts.mjs";
+import { PLAIN, SCOPE, SUPERVISED, WARN, dashboard, gauge, grown, query, series, stat, table } from "./parts.mjs";
 
 const denials = (rest = "") => `capwatch_denials_total{${SUPERVISED}${rest}}`;
 const rateBy = (label) => query(`sum by (${label}) (rate(${denials(', expected="false"')}[$__rate_interval]))`, `{{${label}}}`);
@@ -12,9 +12,9 @@ export default dashboard(
       title: "In short",
       height: 5,
       panels: [
-        stat("Denials", "Refused checks in the chosen time that no rule expects.", "short", [query(`sum(increase(${denials(', expected="false"')}[$__range])) or vector(0)`, "denials", { instant: true })], WARN),
-        stat("Expected denials", "Refused checks in the chosen time that a rule expects.", "short", [query(`sum(increase(${denials(', expected="true"')}[$__range])) or vector(0)`, "expected", { instant: true })], PLAIN),
-        stat("Profiles that refuse", "Profiles of LSMs that refused a check in the chosen time.", "short", [query(`count(sum by (layer, profile) (increase(capwatch_lsm_denials_total{${SUPERVISED}}[$__range])) > 0) or vector(0)`, "profiles", { instant: true })], PLAIN),
+        stat("Denials", "Refused checks in the chosen time that no rule expects.", "short", [query(`sum(${grown(denials(', expected="false"'), "$__range")}) or vector(0)`, "denials", { instant: true })], WARN),
+        stat("Expected denials", "Refused checks in the chosen time that a rule expects.", "short", [query(`sum(${grown(denials(', expected="true"'), "$__range")}) or vector(0)`, "expected", { instant: true })], PLAIN),
+        stat("Profiles that refuse", "Profiles of LSMs that refused a check in the chosen time.", "short", [query(`count(sum by (layer, profile) (${grown(`capwatch_lsm_denials_total{${SUPERVISED}}`, "$__range")}) > 0) or vector(0)`, "profiles", { instant: true })], PLAIN),
         gauge("Missing in the audit log", "Share of LSM denials that left no audit record: quiet rules, suppressed duplicates, rate limits.", [query(`sum(increase(capwatch_audit_matches_total{${SCOPE}, result="ebpf_only"}[$__range])) / (sum(increase(capwatch_audit_matches_total{${SCOPE}, result=~"matched|ebpf_only"}[$__range])) > 0)`, "share", { instant: true })]),
       ],
     },
@@ -50,7 +50,7 @@ export default dashboard(
           "Denials in the chosen time",
           "Refused checks by who asked, what for, and who refused.",
           "short",
-          query(`sum by (supervisor, role, capability, layer, audited, expected) (increase(${denials()}[$__range])) > 0`, "", { instant: true, format: "table" }),
+          query(`sum by (supervisor, role, capability, layer, audited, expected) (${grown(denials(), "$__range")}) > 0`, "", { instant: true, format: "table" }),
           { supervisor: "Supervisor", role: "Role", capability: "Capability", layer: "Layer", audited: "Audited", expected: "Expected", Value: "Denials" },
         ),
       ],

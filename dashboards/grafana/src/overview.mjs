@@ -1,9 +1,9 @@
-import { ALARM, PLAIN, SUPERVISED, WARN, dashboard, query, series, stat, table } from "./parts.mjs";
+import { ALARM, PLAIN, SUPERVISED, WARN, dashboard, grown, query, series, stat, table } from "./parts.mjs";
 
 const episodes = (matchers) => `capwatch_bounding_drop_episodes_total{${SUPERVISED}, ${matchers}}`;
 
 const own = (verdict) =>
-  `sum(increase(${episodes(`role="supervisor", verdict="${verdict}"`)}[$__range])) or vector(0)`;
+  `sum(${grown(episodes(`role="supervisor", verdict="${verdict}"`), "$__range")}) or vector(0)`;
 
 const failedRecently = `sum(max by (job, instance, supervisor) (capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}}) > bool (time() - $__range_s)) or vector(0)`;
 
@@ -32,7 +32,7 @@ export default dashboard(
           "Episodes by supervisor, version and layer",
           "Episodes in the chosen time, by verdict. A version that stands here with fatal or degraded while another stands with ok is the answer.",
           "short",
-          query(`sum by (supervisor, role, version, verdict, layer) (increase(capwatch_bounding_drop_episodes_total{${SUPERVISED}}[$__range])) > 0`, "", { instant: true, format: "table" }),
+          query(`sum by (supervisor, role, version, verdict, layer) (${grown(`capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "$__range")}) > 0`, "", { instant: true, format: "table" }),
           { supervisor: "Supervisor", role: "Role", version: "Version", verdict: "Verdict", layer: "Layer", Value: "Episodes" },
         ),
         table(
@@ -48,7 +48,7 @@ export default dashboard(
       title: "Over time",
       height: 9,
       panels: [
-        series("Episodes by verdict", "Closed episodes, by verdict.", "short", [query(`sum by (verdict) (increase(capwatch_bounding_drop_episodes_total{${SUPERVISED}}[$__rate_interval]))`, "{{verdict}}")], { bars: true, verdicts: true }),
+        series("Episodes by verdict", "Closed episodes, by verdict.", "short", [query(`sum by (verdict) (${grown(`capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "$__rate_interval")})`, "{{verdict}}")], { bars: true, verdicts: true }),
         series("Refused drops by supervisor", "Calls that were refused while the capability was raised.", "ops", [query(`sum by (supervisor) (rate(capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}[$__rate_interval]))`, "{{supervisor}}")]),
       ],
     },
@@ -57,7 +57,7 @@ export default dashboard(
       height: 9,
       panels: [
         series("Live supervisors by version", "Supervisors that run now, by version. Blue marks on the time axis say when a version came.", "short", [query(`count by (supervisor, version) (capwatch_supervisor_info{${SUPERVISED}})`, "{{supervisor}} {{version}}")]),
-        series("Fatal and degraded by version and layer", "Episodes that went wrong, of the supervisor itself.", "short", [query(`sum by (supervisor, version, layer, verdict) (increase(${episodes('role="supervisor", verdict=~"fatal|degraded"')}[$__rate_interval])) > 0`, "{{supervisor}} {{version}}, {{layer}}: {{verdict}}")], { bars: true }),
+        series("Fatal and degraded by version and layer", "Episodes that went wrong, of the supervisor itself.", "short", [query(`sum by (supervisor, version, layer, verdict) (${grown(episodes('role="supervisor", verdict=~"fatal|degraded"'), "$__rate_interval")}) > 0`, "{{supervisor}} {{version}}, {{layer}}: {{verdict}}")], { bars: true }),
       ],
     },
   ],

@@ -6,6 +6,11 @@ export const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
 export const SCOPE = 'job=~"$job", instance=~"$instance"';
 export const SUPERVISED = `${SCOPE}, supervisor=~"$supervisor"`;
 
+/** How much counters grew over a range. A series that was born within it, as the
+ *  first failure of a version is, counts with its whole value: increase() would
+ *  leave out what it was born with. */
+export const grown = (selector, range) => `((${selector} unless ${selector} offset ${range}) or increase(${selector}[${range}]))`;
+
 export const VERDICT_COLOURS = { fatal: "red", degraded: "orange", pending: "purple", harmless: "blue", ok: "green" };
 
 /** A query; `instant` for tables and single values. */
@@ -21,10 +26,10 @@ export function layout(rows) {
   for (const { title, height, panels: inRow } of rows) {
     panels.push({ type: "row", id: panels.length + 1, title, collapsed: false, panels: [], gridPos: { h: 1, w: 24, x: 0, y } });
     y += 1;
-    const width = 24 / inRow.length;
+    const edge = (index) => Math.round((24 * index) / inRow.length);
     inRow.forEach((panel, index) => {
       const targets = panel.targets.map((target, number) => ({ ...target, refId: String.fromCharCode(65 + number) }));
-      panels.push({ ...panel, id: panels.length + 1, targets, gridPos: { h: height, w: width, x: index * width, y } });
+      panels.push({ ...panel, id: panels.length + 1, targets, gridPos: { h: height, w: edge(index + 1) - edge(index), x: edge(index), y } });
     });
     y += height;
   }
@@ -65,7 +70,7 @@ export function stat(title, description, unit, targets, thresholds = PLAIN, link
     textMode: "auto",
     wideLayout: true,
   };
-  return panel("stat", title, description, unit, targets, thresholds, { options, links, defaults: { noValue: "0" } });
+  return panel("stat", title, description, unit, targets, thresholds, { options, links, defaults: { noValue: "0", ...(unit === "short" ? { decimals: 0 } : {}) } });
 }
 
 export function gauge(title, description, targets) {
@@ -122,7 +127,7 @@ export function table(title, description, unit, target, names, links = []) {
   return panel("table", title, description, unit, [target], PLAIN, {
     options,
     links,
-    defaults: { custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
+    defaults: { decimals: 0, custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
     transformations: [organize],
   });
 }
@@ -131,7 +136,7 @@ export function state(title, description, targets) {
   const mappings = [{ type: "value", options: { 0: { text: "down", color: "red", index: 0 }, 1: { text: "up", color: "green", index: 1 } } }];
   const options = {
     alignValue: "left",
-    legend: { displayMode: "list", placement: "bottom", showLegend: false },
+    legend: { calcs: [], displayMode: "list", placement: "bottom", showLegend: false },
     mergeValues: true,
     rowHeight: 0.8,
     showValue: "auto",
@@ -150,7 +155,6 @@ function variable(name, label, metric, matchers) {
     name,
     label,
     datasource: DATASOURCE,
-    definition,
     query: { query: definition, refId: `Variable-${name}` },
     refresh: 2,
     regex: "",
@@ -174,7 +178,7 @@ const datasource = {
   regex: "",
   multi: false,
   includeAll: false,
-  current: {},
+  current: { text: "default", value: "default" },
   hide: 0,
   options: [],
   skipUrlSync: false,
@@ -183,13 +187,12 @@ const datasource = {
 const annotation = (name, iconColor, expr, titleFormat, tagKeys) => ({
   name,
   iconColor,
-  expr,
+  target: { expr, interval: "60s", refId: "Anno" },
   titleFormat,
   tagKeys,
   datasource: DATASOURCE,
   enable: true,
   hide: false,
-  step: "60s",
   textFormat: "",
   useValueForTime: false,
 });

@@ -21,10 +21,12 @@ pub const HOSTILE: [&str; 3] = [
     "a\n\u{1b}[31m\"'&",
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "the shapes want options")]
 fn text(words: &str) -> Option<String> {
     Some(words.to_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shapes want options")]
 fn container(version: &str) -> Option<Container> {
     Some(Container {
         runtime: "podman".to_owned(),

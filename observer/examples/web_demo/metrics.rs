@@ -213,6 +213,36 @@ fn constant(
     )
     .with_label_values(&["netlink"])
     .inc_by(0);
+    own_costs(registry, counter);
+    let live = gauge("supervisors", "Live supervisors.", &["supervisor"]);
+    live.with_label_values(&["openshell"]).set(3);
+    live.with_label_values(&["crun"]).set(1);
+    let info = gauge(
+        "supervisor_info",
+        "A live supervisor.",
+        &["supervisor", "pid", "container", "image", "version"],
+    );
+    info.with_label_values(&[
+        "openshell",
+        "3990",
+        "sandbox-7",
+        "ghcr.io/example/openshell:0.0.85",
+        "ghcr.io/example/openshell:0.0.85",
+    ])
+    .set(1);
+    info.with_label_values(&[
+        "openshell",
+        "3992",
+        "sandbox-9",
+        "ghcr.io/example/openshell:0.0.91",
+        "ghcr.io/example/openshell:0.0.91",
+    ])
+    .set(1);
+    process(registry);
+}
+
+/// What the agent says of its own costs.
+fn own_costs(registry: &Registry, counter: &impl Fn(&str, &str, &[&str]) -> IntCounterVec) {
     let overflow = IntCounter::new(
         "capwatch_series_overflow_total",
         "Increments told under the overflow label.",
@@ -254,30 +284,10 @@ fn constant(
     .expect("a metric's name");
     scrape.set(0.001_2);
     registry.register(Box::new(scrape)).expect("a new name");
-    let live = gauge("supervisors", "Live supervisors.", &["supervisor"]);
-    live.with_label_values(&["openshell"]).set(3);
-    live.with_label_values(&["crun"]).set(1);
-    let info = gauge(
-        "supervisor_info",
-        "A live supervisor.",
-        &["supervisor", "pid", "container", "image", "version"],
-    );
-    info.with_label_values(&[
-        "openshell",
-        "3990",
-        "sandbox-7",
-        "ghcr.io/example/openshell:0.0.85",
-        "ghcr.io/example/openshell:0.0.85",
-    ])
-    .set(1);
-    info.with_label_values(&[
-        "openshell",
-        "3992",
-        "sandbox-9",
-        "ghcr.io/example/openshell:0.0.91",
-        "ghcr.io/example/openshell:0.0.91",
-    ])
-    .set(1);
+}
+
+/// What every process tells.
+fn process(registry: &Registry) {
     for (name, help, value) in [
         ("resident_memory_bytes", "Resident memory.", 1.4e7),
         ("open_fds", "Open file descriptors.", 31.0),

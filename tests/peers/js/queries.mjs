@@ -87,7 +87,7 @@ for (const name of ["overview", "denials", "health"]) {
   report(`panels of ${name} show what was made`, empty);
   kept[name] = answers;
 
-  const annotations = dashboard.annotations.list.filter((one) => one.expr).map((one) => ({ title: one.name, expr: one.expr, instant: false }));
+  const annotations = dashboard.annotations.list.filter((one) => one.target).map((one) => ({ title: one.name, expr: one.target.expr, instant: false }));
   await all(`annotations of ${name}`, annotations);
 
   const problems = [];

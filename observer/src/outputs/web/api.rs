@@ -18,7 +18,7 @@ type Asked = Result<Query<Filter>, QueryRejection>;
 #[derive(Serialize)]
 struct StatusAnswer {
     #[serde(flatten)]
-    status: Status,
+    state: Status,
     uptime_seconds: f64,
     findings: Headline,
     agent: Headline,
@@ -40,7 +40,8 @@ struct Denials {
 struct Supervisors {
     schema: &'static str,
     groups: Vec<Group>,
-    supervisors: Vec<Supervisor>,
+    #[serde(rename = "supervisors")]
+    live: Vec<Supervisor>,
 }
 
 /// The agent's state and the two sentences at the top of the page.
@@ -51,7 +52,7 @@ pub async fn status(State(shared): State<Shared>) -> Response {
         uptime_seconds: status.now.seconds_since(status.started),
         findings: summary.findings(status.now),
         agent: Headline::agent(&status),
-        status,
+        state: status,
     })
 }
 
@@ -115,7 +116,7 @@ pub async fn supervisors(State(shared): State<Shared>, query: Asked) -> Response
     answer::json(&Supervisors {
         schema: "capwatch.supervisors/1",
         groups,
-        supervisors: filter.last_of(supervisors),
+        live: filter.last_of(supervisors),
     })
 }
 

@@ -126,3 +126,37 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_client_that_stalls_gives_its_place_to_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let idle = Duration::from_millis(200);
+        let bounded = Bounded::new(listener, Arc::new(Semaphore::new(1)), idle);
+        let app = axum::Router::new().route("/", axum::routing::get(async || "here"));
+        let server = tokio::spawn(axum::serve(bounded, app).into_future());
+
+        let mut stalled = TcpStream::connect(address).await.unwrap();
+        stalled.write_all(b"GET / HT").await.unwrap();
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        let read = timeout(LONG, next.read_to_string(&mut answer)).await;
+        assert!(read.is_ok_and(|read| read.is_ok()), "no answer in time");
+        assert!(answer.ends_with("here"), "{answer}");
+        let mut rest = Vec::new();
+        assert!(timeout(LONG, stalled.read_to_end(&mut rest)).await.is_ok());
+        server.abort();
+    }
+}

@@ -59,9 +59,7 @@ impl Hosts {
         }
         let name = parsed.host().trim_end_matches('.').to_ascii_lowercase();
         let literal = name.trim_start_matches('[').trim_end_matches(']');
-        literal.parse::<IpAddr>().is_ok()
-            || name == "localhost"
-            || self.names.iter().any(|allowed| *allowed == name)
+        literal.parse::<IpAddr>().is_ok() || name == "localhost" || self.names.contains(&name)
     }
 
     fn allow_all_of(&self, headers: &HeaderMap, authority: Option<&Authority>) -> bool {

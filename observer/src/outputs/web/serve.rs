@@ -18,7 +18,7 @@ use super::view::View;
 /// Connections at one time, over all addresses.
 const MAX_CONNECTIONS: usize = 256;
 /// After so long without a byte in either direction a connection ends.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How long requests under way may take after the stop.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -73,15 +73,12 @@ pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Re
     let mut html = Html::default();
     head(&mut html, "capwatch: episode", &status, Refresh::No);
     html.raw("<main id=\"main\"><p><a href=\"/\">All episodes</a></p>");
-    let code = match found {
-        Some(timed) => {
-            detail::article(&mut html, timed);
-            StatusCode::OK
-        }
-        None => {
-            html.raw("<h1>No such episode</h1><p>The id is wrong, or the episode is forgotten by now: the agent keeps the newest.</p>");
-            StatusCode::NOT_FOUND
-        }
+    let code = if let Some(timed) = found {
+        detail::article(&mut html, timed);
+        StatusCode::OK
+    } else {
+        html.raw("<h1>No such episode</h1><p>The id is wrong, or the episode is forgotten by now: the agent keeps the newest.</p>");
+        StatusCode::NOT_FOUND
     };
     html.raw("</main>");
     foot(&mut html, &status);

@@ -4,6 +4,7 @@ use super::super::summary::{Group, Headline, Summary, plural, short_version};
 use super::super::view::Status;
 use super::html::Html;
 use crate::finding::Verdict;
+use crate::sources::bpf::Mechanism;
 use crate::time::Stamp;
 
 /// Rows that the page itself shows; the JSON has all of them.
@@ -115,7 +116,7 @@ fn hooks(html: &mut Html, status: &Status) {
         html.raw("<tr><th scope=\"row\"><code>")
             .text(&hook.hook)
             .raw("</code></th><td>");
-        html.optional(hook.mechanism.map(|mechanism| mechanism.as_str()));
+        html.optional(hook.mechanism.map(Mechanism::as_str));
         html.raw("</td><td>");
         up(html, hook.attached, "attached", "not attached");
         if let Some(reason) = &hook.reason {

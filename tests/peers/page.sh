@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The status page in a real Chromium.
+. "$(dirname "$0")/lib/common.sh"
+
+need chromium chromium fonts-dejavu-core && need curl curl ||
+    { skip page "chromium is not to be had"; finish; }
+npm_modules playwright-core@1.65.1 axe-core@4.14.1 ||
+    { skip page "npm cannot install playwright-core: $(tail -n 1 "$WORK/npm.log")"; finish; }
+start_agent >"$WORK/start" 2>&1 || { not_ok "page: the agent starts" "$(cat "$WORK/start")"; finish; }
+
+# A name that is markup, refused and dropping like any other.
+hostile() {
+    [ -x "${CAPTEST:-}" ] || return 1
+    cp "$CAPTEST" "$WORK/<img src=x>"
+    "$WORK/<img src=x>" drop-all --without-setpcap --then exit
+    return 0
+}
+make_episodes >/dev/null || skip "page: episodes are made" "CAPTEST names no helper"
+hostile
+
+# One line on standard output asks for one more episode while the page looks on.
+coproc BROWSER { MODULES=$MODULES node "$ROOT/tests/peers/js/page.mjs" "http://$ADDRESS/" "$KEEP" 2>&1; }
+browser=$BROWSER_PID
+while read -r line <&"${BROWSER[0]}"; do
+    case $line in
+    "make an episode") hostile ;;
+    *) echo "$line" ;;
+    esac
+done
+wait "$browser" || failures=$((failures + 1))
+
+# Fifty clients of the live feed, and the agent's memory before and after.
+resident() { sed -n 's/^VmRSS:\s*\([0-9]*\) kB/\1/p' "/proc/$AGENT_PID/status"; }
+if [ -n "${AGENT_PID:-}" ]; then
+    clients=()
+    follow() {
+        local _
+        for _ in $(seq 50); do
+            curl -sS -N "http://$ADDRESS/api/v1/events" >/dev/null 2>&1 &
+            clients+=($!)
+            started+=($!)
+        done
+    }
+    follow
+    sleep 2
+    before=$(resident)
+    if [ -x "${CAPTEST:-}" ]; then
+        for _ in $(seq 200); do "$CAPTEST" drop-all --without-setpcap --then exit >/dev/null 2>&1; done
+    fi
+    sleep 3
+    after=$(resident)
+    if [ $((after - before)) -lt 4096 ]; then
+        ok "page: 50 clients follow without growth ($before to $after KiB)"
+    else
+        not_ok "page: 50 clients follow without growth" "from $before to $after KiB"
+    fi
+    kill "${clients[@]}" 2>/dev/null
+else
+    skip "page: 50 clients follow without growth" "the agent was not started here"
+fi
+finish
