@@ -5,8 +5,14 @@
 //! `correlate` joins them and gives verdicts, `ledger` counts, and `outputs`
 //! show. Correlate and ledger do no I/O and own no clock.
 
+pub mod agent;
 pub mod caps;
+pub mod commands;
 pub mod config;
+pub mod correlate;
 pub mod finding;
+pub mod ledger;
+pub mod observation;
+pub mod outputs;
 pub mod sources;
 pub mod time;

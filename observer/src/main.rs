@@ -1,3 +1,5 @@
 //! The agent's thin main.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    observer::commands::main()
+}

@@ -1,4 +1,53 @@
-//! Developer tasks of capwatch.
+//! Developer tasks of capwatch: `cargo xtask test`, `vm` and `bpf`.
 //!
-//! The tasks land with the rooms that they serve.
-fn main() {}
+//! Each task installs what it needs through apt and keeps what is costly to
+//! make (kernels, roots, the BPF toolchain) in a cache directory.
+
+mod apt;
+mod bpf;
+mod cache;
+mod cmd;
+mod test;
+mod toolchain;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Developer tasks of capwatch
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the BPF objects that users' builds embed
+    Bpf(bpf::Args),
+    /// Run the tests: every ring that this machine can run
+    Test(test::Args),
+    /// Boot a Debian kernel and run a script in it
+    Vm(vm::cli::Args),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    match Cli::parse().task {
+        Task::Bpf(args) => bpf::main(&args),
+        Task::Test(args) => test::main(&args),
+        Task::Vm(args) => vm::cli::main(args),
+    }
+}

@@ -3,4 +3,4 @@
 
 mod rules;
 
-pub use rules::{ConfigError, Expectation, Rules, Supervisor};
+pub use rules::{CATALOGUE, ConfigError, Expectation, Rules, Supervisor};

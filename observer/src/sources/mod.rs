@@ -1,3 +1,4 @@
 //! Where observations come from: the kernel's hooks and the audit log.
 
 pub mod bpf;
+pub mod proc;

@@ -252,6 +252,12 @@ impl Kernel {
             source,
         })
     }
+
+    /// Takes a process out of its followed tree.
+    pub fn unfollow(&mut self, tgid: u32) {
+        // Gone already is as good.
+        let _ = self.maps.tasks.remove(&tgid);
+    }
 }
 
 /// A zero-terminated name as text; bytes that are not UTF-8 are replaced.

@@ -3,9 +3,13 @@
 
 mod attach;
 mod btf;
+mod info;
 mod kernel;
 mod mechanism;
 mod offsets;
+mod rings;
 
+pub use info::{Runs, runs};
 pub use kernel::{Kernel, KernelError, Rings, active_lsms, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
+pub use rings::{RingReader, Told};

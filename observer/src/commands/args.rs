@@ -1,0 +1,196 @@
+//! The command line as it is typed. What it means is resolved by the commands.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use super::fail_on::{FailOn, RoleFilter};
+use crate::{
+    outputs::text::Color,
+    sources::bpf::{Choice, Mechanism},
+};
+
+/// Where metrics and the page are served by default.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
+
+/// Which layer refused a capability, was it harmful, and did the process go on?
+#[derive(Debug, Parser)]
+#[command(name = "capwatch", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// The command line's description, for help, man page and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Rules for supervisors, in TOML; they add to the built-in catalogue
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more on stderr; twice or three times for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// When to colour; `NO_COLOR` turns auto off
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// The command.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Run the agent: watch the host, serve metrics and a status page
+    Run(Run),
+    /// Show denials and episodes as they happen
+    Watch(Watch),
+    /// Run a command with everything attached, follow its whole tree, print a report
+    Record(Record),
+    /// Check a configuration, or print the built-in one
+    #[command(subcommand)]
+    Config(Config),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// How to attach.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// Force one mechanism for the verdict and for drops
+    #[arg(long, value_enum, default_value_t, value_name = "MECHANISM")]
+    pub hooks: Hooks,
+}
+
+/// A choice of mechanism.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Hooks {
+    /// The best that this kernel has
+    #[default]
+    Auto,
+    /// BPF trampolines
+    Fexit,
+    /// kprobe and kretprobe
+    Kprobe,
+    /// BTF tracepoints
+    Tracepoint,
+}
+
+impl From<Hooks> for Choice {
+    fn from(hooks: Hooks) -> Self {
+        match hooks {
+            Hooks::Auto => Self::Auto,
+            Hooks::Fexit => Self::Forced(Mechanism::Fexit),
+            Hooks::Kprobe => Self::Forced(Mechanism::Kprobe),
+            Hooks::Tracepoint => Self::Forced(Mechanism::Tracepoint),
+        }
+    }
+}
+
+/// `capwatch run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// Serve metrics and the page here; may be repeated
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDR",
+        default_value = DEFAULT_ADDRESS
+    )]
+    pub listen: Vec<SocketAddr>,
+    /// Also write findings as JSON lines to this file; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Series of each metric, beyond which findings count as "overflow"
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub max_series: usize,
+}
+
+/// `capwatch watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: LineForm,
+    /// Only denials
+    #[arg(long)]
+    pub denials: bool,
+    /// Only episodes
+    #[arg(long, conflicts_with = "denials")]
+    pub episodes: bool,
+    /// Only what this supervisor and its workloads do; "none" for what no rule matches
+    #[arg(long, value_name = "NAME")]
+    pub supervisor: Option<String>,
+}
+
+/// The form of live output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LineForm {
+    /// Columns
+    #[default]
+    Text,
+    /// JSON lines
+    Json,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    /// For a person
+    #[default]
+    Text,
+    /// JSON
+    Json,
+}
+
+/// `capwatch record`
+#[derive(Debug, Args)]
+pub struct Record {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
+    pub fail_on: Vec<FailOn>,
+    /// Let --fail-on look at this role only
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub role: Option<RoleFilter>,
+    /// Write the report to this file instead of stderr
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: ReportForm,
+    /// The command and its words
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+}
+
+/// `capwatch config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Say whether the configuration given with --config is valid
+    Check,
+    /// Print the built-in catalogue
+    Default,
+}

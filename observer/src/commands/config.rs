@@ -1,0 +1,29 @@
+//! `capwatch config`: check a file, or print the catalogue.
+
+use std::{io::Write, process::ExitCode};
+
+use super::args::{Config, Global};
+use crate::config::{CATALOGUE, Rules};
+
+/// Runs the command.
+pub fn run(action: &Config, global: &Global) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout();
+    match action {
+        Config::Default => out.write_all(CATALOGUE.as_bytes())?,
+        Config::Check => {
+            let rules = Rules::load(global.config.as_deref())?;
+            let shown = global
+                .config
+                .as_deref()
+                .map_or("the built-in catalogue".to_owned(), |path| {
+                    path.display().to_string()
+                });
+            writeln!(
+                out,
+                "{shown}: valid, {} supervisors",
+                rules.supervisors().len()
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,104 @@
+//! The commands: each wires the same rooms to another output.
+
+mod args;
+mod config;
+mod fail_on;
+mod record;
+//mod run;
+mod watch;
+
+pub use args::{Cli, command};
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::{config::Rules, outputs::text::Color};
+use args::{Global, Task};
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are success, everything else is misuse: clap's 0 and 2.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    log_to_stderr(&cli.global);
+    let result = dispatch(cli);
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("capwatch: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { global, task } = cli;
+    match task {
+        Task::Config(action) => return config::run(&action, &global),
+        Task::Completions { shell } => {
+            clap_complete::generate(shell, &mut command(), "capwatch", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Task::Man => {
+            clap_mangen::Man::new(command()).render(&mut std::io::stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let rules = Arc::new(Rules::load(global.config.as_deref())?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async move {
+        match task {
+            //Task::Run(options) => run::run(options, rules).await,
+            Task::Watch(options) => watch::run(options, rules, global.color).await,
+            Task::Record(options) => record::run(options, rules, global.color).await,
+            Task::Run(_) | Task::Config(_) | Task::Completions { .. } | Task::Man => {
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
+}
+
+fn log_to_stderr(global: &Global) {
+    use tracing::level_filters::LevelFilter;
+
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(global.color.on(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Whether a stream is to be coloured.
+fn colored(color: Color, stream: &impl std::io::IsTerminal) -> bool {
+    color.on(stream)
+}

@@ -1,0 +1,260 @@
+//! `capwatch record`: runs a command with everything attached first, follows
+//! its whole tree, and reports.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{ExitCode, ExitStatus},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use observer_ebpf::{Owner, TASK_IN_TREE, Task};
+use tokio::{
+    process::Child,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::{
+    args::{Record, ReportForm},
+    colored, fail_on,
+};
+use crate::{
+    agent::{Agent, Options},
+    config::Rules,
+    finding::{Command, Report},
+    outputs::text::{self, Color},
+};
+
+/// How long open episodes of the tree are waited for.
+const GRACE: Duration = Duration::from_secs(2);
+/// Exit code when `--fail-on` matched.
+const FAILED: u8 = 3;
+/// Exit codes of a command that can't be run, as shells have them.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Runs the command.
+pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
+    let Record {
+        attach,
+        fail_on,
+        role,
+        report: file,
+        output,
+        command,
+    } = record;
+    // Before the command runs: a report that can't be written is no report.
+    let out = file.as_deref().map(create).transpose()?;
+    let mut agent = Agent::open(Options {
+        hooks: attach.hooks.into(),
+        rules,
+        series: usize::MAX,
+    })?;
+    if !agent.sees() {
+        let hooks = agent.shared().ledger().hooks.clone();
+        let why = hooks.into_iter().find_map(|hook| hook.reason);
+        return Err(anyhow!(
+            "no hook can be attached, so there is nothing to record: {}",
+            why.unwrap_or_default()
+        ));
+    }
+    let mut signals = Signals::new()?;
+    let began = Instant::now();
+    let mut child = match spawn(&agent, &command) {
+        Ok(child) => child,
+        Err(error) => return Ok(unable(&command[0], &error)),
+    };
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.context("cannot wait for the command")?,
+            result = agent.pump() => result.context("cannot read from the kernel")?,
+            signal = signals.next() => forward(&child, signal),
+        }
+    };
+    let duration = began.elapsed();
+    settle(&mut agent).await?;
+
+    let code = exit_code(status);
+    let shared = agent.shared();
+    shared.refresh();
+    let mut report = shared.ledger().report(
+        true,
+        Some(Command {
+            argv: command
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            exit_code: code,
+            duration_seconds: (duration.as_secs_f64() * 1e6).round() / 1e6,
+        }),
+    );
+    report.failed_on = fail_on::matches(&report, &fail_on, role);
+    match out {
+        Some(out) => write(out, &report, output, false)?,
+        None => {
+            let stderr = io::stderr();
+            let color = colored(color, &stderr);
+            write(stderr, &report, output, color)?;
+        }
+    }
+    if !report.failed_on.is_empty() {
+        return Ok(ExitCode::from(FAILED));
+    }
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot write the report to {}", path.display()))
+}
+
+/// Starts the command as part of the followed tree: the agent itself is in the
+/// tree while it forks, so that the child is in it from its first instruction.
+fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
+    let shared = agent.shared();
+    let own = std::process::id();
+    let marker = Task {
+        owner: Owner {
+            in_tree: TASK_IN_TREE,
+            ..Owner::default()
+        },
+        ..Task::default()
+    };
+    if let Some(kernel) = shared.kernel().as_mut() {
+        kernel.follow(own, marker).map_err(io::Error::other)?;
+    }
+    #[expect(
+        clippy::disallowed_types,
+        reason = "`record` and `probe` are the two commands that start programs"
+    )]
+    let child = tokio::process::Command::new(&command[0])
+        .args(&command[1..])
+        .spawn();
+    if let Some(kernel) = shared.kernel().as_mut() {
+        kernel.unfollow(own);
+    }
+    child
+}
+
+fn unable(command: &std::ffi::OsStr, error: &io::Error) -> ExitCode {
+    let shown = command.to_string_lossy();
+    eprintln!(
+        "capwatch: cannot run {}: {error}",
+        crate::outputs::clean::clean(&shown)
+    );
+    let found = error.kind() != io::ErrorKind::NotFound;
+    ExitCode::from(if found { NOT_EXECUTABLE } else { NOT_FOUND })
+}
+
+/// Waits until every episode of the tree is closed, for two seconds at most;
+/// one that is still open then is told as running.
+async fn settle(agent: &mut Agent) -> io::Result<()> {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        // The wait is also what lets the last events come through the ring.
+        let step = Duration::from_millis(20);
+        let pumped = tokio::time::timeout(step, agent.pump()).await;
+        if let Ok(Err(error)) = pumped {
+            return Err(error);
+        }
+        let episodes = agent.open_episodes();
+        let open = episodes
+            .iter()
+            .any(|episode| episode.owner.in_tree == TASK_IN_TREE);
+        if !open || Instant::now() >= deadline {
+            break;
+        }
+    }
+    agent.catch_up();
+    agent.tick();
+    agent.tell_open(0);
+    Ok(())
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 1,
+    }
+}
+
+fn write(
+    mut out: impl Write,
+    report: &Report,
+    form: ReportForm,
+    color: bool,
+) -> anyhow::Result<()> {
+    match form {
+        ReportForm::Text => out.write_all(text::report(report, color).as_bytes())?,
+        ReportForm::Json => {
+            serde_json::to_writer_pretty(&mut out, report)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Signals that the command is to have.
+struct Signals {
+    kinds: Vec<(SignalKind, Signal)>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+            SignalKind::hangup(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+        ];
+        let kinds: io::Result<_> = kinds
+            .into_iter()
+            .map(|kind| Ok((kind, signal(kind)?)))
+            .collect();
+        Ok(Self { kinds: kinds? })
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        std::future::poll_fn(|context| {
+            for (kind, signal) in &mut self.kinds {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*kind);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Hands a signal on, unless the terminal has sent it to the command already.
+fn forward(child: &Child, kind: SignalKind) {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let from_terminal = kind == SignalKind::interrupt() || kind == SignalKind::quit();
+    if from_terminal && in_foreground() {
+        return;
+    }
+    let pid = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
+    let signal = Signal::from_named_raw(kind.as_raw_value());
+    if let (Some(pid), Some(signal)) = (pid, signal) {
+        // It may have ended meanwhile.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn in_foreground() -> bool {
+    let stdin = io::stdin();
+    let own = rustix::process::getpgrp();
+    stdin.is_terminal() && rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group == own)
+}

@@ -1,0 +1,183 @@
+//! Joins observations and gives verdicts. No I/O and no clock: observations
+//! carry their stamps, so that a recorded stream gives the same findings.
+
+mod episode;
+mod explain;
+
+pub use episode::verdict;
+pub use explain::{Refusal, denial as explain_denial, episode as explain_episode};
+
+use std::sync::Arc;
+
+use observer_ebpf::{Audited, Layer, ProcessChange, Reason, Role, RowKey, Via};
+
+use crate::{
+    caps,
+    config::Rules,
+    finding::{Container, Denial, Event, EventKind, SupervisorEvent},
+    observation::{DenialSeen, Observation, ProcessSeen},
+    sources::bpf::text,
+    time::Stamp,
+};
+
+/// What an observation comes to.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// As every output shows it.
+    pub event: Event,
+    /// Whether it happened in the tree that `capwatch record` follows.
+    pub in_tree: bool,
+    /// The row of a denial, and what is known of it.
+    pub row: Option<(RowKey, Detail)>,
+}
+
+/// Turns observations into findings.
+pub struct Correlator {
+    rules: Arc<Rules>,
+}
+
+impl Correlator {
+    /// A correlator that knows supervisors by these rules.
+    pub const fn new(rules: Arc<Rules>) -> Self {
+        Self { rules }
+    }
+
+    /// What an observation comes to.
+    pub fn observe(&self, observation: &Observation) -> Finding {
+        match observation {
+            Observation::Denial(seen) => self.denial(seen),
+            Observation::Episode(seen) => {
+                let episode = episode::finding(seen, &self.rules);
+                Finding {
+                    event: Event::new(seen.until, EventKind::Episode(episode)),
+                    in_tree: seen.episode.owner.in_tree == 1,
+                    row: None,
+                }
+            }
+            Observation::Process(seen) => self.process(seen),
+        }
+    }
+
+    fn denial(&self, seen: &DenialSeen) -> Finding {
+        let tally = Tally {
+            count: seen.count,
+            first: seen.time,
+            last: seen.time,
+        };
+        let detail = Detail {
+            pid: seen.event.tgid,
+            exe: text(&seen.event.exe),
+            target: seen.event.target,
+            profile: seen.profile.clone(),
+            container: seen.container.clone(),
+        };
+        let denial = denial(seen.row(), tally, Some(&detail), &self.rules);
+        Finding {
+            event: Event::new(seen.time, EventKind::Denial(denial)),
+            in_tree: seen.row().owner.in_tree == 1,
+            row: Some((*seen.row(), detail)),
+        }
+    }
+
+    fn process(&self, seen: &ProcessSeen) -> Finding {
+        let event = &seen.event;
+        let exe = text(&event.exe);
+        let change = match event.change {
+            change if change == ProcessChange::Started as u32 => "started",
+            change if change == ProcessChange::Replaced as u32 => "replaced",
+            _ => "ended",
+        };
+        let supervisor = SupervisorEvent {
+            supervisor: name(&self.rules, event.owner.rule).unwrap_or_default(),
+            change: change.to_owned(),
+            pid: event.owner.tgid,
+            ppid: event.ppid,
+            exe: (!exe.is_empty()).then_some(exe),
+            version: seen.version.clone(),
+            container: seen.container.clone(),
+        };
+        Finding {
+            event: Event::new(seen.time, EventKind::Supervisor(supervisor)),
+            in_tree: event.owner.in_tree == 1,
+            row: None,
+        }
+    }
+}
+
+/// How often, and from when to when.
+#[derive(Clone, Copy, Debug)]
+pub struct Tally {
+    /// Denials.
+    pub count: u64,
+    /// The first.
+    pub first: Stamp,
+    /// The last.
+    pub last: Stamp,
+}
+
+/// What is known of a row beyond its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Process id of the one that was told last.
+    pub pid: u32,
+    /// Basename of the executable.
+    pub exe: String,
+    /// Inode number of the namespace that the capability was asked for; 0 where it is not told.
+    pub target: u32,
+    /// Name of the profile.
+    pub profile: Option<String>,
+    /// The container it happened in.
+    pub container: Option<Container>,
+}
+
+/// The name of a rule; `None` for number 0.
+pub fn name(rules: &Rules, id: u16) -> Option<String> {
+    rules.get(id).map(|rule| rule.name.to_string())
+}
+
+/// The word for a role; `None` for a process that nobody owns.
+pub fn role(byte: u8) -> Option<String> {
+    match Role::from_byte(byte) {
+        Role::None => None,
+        role => Some(role.as_str().to_owned()),
+    }
+}
+
+/// The finding of a row.
+pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules) -> Denial {
+    let number = u32::from(key.capability);
+    let layer = Layer::from_byte(key.layer);
+    let expectation = rules.expected(key.owner.rule, number, layer);
+    let profile = detail.and_then(|detail| detail.profile.clone());
+    let exe = detail.map(|detail| detail.exe.clone());
+    let mut denial = Denial {
+        supervisor: name(rules, key.owner.rule),
+        role: role(key.owner.role),
+        container: detail.and_then(|detail| detail.container.clone()),
+        comm: text(&key.comm),
+        exe: exe.filter(|exe| !exe.is_empty()),
+        pid: detail.map(|detail| detail.pid),
+        capability: caps::name(number).into_owned(),
+        number,
+        layer: layer.as_str().to_owned(),
+        reason: match Reason::from_byte(key.reason) {
+            Reason::None => None,
+            reason => Some(reason.as_str().to_owned()),
+        },
+        profile,
+        namespace: detail
+            .map(|detail| detail.target)
+            .filter(|inode| *inode != 0),
+        audited: Audited::from_byte(key.audited).as_str().to_owned(),
+        expected: expectation.is_some(),
+        own_credentials: key.own_credentials == 1,
+        via: Via::from_byte(key.via).as_str().to_owned(),
+        count: tally.count,
+        exact: true,
+        first: tally.first,
+        last: tally.last,
+        explanation: String::new(),
+    };
+    denial.explanation = explain::denial(&denial, expectation);
+    denial
+}

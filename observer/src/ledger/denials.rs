@@ -1,0 +1,240 @@
+//! Denials: the kernel's rows as they stand, and those that it has forgotten.
+
+use std::{collections::HashMap, sync::Arc};
+
+use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
+
+use super::{Limited, NONE, OVERFLOW};
+use crate::{
+    caps,
+    config::Rules,
+    correlate::{self, Detail, Tally},
+    finding::Denial,
+    time::Stamp,
+};
+
+/// Rows whose detail is kept; the kernel has no room for more.
+const MAX_DETAILS: usize = 16_384;
+
+/// Labels of `capwatch_denials_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DenialSeries {
+    /// Name of the rule.
+    pub supervisor: String,
+    /// `supervisor`, `workload` or `none`.
+    pub role: String,
+    /// Capability.
+    pub capability: String,
+    /// Layer that refused.
+    pub layer: &'static str,
+    /// Whether an audit record was asked for.
+    pub audited: &'static str,
+    /// Whether a rule expects it.
+    pub expected: bool,
+}
+
+/// Labels of `capwatch_lsm_denials_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LsmSeries {
+    /// Name of the rule.
+    pub supervisor: String,
+    /// Layer that refused.
+    pub layer: &'static str,
+    /// Profile.
+    pub profile: String,
+    /// Capability.
+    pub capability: String,
+}
+
+/// Every denial.
+pub struct Denials {
+    rules: Arc<Rules>,
+    rows: Vec<(RowKey, Tally)>,
+    totals: Vec<(TotalKey, u64)>,
+    details: HashMap<RowKey, Detail>,
+    folded: Limited<DenialSeries>,
+    folded_lsm: Limited<LsmSeries>,
+    limit: usize,
+}
+
+impl Denials {
+    /// None yet.
+    pub fn new(rules: Arc<Rules>, limit: usize) -> Self {
+        Self {
+            rules,
+            rows: Vec::new(),
+            totals: Vec::new(),
+            details: HashMap::new(),
+            folded: Limited::new(limit),
+            folded_lsm: Limited::new(limit),
+            limit,
+        }
+    }
+
+    /// Takes the kernel's counts as they stand now.
+    pub fn set(&mut self, rows: Vec<(RowKey, Tally)>, totals: Vec<(TotalKey, u64)>) {
+        self.rows = rows;
+        self.totals = totals;
+    }
+
+    /// Keeps what was told of a row.
+    pub fn describe(&mut self, key: RowKey, detail: Detail) {
+        if self.details.len() < MAX_DETAILS || self.details.contains_key(&key) {
+            self.details.insert(key, detail);
+        }
+    }
+
+    /// Keeps the sums of rows that the kernel is about to forget.
+    pub fn fold(&mut self, rows: &[(RowKey, Tally)]) {
+        for (key, tally) in rows {
+            let series = self.series(key);
+            self.folded.add(series, tally.count, overflow);
+            if let Some(series) = self.lsm_series(key) {
+                self.folded_lsm.add(series, tally.count, overflow_lsm);
+            }
+            self.details.remove(key);
+        }
+    }
+
+    /// The counters of `capwatch_denials_total`.
+    pub fn by_series(&self) -> Limited<DenialSeries> {
+        let mut all = Limited::new(self.limit);
+        for (series, count) in self.folded.iter() {
+            all.add(series.clone(), count, overflow);
+        }
+        for (key, tally) in &self.rows {
+            all.add(self.series(key), tally.count, overflow);
+        }
+        for (key, count) in &self.totals {
+            all.add(self.total_series(key), *count, overflow);
+        }
+        all
+    }
+
+    /// The counters of `capwatch_lsm_denials_total`.
+    pub fn by_profile(&self) -> Limited<LsmSeries> {
+        let mut all = Limited::new(self.limit);
+        for (series, count) in self.folded_lsm.iter() {
+            all.add(series.clone(), count, overflow_lsm);
+        }
+        for (key, tally) in &self.rows {
+            if let Some(series) = self.lsm_series(key) {
+                all.add(series, tally.count, overflow_lsm);
+            }
+        }
+        all
+    }
+
+    /// How many denials by an LSM the kernel counted.
+    pub fn by_lsm(&self) -> u64 {
+        self.by_profile().iter().map(|(_, count)| count).sum()
+    }
+
+    /// How much found no series.
+    pub const fn overflowed(&self) -> u64 {
+        self.folded.overflowed()
+    }
+
+    /// Rows for a report, most first.
+    pub fn report(&self, tree_only: bool) -> Vec<Denial> {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|(key, _)| !tree_only || key.owner.in_tree == 1);
+        let mut denials: Vec<_> = rows
+            .map(|(key, tally)| correlate::denial(key, *tally, self.details.get(key), &self.rules))
+            .collect();
+        let totals = self
+            .totals
+            .iter()
+            .filter(|(key, _)| !tree_only || key.owner.in_tree == 1);
+        denials.extend(totals.map(|(key, count)| self.inexact(key, *count)));
+        denials.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first.cmp(&b.first)));
+        denials
+    }
+
+    /// A row that found no room: comm, executable and profile are not told apart.
+    fn inexact(&self, key: &TotalKey, count: u64) -> Denial {
+        let row = RowKey {
+            owner: key.owner,
+            capability: key.capability,
+            layer: key.layer,
+            audited: key.audited,
+            own_credentials: 1,
+            ..RowKey::default()
+        };
+        let tally = Tally {
+            count,
+            first: Stamp::default(),
+            last: Stamp::default(),
+        };
+        Denial {
+            exact: false,
+            ..correlate::denial(&row, tally, None, &self.rules)
+        }
+    }
+
+    fn series(&self, key: &RowKey) -> DenialSeries {
+        self.total_series(&TotalKey {
+            owner: key.owner,
+            capability: key.capability,
+            layer: key.layer,
+            audited: key.audited,
+            reserved: [0; 5],
+        })
+    }
+
+    fn total_series(&self, key: &TotalKey) -> DenialSeries {
+        let number = u32::from(key.capability);
+        let layer = Layer::from_byte(key.layer);
+        let name = correlate::name(&self.rules, key.owner.rule);
+        let expectation = self.rules.expected(key.owner.rule, number, layer);
+        DenialSeries {
+            supervisor: name.unwrap_or_else(|| NONE.to_owned()),
+            role: correlate::role(key.owner.role).unwrap_or_else(|| NONE.to_owned()),
+            capability: caps::name(number).into_owned(),
+            layer: layer.as_str(),
+            audited: Audited::from_byte(key.audited).as_str(),
+            expected: expectation.is_some(),
+        }
+    }
+
+    fn lsm_series(&self, key: &RowKey) -> Option<LsmSeries> {
+        let layer = Layer::from_byte(key.layer);
+        if !matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm) {
+            return None;
+        }
+        let DenialSeries {
+            supervisor,
+            capability,
+            layer,
+            ..
+        } = self.series(key);
+        let detail = self.details.get(key);
+        let profile = detail.and_then(|detail| detail.profile.clone());
+        Some(LsmSeries {
+            supervisor,
+            layer,
+            profile: profile.unwrap_or_default(),
+            capability,
+        })
+    }
+}
+
+fn overflow(series: &DenialSeries) -> DenialSeries {
+    DenialSeries {
+        supervisor: OVERFLOW.to_owned(),
+        role: OVERFLOW.to_owned(),
+        capability: OVERFLOW.to_owned(),
+        ..series.clone()
+    }
+}
+
+fn overflow_lsm(series: &LsmSeries) -> LsmSeries {
+    LsmSeries {
+        supervisor: OVERFLOW.to_owned(),
+        profile: OVERFLOW.to_owned(),
+        capability: OVERFLOW.to_owned(),
+        layer: series.layer,
+    }
+}

@@ -1,0 +1,185 @@
+//! Episodes: the last ones in full, all of them as counters.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Limited, NONE, OVERFLOW};
+use crate::{
+    finding::{Episode, Fate, Verdict},
+    time::Stamp,
+};
+
+/// Episodes that are kept in full.
+const MAX_KEPT: usize = 1_000;
+
+/// Labels of `capwatch_bounding_drop_episodes_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EpisodeSeries {
+    /// Name of the rule.
+    pub supervisor: String,
+    /// `supervisor`, `workload` or `none`.
+    pub role: String,
+    /// Version of the supervisor.
+    pub version: String,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Layer that refused, or `none`.
+    pub layer: String,
+}
+
+/// Every episode.
+pub struct Episodes {
+    kept: VecDeque<(Episode, bool)>,
+    forgotten: u64,
+    closed: Limited<EpisodeSeries>,
+    drops: Limited<(String, &'static str)>,
+    last_failed: BTreeMap<String, Stamp>,
+    limit: usize,
+}
+
+impl Episodes {
+    /// None yet.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            kept: VecDeque::new(),
+            forgotten: 0,
+            closed: Limited::new(limit),
+            drops: Limited::new(limit),
+            last_failed: BTreeMap::new(),
+            limit,
+        }
+    }
+
+    /// Starts a supervisor's counters at zero, so that a first failure is seen to rise.
+    pub fn appear(&mut self, supervisor: &str) {
+        for result in [
+            "dropped",
+            "refused_raised",
+            "refused_lowered",
+            "unknown_capability",
+        ] {
+            self.count_drops(supervisor, result, 0);
+        }
+        for verdict in [Verdict::Fatal, Verdict::Degraded] {
+            let series = EpisodeSeries {
+                supervisor: supervisor.to_owned(),
+                role: "supervisor".to_owned(),
+                version: String::new(),
+                verdict,
+                layer: "commoncap".to_owned(),
+            };
+            self.closed.add(series, 0, overflow);
+        }
+    }
+
+    /// Enters an episode, in place of its earlier state.
+    pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) {
+        let told_before = self
+            .kept
+            .iter_mut()
+            .rfind(|(kept, _)| kept.id == episode.id);
+        match told_before {
+            Some((kept, _)) => *kept = episode.clone(),
+            None => {
+                if self.kept.len() == MAX_KEPT {
+                    self.kept.pop_front();
+                    self.forgotten += 1;
+                }
+                self.kept.push_back((episode.clone(), in_tree));
+            }
+        }
+        let failed = episode.verdict >= Verdict::Pending;
+        let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
+        if failed && self.last_failed.len() < self.limit {
+            self.last_failed.insert(supervisor.to_owned(), time);
+        }
+        if episode.fate != Fate::Running {
+            self.count(episode, supervisor);
+        }
+    }
+
+    fn count(&mut self, episode: &Episode, supervisor: &str) {
+        let series = EpisodeSeries {
+            supervisor: supervisor.to_owned(),
+            role: episode.role.clone().unwrap_or_else(|| NONE.to_owned()),
+            version: episode.version.clone().unwrap_or_default(),
+            verdict: episode.verdict,
+            layer: episode.layer.clone().unwrap_or_else(|| NONE.to_owned()),
+        };
+        self.closed.add(series, 1, overflow);
+        let refused = episode.refused_raised + episode.refused_lowered;
+        let dropped = episode
+            .drops
+            .saturating_sub(refused + episode.unknown_capability);
+        for (result, count) in [
+            ("dropped", dropped),
+            ("refused_raised", episode.refused_raised),
+            ("refused_lowered", episode.refused_lowered),
+            ("unknown_capability", episode.unknown_capability),
+        ] {
+            self.count_drops(supervisor, result, count.into());
+        }
+    }
+
+    fn count_drops(&mut self, supervisor: &str, result: &'static str, count: u64) {
+        let key = (supervisor.to_owned(), result);
+        self.drops
+            .add(key, count, |(_, result)| (OVERFLOW.to_owned(), result));
+    }
+
+    /// The counters of `capwatch_bounding_drop_episodes_total`.
+    pub const fn closed(&self) -> &Limited<EpisodeSeries> {
+        &self.closed
+    }
+
+    /// The counters of `capwatch_bounding_drops_total`, by supervisor and result.
+    pub const fn drops(&self) -> &Limited<(String, &'static str)> {
+        &self.drops
+    }
+
+    /// When a supervisor's drop failed last.
+    pub const fn last_failed(&self) -> &BTreeMap<String, Stamp> {
+        &self.last_failed
+    }
+
+    /// Episodes that are pending now, by supervisor and role.
+    pub fn pending(&self) -> BTreeMap<(String, String), u64> {
+        let mut pending = BTreeMap::new();
+        for (episode, _) in &self.kept {
+            if episode.verdict == Verdict::Pending {
+                let label = |word: &Option<String>| word.clone().unwrap_or_else(|| NONE.to_owned());
+                let key = (label(&episode.supervisor), label(&episode.role));
+                *pending.entry(key).or_default() += 1;
+            }
+        }
+        pending
+    }
+
+    /// How much found no series.
+    pub const fn overflowed(&self) -> u64 {
+        self.closed.overflowed() + self.drops.overflowed()
+    }
+
+    /// Episodes that are no longer kept in full.
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The kept episodes, oldest first.
+    pub fn report(&self, tree_only: bool) -> Vec<Episode> {
+        let kept = self
+            .kept
+            .iter()
+            .filter(|(_, in_tree)| !tree_only || *in_tree);
+        kept.map(|(episode, _)| episode.clone()).collect()
+    }
+}
+
+fn overflow(series: &EpisodeSeries) -> EpisodeSeries {
+    EpisodeSeries {
+        supervisor: OVERFLOW.to_owned(),
+        role: OVERFLOW.to_owned(),
+        version: OVERFLOW.to_owned(),
+        verdict: series.verdict,
+        layer: series.layer.clone(),
+    }
+}

@@ -1,0 +1,145 @@
+//! Counts and keeps what was found, bounded. No I/O and no clock.
+
+mod denials;
+mod episodes;
+mod limited;
+mod supervisors;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use denials::{DenialSeries, Denials, LsmSeries};
+pub use episodes::{EpisodeSeries, Episodes};
+pub use limited::Limited;
+pub use supervisors::{ResidualWorkload, Supervisors};
+
+use crate::{
+    config::Rules,
+    correlate::Finding,
+    finding::{
+        Audit, Command, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report, SourceReport,
+    },
+};
+
+/// The label of what no rule matched.
+pub const NONE: &str = "none";
+/// The label of what found no series of its own.
+pub const OVERFLOW: &str = "overflow";
+
+/// Everything that is known now.
+pub struct Ledger {
+    /// The host.
+    pub host: Host,
+    /// What came of every hook.
+    pub hooks: Vec<HookReport>,
+    /// What came of every source of audit records.
+    pub sources: Vec<SourceReport>,
+    /// Denials.
+    pub denials: Denials,
+    /// Episodes.
+    pub episodes: Episodes,
+    /// Supervisors that live now, and workloads that run on with what was refused.
+    pub supervisors: Supervisors,
+    /// What came of the audit log.
+    pub audit: Audit,
+    losses: BTreeMap<(String, String), u64>,
+}
+
+impl Ledger {
+    /// An empty ledger that holds at most `series` series of each metric.
+    pub fn new(rules: Arc<Rules>, host: Host, series: usize) -> Self {
+        Self {
+            host,
+            hooks: Vec::new(),
+            sources: Vec::new(),
+            denials: Denials::new(rules, series),
+            episodes: Episodes::new(series),
+            supervisors: Supervisors::default(),
+            audit: Audit::default(),
+            losses: BTreeMap::new(),
+        }
+    }
+
+    /// Enters a finding.
+    pub fn enter(&mut self, finding: &Finding) {
+        match &finding.event.kind {
+            EventKind::Denial(_) => {
+                if let Some((key, detail)) = &finding.row {
+                    self.denials.describe(*key, detail.clone());
+                }
+            }
+            EventKind::Episode(episode) => {
+                self.episodes
+                    .enter(episode, finding.event.time, finding.in_tree);
+                self.supervisors.judge(episode);
+            }
+            EventKind::Supervisor(event) => {
+                if event.change == "started" {
+                    self.episodes.appear(&event.supervisor);
+                }
+                self.supervisors.enter(event);
+            }
+            EventKind::Audit(_) => {}
+            EventKind::Loss(LossEvent {
+                stage,
+                reason,
+                count,
+            }) => {
+                self.lose(stage, reason, *count);
+            }
+        }
+    }
+
+    /// Adds to the losses.
+    pub fn lose(&mut self, stage: &str, reason: &str, count: u64) {
+        *self
+            .losses
+            .entry((stage.to_owned(), reason.to_owned()))
+            .or_default() += count;
+    }
+
+    /// Sets a loss that the kernel counts itself; returns by how much it grew.
+    pub fn set_loss(&mut self, stage: &str, reason: &str, total: u64) -> u64 {
+        let entry = self
+            .losses
+            .entry((stage.to_owned(), reason.to_owned()))
+            .or_default();
+        let grown = total.saturating_sub(*entry);
+        *entry = total.max(*entry);
+        grown
+    }
+
+    /// Everything that was lost, by stage and reason.
+    pub fn losses(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        let losses = self.losses.iter();
+        losses.map(|((stage, reason), count)| (stage.as_str(), reason.as_str(), *count))
+    }
+
+    /// How many findings no series was free for.
+    pub fn series_overflow(&self) -> u64 {
+        self.denials.overflowed() + self.episodes.overflowed()
+    }
+
+    /// A report; of the recorded tree alone where `tree_only`.
+    pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
+        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+        lost.insert("events".to_owned(), 0);
+        for (_, reason, count) in self.losses() {
+            *lost.entry("events".to_owned()).or_default() += count;
+            if count > 0 {
+                *lost.entry(reason.to_owned()).or_default() += count;
+            }
+        }
+        Report {
+            schema: REPORT_SCHEMA.to_owned(),
+            host: self.host.clone(),
+            hooks: self.hooks.clone(),
+            sources: self.sources.clone(),
+            lost,
+            command,
+            denials: self.denials.report(tree_only),
+            episodes: self.episodes.report(tree_only),
+            failed_on: Vec::new(),
+            audit: self.audit,
+        }
+    }
+}

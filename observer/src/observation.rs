@@ -1,0 +1,70 @@
+//! What the sources tell, with times already turned into stamps.
+
+use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey};
+
+use crate::{finding::Container, time::Stamp};
+
+/// One thing that a source tells.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// The detail of a denial.
+    Denial(Box<DenialSeen>),
+    /// An episode that closed, or a copy of one that is open.
+    Episode(Box<EpisodeSeen>),
+    /// A supervisor came or went.
+    Process(Box<ProcessSeen>),
+}
+
+/// The detail of a denial.
+#[derive(Clone, Debug)]
+pub struct DenialSeen {
+    /// When it was refused.
+    pub time: Stamp,
+    /// What the program told.
+    pub event: DenialEvent,
+    /// Name of the profile.
+    pub profile: Option<String>,
+    /// The container it happened in.
+    pub container: Option<Container>,
+    /// How often the row had counted by now.
+    pub count: u64,
+}
+
+impl DenialSeen {
+    /// The row that counts it.
+    pub const fn row(&self) -> &RowKey {
+        &self.event.row
+    }
+}
+
+/// An episode.
+#[derive(Clone, Debug)]
+pub struct EpisodeSeen {
+    /// When it began.
+    pub first: Stamp,
+    /// When it ended, or was copied.
+    pub until: Stamp,
+    /// What the program told.
+    pub episode: Episode,
+    /// Its end; none where it is open.
+    pub end: Option<EpisodeEnd>,
+    /// Name of the profile that refused.
+    pub profile: Option<String>,
+    /// The container it happened in.
+    pub container: Option<Container>,
+    /// Version of its supervisor.
+    pub version: Option<String>,
+}
+
+/// A supervisor came or went.
+#[derive(Clone, Debug)]
+pub struct ProcessSeen {
+    /// When.
+    pub time: Stamp,
+    /// What the program told.
+    pub event: ProcessEvent,
+    /// Its container.
+    pub container: Option<Container>,
+    /// Its version.
+    pub version: Option<String>,
+}

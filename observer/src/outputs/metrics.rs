@@ -1,0 +1,382 @@
+//! The metrics, as Prometheus reads them. All of the `prometheus` crate is
+//! behind this module.
+
+mod latency;
+
+pub use latency::Latency;
+
+use std::{collections::BTreeMap, time::Instant};
+
+use prometheus::{
+    Encoder, TextEncoder,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+use crate::{agent::Shared, ledger::Ledger};
+
+/// Content type of the text form.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Everything that a scrape shows.
+///
+/// # Errors
+/// When the text can't be made.
+pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
+    let began = Instant::now();
+    shared.refresh();
+    let mut families = {
+        let ledger = shared.ledger();
+        let mut families = findings(&ledger);
+        families.extend(health(&ledger));
+        families
+    };
+    families.push(shared.latency().family());
+    families.extend(programs(shared));
+    families.extend(process());
+    families.push(gauge(
+        "capwatch_scrape_duration_seconds",
+        "How long this scrape took to gather.",
+        vec![sample(&[], began.elapsed().as_secs_f64())],
+    ));
+    let mut text = Vec::new();
+    families.retain(|family| !family.get_metric().is_empty());
+    TextEncoder::new().encode(&families, &mut text)?;
+    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// One sample: labels and value.
+type Sample = (Vec<(&'static str, String)>, f64);
+
+fn sample(labels: &[(&'static str, &str)], value: f64) -> Sample {
+    let labels = labels
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    (labels.collect(), value)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}
+
+fn counter(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
+    family(name, help, MetricType::COUNTER, samples)
+}
+
+fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
+    family(name, help, MetricType::GAUGE, samples)
+}
+
+fn family(name: &str, help: &str, kind: MetricType, mut samples: Vec<Sample>) -> MetricFamily {
+    samples.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let pairs = labels.into_iter().map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value);
+            pair
+        });
+        let mut metric = Metric::from_label(pairs.collect());
+        if kind == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        metric
+    });
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics.collect());
+    family
+}
+
+fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
+    let denials = ledger.denials.by_series();
+    let denials = denials.iter().map(|(series, count)| {
+        let labels = [
+            ("supervisor", series.supervisor.as_str()),
+            ("role", &series.role),
+            ("capability", &series.capability),
+            ("layer", series.layer),
+            ("audited", series.audited),
+            ("expected", if series.expected { "true" } else { "false" }),
+        ];
+        sample(&labels, number(count))
+    });
+    let by_profile = ledger.denials.by_profile();
+    let by_profile = by_profile.iter().map(|(series, count)| {
+        let labels = [
+            ("supervisor", series.supervisor.as_str()),
+            ("layer", series.layer),
+            ("profile", &series.profile),
+            ("capability", &series.capability),
+        ];
+        sample(&labels, number(count))
+    });
+    let drops = ledger
+        .episodes
+        .drops()
+        .iter()
+        .map(|((supervisor, result), count)| {
+            sample(
+                &[("supervisor", supervisor), ("result", result)],
+                number(count),
+            )
+        });
+    let episodes = ledger.episodes.closed().iter().map(|(series, count)| {
+        let labels = [
+            ("supervisor", series.supervisor.as_str()),
+            ("role", &series.role),
+            ("version", &series.version),
+            ("verdict", series.verdict.as_str()),
+            ("layer", &series.layer),
+        ];
+        sample(&labels, number(count))
+    });
+    let pending = ledger.episodes.pending();
+    let pending = pending.iter().map(|((supervisor, role), count)| {
+        sample(
+            &[("supervisor", supervisor), ("role", role)],
+            number(*count),
+        )
+    });
+    let last_failed = ledger.episodes.last_failed().iter();
+    let last_failed = last_failed
+        .map(|(supervisor, time)| sample(&[("supervisor", supervisor)], time.as_seconds()));
+    vec![
+        counter(
+            "capwatch_denials_total",
+            "Capability checks that were refused, counted in the kernel.",
+            denials.collect(),
+        ),
+        counter(
+            "capwatch_lsm_denials_total",
+            "Capability checks that a security module refused, as eBPF saw them.",
+            by_profile.collect(),
+        ),
+        counter(
+            "capwatch_bounding_drops_total",
+            "PR_CAPBSET_DROP calls by their result.",
+            drops.collect(),
+        ),
+        counter(
+            "capwatch_bounding_drop_episodes_total",
+            "Closed episodes: all drops of one process until it execs or ends.",
+            episodes.collect(),
+        ),
+        gauge(
+            "capwatch_bounding_drops_pending",
+            "Open episodes with a refused bit still raised.",
+            pending.collect(),
+        ),
+        gauge(
+            "capwatch_last_failed_drop_timestamp_seconds",
+            "When a supervisor's drop failed last.",
+            last_failed.collect(),
+        ),
+    ]
+}
+
+/// Series of gauges about live processes.
+const MAX_LIVE_SERIES: usize = 5_000;
+
+fn live(ledger: &Ledger) -> Vec<MetricFamily> {
+    let residual = ledger.supervisors.residual(MAX_LIVE_SERIES);
+    let residual = residual.iter().map(|((supervisor, capability), count)| {
+        let labels = [
+            ("supervisor", supervisor.as_str()),
+            ("capability", capability),
+        ];
+        sample(&labels, number(*count))
+    });
+    let by_name = ledger.supervisors.by_name();
+    let by_name = by_name
+        .iter()
+        .map(|(name, count)| sample(&[("supervisor", name)], number(*count)));
+    let info = ledger
+        .supervisors
+        .live()
+        .values()
+        .take(MAX_LIVE_SERIES)
+        .map(|event| {
+            let container = event.container.as_ref();
+            let name =
+                container.map(|container| container.name.as_deref().unwrap_or(&container.id));
+            let image = container.and_then(|container| container.image.as_deref());
+            let pid = event.pid.to_string();
+            let labels = [
+                ("supervisor", event.supervisor.as_str()),
+                ("pid", &pid),
+                ("container", name.unwrap_or_default()),
+                ("image", image.unwrap_or_default()),
+                ("version", event.version.as_deref().unwrap_or_default()),
+            ];
+            sample(&labels, 1.0)
+        });
+    vec![
+        gauge(
+            "capwatch_residual_capabilities",
+            "Live workloads that run with this capability raised in the bounding set after a refused episode.",
+            residual.collect(),
+        ),
+        gauge(
+            "capwatch_supervisors",
+            "Live supervisors.",
+            by_name.collect(),
+        ),
+        gauge(
+            "capwatch_supervisor_info",
+            "A live supervisor; the series goes when the process goes.",
+            info.collect(),
+        ),
+    ]
+}
+
+fn health(ledger: &Ledger) -> Vec<MetricFamily> {
+    let hooks = ledger.hooks.iter().map(|hook| {
+        let mechanism = hook
+            .mechanism
+            .map_or("none", |mechanism| mechanism.as_str());
+        let attached = f64::from(u8::from(hook.attached));
+        sample(&[("hook", &hook.hook), ("mechanism", mechanism)], attached)
+    });
+    let sources = ledger.sources.iter();
+    let sources =
+        sources.map(|source| sample(&[("source", &source.name)], f64::from(u8::from(source.up))));
+    let losses = ledger.losses().map(|(stage, reason, count)| {
+        sample(&[("stage", stage), ("reason", reason)], number(count))
+    });
+    let audit = ledger.audit;
+    let matches = [
+        ("matched", audit.matched),
+        ("ebpf_only", audit.ebpf_only),
+        ("audit_only", audit.audit_only),
+    ];
+    let matches = matches
+        .iter()
+        .map(|(result, count)| sample(&[("result", result)], number(*count)));
+    let mut families = live(ledger);
+    families.extend([
+        gauge(
+            "capwatch_build_info",
+            "The agent's version.",
+            vec![sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+        ),
+        gauge(
+            "capwatch_hook_attached",
+            "Whether a kernel function is hooked, and by which mechanism.",
+            hooks.collect(),
+        ),
+        gauge(
+            "capwatch_source_up",
+            "Whether a source of audit records can be heard.",
+            sources.collect(),
+        ),
+        counter(
+            "capwatch_events_lost_total",
+            "What was lost or cut short, by where and why.",
+            losses.collect(),
+        ),
+        counter(
+            "capwatch_audit_matches_total",
+            "Denials by a security module, joined with the audit log.",
+            matches.collect(),
+        ),
+        counter(
+            "capwatch_series_overflow_total",
+            "Findings that no series was free for.",
+            vec![sample(&[], number(ledger.series_overflow()))],
+        ),
+    ]);
+    families
+}
+
+fn programs(shared: &Shared) -> Vec<MetricFamily> {
+    let kernel = shared.kernel();
+    let runs = kernel
+        .as_ref()
+        .map(crate::sources::bpf::runs)
+        .unwrap_or_default();
+    let each = |value: fn(&crate::sources::bpf::Runs) -> f64| {
+        let samples = runs.iter();
+        samples
+            .map(|run| sample(&[("program", &run.program)], value(run)))
+            .collect()
+    };
+    vec![
+        counter(
+            "capwatch_program_runs_total",
+            "Runs of a BPF program; counted while kernel.bpf_stats_enabled is set.",
+            each(|run| number(run.runs)),
+        ),
+        counter(
+            "capwatch_program_run_seconds_total",
+            "Time spent in a BPF program; counted while kernel.bpf_stats_enabled is set.",
+            each(|run| run.seconds),
+        ),
+        counter(
+            "capwatch_program_misses_total",
+            "Runs that the kernel skipped since the program was interrupted on its CPU.",
+            each(|run| number(run.misses)),
+        ),
+    ]
+}
+
+/// The agent's own process, in the usual names.
+fn process() -> Vec<MetricFamily> {
+    let Some(usage) = crate::sources::proc::usage() else {
+        return Vec::new();
+    };
+    let values: BTreeMap<&str, (&str, MetricType, f64)> = BTreeMap::from([
+        (
+            "process_cpu_seconds_total",
+            (
+                "User and system time.",
+                MetricType::COUNTER,
+                usage.cpu_seconds,
+            ),
+        ),
+        (
+            "process_resident_memory_bytes",
+            (
+                "Resident memory.",
+                MetricType::GAUGE,
+                number(usage.resident_bytes),
+            ),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            (
+                "Virtual memory.",
+                MetricType::GAUGE,
+                number(usage.virtual_bytes),
+            ),
+        ),
+        (
+            "process_open_fds",
+            (
+                "Open file descriptors.",
+                MetricType::GAUGE,
+                number(usage.open_fds),
+            ),
+        ),
+        (
+            "process_start_time_seconds",
+            (
+                "When the process started, since the epoch.",
+                MetricType::GAUGE,
+                usage.start_seconds,
+            ),
+        ),
+    ]);
+    let families = values.into_iter();
+    families
+        .map(|(name, (help, kind, value))| family(name, help, kind, vec![sample(&[], value)]))
+        .collect()
+}

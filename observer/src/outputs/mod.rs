@@ -1,0 +1,5 @@
+//! What shows findings: metrics, text, JSON lines, the page.
+
+pub mod clean;
+pub mod metrics;
+pub mod text;

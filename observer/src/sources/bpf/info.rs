@@ -1,0 +1,72 @@
+//! What the kernel says of the programs' runs.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::kernel::Kernel;
+use crate::time::seconds;
+
+/// Runs of one program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runs {
+    /// Its name.
+    pub program: String,
+    /// Runs, while `kernel.bpf_stats_enabled` is set.
+    pub runs: u64,
+    /// Time spent in them.
+    pub seconds: f64,
+    /// Runs that were skipped, since the program was interrupted on its CPU (5.12).
+    pub misses: u64,
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` (`include/uapi/linux/bpf.h`).
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+/// Offsets in `struct bpf_prog_info`, which only ever grows at its end.
+const RUN_TIME: usize = 192;
+const RUN_COUNT: usize = 200;
+const MISSES: usize = 208;
+const INFO_LEN: usize = 240;
+
+/// Runs of every loaded program.
+pub fn runs(kernel: &Kernel) -> Vec<Runs> {
+    let loaded = kernel.programs().filter_map(|(name, program)| {
+        let info = info(program.fd().ok()?.as_fd().as_raw_fd())?;
+        let word = |at: usize| {
+            info[at..]
+                .first_chunk::<8>()
+                .map_or(0, |w| u64::from_ne_bytes(*w))
+        };
+        Some(Runs {
+            program: name.to_owned(),
+            runs: word(RUN_COUNT),
+            seconds: seconds(word(RUN_TIME)),
+            misses: word(MISSES),
+        })
+    });
+    loaded.collect()
+}
+
+fn info(fd: libc::c_int) -> Option<[u8; INFO_LEN]> {
+    #[repr(C)]
+    struct Attr {
+        fd: u32,
+        length: u32,
+        info: u64,
+    }
+    let mut info = [0u8; INFO_LEN];
+    let attr = Attr {
+        fd: u32::try_from(fd).ok()?,
+        length: u32::try_from(INFO_LEN).ok()?,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which lives
+    // and is not touched otherwise until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_OBJ_GET_INFO_BY_FD,
+            &raw const attr,
+            size_of::<Attr>(),
+        )
+    };
+    (result == 0).then_some(info)
+}

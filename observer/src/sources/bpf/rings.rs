@@ -1,0 +1,127 @@
+//! What comes through the rings, as observations.
+
+use std::{io, ptr};
+
+use aya::maps::{MapData, RingBuf};
+use observer_ebpf::{DenialEvent, EpisodeEvent, EventKind, ProcessEvent};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::kernel::Rings;
+
+/// An event as the programs wrote it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The detail of a denial.
+    Denial(Box<DenialEvent>),
+    /// A closed episode.
+    Episode(Box<EpisodeEvent>),
+    /// A supervisor came or went.
+    Process(Box<ProcessEvent>),
+}
+
+/// Reads both rings.
+pub struct RingReader {
+    denials: AsyncFd<RingBuf<MapData>>,
+    states: AsyncFd<RingBuf<MapData>>,
+}
+
+/// How many events are handled before others get their turn.
+const BATCH: usize = 256;
+
+impl RingReader {
+    /// A reader of these rings, within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the runtime can't poll them.
+    pub fn new(rings: Rings) -> io::Result<Self> {
+        Ok(Self {
+            denials: watch(rings.denials)?,
+            states: watch(rings.states)?,
+        })
+    }
+
+    /// Waits for events and hands a batch of them on, states before denials.
+    ///
+    /// # Errors
+    /// When the rings can't be polled.
+    pub async fn next(&mut self, mut hand: impl FnMut(Told)) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            guard = self.states.readable_mut() => drain(guard?, &mut hand),
+            guard = self.denials.readable_mut() => drain(guard?, &mut hand),
+        }
+        Ok(())
+    }
+
+    /// Hands on what lies in the rings now, without waiting.
+    pub fn rest(&mut self, mut hand: impl FnMut(Told)) {
+        for ring in [&mut self.states, &mut self.denials] {
+            while let Some(item) = ring.get_mut().next() {
+                decode(&item).into_iter().for_each(&mut hand);
+            }
+        }
+    }
+}
+
+fn watch(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the ring owns its descriptor, gives no other one, and stays
+    // within the AsyncFd until it is dropped.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
+        .map_err(|error| error.into_parts().1)
+}
+
+fn drain(
+    mut guard: tokio::io::unix::AsyncFdReadyMutGuard<'_, RingBuf<MapData>>,
+    hand: &mut impl FnMut(Told),
+) {
+    for _ in 0..BATCH {
+        let Some(item) = guard.get_inner_mut().next() else {
+            guard.clear_ready();
+            return;
+        };
+        decode(&item).into_iter().for_each(&mut *hand);
+    }
+}
+
+/// Decodes an event; one of an unknown kind is none of this version's.
+fn decode(bytes: &[u8]) -> Option<Told> {
+    let kind = u32::from_ne_bytes(*bytes.first_chunk::<4>()?);
+    match kind {
+        kind if kind == EventKind::Denial as u32 => copy(bytes).map(Told::Denial),
+        kind if kind == EventKind::Episode as u32 => copy(bytes).map(Told::Episode),
+        kind if kind == EventKind::Process as u32 => copy(bytes).map(Told::Process),
+        _ => None,
+    }
+}
+
+fn copy<T: Plain>(bytes: &[u8]) -> Option<Box<T>> {
+    if bytes.len() < size_of::<T>() {
+        return None;
+    }
+    // SAFETY: the bytes are as many as the type's, and every pattern of them is a value.
+    Some(Box::new(unsafe {
+        ptr::read_unaligned(bytes.as_ptr().cast())
+    }))
+}
+
+/// # Safety
+/// Every pattern of bytes must be a value.
+unsafe trait Plain {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for DenialEvent {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for EpisodeEvent {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for ProcessEvent {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_or_unknown_event_is_left_alone() {
+        assert!(decode(&[1, 0]).is_none());
+        assert!(decode(&(EventKind::Denial as u32).to_ne_bytes()).is_none());
+        assert!(decode(&[99; 512]).is_none());
+    }
+}

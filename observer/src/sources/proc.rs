@@ -1,0 +1,317 @@
+//! What `/proc` tells of processes that ran before the hooks were attached.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
+
+use observer_ebpf::{Owner, Role, Task};
+
+use super::bpf::{Kernel, KernelError};
+use crate::{
+    config::Rules,
+    time::{Stamp, seconds},
+};
+
+/// A process as `/proc` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// When it started, in nanoseconds since boot, to a clock tick.
+    pub start: u64,
+    /// Basename of its executable; none for a kernel thread or without
+    /// CAP_SYS_PTRACE.
+    pub exe: Option<Vec<u8>>,
+}
+
+/// Rounds of the scan: a process that forks meanwhile is found by the next one.
+const ROUNDS: usize = 5;
+
+/// Enters the trees of supervisors that run already. The hooks are attached by
+/// now, so that a process is entered by them or found here; what they entered stays.
+///
+/// Returns the supervisors found.
+///
+/// # Errors
+/// When the kernel's map is full.
+pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<(Process, Task)>, KernelError> {
+    let mut supervisors = Vec::new();
+    let mut seen = HashSet::new();
+    for _ in 0..ROUNDS {
+        let mut grown = false;
+        for (process, task) in trees(&scan(), rules) {
+            if !seen.insert((process.pid, process.start)) || kernel.task(process.pid).is_some() {
+                continue;
+            }
+            kernel.follow(process.pid, task)?;
+            grown = true;
+            if task.owner.tgid == process.pid {
+                supervisors.push((process, task));
+            }
+        }
+        if !grown {
+            break;
+        }
+    }
+    Ok(supervisors)
+}
+
+/// The entries of all processes that a rule matches, and of those below them.
+pub fn trees(processes: &[Process], rules: &Rules) -> Vec<(Process, Task)> {
+    let by_pid: HashMap<u32, &Process> = processes.iter().map(|p| (p.pid, p)).collect();
+    let mut entries: HashMap<u32, Option<Task>> = HashMap::new();
+    let mut found = Vec::new();
+    for process in processes {
+        // From the root down, so that a parent is known before its child.
+        let mut chain = vec![process];
+        while let Some(parent) = chain.last().and_then(|last| by_pid.get(&last.ppid))
+            && !entries.contains_key(&parent.pid)
+            && chain.len() < 1_024
+            && !chain.iter().any(|link| link.pid == parent.pid)
+        {
+            chain.push(parent);
+        }
+        for link in chain.into_iter().rev() {
+            if entries.contains_key(&link.pid) {
+                continue;
+            }
+            let parent = by_pid.get(&link.ppid);
+            let above = entries.get(&link.ppid).copied().flatten();
+            let entry = entry(link, parent.copied(), above, rules);
+            entries.insert(link.pid, entry);
+            if let Some(task) = entry {
+                found.push((link.clone(), task));
+            }
+        }
+    }
+    found
+}
+
+/// The entry of one process, as the hooks would have made it: the same
+/// decisions as `observer-ebpf/src/programs/tree.rs` makes at fork and exec.
+fn entry(
+    process: &Process,
+    parent: Option<&Process>,
+    above: Option<Task>,
+    rules: &Rules,
+) -> Option<Task> {
+    let rule = process
+        .exe
+        .as_deref()
+        .and_then(|exe| rules.by_basename(exe));
+    let forked = parent.is_some_and(|parent| parent.exe == process.exe);
+    if let (Some(above), true) = (above, forked) {
+        return Some(Task {
+            start: process.start,
+            ppid: process.ppid,
+            ..above
+        });
+    }
+    let Some(rule) = rule else {
+        let mut task = above?;
+        task.start = process.start;
+        task.ppid = process.ppid;
+        if task.owner.rule != 0 {
+            task.owner.role = Role::Workload as u8;
+        }
+        return Some(task);
+    };
+    let nested =
+        above.is_some_and(|above| above.owner.role == Role::Workload as u8 && above.runtime == 0);
+    Some(Task {
+        start: process.start,
+        owner: Owner {
+            start: process.start,
+            tgid: process.pid,
+            rule: rule.id,
+            role: if nested {
+                Role::Workload
+            } else {
+                Role::Supervisor
+            } as u8,
+            in_tree: 0,
+        },
+        ppid: process.ppid,
+        runtime: if nested { 0 } else { rule.runtime },
+        reserved: [0; 3],
+    })
+}
+
+/// Every process that can be read; one that vanishes meanwhile is left out.
+pub fn scan() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(read).collect()
+}
+
+/// One process; `None` where it is gone.
+pub fn read(pid: u32) -> Option<Process> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let stat = fs::read(folder.join("stat")).ok()?;
+    let (ppid, start) = parse_stat(&stat)?;
+    let exe = fs::read_link(folder.join("exe")).ok();
+    Some(Process {
+        pid,
+        ppid,
+        start,
+        exe: exe.as_deref().and_then(basename),
+    })
+}
+
+/// The name as the kernel's dentry has it: `/proc` adds a slash to a memfd's
+/// name, and ` (deleted)` to that of a file without a link.
+fn basename(exe: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let bytes = exe.as_os_str().as_bytes();
+    let bytes = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    if let Some(memfd) = bytes.strip_prefix(b"/")
+        && memfd.starts_with(b"memfd:")
+    {
+        return Some(memfd.to_vec());
+    }
+    bytes
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .map(<[u8]>::to_vec)
+}
+
+/// Parent and start time. The name in parentheses may hold anything, so what
+/// follows is counted from the last one.
+fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let ppid = fields.nth(1)?.parse().ok()?;
+    let ticks: u64 = fields.nth(17)?.parse().ok()?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some((ppid, ticks.saturating_mul(1_000_000_000 / per_second)))
+}
+
+/// What the agent itself uses.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// Virtual memory.
+    pub virtual_bytes: u64,
+    /// Open file descriptors.
+    pub open_fds: u64,
+    /// When it started, in seconds since the epoch.
+    pub start_seconds: f64,
+}
+
+/// What the agent itself uses; `None` where `/proc` can't be read.
+pub fn usage() -> Option<Usage> {
+    let stat = fs::read("/proc/self/stat").ok()?;
+    let (_, start) = parse_stat(&stat)?;
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = statm.split_ascii_whitespace().map(str::parse::<u64>);
+    let page = rustix::param::page_size() as u64;
+    let virtual_bytes = pages.next()?.ok()? * page;
+    let resident_bytes = pages.next()?.ok()? * page;
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu = u64::try_from(cpu.tv_sec).ok()? * 1_000_000_000 + u64::try_from(cpu.tv_nsec).ok()?;
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let boot =
+        u64::try_from(boot.tv_sec).ok()? * 1_000_000_000 + u64::try_from(boot.tv_nsec).ok()?;
+    let age = boot.saturating_sub(start);
+    let started = Stamp(Stamp::now().0.saturating_sub(age));
+    Some(Usage {
+        cpu_seconds: seconds(cpu),
+        resident_bytes,
+        virtual_bytes,
+        open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as u64,
+        start_seconds: started.as_seconds(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: u32, ppid: u32, exe: &str) -> Process {
+        Process {
+            pid,
+            ppid,
+            start: u64::from(pid) * 10,
+            exe: Some(exe.as_bytes().to_vec()),
+        }
+    }
+
+    fn found(processes: &[Process]) -> HashMap<u32, (u32, Role)> {
+        let rules = Rules::load(None).unwrap();
+        let trees = trees(processes, &rules).into_iter();
+        trees
+            .map(|(process, task)| {
+                (
+                    process.pid,
+                    (task.owner.tgid, Role::from_byte(task.owner.role)),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_nearest_supervisor_owns_what_is_below_it() {
+        let found = found(&[
+            process(1, 0, "systemd"),
+            process(9, 8, "bwrap"),
+            process(8, 7, "bash"),
+            process(7, 6, "openshell-sandbox"),
+            process(6, 5, "openshell-sandbox"),
+            process(5, 1, "conmon"),
+            process(10, 9, "ls"),
+        ]);
+        assert!(!found.contains_key(&1));
+        assert_eq!(found[&5], (5, Role::Supervisor));
+        assert_eq!(found[&6], (6, Role::Supervisor), "a container's supervisor");
+        assert_eq!(found[&7], (6, Role::Supervisor), "its forked child");
+        assert_eq!(found[&8], (6, Role::Workload));
+        assert_eq!(found[&9], (9, Role::Workload), "a sandbox in a sandbox");
+        assert_eq!(found[&10], (9, Role::Workload));
+    }
+
+    #[test]
+    fn a_loop_of_parents_ends() {
+        let found = found(&[process(2, 3, "crun"), process(3, 2, "ls")]);
+        assert_eq!(found[&2].0, 2);
+    }
+
+    #[test]
+    fn a_hostile_name_does_not_shift_the_fields() {
+        let stat = b"7 (a) b) S 3 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 250 0";
+        let per_second = rustix::param::clock_ticks_per_second();
+        assert_eq!(
+            parse_stat(stat),
+            Some((3, 250 * (1_000_000_000 / per_second)))
+        );
+        assert_eq!(parse_stat(b"garbage"), None);
+    }
+
+    #[test]
+    fn names_are_those_of_the_kernel() {
+        let name = |path: &str| basename(Path::new(path)).unwrap();
+        assert_eq!(name("/usr/bin/crun"), b"crun");
+        assert_eq!(name("/usr/bin/crun (deleted)"), b"crun");
+        let memfd = "/memfd:runc_cloned:/proc/self/exe (deleted)";
+        assert_eq!(name(memfd), b"memfd:runc_cloned:/proc/self/exe");
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let own = read(std::process::id()).unwrap();
+        assert!(own.start > 0 && own.exe.is_some());
+        assert!(read(u32::MAX).is_none());
+    }
+}

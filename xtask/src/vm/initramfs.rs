@@ -1,0 +1,117 @@
+//! The initramfs: a cached base, and this run's programs, scripts and files.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::cpio::Archive;
+use super::root::Disks;
+use super::{Arch, Options, guest, root};
+use crate::cache;
+
+const INIT: &str = include_str!("../../assets/init.sh");
+const GUEST: &str = include_str!("../../assets/guest.sh");
+const LIBRARY: &str = "tests/vm/lib.sh";
+
+/// Writes the initramfs of a run; returns the word that marks the host's lines
+/// in the guest's output.
+pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<String> {
+    let nonce = nonce()?;
+    let mut file = File::create(path)?;
+    // The kernel unpacks concatenated archives one after the other.
+    std::io::copy(&mut File::open(base(options.arch)?)?, &mut file)?;
+    let mut archive = Archive::new(BufWriter::new(file));
+    archive.file("init", 0o755, INIT.as_bytes())?;
+    archive.file("capwatch/guest.sh", 0o755, GUEST.as_bytes())?;
+    let output = super::qemu::output_port(options.arch);
+    let settings = format!("OUT=/dev/{output}\nNONCE={nonce}\n");
+    archive.file("capwatch/settings", 0o644, settings.as_bytes())?;
+    for (name, program) in guest::programs(options.arch)? {
+        let content = fs::read(&program)
+            .with_context(|| format!("cannot read {}", program.display()))?;
+        archive.file(&format!("capwatch/bin/{name}"), 0o755, &content)?;
+    }
+    if let Ok(library) = fs::read(crate::cmd::workspace().join(LIBRARY)) {
+        archive.file("capwatch/lib.sh", 0o644, &library)?;
+    }
+    let mut jobs = String::new();
+    for (index, job) in options.jobs.iter().enumerate() {
+        let script = format!("capwatch/jobs/{index:03}");
+        let content = fs::read(&job.script)
+            .with_context(|| format!("cannot read {}", job.script.display()))?;
+        archive.file(&script, 0o755, &content)?;
+        write!(jobs, "job {} {} /{script}", quote(&job.name), job.timeout.as_secs())?;
+        for (name, value) in &job.env {
+            write!(jobs, " {}", quote(&format!("{name}={value}")))?;
+        }
+        jobs.push('\n');
+    }
+    archive.file("capwatch/jobs.sh", 0o644, jobs.as_bytes())?;
+    for (host, target) in &options.files {
+        archive
+            .tree(host, &format!("capwatch/files{target}"), &|_| false)
+            .with_context(|| format!("cannot take {} along", host.display()))?;
+    }
+    if let Some(disks) = disks {
+        archive.tree(&disks.modules.boot, "capwatch/modules", &|_| false)?;
+    }
+    archive.finish()?.flush()?;
+    Ok(nonce)
+}
+
+/// The archive of the busybox root, made once.
+fn base(arch: Arch) -> Result<std::path::PathBuf> {
+    let root = root::busybox(arch)?;
+    let name = root.parent().and_then(Path::file_name).unwrap_or_default();
+    let dir = cache::entry(&format!("roots/{}.cpio", name.to_string_lossy()), |dir| {
+        let mut archive = Archive::new(BufWriter::new(File::create(dir.join("base"))?));
+        archive.tree(&root, "", &is_ballast)?;
+        archive.symlink("bin/sh", b"/bin/busybox").or_else(|_| archive.symlink("bin/sh", b"busybox"))?;
+        archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nuser:x:1000:1000::/tmp:/bin/sh\n")?;
+        archive.file("etc/group", 0o644, b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nuser:x:1000:\n")?;
+        archive.finish()?;
+        Ok(())
+    })?;
+    Ok(dir.join("base"))
+}
+
+/// What no script in the guest needs.
+fn is_ballast(path: &str) -> bool {
+    const TREES: [&str; 9] = [
+        "usr/share", "var", "usr/include", "usr/lib/systemd", "lib/systemd", "usr/lib/init", "dev",
+        "proc", "sys",
+    ];
+    TREES.contains(&path)
+        || ["/gconv", "/perl-base", "/perl", "/security", "/locale", "/audit"]
+            .iter()
+            .any(|name| path.ends_with(name))
+        || path.rsplit('/').next().is_some_and(|name| name.starts_with("perl"))
+        || path == "bin/sh"
+        || path == "etc/passwd"
+        || path == "etc/group"
+}
+
+/// Sixteen random hexadecimal digits.
+fn nonce() -> Result<String> {
+    let mut bytes = [0_u8; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// One word for a shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_word_stays_one_word() {
+        assert_eq!(quote("it's"), r"'it'\''s'");
+    }
+}

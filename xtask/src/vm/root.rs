@@ -1,0 +1,120 @@
+//! The user spaces, made by mmdebstrap from Debian 12's packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use super::Arch;
+use super::kernel::Modules;
+use crate::apt::{self, Repository};
+use crate::{cache, cmd};
+
+const SUITES: [&str; 2] = ["bookworm", "bookworm-security"];
+
+/// What the initramfs has besides busybox, and their libraries.
+const SMALL: &str = "apparmor,busybox-static,libcap2-bin,util-linux";
+
+/// What the full root has besides Debian's minimum.
+const FULL: &str = "apparmor,auditd,bubblewrap,busybox-static,conmon,crun,fuse-overlayfs,iproute2,\
+    jq,kmod,libcap2-bin,passwd,podman,procps,runc,slirp4netns,uidmap,util-linux";
+
+/// Set up as root in the new system's directory, which is `$1`.
+const CUSTOMIZE: &str = include_str!("../../assets/customize-root.sh");
+
+/// The disks of a machine with a full root.
+pub struct Disks {
+    /// An ext4 image labelled `root`.
+    pub root: PathBuf,
+    /// The kernel's modules.
+    pub modules: Modules,
+}
+
+/// Unpacks the packages of the busybox root: none of their scripts has run.
+pub fn busybox(arch: Arch) -> Result<PathBuf> {
+    let name = format!("roots/busybox-{}-{}", arch.debian(), cache::key(SMALL));
+    let dir = cache::entry(&name, |dir| {
+        apt::ensure(&["mmdebstrap"])?;
+        eprintln!("xtask: making the busybox root for {}", arch.debian());
+        let repository = Repository::open(&SUITES, arch.debian())?;
+        let mut command = mmdebstrap(arch)?;
+        command.args(["--variant=extract", &format!("--include={SMALL}")]);
+        debootstrap(command, &repository, &dir.join("root"))
+    })?;
+    Ok(dir.join("root"))
+}
+
+/// Makes the full root's image, or finds it in the cache.
+pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
+    ensure!(
+        arch == Arch::X86_64,
+        "the full root is made for x86_64 only: its packages' scripts must run here"
+    );
+    let mut packages = packages.to_vec();
+    packages.sort();
+    packages.dedup();
+    let mut include = FULL.to_owned();
+    for package in &packages {
+        include.push(',');
+        include.push_str(package);
+    }
+    let key = cache::key(&format!("{include}\n{CUSTOMIZE}"));
+    let dir = cache::entry(&format!("roots/full-{}-{key}", arch.debian()), |dir| {
+        apt::ensure(&["mmdebstrap", "e2fsprogs"])?;
+        let extra = if packages.is_empty() { String::new() } else { packages.join(" ") };
+        eprintln!("xtask: making the full root {extra}");
+        let repository = Repository::open(&SUITES, arch.debian())?;
+        let hook = dir.join("customize");
+        fs::write(&hook, CUSTOMIZE)?;
+        let root = dir.join("root");
+        let mut command = mmdebstrap(arch)?;
+        command
+            .args(["--variant=minbase", &format!("--include={include}")])
+            .arg(format!("--customize-hook=sh {} \"$1\"", hook.display()))
+            .arg("--aptopt=Acquire::Languages \"none\"");
+        for path in ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"] {
+            command.arg(format!("--dpkgopt=path-exclude={path}"));
+        }
+        debootstrap(command, &repository, &root)?;
+        make_image(&root, &dir.join("image"), "root", Some("3G"))?;
+        cmd::run_quietly(cmd::as_root("rm")?.args(["-rf", "--one-file-system"]).arg(&root))
+    })?;
+    Ok(dir.join("image"))
+}
+
+/// Makes an ext4 image of a directory; without a size, one that just fits.
+pub fn make_image(dir: &Path, image: &Path, label: &str, size: Option<&str>) -> Result<()> {
+    let size = if let Some(size) = size {
+        size.to_owned()
+    } else {
+        let usage = cmd::stdout(Command::new("du").args(["-sk"]).arg(dir))?;
+        let used: u64 = usage.split_whitespace().next().unwrap_or_default().parse()?;
+        format!("{}k", used * 5 / 4 + 32 * 1024)
+    };
+    cmd::run_quietly(
+        cmd::as_root("mke2fs")?
+            .args(["-q", "-t", "ext4", "-L", label, "-m", "0", "-d"])
+            .arg(dir)
+            .arg(image)
+            .arg(&size),
+    )?;
+    if !cmd::is_root() {
+        let owner = format!("{}", std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self")?));
+        cmd::run_quietly(cmd::as_root("chown")?.arg(owner).arg(image))?;
+    }
+    Ok(())
+}
+
+fn mmdebstrap(arch: Arch) -> Result<Command> {
+    let mut command = cmd::as_root("mmdebstrap")?;
+    command.args(["--quiet", "--mode=root", "--architectures", arch.debian()]);
+    // As in apt/suite.rs: a frozen mirror's release files may have expired.
+    command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+    Ok(command)
+}
+
+fn debootstrap(mut command: Command, repository: &Repository, root: &Path) -> Result<()> {
+    command.arg("bookworm").arg(root).args(repository.lines());
+    cmd::run_quietly(&mut command)
+}
