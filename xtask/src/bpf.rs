@@ -49,7 +49,10 @@ pub fn check() -> Result<String> {
     for arch in ARCHITECTURES {
         let digest = sha256(&committed(arch))?;
         if lookup(&recorded, &object_name(arch)) != Some(&digest) {
-            bail!("{} isn't the object that {RECORD} records: {remedy}", object_name(arch));
+            bail!(
+                "{} isn't the object that {RECORD} records: {remedy}",
+                object_name(arch)
+            );
         }
     }
     let toolchain = Bpf::install()?;
@@ -77,7 +80,8 @@ pub fn check() -> Result<String> {
 fn write() -> Result<()> {
     let toolchain = Bpf::install()?;
     fs::create_dir_all(cmd::workspace().join(DIRECTORY))?;
-    let mut record = String::from("# Written by `cargo xtask bpf`: what the objects were made of.\n");
+    let mut record =
+        String::from("# Written by `cargo xtask bpf`: what the objects were made of.\n");
     let mut add = |name: &str, value: &str| writeln!(record, "{name}: {value}");
     for (name, version) in toolchain.versions()? {
         add(name, &version)?;
@@ -109,8 +113,21 @@ fn build(toolchain: &Bpf, arch: &str) -> Result<PathBuf> {
         toolchain
             .rust
             .cargo()
-            .args(["build", "--quiet", "--locked", "--release", "--package", "observer-ebpf"])
-            .args(["--bin", "capwatch-ebpf", "--no-default-features", "--features", "programs"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "--package",
+                "observer-ebpf",
+            ])
+            .args([
+                "--bin",
+                "capwatch-ebpf",
+                "--no-default-features",
+                "--features",
+                "programs",
+            ])
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
@@ -141,7 +158,10 @@ fn refuse_machine_paths(object: &Path) -> Result<()> {
     private.extend(std::env::home_dir().filter(|home| home != Path::new("/")));
     for path in private {
         let needle = format!("{}/", path.display());
-        if bytes.windows(needle.len()).any(|window| window == needle.as_bytes()) {
+        if bytes
+            .windows(needle.len())
+            .any(|window| window == needle.as_bytes())
+        {
             bail!("the object has the path {needle} in it");
         }
     }
@@ -160,7 +180,10 @@ fn source_digest() -> Result<String> {
         writeln!(listing, "{} {name}", sha256(&file)?)?;
     }
     let lock = fs::read_to_string(workspace.join("Cargo.lock"))?;
-    for package in lock.split("\n\n").filter(|package| is_bpf_dependency(package)) {
+    for package in lock
+        .split("\n\n")
+        .filter(|package| is_bpf_dependency(package))
+    {
         listing.push_str(package.trim());
         listing.push('\n');
     }
@@ -200,7 +223,10 @@ fn object_name(arch: &str) -> String {
 
 fn sha256(path: &Path) -> Result<String> {
     let line = cmd::stdout(Command::new("sha256sum").arg("--").arg(path))?;
-    let digest = line.split_whitespace().next().context("sha256sum said nothing")?;
+    let digest = line
+        .split_whitespace()
+        .next()
+        .context("sha256sum said nothing")?;
     Ok(digest.to_owned())
 }
 
@@ -224,7 +250,9 @@ mod tests {
 
     #[test]
     fn lock_stanzas_of_the_bpf_side() {
-        assert!(is_bpf_dependency("[[package]]\nname = \"aya-ebpf-bindings\"\n"));
+        assert!(is_bpf_dependency(
+            "[[package]]\nname = \"aya-ebpf-bindings\"\n"
+        ));
         assert!(!is_bpf_dependency("[[package]]\nname = \"aya-obj\"\n"));
     }
 }

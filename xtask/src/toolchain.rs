@@ -40,15 +40,24 @@ impl Toolchain {
             let repository = Repository::open(&SUITES, "amd64")?;
             let std = newest(&repository, "libstd-rust-web-dev")?;
             let shared = depends_on(&std, "libstd-rust-web-")?;
-            let packages =
-                ["rustc-web", "cargo-web", "rust-web-src", "libstd-rust-web-dev", shared];
+            let packages = [
+                "rustc-web",
+                "cargo-web",
+                "rust-web-src",
+                "libstd-rust-web-dev",
+                shared,
+            ];
             repository.unpack(&packages, root)?;
 
             let mut libraries = Vec::new();
             for package in ["rustc-web", "cargo-web", shared] {
                 libraries.extend(newest(&repository, package)?.depends);
             }
-            libraries.retain(|name| name.starts_with("lib") && !name.contains("-rust-"));
+            // libc-dev is a virtual package: gcc brings a real one.
+            let is_library = |name: &String| {
+                name.starts_with("lib") && !name.contains("-rust-") && name != "libc-dev"
+            };
+            libraries.retain(is_library);
             libraries.sort();
             libraries.dedup();
             std::fs::write(root.join("libraries"), libraries.join("\n"))?;
@@ -56,7 +65,9 @@ impl Toolchain {
         })?;
         let libraries = std::fs::read_to_string(entry.join("libraries"))?;
         apt::ensure(&libraries.lines().collect::<Vec<_>>())?;
-        Ok(Self { usr: entry.join("usr") })
+        Ok(Self {
+            usr: entry.join("usr"),
+        })
     }
 
     /// The same with the standard library for arm64 and a linker for it.
@@ -157,7 +168,11 @@ impl Bpf {
             cmd::run_quietly(
                 cmd::cargo()
                     .args(["install", "bpf-linker", "--locked", "--version", BPF_LINKER])
-                    .args(["--no-default-features", "--features", &format!("llvm-{llvm}")])
+                    .args([
+                        "--no-default-features",
+                        "--features",
+                        &format!("llvm-{llvm}"),
+                    ])
                     .arg("--root")
                     .arg(root)
                     // Without it the build picks whatever LLVM comes first.
@@ -165,7 +180,11 @@ impl Bpf {
                     .env_remove("CARGO_TARGET_DIR"),
             )
         })?;
-        Ok(Self { rust, linker: linker.join("bin/bpf-linker"), llvm })
+        Ok(Self {
+            rust,
+            linker: linker.join("bin/bpf-linker"),
+            llvm,
+        })
     }
 
     /// A program of the LLVM that the linker uses.
@@ -180,7 +199,10 @@ impl Bpf {
         Ok(vec![
             ("rustc", self.rust.version()?),
             ("llvm", llvm.trim().to_owned()),
-            ("bpf-linker", linker.trim().trim_start_matches("bpf-linker ").to_owned()),
+            (
+                "bpf-linker",
+                linker.trim().trim_start_matches("bpf-linker ").to_owned(),
+            ),
         ])
     }
 }
@@ -188,7 +210,10 @@ impl Bpf {
 fn newest(repository: &Repository, package: &str) -> Result<Version> {
     let mut newest: Option<Version> = None;
     for version in repository.versions(package)? {
-        if newest.as_ref().map_or(Ok(true), |known| version.is_newer_than(known))? {
+        if newest
+            .as_ref()
+            .map_or(Ok(true), |known| version.is_newer_than(known))?
+        {
             newest = Some(version);
         }
     }

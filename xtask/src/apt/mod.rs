@@ -42,7 +42,13 @@ pub fn ensure(packages: &[&str]) -> Result<()> {
 fn install(packages: &[&str]) -> Result<()> {
     cmd::run_quietly(
         cmd::as_root("env")?
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q"])
+            .args([
+                "DEBIAN_FRONTEND=noninteractive",
+                "apt-get",
+                "install",
+                "-y",
+                "-q",
+            ])
             .arg("--no-install-recommends")
             // Another task may be installing at this moment.
             .args(["-o", "DPkg::Lock::Timeout=300"])

@@ -62,7 +62,15 @@ impl Mirrors {
 /// A Debian release's main suite, by code name or by role.
 fn is_release(suite: &str) -> bool {
     const RELEASES: [&str; 9] = [
-        "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldstable", "stable", "testing",
+        "bullseye",
+        "bookworm",
+        "trixie",
+        "forky",
+        "duke",
+        "sid",
+        "oldstable",
+        "stable",
+        "testing",
     ];
     RELEASES.contains(&suite)
 }
@@ -120,7 +128,12 @@ fn parse_stanza(lines: &[&str]) -> Vec<Source> {
                 inside = key.eq_ignore_ascii_case(name);
                 inside.then_some(value)
             };
-            values.extend(value.unwrap_or_default().split_whitespace().map(str::to_owned));
+            values.extend(
+                value
+                    .unwrap_or_default()
+                    .split_whitespace()
+                    .map(str::to_owned),
+            );
         }
         values
     };
@@ -131,7 +144,10 @@ fn parse_stanza(lines: &[&str]) -> Vec<Source> {
     let suites = field("Suites");
     field("URIs")
         .into_iter()
-        .map(|uri| Source { uri, suites: suites.clone() })
+        .map(|uri| Source {
+            uri,
+            suites: suites.clone(),
+        })
         .collect()
 }
 

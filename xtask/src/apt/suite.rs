@@ -55,7 +55,10 @@ impl Repository {
 
     /// All versions of `package` that the suites have.
     pub fn versions(&self, package: &str) -> Result<Vec<Version>> {
-        let text = cmd::stdout(self.apt("apt-cache").args(["show", "--all-versions", package]))?;
+        let text = cmd::stdout(
+            self.apt("apt-cache")
+                .args(["show", "--all-versions", package]),
+        )?;
         Ok(text.split("\n\n").filter_map(parse_version).collect())
     }
 
@@ -143,7 +146,10 @@ fn parse_version(stanza: &str) -> Option<Version> {
         .filter_map(|dependency| dependency.split_whitespace().next())
         .map(str::to_owned)
         .collect();
-    Some(Version { version: field("Version")?.to_owned(), depends })
+    Some(Version {
+        version: field("Version")?.to_owned(),
+        depends,
+    })
 }
 
 impl Version {
@@ -163,9 +169,17 @@ mod tests {
 
     #[test]
     fn security_suites_come_from_their_mirror() {
-        let mirrors = Mirrors { main: "http://m/debian".into(), security: None };
+        let mirrors = Mirrors {
+            main: "http://m/debian".into(),
+            security: None,
+        };
         let lines = source_lines(&["trixie", "trixie-security"], &mirrors);
-        assert_eq!(lines, [format!("deb [signed-by={KEYRING}] http://m/debian trixie main")]);
+        assert_eq!(
+            lines,
+            [format!(
+                "deb [signed-by={KEYRING}] http://m/debian trixie main"
+            )]
+        );
     }
 
     #[test]

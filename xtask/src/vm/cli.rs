@@ -49,7 +49,11 @@ pub fn main(args: Args) -> Result<ExitCode> {
         args.packages.is_empty() || args.root == Root::Full,
         "--packages needs --root full"
     );
-    let files = args.files.iter().map(|file| split_file(file)).collect::<Result<_>>()?;
+    let files = args
+        .files
+        .iter()
+        .map(|file| split_file(file))
+        .collect::<Result<_>>()?;
     let outcome = super::run(&Options {
         kernel: args.kernel,
         arch: args.arch,

@@ -24,7 +24,11 @@ pub struct Archive<W> {
 impl<W: Write> Archive<W> {
     /// Starts an archive.
     pub fn new(out: W) -> Self {
-        Self { out, inode: 0, directories: BTreeSet::new() }
+        Self {
+            out,
+            inode: 0,
+            directories: BTreeSet::new(),
+        }
     }
 
     /// Adds a file with the directories above it; `path` is relative to the root.
@@ -72,7 +76,11 @@ impl<W: Write> Archive<W> {
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
-            self.tree(&entry.path(), &format!("{path}/{}", name.to_string_lossy()), skip)?;
+            self.tree(
+                &entry.path(),
+                &format!("{path}/{}", name.to_string_lossy()),
+                skip,
+            )?;
         }
         Ok(())
     }
@@ -100,8 +108,9 @@ impl<W: Write> Archive<W> {
         let name_size = u32::try_from(path.len() + 1).map_err(too_large)?;
         self.inode += 1;
         let links = if mode & DIRECTORY == DIRECTORY { 2 } else { 1 };
-        let fields =
-            [self.inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0];
+        let fields = [
+            self.inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0,
+        ];
         self.out.write_all(b"070701")?;
         for field in fields {
             write!(self.out, "{field:08x}")?;
@@ -125,10 +134,15 @@ mod tests {
     #[test]
     fn headers_are_aligned_and_parents_come_first() {
         let mut archive = Archive::new(Vec::new());
-        archive.file("a/b/c", 0o644, b"hello").expect("a vector takes all");
+        archive
+            .file("a/b/c", 0o644, b"hello")
+            .expect("a vector takes all");
         let bytes = archive.finish().expect("a vector takes all");
         let text = String::from_utf8_lossy(&bytes);
-        let starts: Vec<usize> = text.match_indices("070701").map(|(start, _)| start).collect();
+        let starts: Vec<usize> = text
+            .match_indices("070701")
+            .map(|(start, _)| start)
+            .collect();
         assert_eq!(starts.len(), 4);
         assert!(starts.iter().all(|start| start % 4 == 0));
         let place = |name: &str| text.find(name).expect("the name is there");

@@ -36,10 +36,20 @@ pub fn programs(arch: Arch) -> Result<Vec<(&'static str, PathBuf)>> {
 
 fn static_build(command: &mut Command, arch: Arch) {
     let variable = |name: &str| {
-        format!("CARGO_TARGET_{}_{name}", arch.target().to_uppercase().replace('-', "_"))
+        format!(
+            "CARGO_TARGET_{}_{name}",
+            arch.target().to_uppercase().replace('-', "_")
+        )
     };
     command
-        .args(["build", "--quiet", "--release", "--locked", "--target", arch.target()])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            arch.target(),
+        ])
         .env("CARGO_TARGET_DIR", directory(arch))
         .env(variable("RUSTFLAGS"), "-Ctarget-feature=+crt-static")
         // Debug information would only make the initramfs larger.

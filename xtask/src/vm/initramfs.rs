@@ -15,6 +15,17 @@ use crate::cache;
 const INIT: &str = include_str!("../../assets/init.sh");
 const GUEST: &str = include_str!("../../assets/guest.sh");
 const LIBRARY: &str = "tests/vm/lib.sh";
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534::/:/bin/false
+user:x:1000:1000::/tmp:/bin/sh
+";
+const GROUP: &str = "\
+root:x:0:
+tty:x:5:
+nogroup:x:65534:
+user:x:1000:
+";
 
 /// Writes the initramfs of a run; returns the word that marks the host's lines
 /// in the guest's output.
@@ -30,8 +41,8 @@ pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<St
     let settings = format!("OUT=/dev/{output}\nNONCE={nonce}\n");
     archive.file("capwatch/settings", 0o644, settings.as_bytes())?;
     for (name, program) in guest::programs(options.arch)? {
-        let content = fs::read(&program)
-            .with_context(|| format!("cannot read {}", program.display()))?;
+        let content =
+            fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
         archive.file(&format!("capwatch/bin/{name}"), 0o755, &content)?;
     }
     if let Ok(library) = fs::read(crate::cmd::workspace().join(LIBRARY)) {
@@ -43,7 +54,12 @@ pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<St
         let content = fs::read(&job.script)
             .with_context(|| format!("cannot read {}", job.script.display()))?;
         archive.file(&script, 0o755, &content)?;
-        write!(jobs, "job {} {} /{script}", quote(&job.name), job.timeout.as_secs())?;
+        write!(
+            jobs,
+            "job {} {} /{script}",
+            quote(&job.name),
+            job.timeout.as_secs()
+        )?;
         for (name, value) in &job.env {
             write!(jobs, " {}", quote(&format!("{name}={value}")))?;
         }
@@ -69,9 +85,9 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
     let dir = cache::entry(&format!("roots/{}.cpio", name.to_string_lossy()), |dir| {
         let mut archive = Archive::new(BufWriter::new(File::create(dir.join("base"))?));
         archive.tree(&root, "", &is_ballast)?;
-        archive.symlink("bin/sh", b"/bin/busybox").or_else(|_| archive.symlink("bin/sh", b"busybox"))?;
-        archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nuser:x:1000:1000::/tmp:/bin/sh\n")?;
-        archive.file("etc/group", 0o644, b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nuser:x:1000:\n")?;
+        archive.symlink("bin/sh", b"busybox")?;
+        archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
+        archive.file("etc/group", 0o644, GROUP.as_bytes())?;
         archive.finish()?;
         Ok(())
     })?;
@@ -80,18 +96,26 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
 
 /// What no script in the guest needs.
 fn is_ballast(path: &str) -> bool {
-    const TREES: [&str; 9] = [
-        "usr/share", "var", "usr/include", "usr/lib/systemd", "lib/systemd", "usr/lib/init", "dev",
-        "proc", "sys",
+    const TREES: [&str; 10] = [
+        "dev",
+        "etc/group",
+        "etc/passwd",
+        "bin/sh",
+        "lib/systemd",
+        "proc",
+        "sys",
+        "usr/include",
+        "usr/lib/systemd",
+        "var",
     ];
+    const NAMES: [&str; 5] = ["gconv", "locale", "audit", "perl", "perl-base"];
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let shared = path.strip_prefix("usr/share/");
     TREES.contains(&path)
-        || ["/gconv", "/perl-base", "/perl", "/security", "/locale", "/audit"]
-            .iter()
-            .any(|name| path.ends_with(name))
-        || path.rsplit('/').next().is_some_and(|name| name.starts_with("perl"))
-        || path == "bin/sh"
-        || path == "etc/passwd"
-        || path == "etc/group"
+        || NAMES.contains(&name)
+        || name.starts_with("perl5.")
+        // The features that apparmor_parser takes for a kernel's are there.
+        || shared.is_some_and(|path| !path.starts_with("apparmor-features"))
 }
 
 /// Sixteen random hexadecimal digits.

@@ -11,6 +11,10 @@ use super::Arch;
 use crate::apt::{self, Repository, Version};
 use crate::{cache, cmd};
 
+/// What mounting the disks takes; ext4 asks for the checksum by a name that the
+/// dependencies don't have.
+const BOOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
+
 /// A release series: `6.1`, or `7.x` for the newest of its major version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kernel(String);
@@ -24,7 +28,9 @@ impl FromStr for Kernel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (major, minor) = text.split_once('.').ok_or("not a release series such as 6.12")?;
+        let (major, minor) = text
+            .split_once('.')
+            .ok_or("not a release series such as 6.12")?;
         let is_number = |part: &str| part.parse::<u16>().is_ok();
         if is_number(major) && (minor == "x" || is_number(minor)) {
             Ok(Self(text.to_owned()))
@@ -58,7 +64,10 @@ impl Kernel {
     }
 
     fn matches(&self, version: &str) -> bool {
-        let series = self.0.strip_suffix('x').map_or_else(|| format!("{}.", self.0), str::to_owned);
+        let series = self
+            .0
+            .strip_suffix('x')
+            .map_or_else(|| format!("{}.", self.0), str::to_owned);
         version.starts_with(&series)
     }
 
@@ -103,7 +112,13 @@ impl Kernel {
                 .any(|prefix| name.starts_with(prefix));
             if is_part && !packages.contains(&name) {
                 let versions = repository.versions(&name)?;
-                queue.extend(versions.into_iter().next().into_iter().flat_map(|v| v.depends));
+                queue.extend(
+                    versions
+                        .into_iter()
+                        .next()
+                        .into_iter()
+                        .flat_map(|v| v.depends),
+                );
                 packages.push(name);
             }
         }
@@ -119,10 +134,13 @@ fn tidy(root: &Path, dir: &Path) -> Result<()> {
         .find(|path| path.is_dir())
         .context("the package has no modules")?;
     let version = only_entry(&modules)?;
-    let image = [modules.join(&version).join("vmlinuz"), root.join(format!("boot/vmlinuz-{version}"))]
-        .into_iter()
-        .find(|path| path.is_file())
-        .context("the package has no vmlinuz")?;
+    let image = [
+        modules.join(&version).join("vmlinuz"),
+        root.join(format!("boot/vmlinuz-{version}")),
+    ]
+    .into_iter()
+    .find(|path| path.is_file())
+    .context("the package has no vmlinuz")?;
     fs::rename(image, dir.join("vmlinuz"))?;
     fs::rename(&modules, dir.join("modules"))?;
     fs::write(dir.join("version"), &version)?;
@@ -134,7 +152,11 @@ fn only_entry(dir: &Path) -> Result<String> {
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    ensure!(names.len() == 1, "{} has {names:?}, not one entry", dir.display());
+    ensure!(
+        names.len() == 1,
+        "{} has {names:?}, not one entry",
+        dir.display()
+    );
     Ok(names.remove(0))
 }
 
@@ -161,20 +183,42 @@ impl Unpacked {
     pub fn modules(&self) -> Result<Modules> {
         apt::ensure(&["kmod", "e2fsprogs", "xz-utils", "zstd"])?;
         let version = self.version()?;
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let dir = cache::entry(&format!("kernels/{name}-modules"), |dir| {
-            let base = dir.join("base");
-            let lib = base.join("lib/modules");
-            fs::create_dir_all(&lib)?;
-            cmd::run_quietly(
-                Command::new("cp").arg("-a").arg(self.dir.join("modules").join(&version)).arg(&lib),
-            )?;
-            cmd::run_quietly(Command::new("/sbin/depmod").arg("-b").arg(&base).arg(&version))?;
-            boot_modules(&lib.join(&version), &dir.join("boot"))?;
-            super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
-            cache::remove(&base)
-        })?;
-        Ok(Modules { image: dir.join("image"), boot: dir.join("boot") })
+        let name = self
+            .dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let dir = cache::entry(
+            &format!(
+                "kernels/{name}-modules-{}",
+                cache::key(&BOOT_MODULES.join(" "))
+            ),
+            |dir| {
+                let base = dir.join("base");
+                let lib = base.join("lib/modules");
+                fs::create_dir_all(&lib)?;
+                cmd::run_quietly(
+                    Command::new("cp")
+                        .arg("-a")
+                        .arg(self.dir.join("modules").join(&version))
+                        .arg(&lib),
+                )?;
+                cmd::run_quietly(
+                    Command::new("/sbin/depmod")
+                        .arg("-b")
+                        .arg(&base)
+                        .arg(&version),
+                )?;
+                boot_modules(&lib.join(&version), &dir.join("boot"))?;
+                super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
+                cache::remove(&base)
+            },
+        )?;
+        Ok(Modules {
+            image: dir.join("image"),
+            boot: dir.join("boot"),
+        })
     }
 }
 
@@ -182,7 +226,7 @@ impl Unpacked {
 fn boot_modules(modules: &Path, boot: &Path) -> Result<()> {
     let depends = fs::read_to_string(modules.join("modules.dep"))?;
     let mut order: Vec<&str> = Vec::new();
-    for wanted in ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4"] {
+    for wanted in BOOT_MODULES {
         // What isn't listed is built in.
         let Some((module, needs)) = depends
             .lines()
@@ -212,7 +256,11 @@ fn boot_modules(modules: &Path, boot: &Path) -> Result<()> {
             command.arg("-dc");
         }
         let output = command.arg(&source).output()?;
-        ensure!(output.status.success(), "cannot unpack {}", source.display());
+        ensure!(
+            output.status.success(),
+            "cannot unpack {}",
+            source.display()
+        );
         fs::write(copy, output.stdout)?;
     }
     Ok(())
@@ -240,6 +288,9 @@ mod tests {
 
     #[test]
     fn modules_are_named_without_path_and_suffix() {
-        assert_eq!(module_name("kernel/drivers/virtio/virtio-pci.ko.xz"), "virtio_pci");
+        assert_eq!(
+            module_name("kernel/drivers/virtio/virtio-pci.ko.xz"),
+            "virtio_pci"
+        );
     }
 }

@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 pub use kernel::Kernel;
-pub use root::prepare as prepare_root;
 
 /// The processor that is emulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +50,7 @@ impl Arch {
 }
 
 /// The user space that the kernel gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Root {
     /// An initramfs with busybox, util-linux and the tools of `AppArmor`
     Busybox,
@@ -186,10 +185,16 @@ pub fn run(options: &Options) -> Result<Outcome> {
     match machine.run("quiet")? {
         qemu::End::Ran(outcome) => Ok(outcome),
         qemu::End::NoBoot(why) => {
-            eprintln!("xtask: Linux {} did not boot ({why}): once more", kernel.version()?);
+            eprintln!(
+                "xtask: Linux {} did not boot ({why}): once more",
+                kernel.version()?
+            );
             match machine.run("ignore_loglevel")? {
                 qemu::End::Ran(outcome) => Ok(outcome),
-                qemu::End::NoBoot(why) => Ok(Outcome { jobs: Vec::new(), failure: Some(why) }),
+                qemu::End::NoBoot(why) => Ok(Outcome {
+                    jobs: Vec::new(),
+                    failure: Some(why),
+                }),
             }
         }
     }

@@ -95,18 +95,22 @@ impl Machine<'_> {
             jobs: Vec::new(),
         };
         let Err(why) = watch.follow() else {
-            return Ok(End::Ran(Outcome { jobs: watch.jobs, failure: None }));
+            return Ok(End::Ran(Outcome {
+                jobs: watch.jobs,
+                failure: None,
+            }));
         };
         if !watch.ready {
-            let show = verbosity != "quiet";
-            let details = if show { self.diagnostics(&console) } else { String::new() };
-            return Ok(End::NoBoot(format!("{why}{details}")));
+            return Ok(End::NoBoot(format!("{why}{}", self.diagnostics(&console))));
         }
         if let Some(current) = watch.current.take() {
             watch.jobs.push(current.outcome(None));
         }
         let failure = Some(format!("{why}{}", self.diagnostics(&console)));
-        Ok(End::Ran(Outcome { jobs: watch.jobs, failure }))
+        Ok(End::Ran(Outcome {
+            jobs: watch.jobs,
+            failure,
+        }))
     }
 
     fn command(&self, verbosity: &str, console: &Path) -> Command {
@@ -120,7 +124,14 @@ impl Machine<'_> {
             }
             Arch::Arm64 => {
                 let mut command = Command::new("qemu-system-aarch64");
-                command.args(["-M", "virt", "-cpu", "cortex-a57", "-serial", "chardev:console"]);
+                command.args([
+                    "-M",
+                    "virt",
+                    "-cpu",
+                    "cortex-a57",
+                    "-serial",
+                    "chardev:console",
+                ]);
                 command.args(["-device", "pci-serial,chardev=output"]);
                 command
             }
@@ -133,8 +144,19 @@ impl Machine<'_> {
         command
             // Never a list of accelerators: a /dev/kvm that exists may not work.
             .args(["-accel", "tcg,thread=multi"])
-            .args(["-smp", &options.cpus().to_string(), "-m", &options.memory().to_string()])
-            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
+            .args([
+                "-smp",
+                &options.cpus().to_string(),
+                "-m",
+                &options.memory().to_string(),
+            ])
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-no-reboot",
+                "-display",
+                "none",
+            ])
             .arg("-chardev")
             .arg(format!("file,id=console,path={}", console.display()))
             .args(["-chardev", "stdio,id=output,signal=off"])
@@ -142,14 +164,19 @@ impl Machine<'_> {
             .arg(self.vmlinuz)
             .arg("-initrd")
             .arg(self.initrd)
-            .args(["-append", &format!("console={port} panic=-1 {verbosity} {append}")])
+            .args([
+                "-append",
+                &format!("console={port} panic=-1 {verbosity} {append}"),
+            ])
             // Where the disks' snapshots go.
             .env("TMPDIR", self.scratch);
         if let Some(disks) = self.disks {
             for image in [&disks.root, &disks.modules.image] {
                 let image = image.display();
                 command.arg("-drive");
-                command.arg(format!("file={image},if=virtio,format=raw,snapshot=on,cache=unsafe"));
+                command.arg(format!(
+                    "file={image},if=virtio,format=raw,snapshot=on,cache=unsafe"
+                ));
             }
         }
         command
@@ -182,8 +209,17 @@ struct Current {
 
 impl Current {
     fn outcome(self, exit_code: Option<u8>) -> JobOutcome {
-        let Self { name, begun, output } = self;
-        JobOutcome { name, exit_code, output, duration: begun.elapsed() }
+        let Self {
+            name,
+            begun,
+            output,
+        } = self;
+        JobOutcome {
+            name,
+            exit_code,
+            output,
+            duration: begun.elapsed(),
+        }
     }
 }
 
@@ -217,12 +253,19 @@ impl Watch<'_> {
                     Event::Begin(name) => {
                         deadline = Instant::now() + self.limit(&name) + GRACE;
                         let begun = Instant::now();
-                        self.current = Some(Current { name, begun, output: Vec::new() });
+                        self.current = Some(Current {
+                            name,
+                            begun,
+                            output: Vec::new(),
+                        });
                     }
                     Event::Output(bytes) => self.output(bytes),
                     Event::End(_, code) => {
                         deadline = Instant::now() + GRACE;
-                        let ended = self.current.take().map(|current| current.outcome(Some(code)));
+                        let ended = self
+                            .current
+                            .take()
+                            .map(|current| current.outcome(Some(code)));
                         self.jobs.extend(ended);
                     }
                     Event::Bye => return Ok(()),
@@ -244,7 +287,9 @@ impl Watch<'_> {
 
     fn limit(&self, name: &str) -> Duration {
         let jobs = &self.machine.options.jobs;
-        jobs.iter().find(|job| job.name == name).map_or(BOOT, |job| job.timeout)
+        jobs.iter()
+            .find(|job| job.name == name)
+            .map_or(BOOT, |job| job.timeout)
     }
 
     fn gone(&self) -> String {

@@ -62,7 +62,11 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
     let key = cache::key(&format!("{include}\n{CUSTOMIZE}"));
     let dir = cache::entry(&format!("roots/full-{}-{key}", arch.debian()), |dir| {
         apt::ensure(&["mmdebstrap", "e2fsprogs"])?;
-        let extra = if packages.is_empty() { String::new() } else { packages.join(" ") };
+        let extra = if packages.is_empty() {
+            String::new()
+        } else {
+            packages.join(" ")
+        };
         eprintln!("xtask: making the full root {extra}");
         let repository = Repository::open(&SUITES, arch.debian())?;
         let hook = dir.join("customize");
@@ -73,12 +77,20 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
             .args(["--variant=minbase", &format!("--include={include}")])
             .arg(format!("--customize-hook=sh {} \"$1\"", hook.display()))
             .arg("--aptopt=Acquire::Languages \"none\"");
-        for path in ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"] {
+        for path in [
+            "/usr/share/doc/*",
+            "/usr/share/man/*",
+            "/usr/share/locale/*",
+        ] {
             command.arg(format!("--dpkgopt=path-exclude={path}"));
         }
         debootstrap(command, &repository, &root)?;
         make_image(&root, &dir.join("image"), "root", Some("3G"))?;
-        cmd::run_quietly(cmd::as_root("rm")?.args(["-rf", "--one-file-system"]).arg(&root))
+        cmd::run_quietly(
+            cmd::as_root("rm")?
+                .args(["-rf", "--one-file-system"])
+                .arg(&root),
+        )
     })?;
     Ok(dir.join("image"))
 }
@@ -89,7 +101,11 @@ pub fn make_image(dir: &Path, image: &Path, label: &str, size: Option<&str>) -> 
         size.to_owned()
     } else {
         let usage = cmd::stdout(Command::new("du").args(["-sk"]).arg(dir))?;
-        let used: u64 = usage.split_whitespace().next().unwrap_or_default().parse()?;
+        let used: u64 = usage
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .parse()?;
         format!("{}k", used * 5 / 4 + 32 * 1024)
     };
     cmd::run_quietly(
@@ -100,7 +116,10 @@ pub fn make_image(dir: &Path, image: &Path, label: &str, size: Option<&str>) -> 
             .arg(&size),
     )?;
     if !cmd::is_root() {
-        let owner = format!("{}", std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self")?));
+        let owner = format!(
+            "{}",
+            std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self")?)
+        );
         cmd::run_quietly(cmd::as_root("chown")?.arg(owner).arg(image))?;
     }
     Ok(())

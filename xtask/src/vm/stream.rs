@@ -28,7 +28,10 @@ const SEPARATOR: u8 = 0x1e;
 impl Splitter {
     /// A splitter for the markers of this nonce.
     pub fn new(nonce: &str) -> Self {
-        Self { start: format!("\u{1e}{nonce} ").into_bytes(), pending: Vec::new() }
+        Self {
+            start: format!("\u{1e}{nonce} ").into_bytes(),
+            pending: Vec::new(),
+        }
     }
 
     /// Takes what was read, returns what is certain by now.
@@ -43,7 +46,9 @@ impl Splitter {
             };
             self.output(start, &mut events);
             let body = self.start.len();
-            let Some(length) = self.pending[body..].iter().position(|byte| *byte == SEPARATOR)
+            let Some(length) = self.pending[body..]
+                .iter()
+                .position(|byte| *byte == SEPARATOR)
             else {
                 if self.pending.len() > LONGEST_MARKER {
                     self.output(body, &mut events);
@@ -74,7 +79,9 @@ impl Splitter {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn parse(text: &str) -> Option<Event> {
