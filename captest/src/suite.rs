@@ -51,6 +51,9 @@ pub struct Args {
     /// These groups only: apparmor, counts, drops, `fail_on`, fates, threads, tree
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
+    /// Keep the reports of scenarios that fail in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    keep: Option<PathBuf>,
     /// These scenarios only
     names: Vec<String>,
 }
@@ -75,6 +78,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             Err(error) => {
                 println!("not ok {}: {error:#}", scenario.name);
                 code = 1;
+                if let Some(directory) = &args.keep {
+                    let name = format!("{}.json", scenario.name);
+                    let _ = fs::copy(stage.path("report.json"), directory.join(name));
+                }
             }
         }
     }
@@ -165,8 +172,6 @@ impl Stage {
             Err(error) => wrong.push(format!("{error:#}")),
         }
         if !wrong.is_empty() {
-            let kept = self.path(&format!("{}.json", scenario.name));
-            let _ = fs::rename(&report, kept);
             let stderr = outcome.stderr.trim();
             wrong.push(format!("stderr: {stderr:?}"));
         }

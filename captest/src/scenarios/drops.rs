@@ -93,7 +93,11 @@ pub fn scenarios() -> Vec<Scenario> {
             "episodes[supervisor=testsup].bounding_before == 0x4002810cd",
             "episodes[supervisor=testsup].fate == exit",
         ]),
-        Scenario::new("many_short_lives", "@chown repeat 20 fork clear end exit 0").shows(&[
+        Scenario::new(
+            "many_short_lives",
+            "@chown repeat 20 fork clear end end exit 0",
+        )
+        .shows(&[
             "count(episodes[supervisor=testsup]) == 20",
             "episodes[supervisor=testsup].verdict == fatal",
             "episodes[supervisor=testsup].refused_raised == 1",

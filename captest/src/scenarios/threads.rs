@@ -40,7 +40,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "leader_ends_first_and_a_thread_execs",
-            "@chown fork async sleep 100 exec testload do exit 0 ; end drop chown leave",
+            "@chown fork async sleep 100 execute testload do exit 0 done end drop chown leave",
         )
         .shows(&[one, degraded, exec]),
         Scenario::new(

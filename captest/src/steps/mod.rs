@@ -36,7 +36,8 @@ Steps:
   sleep MS
   kill SIGNAL       sends the number to itself
   exit CODE
-  exec PROGRAM ARGUMENTS…   takes the words that follow, up to a `;`
+  exec PROGRAM ARGUMENTS…   takes all words that follow
+  execute PROGRAM ARGUMENTS… done
 An `end` at the end may be left out. After the last step a process exits with
 the code of its last child, else 0.";
 

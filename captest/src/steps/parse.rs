@@ -65,14 +65,16 @@ fn step(word: &str, words: &mut Iter<'_, String>) -> Result<Step> {
         "sleep" => Step::Sleep(next(word, words)?),
         "kill" => Step::Kill(next(word, words)?),
         "exit" => Step::Exit(next(word, words)?),
-        "exec" => {
-            let argv = words.by_ref().take_while(|word| *word != ";");
-            let argv: Vec<String> = argv.cloned().collect();
-            ensure!(!argv.is_empty(), "exec what?");
-            Step::Exec(argv)
-        }
+        "exec" => Step::Exec(argv(words.by_ref())?),
+        "execute" => Step::Exec(argv(words.by_ref().take_while(|word| *word != "done"))?),
         _ => bail!("no step is called {word:?}"),
     })
+}
+
+fn argv<'a>(words: impl Iterator<Item = &'a String>) -> Result<Vec<String>> {
+    let argv: Vec<String> = words.cloned().collect();
+    ensure!(!argv.is_empty(), "exec what?");
+    Ok(argv)
 }
 
 fn argument<'a>(step: &str, words: &mut Iter<'a, String>) -> Result<&'a str> {
@@ -147,7 +149,7 @@ mod tests {
         let steps = of("fork exec a b end").unwrap();
         let argv = ["a", "b", "end"].map(str::to_owned).to_vec();
         assert_eq!(steps, [Step::Fork(vec![Step::Exec(argv.clone())])]);
-        let steps = of("async exec a b end ; end leave").unwrap();
+        let steps = of("async execute a b end done end leave").unwrap();
         let thread = Step::Threads {
             count: 1,
             steps: vec![Step::Exec(argv)],
