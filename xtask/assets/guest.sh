@@ -3,7 +3,7 @@
 # and tells the host about them. SETTINGS gives OUT (the serial port that the
 # host reads) and NONCE (which no job's output can hold by accident).
 export PATH=/capwatch/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/lib/busybox
-export HOME=/root LANG=C.UTF-8 TERM=dumb
+export HOME=/root LANG=C.UTF-8 TERM=dumb CAPWATCH_LIB=/capwatch/lib.sh
 . /capwatch/settings
 
 try_mount() {

@@ -53,7 +53,11 @@ impl Toolchain {
             for package in ["rustc-web", "cargo-web", shared] {
                 libraries.extend(newest(&repository, package)?.depends);
             }
-            libraries.retain(|name| name.starts_with("lib") && !name.contains("-rust-"));
+            // libc-dev is a virtual package: gcc brings a real one.
+            let is_library = |name: &String| {
+                name.starts_with("lib") && !name.contains("-rust-") && name != "libc-dev"
+            };
+            libraries.retain(is_library);
             libraries.sort();
             libraries.dedup();
             std::fs::write(root.join("libraries"), libraries.join("\n"))?;

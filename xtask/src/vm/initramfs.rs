@@ -15,6 +15,17 @@ use crate::cache;
 const INIT: &str = include_str!("../../assets/init.sh");
 const GUEST: &str = include_str!("../../assets/guest.sh");
 const LIBRARY: &str = "tests/vm/lib.sh";
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534::/:/bin/false
+user:x:1000:1000::/tmp:/bin/sh
+";
+const GROUP: &str = "\
+root:x:0:
+tty:x:5:
+nogroup:x:65534:
+user:x:1000:
+";
 
 /// Writes the initramfs of a run; returns the word that marks the host's lines
 /// in the guest's output.
@@ -74,6 +85,7 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
     let dir = cache::entry(&format!("roots/{}.cpio", name.to_string_lossy()), |dir| {
         let mut archive = Archive::new(BufWriter::new(File::create(dir.join("base"))?));
         archive.tree(&root, "", &is_ballast)?;
+<<<<<<< HEAD
         archive
             .symlink("bin/sh", b"/bin/busybox")
             .or_else(|_| archive.symlink("bin/sh", b"busybox"))?;
@@ -83,6 +95,11 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
             0o644,
             b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nuser:x:1000:\n",
         )?;
+=======
+        archive.symlink("bin/sh", b"busybox")?;
+        archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
+        archive.file("etc/group", 0o644, GROUP.as_bytes())?;
+>>>>>>> w-xtask
         archive.finish()?;
         Ok(())
     })?;
@@ -91,6 +108,7 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
 
 /// What no script in the guest needs.
 fn is_ballast(path: &str) -> bool {
+<<<<<<< HEAD
     const TREES: [&str; 9] = [
         "usr/share",
         "var",
@@ -101,8 +119,25 @@ fn is_ballast(path: &str) -> bool {
         "dev",
         "proc",
         "sys",
+=======
+    const TREES: [&str; 10] = [
+        "dev",
+        "etc/group",
+        "etc/passwd",
+        "bin/sh",
+        "lib/systemd",
+        "proc",
+        "sys",
+        "usr/include",
+        "usr/lib/systemd",
+        "var",
+>>>>>>> w-xtask
     ];
+    const NAMES: [&str; 5] = ["gconv", "locale", "audit", "perl", "perl-base"];
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let shared = path.strip_prefix("usr/share/");
     TREES.contains(&path)
+<<<<<<< HEAD
         || [
             "/gconv",
             "/perl-base",
@@ -120,6 +155,12 @@ fn is_ballast(path: &str) -> bool {
         || path == "bin/sh"
         || path == "etc/passwd"
         || path == "etc/group"
+=======
+        || NAMES.contains(&name)
+        || name.starts_with("perl5.")
+        // The features that apparmor_parser takes for a kernel's are there.
+        || shared.is_some_and(|path| !path.starts_with("apparmor-features"))
+>>>>>>> w-xtask
 }
 
 /// Sixteen random hexadecimal digits.

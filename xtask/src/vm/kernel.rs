@@ -11,6 +11,10 @@ use super::Arch;
 use crate::apt::{self, Repository, Version};
 use crate::{cache, cmd};
 
+/// What mounting the disks takes; ext4 asks for the checksum by a name that the
+/// dependencies don't have.
+const BOOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
+
 /// A release series: `6.1`, or `7.x` for the newest of its major version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kernel(String);
@@ -185,6 +189,7 @@ impl Unpacked {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+<<<<<<< HEAD
         let dir = cache::entry(&format!("kernels/{name}-modules"), |dir| {
             let base = dir.join("base");
             let lib = base.join("lib/modules");
@@ -205,6 +210,34 @@ impl Unpacked {
             super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
             cache::remove(&base)
         })?;
+=======
+        let dir = cache::entry(
+            &format!(
+                "kernels/{name}-modules-{}",
+                cache::key(&BOOT_MODULES.join(" "))
+            ),
+            |dir| {
+                let base = dir.join("base");
+                let lib = base.join("lib/modules");
+                fs::create_dir_all(&lib)?;
+                cmd::run_quietly(
+                    Command::new("cp")
+                        .arg("-a")
+                        .arg(self.dir.join("modules").join(&version))
+                        .arg(&lib),
+                )?;
+                cmd::run_quietly(
+                    Command::new("/sbin/depmod")
+                        .arg("-b")
+                        .arg(&base)
+                        .arg(&version),
+                )?;
+                boot_modules(&lib.join(&version), &dir.join("boot"))?;
+                super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
+                cache::remove(&base)
+            },
+        )?;
+>>>>>>> w-xtask
         Ok(Modules {
             image: dir.join("image"),
             boot: dir.join("boot"),
@@ -216,7 +249,7 @@ impl Unpacked {
 fn boot_modules(modules: &Path, boot: &Path) -> Result<()> {
     let depends = fs::read_to_string(modules.join("modules.dep"))?;
     let mut order: Vec<&str> = Vec::new();
-    for wanted in ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4"] {
+    for wanted in BOOT_MODULES {
         // What isn't listed is built in.
         let Some((module, needs)) = depends
             .lines()

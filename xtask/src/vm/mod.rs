@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 pub use kernel::Kernel;
-pub use root::prepare as prepare_root;
 
 /// The processor that is emulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +50,7 @@ impl Arch {
 }
 
 /// The user space that the kernel gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Root {
     /// An initramfs with busybox, util-linux and the tools of `AppArmor`
     Busybox,

@@ -101,13 +101,7 @@ impl Machine<'_> {
             }));
         };
         if !watch.ready {
-            let show = verbosity != "quiet";
-            let details = if show {
-                self.diagnostics(&console)
-            } else {
-                String::new()
-            };
-            return Ok(End::NoBoot(format!("{why}{details}")));
+            return Ok(End::NoBoot(format!("{why}{}", self.diagnostics(&console))));
         }
         if let Some(current) = watch.current.take() {
             watch.jobs.push(current.outcome(None));

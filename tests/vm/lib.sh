@@ -1,0 +1,78 @@
+# Helpers of the tests in virtual machines and beside peers.
+#
+#     . "$CAPWATCH_LIB"
+#
+# A test prints one line for each check (`ok NAME`, `not ok NAME: why`,
+# `skip NAME: why`), which `cargo xtask test` counts. Its head may have:
+#
+#     # root: full              default busybox
+#     # kernels: 6.1 6.12       default all
+#     # packages: firejail      Debian packages, on top of the full root's
+#     # timeout: 120            seconds, default 120
+#     # append: lsm=…           arguments for the kernel
+#     # env-matrix: HOOKS=fexit,kprobe    one run for each value
+#     # full-only               only with --full
+
+# ok NAME; not_ok NAME WHY; skip NAME WHY
+ok() { printf 'ok %s\n' "$1"; }
+not_ok() { printf 'not ok %s: %s\n' "$1" "$2"; }
+skip() { printf 'skip %s: %s\n' "$1" "$2"; }
+
+# check NAME COMMAND…: a check that passes when the command succeeds. What the
+# command says is shown only when it fails.
+check() {
+    check_name=$1
+    shift
+    if check_output=$("$@" 2>&1); then
+        ok "$check_name"
+    else
+        check_code=$?
+        printf '%s\n' "$check_output"
+        not_ok "$check_name" "$* gave $check_code"
+    fi
+}
+
+# wait_for SECONDS COMMAND…: repeats the command until it succeeds; fails when
+# the time is over.
+wait_for() {
+    wait_rounds=$(($1 * 10))
+    shift
+    while [ "$wait_rounds" -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+        wait_rounds=$((wait_rounds - 1))
+    done
+    return 1
+}
+
+# load_profile FILE…: loads AppArmor profiles, or replaces them.
+load_profile() {
+    apparmor_parser --skip-cache --replace "$@"
+}
+
+# unprivileged_userns_profile: the profile of the incident, on stdout. It allows
+# everything but capabilities.
+unprivileged_userns_profile() {
+    cat <<'PROFILE'
+abi <abi/3.0>,
+profile unprivileged_userns flags=(attach_disconnected,mediate_deleted) {
+  audit deny capability,
+  allow file rwlkm /{,**},
+  allow pix /** -> &unprivileged_userns,
+  allow network, allow unix, allow signal, allow ptrace, allow dbus,
+  allow mount, allow umount, allow pivot_root,
+}
+PROFILE
+}
+
+# as_user COMMAND…: runs it as `user`, as a login would; not with set-user-ID
+# tools' leave to come back.
+as_user() {
+    setpriv --reuid 1000 --regid 1000 --clear-groups \
+        env HOME=/home/user USER=user XDG_RUNTIME_DIR=/run/user/1000 "$@"
+}
+
+# import_busybox: gives user's Podman the image `localhost/busybox`.
+import_busybox() {
+    cd /home/user && as_user podman import --quiet /usr/share/capwatch/busybox.tar busybox
+}

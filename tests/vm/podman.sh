@@ -1,0 +1,12 @@
+#!/bin/sh
+# The full root's rootless Podman: what the tests of supervisors build on.
+# root: full
+# timeout: 180
+. "$CAPWATCH_LIB"
+
+check "the image imports" import_busybox
+for runtime in crun runc; do
+    check "a container of $runtime" as_user podman --runtime "$runtime" run --rm \
+        --network=none --cap-add SETPCAP busybox sh -c 'grep -q "CapBnd:.*5fb" /proc/self/status'
+done
+check "bubblewrap" as_user bwrap --ro-bind / / --unshare-user true
