@@ -15,12 +15,13 @@ use tokio::sync::broadcast;
 
 use crate::{
     config::Rules,
-    correlate::{Correlator, Finding, Tally},
+    correlate::{self, Correlator, Finding, Tally},
     finding::{Event, EventKind, Fate, HookReport, Host, LossEvent, Verdict},
     ledger::Ledger,
-    observation::{DenialSeen, EpisodeSeen, Observation, ProcessSeen},
+    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
     outputs::metrics::Latency,
     sources::{
+        audit::{Live, SourceEvent},
         bpf::{Choice, Kernel, KernelError, RingReader, Told, active_lsms},
         proc,
     },
@@ -59,6 +60,7 @@ pub struct Agent {
     shared: Arc<Shared>,
     correlator: Correlator,
     reader: Option<RingReader>,
+    log: Live,
     clock: Clock,
     /// Open episodes that were told as running, with the time of their last drop.
     told: HashMap<u32, u64>,
@@ -113,7 +115,6 @@ impl Shared {
             kernel.forget_rows(&keys);
         }
         ledger.denials.set(rows, totals);
-        ledger.audit.ebpf_only = ledger.denials.by_lsm().saturating_sub(ledger.audit.matched);
     }
 
     /// Enters a loss, and tells it.
@@ -182,6 +183,7 @@ impl Agent {
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
             reader,
+            log: Live::open(),
             clock: Clock::sample(),
             told: HashMap::new(),
             workloads: HashMap::new(),
@@ -243,13 +245,17 @@ impl Agent {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let mut told = Vec::new();
-            let Some(reader) = &mut self.reader else {
-                tick.tick().await;
-                continue;
+            let reader = self.reader.as_mut();
+            let ring = async {
+                match reader {
+                    Some(reader) => reader.next(|event| told.push(event)).await,
+                    None => std::future::pending().await,
+                }
             };
             tokio::select! {
                 biased;
-                result = reader.next(|event| told.push(event)) => result?,
+                result = ring => result?,
+                event = self.log.next() => self.hear(event),
                 _ = tick.tick() => self.tick(),
             }
             told.into_iter().for_each(|event| self.handle(event));
@@ -263,6 +269,65 @@ impl Agent {
             reader.rest(|event| told.push(event));
         }
         told.into_iter().for_each(|event| self.handle(event));
+        while let Some(event) = self.log.rest() {
+            self.hear(event);
+        }
+    }
+
+    /// What comes no more: records that no event was seen for.
+    pub fn finish(&mut self) {
+        let findings = self.correlator.finish();
+        self.settle(findings);
+    }
+
+    /// Whether something younger than so many nanoseconds waits to be joined.
+    pub fn waits(&self, younger: u64) -> bool {
+        self.correlator.waits(Stamp::now(), younger)
+    }
+
+    fn hear(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Record {
+                source,
+                record,
+                received,
+            } => {
+                if !record.is_about_capability() {
+                    return;
+                }
+                let owner = record
+                    .pid
+                    .and_then(|pid| self.shared.kernel().as_ref()?.task(pid));
+                let owner = owner.map(|task| task.owner).unwrap_or_default();
+                let seen = AuditSeen {
+                    received: Stamp(received),
+                    source: source.name().to_owned(),
+                    record: *record,
+                    supervisor: correlate::name(&self.rules, owner.rule),
+                    in_tree: owner.in_tree == 1,
+                };
+                let findings = self.correlator.observe(Observation::Audit(Box::new(seen)));
+                self.settle(findings);
+            }
+            SourceEvent::Lost { reason, count, .. } => {
+                self.shared.lose("audit", reason.name(), count.max(1));
+            }
+            SourceEvent::Malformed { source, why } => {
+                tracing::debug!("malformed record from {}: {why}", source.name());
+            }
+            SourceEvent::Up { source } => tracing::info!("audit source {} is up", source.name()),
+            SourceEvent::Down { source, reason } => {
+                tracing::warn!("audit source {} is down: {reason}", source.name());
+            }
+        }
+    }
+
+    fn settle(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            self.shared.ledger().enter(&finding);
+            self.follow_workload(&finding);
+            self.shared.tell(finding.event);
+        }
     }
 
     fn handle(&mut self, told: Told) {
@@ -272,7 +337,7 @@ impl Agent {
                 let time = self.clock.stamp(event.time);
                 self.enter(
                     event.time,
-                    &Observation::Denial(Box::new(DenialSeen {
+                    Observation::Denial(Box::new(DenialSeen {
                         time,
                         event: *event,
                         profile,
@@ -292,7 +357,7 @@ impl Agent {
                     container: None,
                     version: None,
                 };
-                self.enter(event.end.time, &Observation::Episode(Box::new(seen)));
+                self.enter(event.end.time, Observation::Episode(Box::new(seen)));
             }
             Told::Process(event) => self.process(*event),
         }
@@ -305,17 +370,15 @@ impl Agent {
             container: None,
             version: None,
         };
-        self.enter(event.time, &Observation::Process(Box::new(seen)));
+        self.enter(event.time, Observation::Process(Box::new(seen)));
     }
 
-    fn enter(&mut self, since: u64, observation: &Observation) {
-        let finding = self.correlator.observe(observation);
-        self.shared.ledger().enter(&finding);
+    fn enter(&mut self, since: u64, observation: Observation) {
+        let findings = self.correlator.observe(observation);
+        self.settle(findings);
         self.shared
             .latency()
             .observe(monotonic().saturating_sub(since));
-        self.follow_workload(&finding);
-        self.shared.tell(finding.event);
     }
 
     fn profile(&self, hash: u64) -> Option<String> {
@@ -348,6 +411,9 @@ impl Agent {
     /// Looks at what no event tells: open episodes, losses, ended workloads, the clock.
     pub fn tick(&mut self) {
         self.clock = Clock::sample();
+        let expired = self.correlator.expire(Stamp::now());
+        self.settle(expired);
+        self.note_sources();
         self.tell_open(SILENCE_NS);
         self.workloads.retain(|_, pidfd| !ended(pidfd));
         let workloads = &self.workloads;
@@ -374,6 +440,14 @@ impl Agent {
                     .tell(Event::new(Stamp::now(), EventKind::Loss(loss)));
             }
         }
+    }
+
+    fn note_sources(&mut self) {
+        let sources = self.log.report();
+        let mut ledger = self.shared.ledger();
+        let malformed = sources.iter().map(|source| source.malformed).sum();
+        ledger.audit.set_malformed(malformed);
+        ledger.sources = sources;
     }
 
     /// Episodes that are open now.
@@ -406,7 +480,7 @@ impl Agent {
                 container: None,
                 version: None,
             };
-            self.enter(now, &Observation::Episode(Box::new(seen)));
+            self.enter(now, Observation::Episode(Box::new(seen)));
         }
     }
 }

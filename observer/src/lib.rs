@@ -6,6 +6,7 @@
 //! show. Correlate and ledger do no I/O and own no clock.
 
 pub mod agent;
+pub mod audit;
 pub mod caps;
 pub mod commands;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey};
 
-use crate::{finding::Container, time::Stamp};
+use crate::{audit::Record, finding::Container, time::Stamp};
 
 /// One thing that a source tells.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub enum Observation {
     Episode(Box<EpisodeSeen>),
     /// A supervisor came or went.
     Process(Box<ProcessSeen>),
+    /// An audit record about a capability.
+    Audit(Box<AuditSeen>),
 }
 
 /// The detail of a denial.
@@ -67,4 +69,19 @@ pub struct ProcessSeen {
     pub container: Option<Container>,
     /// Its version.
     pub version: Option<String>,
+}
+
+/// An audit record about a capability.
+#[derive(Clone, Debug)]
+pub struct AuditSeen {
+    /// When it was received.
+    pub received: Stamp,
+    /// The source that told it first.
+    pub source: String,
+    /// What it says.
+    pub record: Record<'static>,
+    /// Name of the rule that the process belongs to, where it is known.
+    pub supervisor: Option<String>,
+    /// Whether the process is part of the recorded tree.
+    pub in_tree: bool,
 }

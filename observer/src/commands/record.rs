@@ -31,6 +31,9 @@ use crate::{
 
 /// How long open episodes of the tree are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a security module's denial waits for its audit record, in
+/// nanoseconds: kauditd takes some milliseconds, longer under emulation.
+const RECORD_DELAY_NS: u64 = 400_000_000;
 /// Exit code when `--fail-on` matched.
 const FAILED: u8 = 3;
 /// Exit codes of a command that can't be run, as shells have them.
@@ -164,13 +167,15 @@ async fn settle(agent: &mut Agent) -> io::Result<()> {
         let open = episodes
             .iter()
             .any(|episode| episode.owner.in_tree == TASK_IN_TREE);
-        if !open || Instant::now() >= deadline {
+        let settled = !open && !agent.waits(RECORD_DELAY_NS);
+        if settled || Instant::now() >= deadline {
             break;
         }
     }
     agent.catch_up();
     agent.tick();
     agent.tell_open(0);
+    agent.finish();
     Ok(())
 }
 

@@ -3,19 +3,23 @@
 
 mod episode;
 mod explain;
+mod join;
 
 pub use episode::verdict;
 pub use explain::{Refusal, denial as explain_denial, episode as explain_episode};
 
 use std::sync::Arc;
 
+use join::{Join, Joined};
+
 use observer_ebpf::{Audited, Layer, ProcessChange, Reason, Role, RowKey, Via};
 
 use crate::{
+    audit::Bytes,
     caps,
     config::Rules,
-    finding::{Container, Denial, Event, EventKind, SupervisorEvent},
-    observation::{DenialSeen, Observation, ProcessSeen},
+    finding::{AuditEvent, Container, Denial, Event, EventKind, SupervisorEvent},
+    observation::{AuditSeen, DenialSeen, Observation, ProcessSeen},
     sources::bpf::text,
     time::Stamp,
 };
@@ -34,28 +38,54 @@ pub struct Finding {
 /// Turns observations into findings.
 pub struct Correlator {
     rules: Arc<Rules>,
+    join: Join,
 }
 
 impl Correlator {
     /// A correlator that knows supervisors by these rules.
-    pub const fn new(rules: Arc<Rules>) -> Self {
-        Self { rules }
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self {
+            rules,
+            join: Join::default(),
+        }
     }
 
-    /// What an observation comes to.
-    pub fn observe(&self, observation: &Observation) -> Finding {
+    /// What an observation comes to: the finding itself, and the audit record
+    /// that had waited for it.
+    pub fn observe(&mut self, observation: Observation) -> Vec<Finding> {
         match observation {
-            Observation::Denial(seen) => self.denial(seen),
+            Observation::Denial(seen) => {
+                let supervisor = name(&self.rules, seen.row().owner.rule);
+                let joined = self.join.event(&seen, supervisor);
+                let joined = joined.map(audit).into_iter();
+                std::iter::once(self.denial(&seen)).chain(joined).collect()
+            }
             Observation::Episode(seen) => {
-                let episode = episode::finding(seen, &self.rules);
-                Finding {
+                let episode = episode::finding(&seen, &self.rules);
+                vec![Finding {
                     event: Event::new(seen.until, EventKind::Episode(episode)),
                     in_tree: seen.episode.owner.in_tree == 1,
                     row: None,
-                }
+                }]
             }
-            Observation::Process(seen) => self.process(seen),
+            Observation::Process(seen) => vec![self.process(&seen)],
+            Observation::Audit(seen) => self.join.record(*seen).into_iter().map(audit).collect(),
         }
+    }
+
+    /// What has waited for too long: records that no event came for.
+    pub fn expire(&mut self, now: Stamp) -> Vec<Finding> {
+        self.join.expire(now).into_iter().map(audit).collect()
+    }
+
+    /// What still waits, at the end of a stream.
+    pub fn finish(&mut self) -> Vec<Finding> {
+        self.join.finish().into_iter().map(audit).collect()
+    }
+
+    /// Whether something younger than so many nanoseconds waits to be joined.
+    pub fn waits(&self, now: Stamp, younger: u64) -> bool {
+        self.join.waits(now, younger)
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {
@@ -101,6 +131,55 @@ impl Correlator {
             in_tree: event.owner.in_tree == 1,
             row: None,
         }
+    }
+}
+
+/// The finding of a record. One that tells of no denial (complain mode, an
+/// `audit` rule) and met none is not expected to.
+fn audit(joined: Joined) -> Finding {
+    let Joined {
+        seen,
+        matched,
+        ambiguous,
+    } = joined;
+    let AuditSeen {
+        received,
+        source,
+        record,
+        supervisor,
+        in_tree,
+    } = seen;
+    let result = match (matched, join::is_denial(&record)) {
+        (true, _) => "matched",
+        (false, true) => "audit_only",
+        (false, false) => "not_a_denial",
+    };
+    let lossy = |bytes: &Option<Bytes<'_>>| {
+        bytes
+            .as_deref()
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    };
+    let time = match record.epoch {
+        Some(epoch) if !epoch.is_zero() => Stamp(epoch.nanos()),
+        _ => received,
+    };
+    let event = AuditEvent {
+        lsm: record.lsm.map(|lsm| lsm.as_str().to_owned()),
+        verdict: record.verdict.map(|verdict| verdict.as_str().to_owned()),
+        profile: lossy(&record.profile),
+        pid: record.pid,
+        comm: lossy(&record.comm),
+        capability: record.capability_label().map(std::borrow::Cow::into_owned),
+        supervisor,
+        result: result.to_owned(),
+        ambiguous,
+        serial: record.serial,
+        source,
+    };
+    Finding {
+        event: Event::new(time, EventKind::Audit(event)),
+        in_tree,
+        row: None,
     }
 }
 

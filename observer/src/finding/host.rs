@@ -56,6 +56,8 @@ pub struct SourceReport {
     pub records: u64,
     /// Records known to be lost.
     pub lost: u64,
+    /// Lines and messages that could not be made sense of.
+    pub malformed: u64,
     /// Why it is down.
     pub reason: Option<String>,
 }

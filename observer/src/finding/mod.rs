@@ -92,8 +92,10 @@ pub struct AuditEvent {
     pub capability: Option<String>,
     /// Name of the supervisor, where the process is known.
     pub supervisor: Option<String>,
-    /// `matched` or `audit_only`.
+    /// `matched`, `audit_only`, or `not_a_denial` (complain mode, an `audit` rule).
     pub result: String,
+    /// Whether several events fitted, and the latest was taken.
+    pub ambiguous: bool,
     /// Serial number of the record.
     pub serial: Option<u64>,
     /// The source that told it first.

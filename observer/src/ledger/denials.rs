@@ -126,8 +126,28 @@ impl Denials {
     }
 
     /// How many denials by an LSM the kernel counted.
-    pub fn by_lsm(&self) -> u64 {
-        self.by_profile().iter().map(|(_, count)| count).sum()
+    pub fn by_lsm(&self, tree_only: bool) -> u64 {
+        let of_lsm = |layer: u8| {
+            matches!(
+                Layer::from_byte(layer),
+                Layer::Apparmor | Layer::Selinux | Layer::Lsm
+            )
+        };
+        let rows = self
+            .rows
+            .iter()
+            .map(|(key, tally)| (key.owner, key.layer, tally.count));
+        let totals = self
+            .totals
+            .iter()
+            .map(|(key, count)| (key.owner, key.layer, *count));
+        let live: u64 = rows
+            .chain(totals)
+            .filter(|(owner, layer, _)| of_lsm(*layer) && (!tree_only || owner.in_tree == 1))
+            .map(|(_, _, count)| count)
+            .sum();
+        let folded: u64 = self.folded_lsm.iter().map(|(_, count)| count).sum();
+        live + if tree_only { 0 } else { folded }
     }
 
     /// How much found no series.

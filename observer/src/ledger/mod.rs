@@ -1,5 +1,6 @@
 //! Counts and keeps what was found, bounded. No I/O and no clock.
 
+mod audit;
 mod denials;
 mod episodes;
 mod limited;
@@ -7,6 +8,7 @@ mod supervisors;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use audit::{AuditLog, AuditSeries};
 pub use denials::{DenialSeries, Denials, LsmSeries};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use limited::Limited;
@@ -16,7 +18,7 @@ use crate::{
     config::Rules,
     correlate::Finding,
     finding::{
-        Audit, Command, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report, SourceReport,
+        Command, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report, SourceReport,
     },
 };
 
@@ -40,7 +42,7 @@ pub struct Ledger {
     /// Supervisors that live now, and workloads that run on with what was refused.
     pub supervisors: Supervisors,
     /// What came of the audit log.
-    pub audit: Audit,
+    pub audit: AuditLog,
     losses: BTreeMap<(String, String), u64>,
 }
 
@@ -54,7 +56,7 @@ impl Ledger {
             denials: Denials::new(rules, series),
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
-            audit: Audit::default(),
+            audit: AuditLog::new(series),
             losses: BTreeMap::new(),
         }
     }
@@ -78,7 +80,7 @@ impl Ledger {
                 }
                 self.supervisors.enter(event);
             }
-            EventKind::Audit(_) => {}
+            EventKind::Audit(event) => self.audit.enter(event, finding.in_tree),
             EventKind::Loss(LossEvent {
                 stage,
                 reason,
@@ -116,7 +118,7 @@ impl Ledger {
 
     /// How many findings no series was free for.
     pub fn series_overflow(&self) -> u64 {
-        self.denials.overflowed() + self.episodes.overflowed()
+        self.denials.overflowed() + self.episodes.overflowed() + self.audit.overflowed()
     }
 
     /// A report; of the recorded tree alone where `tree_only`.
@@ -139,7 +141,7 @@ impl Ledger {
             denials: self.denials.report(tree_only),
             episodes: self.episodes.report(tree_only),
             failed_on: Vec::new(),
-            audit: self.audit,
+            audit: self.audit.tally(tree_only, self.denials.by_lsm(tree_only)),
         }
     }
 }

@@ -252,7 +252,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let losses = ledger.losses().map(|(stage, reason, count)| {
         sample(&[("stage", stage), ("reason", reason)], number(count))
     });
-    let audit = ledger.audit;
+    let audit = ledger.audit.tally(false, ledger.denials.by_lsm(false));
     let matches = [
         ("matched", audit.matched),
         ("ebpf_only", audit.ebpf_only),
@@ -261,6 +261,18 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let matches = matches
         .iter()
         .map(|(result, count)| sample(&[("result", result)], number(*count)));
+    let denials = ledger.audit.denials().iter().map(|(series, count)| {
+        let labels = [
+            ("lsm", series.lsm.as_str()),
+            ("profile", &series.profile),
+            ("capability", &series.capability),
+            ("supervisor", &series.supervisor),
+        ];
+        sample(&labels, number(count))
+    });
+    let malformed = ledger.sources.iter();
+    let malformed =
+        malformed.map(|source| sample(&[("source", &source.name)], number(source.malformed)));
     let mut families = live(ledger);
     families.extend([
         gauge(
@@ -282,6 +294,16 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
             "capwatch_events_lost_total",
             "What was lost or cut short, by where and why.",
             losses.collect(),
+        ),
+        counter(
+            "capwatch_audit_denials_total",
+            "Denials as the audit log tells them.",
+            denials.collect(),
+        ),
+        counter(
+            "capwatch_audit_malformed_total",
+            "Lines and messages of the audit log that could not be made sense of.",
+            malformed.collect(),
         ),
         counter(
             "capwatch_audit_matches_total",

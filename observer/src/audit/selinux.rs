@@ -1,0 +1,112 @@
+//! SELinux access-vector records of the four capability classes.
+//!
+//! `avc:  denied  { setpcap } for  pid=189 comm="capw" capability=8
+//! scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=cap_userns permissive=0`
+//! (`avc_audit_pre_callback` and `_post_callback`, `security/selinux/avc.c`, 6.12).
+
+use std::borrow::Cow;
+
+use super::apparmor::capability;
+use super::fields::Fields;
+use super::line::Filled;
+use super::outcome::{Foreign, Malformed};
+use super::record::{Lsm, Record, Verdict};
+use crate::caps::{self, CapSet};
+
+/// The classes of `cred_has_capability` (`security/selinux/hooks.c`, 6.12):
+/// numbers below 32 and above, in the initial user namespace and in others.
+const CLASSES: [&[u8]; 4] = [b"capability", b"capability2", b"cap_userns", b"cap2_userns"];
+
+pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
+    let Some((granted, permissions, rest)) = vector(body)? else {
+        return Ok(Err(Foreign::OtherAvc));
+    };
+    record.lsm = Some(Lsm::SeLinux);
+    let mut permissive = false;
+    let mut fields = Fields::new(rest, interpreted);
+    while let Some((key, value)) = fields.next()? {
+        match key {
+            b"pid" if record.pid.is_none() => record.pid = value.process("pid")?,
+            b"comm" if record.comm.is_none() => record.comm = value.text(),
+            b"capability" if record.capability.is_none() => record.capability = capability(value)?,
+            b"scontext" => record.source_context = value.text(),
+            b"tclass" => record.class = value.text(),
+            b"permissive" => permissive = value.raw() == b"1",
+            _ => {}
+        }
+    }
+    if !record
+        .class
+        .as_deref()
+        .is_some_and(|class| CLASSES.contains(&class))
+    {
+        return Ok(Err(Foreign::OtherAvc));
+    }
+    record.profile = record.source_context.as_ref().and_then(domain);
+    record.verdict = Some(match (granted, permissive) {
+        (true, _) => Verdict::Audit,
+        (false, true) => Verdict::Allowed,
+        (false, false) => Verdict::Denied,
+    });
+    name_capabilities(record, permissions)?;
+    Ok(Ok(()))
+}
+
+/// `avc:  denied  { read write } for …` → granted?, the permissions, the rest.
+/// Nothing for other texts of the access vector cache, such as policy reloads.
+fn vector(body: &[u8]) -> Result<Option<(bool, &[u8], &[u8])>, Malformed> {
+    let Some(after) = body.strip_prefix(b"avc:") else {
+        return Ok(None);
+    };
+    let after = after.trim_ascii_start();
+    let (granted, after) = if let Some(rest) = after.strip_prefix(b"denied") {
+        (false, rest)
+    } else if let Some(rest) = after.strip_prefix(b"granted") {
+        (true, rest)
+    } else if memchr::memchr(b'{', after).is_some() {
+        return Err(Malformed::UnknownVerdict);
+    } else {
+        return Ok(None);
+    };
+    let inside = after
+        .trim_ascii_start()
+        .strip_prefix(b"{")
+        .ok_or(Malformed::NoPermission)?;
+    let close = memchr::memchr(b'}', inside).ok_or(Malformed::NoPermission)?;
+    Ok(Some((
+        granted,
+        inside[..close].trim_ascii(),
+        &inside[close + 1..],
+    )))
+}
+
+/// The type of a context: the third of `user:role:type[:level]`.
+fn domain<'a>(context: &Cow<'a, [u8]>) -> Option<Cow<'a, [u8]>> {
+    match context {
+        Cow::Borrowed(text) => text.split(|&byte| byte == b':').nth(2).map(Cow::Borrowed),
+        Cow::Owned(text) => text
+            .split(|&byte| byte == b':')
+            .nth(2)
+            .map(|kind| Cow::Owned(kind.to_vec())),
+    }
+}
+
+/// `capability=` gives the number of the one check that was made; the
+/// permissions name it too, and further ones where a record was merged.
+fn name_capabilities<'a>(record: &mut Record<'a>, permissions: &'a [u8]) -> Result<(), Malformed> {
+    if permissions.is_empty() {
+        return Err(Malformed::NoPermission);
+    }
+    let mut all = CapSet::EMPTY;
+    for permission in permissions.split(|&byte| byte == b' ') {
+        if let Some(number) = caps::number(permission) {
+            all.insert(number);
+            record.capability.get_or_insert(number);
+        }
+    }
+    match record.capability {
+        Some(first) => record.also = all.difference(std::iter::once(first).collect()),
+        None => record.capability_name = Some(Cow::Borrowed(permissions)),
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! Joins an LSM's audit record with the event of the same denial: by process,
+//! capability and profile within a window, never by time or profile alone.
+//!
+//! LSMs leave records out by design, so an event without a record is normal; a
+//! record without an event means that a hook is missing or an event was lost,
+//! and is told, never thrown away.
+
+use std::collections::VecDeque;
+
+use observer_ebpf::Layer;
+
+use crate::{
+    audit::{Lsm, Record, Verdict},
+    observation::{AuditSeen, DenialSeen},
+    time::Stamp,
+};
+
+/// A record's stamp is that of the last tick, 0 to 10 ms behind the event
+/// (`ktime_get_coarse_real`), and never after it but for the clocks' sampling.
+const BEFORE_NS: u64 = 2_000_000;
+/// How far an event may lie behind its record's stamp: a tick, and the length
+/// of a system call where auditing stamps its entry.
+const AFTER_NS: u64 = 260_000_000;
+/// How long either waits for the other.
+const HOLD_NS: u64 = 2_000_000_000;
+/// Events and records that wait at one time; beyond, the oldest is settled.
+const MAX_WAITING: usize = 8_192;
+
+/// An LSM's denial as the hooks told it.
+#[derive(Clone, Debug)]
+struct Event {
+    time: Stamp,
+    tgid: u32,
+    capability: u32,
+    layer: Layer,
+    profile: Option<String>,
+    supervisor: Option<String>,
+    in_tree: bool,
+}
+
+/// A record, and what it was joined with.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The record.
+    pub seen: AuditSeen,
+    /// Whether an event was found for it.
+    pub matched: bool,
+    /// Whether several events would have fitted, and time decided.
+    pub ambiguous: bool,
+}
+
+/// Events and records that wait for one another.
+#[derive(Debug, Default)]
+pub struct Join {
+    events: VecDeque<Event>,
+    records: VecDeque<AuditSeen>,
+}
+
+impl Join {
+    /// Takes in an event; gives the record that waited for it.
+    pub fn event(&mut self, seen: &DenialSeen, supervisor: Option<String>) -> Option<Joined> {
+        let row = seen.row();
+        let layer = Layer::from_byte(row.layer);
+        if !matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm) {
+            return None;
+        }
+        let event = Event {
+            time: seen.time,
+            tgid: seen.event.tgid,
+            capability: row.capability.into(),
+            layer,
+            profile: seen.profile.clone(),
+            supervisor,
+            in_tree: row.owner.in_tree == 1,
+        };
+        let waiting = self
+            .records
+            .iter()
+            .position(|record| fits(&event, &record.record));
+        if let Some(mut seen) = waiting.and_then(|index| self.records.remove(index)) {
+            seen.supervisor = event.supervisor;
+            seen.in_tree = event.in_tree;
+            return Some(Joined {
+                seen,
+                matched: true,
+                ambiguous: false,
+            });
+        }
+        if self.events.len() == MAX_WAITING {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+        None
+    }
+
+    /// Takes in a record; gives it back at once where its event came before it,
+    /// or where it tells of no denial and will never have one.
+    pub fn record(&mut self, mut seen: AuditSeen) -> Vec<Joined> {
+        let mut candidates =
+            (0..self.events.len()).filter(|index| fits(&self.events[*index], &seen.record));
+        // The latest one before the record came, as the kernel logs at once.
+        let first = candidates.next();
+        let last = candidates.next_back().or(first);
+        let ambiguous = last != first;
+        if let Some(event) = last.and_then(|index| self.events.remove(index)) {
+            seen.supervisor = event.supervisor;
+            seen.in_tree = event.in_tree;
+            return vec![Joined {
+                seen,
+                matched: true,
+                ambiguous,
+            }];
+        }
+        let mut settled = Vec::new();
+        if self.records.len() == MAX_WAITING {
+            settled.extend(self.records.pop_front().map(alone));
+        }
+        self.records.push_back(seen);
+        settled
+    }
+
+    /// Gives up on what has waited for too long; gives the records among it.
+    pub fn expire(&mut self, now: Stamp) -> Vec<Joined> {
+        while self
+            .events
+            .front()
+            .is_some_and(|event| now.since(event.time) > HOLD_NS)
+        {
+            self.events.pop_front();
+        }
+        let mut settled = Vec::new();
+        while let Some(record) = self.records.front()
+            && now.since(record.received) > HOLD_NS
+        {
+            settled.extend(self.records.pop_front().map(alone));
+        }
+        settled
+    }
+
+    /// Gives every record that still waits, at the end.
+    pub fn finish(&mut self) -> Vec<Joined> {
+        self.events.clear();
+        self.records.drain(..).map(alone).collect()
+    }
+
+    /// Whether an event younger than so many nanoseconds still waits for its record.
+    pub fn waits(&self, now: Stamp, younger: u64) -> bool {
+        self.events
+            .iter()
+            .any(|event| now.since(event.time) < younger)
+            || self
+                .records
+                .iter()
+                .any(|record| now.since(record.received) < younger)
+    }
+}
+
+const fn alone(seen: AuditSeen) -> Joined {
+    Joined {
+        seen,
+        matched: false,
+        ambiguous: false,
+    }
+}
+
+fn fits(event: &Event, record: &Record<'_>) -> bool {
+    let lsm = match event.layer {
+        Layer::Apparmor => record.lsm == Some(Lsm::AppArmor),
+        Layer::Selinux => record.lsm == Some(Lsm::SeLinux),
+        _ => true,
+    };
+    lsm && record.pid == Some(event.tgid)
+        && record.capability == Some(event.capability)
+        && profile_fits(event.profile.as_deref(), record)
+        && time_fits(event.time, record)
+}
+
+/// A stack's label names all its profiles, its record one of them.
+fn profile_fits(profile: Option<&str>, record: &Record<'_>) -> bool {
+    let (Some(profile), Some(told)) = (profile, record.profile.as_deref()) else {
+        return true;
+    };
+    let told = String::from_utf8_lossy(told);
+    profile == told || profile.split("//&").any(|member| member == told)
+}
+
+fn time_fits(time: Stamp, record: &Record<'_>) -> bool {
+    let Some(epoch) = record.epoch.filter(|epoch| !epoch.is_zero()) else {
+        return true;
+    };
+    let stamp = epoch.nanos();
+    time.0 + BEFORE_NS >= stamp && time.0 <= stamp + AFTER_NS
+}
+
+/// Whether a record tells of a denial: what complain mode allows is none,
+/// unless an event shows that the check was refused all the same.
+pub fn is_denial(record: &Record<'_>) -> bool {
+    record.is_about_capability()
+        && matches!(
+            record.verdict,
+            Some(Verdict::Denied | Verdict::Killed) | None
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_ebpf::{DenialEvent, RowKey};
+
+    use super::*;
+    use crate::audit::{Parsed, parse_line};
+
+    const BASE_MS: u64 = 1_795_460_062_000;
+
+    fn denial(tgid: u32, capability: u8, profile: &str, ms: u64) -> DenialSeen {
+        DenialSeen {
+            time: Stamp((BASE_MS + ms) * 1_000_000),
+            event: DenialEvent {
+                kind: 1,
+                tgid,
+                time: 0,
+                row: RowKey {
+                    capability,
+                    layer: Layer::Apparmor as u8,
+                    ..RowKey::default()
+                },
+                start: 0,
+                effective: 0,
+                bounding: 0,
+                tid: tgid,
+                ppid: 1,
+                uid: 0,
+                namespace: 0,
+                target: 0,
+                level: 0,
+                exe: [0; 64],
+            },
+            profile: Some(profile.to_owned()),
+            container: None,
+            count: 1,
+        }
+    }
+
+    fn record(pid: u32, capability: u32, profile: &str, ms: u64) -> AuditSeen {
+        let line = format!(
+            "audit: type=1400 audit({}.{:03}:9): apparmor=\"DENIED\" operation=\"capable\" \
+             class=\"cap\" profile=\"{profile}\" pid={pid} comm=\"x\" capability={capability}  capname=\"y\"",
+            (BASE_MS + ms) / 1_000,
+            (BASE_MS + ms) % 1_000
+        );
+        let Parsed::Record(record) = parse_line(line.as_bytes()) else {
+            panic!("not a record: {line}");
+        };
+        AuditSeen {
+            received: Stamp((BASE_MS + ms) * 1_000_000),
+            source: "netlink".to_owned(),
+            record: record.into_owned(),
+            supervisor: None,
+            in_tree: false,
+        }
+    }
+
+    #[test]
+    fn an_event_and_its_record_meet_in_either_order() {
+        let mut join = Join::default();
+        assert!(join.event(&denial(7, 21, "p", 5), None).is_none());
+        assert!(join.record(record(7, 21, "p", 2))[0].matched);
+
+        assert!(join.record(record(7, 21, "p", 102)).is_empty());
+        assert!(join.event(&denial(7, 21, "p", 105), None).unwrap().matched);
+    }
+
+    #[test]
+    fn time_alone_or_profile_alone_joins_nothing() {
+        let mut join = Join::default();
+        join.event(&denial(7, 21, "p", 5), None);
+        for other in [
+            record(8, 21, "p", 2),
+            record(7, 8, "p", 2),
+            record(7, 21, "q", 2),
+            record(7, 21, "p", 50),
+        ] {
+            assert!(join.record(other).is_empty());
+        }
+        let late = Stamp((BASE_MS + 10_000) * 1_000_000);
+        let settled = join.expire(late);
+        assert_eq!(settled.len(), 4);
+        assert!(settled.iter().all(|joined| !joined.matched));
+    }
+
+    #[test]
+    fn a_member_of_a_stack_is_known() {
+        let mut join = Join::default();
+        join.event(&denial(7, 21, "a//&b", 5), None);
+        assert!(join.record(record(7, 21, "b", 2))[0].matched);
+    }
+
+    #[test]
+    fn of_several_events_the_latest_is_taken_and_that_is_said() {
+        let mut join = Join::default();
+        join.event(&denial(7, 21, "p", 3), None);
+        join.event(&denial(7, 21, "p", 5), None);
+        let joined = &join.record(record(7, 21, "p", 2))[0];
+        assert!(joined.matched && joined.ambiguous);
+        assert!(!join.record(record(7, 21, "p", 2))[0].ambiguous);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_nothing_is_lost_silently() {
+        let mut join = Join::default();
+        let mut settled = 0;
+        for pid in 0..10_000 {
+            settled += join.record(record(pid, 21, "p", 2)).len();
+        }
+        assert_eq!(settled, 10_000 - MAX_WAITING);
+        assert_eq!(join.finish().len(), MAX_WAITING);
+    }
+}

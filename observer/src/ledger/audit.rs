@@ -1,0 +1,128 @@
+//! The audit log, as it was told and as it was joined.
+
+use super::{Limited, NONE, OVERFLOW};
+use crate::finding::{Audit, AuditEvent};
+
+/// Labels of `capwatch_audit_denials_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AuditSeries {
+    /// `apparmor`, `selinux`, `seccomp`.
+    pub lsm: String,
+    /// Profile or domain.
+    pub profile: String,
+    /// Capability.
+    pub capability: String,
+    /// Name of the rule.
+    pub supervisor: String,
+}
+
+/// What came of the audit log.
+pub struct AuditLog {
+    denials: Limited<AuditSeries>,
+    all: Audit,
+    tree: Audit,
+}
+
+impl AuditLog {
+    /// Nothing yet.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            denials: Limited::new(limit),
+            all: Audit::default(),
+            tree: Audit::default(),
+        }
+    }
+
+    /// Enters a record.
+    pub fn enter(&mut self, event: &AuditEvent, in_tree: bool) {
+        let tallies = if in_tree {
+            [Some(&mut self.all), Some(&mut self.tree)]
+        } else {
+            [Some(&mut self.all), None]
+        };
+        for tally in tallies.into_iter().flatten() {
+            tally.records += 1;
+            match event.result.as_str() {
+                "matched" => tally.matched += 1,
+                "audit_only" => tally.audit_only += 1,
+                _ => {}
+            }
+        }
+        if event.result == "not_a_denial" {
+            return;
+        }
+        let label = |text: &Option<String>| text.clone().unwrap_or_default();
+        let series = AuditSeries {
+            lsm: label(&event.lsm),
+            profile: label(&event.profile),
+            capability: label(&event.capability),
+            supervisor: event.supervisor.clone().unwrap_or_else(|| NONE.to_owned()),
+        };
+        self.denials.add(series, 1, |series| AuditSeries {
+            lsm: series.lsm.clone(),
+            profile: OVERFLOW.to_owned(),
+            capability: OVERFLOW.to_owned(),
+            supervisor: OVERFLOW.to_owned(),
+        });
+    }
+
+    /// Sets how many records could not be made sense of.
+    pub const fn set_malformed(&mut self, count: u64) {
+        self.all.malformed = count;
+        self.tree.malformed = count;
+    }
+
+    /// The tally, with the denials that left no record among so many that a
+    /// security module gave.
+    pub fn tally(&self, tree_only: bool, by_lsm: u64) -> Audit {
+        let tally = if tree_only { self.tree } else { self.all };
+        Audit {
+            ebpf_only: by_lsm.saturating_sub(tally.matched),
+            ..tally
+        }
+    }
+
+    /// The counters of `capwatch_audit_denials_total`.
+    pub const fn denials(&self) -> &Limited<AuditSeries> {
+        &self.denials
+    }
+
+    /// How much found no series.
+    pub const fn overflowed(&self) -> u64 {
+        self.denials.overflowed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(result: &str) -> AuditEvent {
+        AuditEvent {
+            lsm: Some("apparmor".to_owned()),
+            verdict: Some("denied".to_owned()),
+            profile: Some("p".to_owned()),
+            pid: Some(1),
+            comm: None,
+            capability: Some("setpcap".to_owned()),
+            supervisor: None,
+            result: result.to_owned(),
+            ambiguous: false,
+            serial: None,
+            source: "netlink".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_left_no_record_is_told() {
+        let mut log = AuditLog::new(10);
+        log.enter(&event("matched"), true);
+        log.enter(&event("audit_only"), false);
+        log.enter(&event("not_a_denial"), false);
+        let all = log.tally(false, 1_000);
+        assert_eq!((all.records, all.matched, all.audit_only), (3, 1, 1));
+        assert_eq!(all.ebpf_only, 999);
+        assert_eq!(log.tally(true, 1).records, 1);
+        assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
+    }
+}

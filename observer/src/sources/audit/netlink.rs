@@ -1,0 +1,332 @@
+//! The kernel's audit multicast group, beside auditd if there is one.
+//!
+//! Every record goes there (`kauditd_send_multicast_skb`, `kernel/audit.c`,
+//! 6.12), but only in the initial network namespace: elsewhere the socket binds
+//! and hears nothing.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use thiserror::Error;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::event::LostReason;
+use super::ready;
+use super::sequence::Sequence;
+use super::sink::{Sink, realtime};
+use super::wire;
+use crate::audit::{MAX_LINE, parse_message};
+
+/// `AUDIT_NLGRP_READLOG` as a bit mask.
+const READLOG: u32 = 1;
+
+/// Holds about 100,000 records; the kernel charges each datagram its buffer's
+/// true size, some 700 bytes.
+const RECEIVE_BUFFER: usize = 64 << 20;
+
+/// Datagrams taken before other tasks get their turn.
+const BATCH: usize = 256;
+
+/// How often gaps and drops are settled, and the kernel is asked for its count.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Why the multicast group cannot be listened to.
+#[derive(Debug, Error)]
+pub enum NetlinkError {
+    /// No such socket: the kernel is built without audit.
+    #[error("this kernel has no audit socket: {0}")]
+    Socket(#[source] io::Error),
+    /// Listening was refused.
+    #[error(
+        "cannot listen to the audit log: CAP_AUDIT_READ is missing in the initial user namespace; run as root or grant it"
+    )]
+    Denied,
+    /// Listening failed otherwise.
+    #[error("cannot listen to the audit log: {0}")]
+    Bind(#[source] io::Error),
+}
+
+/// Whether this process is in the initial network namespace; nothing where that
+/// cannot be told.
+///
+/// Asks for sysctls that are registered for the initial namespace alone
+/// (`net_core_table`, `net/core/sysctl_net_core.c`, 6.12), since comparing with
+/// `/proc/1/ns/net` takes `CAP_SYS_PTRACE`.
+pub fn in_initial_network_namespace() -> Option<bool> {
+    let own = std::fs::read_link("/proc/self/ns/net");
+    let first = std::fs::read_link("/proc/1/ns/net");
+    // Equal links prove it only where pid 1 is the host's, so that they are
+    // evidence against and not for.
+    if let (Ok(own), Ok(first)) = (own, first)
+        && own != first
+    {
+        return Some(false);
+    }
+    std::fs::metadata("/proc/sys/net/core").ok()?;
+    Some(std::path::Path::new("/proc/sys/net/core/netdev_max_backlog").exists())
+}
+
+/// A listener of the audit multicast group.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: AsyncFd<OwnedFd>,
+    /// A socket to ask for the kernel's own count on.
+    status: Option<OwnedFd>,
+    inode: u64,
+}
+
+impl Netlink {
+    /// Binds to the group; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] says what is missing.
+    pub fn bind() -> Result<Self, NetlinkError> {
+        let socket = open().map_err(|error| NetlinkError::Socket(error.into()))?;
+        // Beyond net.core.rmem_max needs CAP_NET_ADMIN; what is granted is used.
+        if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+            sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)
+                .map_err(|error| NetlinkError::Socket(error.into()))?;
+        }
+        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, READLOG)).map_err(
+            |error| match error {
+                Errno::PERM | Errno::ACCESS => NetlinkError::Denied,
+                other => NetlinkError::Bind(other.into()),
+            },
+        )?;
+        let inode = rustix::fs::fstat(&socket)
+            .map_err(|error| NetlinkError::Socket(error.into()))?
+            .st_ino;
+        let socket = ready::register(socket).map_err(NetlinkError::Bind)?;
+        let status = open().ok().filter(|status| kernel_lost(status).is_ok());
+        Ok(Self {
+            socket,
+            status,
+            inode,
+        })
+    }
+
+    /// Whether the kernel tells how many records it lost: needs
+    /// `CAP_AUDIT_CONTROL`, which a reader has no business to hold.
+    pub const fn knows_kernel_lost(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Bytes that the socket may hold.
+    ///
+    /// # Errors
+    /// The system call's own.
+    pub fn receive_buffer(&self) -> io::Result<usize> {
+        Ok(sockopt::socket_recv_buffer_size(self.socket.get_ref())?)
+    }
+
+    /// Reads until nobody listens to `sink` any more, or the socket fails.
+    pub async fn run(self, mut sink: Sink) {
+        sink.up();
+        let mut reading = Reading {
+            buffer: vec![0; MAX_LINE].into_boxed_slice(),
+            sequence: Sequence::default(),
+            drops: self.drops().unwrap_or(0),
+            lost: self
+                .status
+                .as_ref()
+                .and_then(|status| kernel_lost(status).ok()),
+        };
+        let start = Instant::now();
+        let mut settle = interval(SETTLE);
+        settle.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while !sink.is_closed() {
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    let mut guard = match ready {
+                        Ok(guard) => guard,
+                        Err(error) => return sink.down(format!("cannot wait for audit records: {error}")),
+                    };
+                    match guard.try_io(|socket| self.receive(socket.get_ref(), &mut reading, &mut sink, start)) {
+                        // More may wait: let others run, then go on.
+                        Ok(Ok(())) => tokio::task::yield_now().await,
+                        Ok(Err(error)) => return sink.down(format!("cannot read audit records: {error}")),
+                        // Drained: wait for the next.
+                        Err(_) => {}
+                    }
+                }
+                _ = settle.tick() => self.settle(&mut reading, &sink, nanos_since(start)),
+            }
+        }
+    }
+
+    /// Takes up to [`BATCH`] datagrams; `WouldBlock` when there are none left.
+    fn receive(
+        &self,
+        socket: &OwnedFd,
+        reading: &mut Reading,
+        sink: &mut Sink,
+        start: Instant,
+    ) -> io::Result<()> {
+        for _ in 0..BATCH {
+            match rustix::net::recvfrom(socket, &mut *reading.buffer, RecvFlags::empty()) {
+                Ok((length, _, sender)) => {
+                    // Only the kernel's own port, 0, is believed.
+                    let sender =
+                        sender.and_then(|address| SocketAddrNetlink::try_from(address).ok());
+                    if sender.is_some_and(|address| address.pid() == 0) {
+                        let Reading {
+                            buffer, sequence, ..
+                        } = reading;
+                        tell(&buffer[..length], sequence, sink, nanos_since(start));
+                    }
+                }
+                Err(Errno::NOBUFS) => self.overflown(reading, sink),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The socket had no room: it goes on, and the kernel counted what it dropped.
+    fn overflown(&self, reading: &mut Reading, sink: &Sink) {
+        let drops = self.drops();
+        let count = drops.map_or(1, |total| total.saturating_sub(reading.drops));
+        reading.drops = drops.unwrap_or(reading.drops);
+        if count > 0 {
+            reading.sequence.explain(count);
+            sink.lost(LostReason::SocketOverflow, count);
+        }
+    }
+
+    fn settle(&self, reading: &mut Reading, sink: &Sink, now: u64) {
+        if self.drops().is_some_and(|total| total > reading.drops) {
+            self.overflown(reading, sink);
+        }
+        let missing = reading.sequence.settle(now);
+        if missing > 0 {
+            sink.lost(LostReason::SequenceGap, missing);
+        }
+        let Some(lost) = self
+            .status
+            .as_ref()
+            .and_then(|status| kernel_lost(status).ok())
+        else {
+            return;
+        };
+        if let Some(before) = reading.lost.replace(lost) {
+            let new = lost.wrapping_sub(before);
+            if new > 0 {
+                sink.lost(LostReason::KernelLost, u64::from(new));
+            }
+        }
+    }
+
+    /// The kernel's count of datagrams that this socket had no room for.
+    fn drops(&self) -> Option<u64> {
+        let table = std::fs::read_to_string("/proc/net/netlink").ok()?;
+        drops_of(&table, self.inode)
+    }
+}
+
+/// State of the read loop.
+struct Reading {
+    buffer: Box<[u8]>,
+    sequence: Sequence,
+    /// Drops told so far.
+    drops: u64,
+    /// The kernel's count so far.
+    lost: Option<u32>,
+}
+
+fn tell(datagram: &[u8], sequence: &mut Sequence, sink: &mut Sink, now: u64) {
+    let Some(message) = wire::message(datagram) else {
+        return;
+    };
+    // All types take a number from the same row.
+    if let Some(serial) = wire::serial(message.payload) {
+        sequence.arrived(serial, now);
+    }
+    sink.offer(parse_message(message.kind, message.payload), realtime());
+}
+
+fn nanos_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn open() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(AUDIT))
+}
+
+/// Asks the kernel how many records it has lost since boot.
+fn kernel_lost(socket: &OwnedFd) -> io::Result<u32> {
+    rustix::net::sendto(
+        socket,
+        &wire::request(wire::GET),
+        SendFlags::empty(),
+        &SocketAddrNetlink::new(0, 0),
+    )?;
+    let mut buffer = [0; 512];
+    // The answer is there when the request returns; others may stand before it
+    // from a request whose answer nobody read.
+    for _ in 0..8 {
+        let (length, _) = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?;
+        let Some(message) = wire::message(&buffer[..length.min(512)]) else {
+            continue;
+        };
+        match message.kind {
+            wire::GET => {
+                return wire::status_lost(message.payload)
+                    .ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+            wire::ERROR => match wire::errno(message.payload) {
+                Some(0) => {}
+                Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
+                None => return Err(io::ErrorKind::InvalidData.into()),
+            },
+            _ => {}
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// The `Drops` column of the socket with this inode number.
+fn drops_of(table: &str, inode: u64) -> Option<u64> {
+    let mut lines = table.lines();
+    let titles: Vec<&str> = lines.next()?.split_whitespace().collect();
+    let drops_column = titles.iter().position(|title| *title == "Drops")?;
+    let inode_column = titles.iter().position(|title| *title == "Inode")?;
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|cells| cells.get(inode_column).and_then(|cell| cell.parse().ok()) == Some(inode))
+        .and_then(|cells| cells.get(drops_column)?.parse().ok())
+}
+
+impl std::os::fd::AsFd for Netlink {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
+}
+
+impl AsRawFd for Netlink {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_found_by_inode() {
+        let table = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n\
+                     0000000000000000 9   3010       00000001 0        0        0     2        17       4242\n\
+                     0000000000000000 0   3010       00000000 0        0        0     2        3        77\n";
+        assert_eq!(drops_of(table, 4242), Some(17));
+        assert_eq!(drops_of(table, 77), Some(3));
+        assert_eq!(drops_of(table, 1), None);
+        assert_eq!(drops_of("", 1), None);
+    }
+}

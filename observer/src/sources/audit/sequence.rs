@@ -1,0 +1,126 @@
+//! Gaps in the serial numbers of the multicast group.
+//!
+//! A number is taken when a record is begun and the record is queued when it is
+//! finished (`audit_log_start` and `audit_log_end`, `kernel/audit.c`, 6.12), so
+//! that records of two processors may arrive out of order: a missing number is
+//! a loss only once it has stayed away for a while.
+
+use std::collections::VecDeque;
+
+/// How long a number may be late, in nanoseconds.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// A gap wider than this is lost at once: that is no disorder any more.
+const MAX_MISSING: u64 = 4096;
+
+/// Watches one stream of serial numbers.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    highest: Option<u32>,
+    /// Numbers passed over, and when; oldest first.
+    missing: VecDeque<(u32, u64)>,
+    lost: u64,
+    /// Datagrams that the socket is known to have dropped: they leave gaps too.
+    explained: u64,
+}
+
+impl Sequence {
+    /// A message with this serial number arrived at `now`.
+    pub(super) fn arrived(&mut self, serial: u32, now: u64) {
+        let Some(highest) = self.highest else {
+            self.highest = Some(serial);
+            return;
+        };
+        let ahead = serial.wrapping_sub(highest);
+        if ahead == 0 {
+            return;
+        }
+        // The number is 32 bits wide and wraps: what seems far ahead is behind.
+        if ahead > u32::MAX / 2 {
+            if let Some(place) = self.missing.iter().position(|&(late, _)| late == serial) {
+                self.missing.remove(place);
+            }
+            return;
+        }
+        self.highest = Some(serial);
+        let skipped = u64::from(ahead - 1);
+        let room = MAX_MISSING.saturating_sub(self.missing.len() as u64);
+        if skipped > room {
+            self.lost += skipped;
+            return;
+        }
+        for step in 1..ahead {
+            self.missing.push_back((highest.wrapping_add(step), now));
+        }
+    }
+
+    /// The socket dropped so many: gaps that follow are theirs, and counted there.
+    pub(super) const fn explain(&mut self, dropped: u64) {
+        self.explained += dropped;
+    }
+
+    /// The numbers that have become losses by `now`, and have not been told.
+    pub(super) fn settle(&mut self, now: u64) -> u64 {
+        while let Some(&(_, since)) = self.missing.front() {
+            if now.saturating_sub(since) < PATIENCE {
+                break;
+            }
+            self.missing.pop_front();
+            self.lost += 1;
+        }
+        let lost = std::mem::take(&mut self.lost);
+        let unexplained = lost.saturating_sub(self.explained);
+        if self.missing.is_empty() {
+            // Several datagrams share a number, so that more may have been
+            // dropped than are missing: the rest explains nothing later.
+            self.explained = 0;
+        } else {
+            self.explained = self.explained.saturating_sub(lost);
+        }
+        unexplained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(serials: &[u32]) -> Sequence {
+        let mut sequence = Sequence::default();
+        for &serial in serials {
+            sequence.arrived(serial, 0);
+        }
+        sequence
+    }
+
+    #[test]
+    fn records_of_one_event_and_disorder_are_no_loss() {
+        assert_eq!(after(&[7, 7, 7, 9, 8, 10, 12, 11]).settle(PATIENCE), 0);
+        assert_eq!(after(&[u32::MAX - 1, u32::MAX, 0, 1]).settle(PATIENCE), 0);
+    }
+
+    #[test]
+    fn a_gap_is_a_loss_after_a_while() {
+        let mut sequence = after(&[1, 5]);
+        assert_eq!(sequence.settle(PATIENCE - 1), 0);
+        assert_eq!(sequence.settle(PATIENCE), 3);
+        assert_eq!(sequence.settle(PATIENCE), 0);
+    }
+
+    #[test]
+    fn a_wide_gap_is_a_loss_at_once() {
+        assert_eq!(after(&[1, 100_002]).settle(0), 100_000);
+    }
+
+    #[test]
+    fn what_the_socket_dropped_is_not_counted_twice() {
+        let mut sequence = after(&[1, 12]);
+        sequence.explain(8);
+        assert_eq!(sequence.settle(PATIENCE), 2);
+        sequence.arrived(14, 0);
+        sequence.explain(5);
+        assert_eq!(sequence.settle(PATIENCE), 0);
+        sequence.arrived(16, 0);
+        assert_eq!(sequence.settle(PATIENCE), 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! The way from a reader to the channel: counted, deduplicated, spread.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::counters::{Counters, bump};
+use super::dedup::Dedup;
+use super::event::{LostReason, SourceEvent, SourceName};
+use crate::audit::{Foreign, Loss, Parsed};
+
+/// What one source has to tell goes through here.
+#[derive(Debug)]
+pub struct Sink {
+    source: SourceName,
+    sender: Sender<SourceEvent>,
+    counters: Arc<Counters>,
+    dedup: Arc<Mutex<Dedup>>,
+    /// The last total that an `audit_lost=` line told.
+    audit_lost: Option<u64>,
+}
+
+/// How to send: kernel sockets overflow while one waits, files do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenFull {
+    Drop,
+    Wait,
+}
+
+impl Sink {
+    /// For `source`; `dedup` is shared by all sources, `counters` by the metrics.
+    pub const fn new(
+        source: SourceName,
+        sender: Sender<SourceEvent>,
+        counters: Arc<Counters>,
+        dedup: Arc<Mutex<Dedup>>,
+    ) -> Self {
+        Self {
+            source,
+            sender,
+            counters,
+            dedup,
+            audit_lost: None,
+        }
+    }
+
+    /// Whether nobody listens any more, so that the source may end.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Tells what was received at `received`; drops and counts what the channel
+    /// cannot take.
+    pub fn offer(&mut self, parsed: Parsed<'_>, received: u64) {
+        self.take(parsed, received, WhenFull::Drop);
+    }
+
+    /// The same, waiting for room; for threads of their own.
+    pub(super) fn push(&mut self, parsed: Parsed<'_>, received: u64) {
+        self.take(parsed, received, WhenFull::Wait);
+    }
+
+    fn take(&mut self, parsed: Parsed<'_>, received: u64, when_full: WhenFull) {
+        match parsed {
+            Parsed::Record(record) => {
+                bump(&self.counters.records);
+                // A poisoned lock guards counts that are whole between statements.
+                let is_new = self
+                    .dedup
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_new(self.source, &record);
+                if !is_new {
+                    bump(&self.counters.duplicates);
+                    return;
+                }
+                for one in record.into_owned().each() {
+                    let record = Box::new(one);
+                    self.send(
+                        SourceEvent::Record {
+                            source: self.source,
+                            record,
+                            received,
+                        },
+                        when_full,
+                    );
+                }
+            }
+            Parsed::Foreign(Foreign::Loss(loss)) => {
+                bump(&self.counters.foreign);
+                let count = self.newly_lost(loss);
+                self.lost_by(LostReason::Log(loss.reason), count, when_full);
+            }
+            Parsed::Foreign(_) => bump(&self.counters.foreign),
+            Parsed::Malformed(why) => {
+                bump(&self.counters.malformed);
+                self.send(
+                    SourceEvent::Malformed {
+                        source: self.source,
+                        why,
+                    },
+                    when_full,
+                );
+            }
+        }
+    }
+
+    /// The kernel tells its total; the first one seen may be from days ago.
+    fn newly_lost(&mut self, loss: Loss) -> u64 {
+        if !loss.cumulative {
+            return loss.count;
+        }
+        match self.audit_lost.replace(loss.count) {
+            // The line is written when records are lost: one at least was.
+            None => loss.count.min(1),
+            // Below the last one, the host was booted in between.
+            Some(before) => loss.count.checked_sub(before).unwrap_or(loss.count),
+        }
+    }
+
+    /// Tells that records were lost.
+    pub fn lost(&self, reason: LostReason, count: u64) {
+        self.lost_by(reason, count, WhenFull::Drop);
+    }
+
+    fn lost_by(&self, reason: LostReason, count: u64, when_full: WhenFull) {
+        self.counters.add_lost(reason, count);
+        self.send(
+            SourceEvent::Lost {
+                source: self.source,
+                reason,
+                count,
+            },
+            when_full,
+        );
+    }
+
+    /// Tells that the source works.
+    pub fn up(&self) {
+        self.send(
+            SourceEvent::Up {
+                source: self.source,
+            },
+            WhenFull::Drop,
+        );
+    }
+
+    /// Tells that the source does not work, and why.
+    pub fn down(&self, reason: impl Into<String>) {
+        self.send(
+            SourceEvent::Down {
+                source: self.source,
+                reason: reason.into(),
+            },
+            WhenFull::Drop,
+        );
+    }
+
+    fn send(&self, event: SourceEvent, when_full: WhenFull) {
+        let dropped = match when_full {
+            WhenFull::Drop => match self.sender.try_send(event) {
+                Ok(()) | Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Full(event)) => event,
+            },
+            // Fails only when nobody listens, which is no loss.
+            WhenFull::Wait => match self.sender.blocking_send(event) {
+                Ok(()) | Err(_) => return,
+            },
+        };
+        if matches!(dropped, SourceEvent::Record { .. }) {
+            self.counters.add_lost(LostReason::ChannelFull, 1);
+        }
+    }
+}
+
+/// Nanoseconds since 1970.
+pub fn realtime() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanos.unwrap_or(0))
+}
