@@ -15,11 +15,6 @@ use report::Report;
 
 /// Run the tests: every ring that this machine can run
 #[derive(clap::Args)]
-<<<<<<< HEAD
-pub struct Args {}
-pub fn main(_: &Args) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::SUCCESS)
-=======
 pub struct Args {
     /// Only what needs neither root nor a virtual machine (ring 1)
     #[arg(long, conflicts_with = "full")]
@@ -70,5 +65,4 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         ExitCode::FAILURE
     };
     Ok(code)
->>>>>>> w-xtask
 }

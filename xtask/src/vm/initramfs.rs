@@ -85,21 +85,9 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
     let dir = cache::entry(&format!("roots/{}.cpio", name.to_string_lossy()), |dir| {
         let mut archive = Archive::new(BufWriter::new(File::create(dir.join("base"))?));
         archive.tree(&root, "", &is_ballast)?;
-<<<<<<< HEAD
-        archive
-            .symlink("bin/sh", b"/bin/busybox")
-            .or_else(|_| archive.symlink("bin/sh", b"busybox"))?;
-        archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nuser:x:1000:1000::/tmp:/bin/sh\n")?;
-        archive.file(
-            "etc/group",
-            0o644,
-            b"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nuser:x:1000:\n",
-        )?;
-=======
         archive.symlink("bin/sh", b"busybox")?;
         archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
         archive.file("etc/group", 0o644, GROUP.as_bytes())?;
->>>>>>> w-xtask
         archive.finish()?;
         Ok(())
     })?;
@@ -108,18 +96,6 @@ fn base(arch: Arch) -> Result<std::path::PathBuf> {
 
 /// What no script in the guest needs.
 fn is_ballast(path: &str) -> bool {
-<<<<<<< HEAD
-    const TREES: [&str; 9] = [
-        "usr/share",
-        "var",
-        "usr/include",
-        "usr/lib/systemd",
-        "lib/systemd",
-        "usr/lib/init",
-        "dev",
-        "proc",
-        "sys",
-=======
     const TREES: [&str; 10] = [
         "dev",
         "etc/group",
@@ -131,36 +107,15 @@ fn is_ballast(path: &str) -> bool {
         "usr/include",
         "usr/lib/systemd",
         "var",
->>>>>>> w-xtask
     ];
     const NAMES: [&str; 5] = ["gconv", "locale", "audit", "perl", "perl-base"];
     let name = path.rsplit('/').next().unwrap_or(path);
     let shared = path.strip_prefix("usr/share/");
     TREES.contains(&path)
-<<<<<<< HEAD
-        || [
-            "/gconv",
-            "/perl-base",
-            "/perl",
-            "/security",
-            "/locale",
-            "/audit",
-        ]
-        .iter()
-        .any(|name| path.ends_with(name))
-        || path
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.starts_with("perl"))
-        || path == "bin/sh"
-        || path == "etc/passwd"
-        || path == "etc/group"
-=======
         || NAMES.contains(&name)
         || name.starts_with("perl5.")
         // The features that apparmor_parser takes for a kernel's are there.
         || shared.is_some_and(|path| !path.starts_with("apparmor-features"))
->>>>>>> w-xtask
 }
 
 /// Sixteen random hexadecimal digits.

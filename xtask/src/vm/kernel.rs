@@ -189,28 +189,6 @@ impl Unpacked {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-<<<<<<< HEAD
-        let dir = cache::entry(&format!("kernels/{name}-modules"), |dir| {
-            let base = dir.join("base");
-            let lib = base.join("lib/modules");
-            fs::create_dir_all(&lib)?;
-            cmd::run_quietly(
-                Command::new("cp")
-                    .arg("-a")
-                    .arg(self.dir.join("modules").join(&version))
-                    .arg(&lib),
-            )?;
-            cmd::run_quietly(
-                Command::new("/sbin/depmod")
-                    .arg("-b")
-                    .arg(&base)
-                    .arg(&version),
-            )?;
-            boot_modules(&lib.join(&version), &dir.join("boot"))?;
-            super::root::make_image(&lib, &dir.join("image"), "modules", None)?;
-            cache::remove(&base)
-        })?;
-=======
         let dir = cache::entry(
             &format!(
                 "kernels/{name}-modules-{}",
@@ -237,7 +215,6 @@ impl Unpacked {
                 cache::remove(&base)
             },
         )?;
->>>>>>> w-xtask
         Ok(Modules {
             image: dir.join("image"),
             boot: dir.join("boot"),
