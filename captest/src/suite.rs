@@ -51,7 +51,7 @@ pub struct Args {
     /// These groups only: apparmor, counts, drops, `fail_on`, fates, threads, tree
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
-    /// Keep the reports of scenarios that fail in this directory
+    /// Keep the reports in this directory
     #[arg(long, value_name = "DIRECTORY")]
     keep: Option<PathBuf>,
     /// These scenarios only
@@ -78,11 +78,11 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             Err(error) => {
                 println!("not ok {}: {error:#}", scenario.name);
                 code = 1;
-                if let Some(directory) = &args.keep {
-                    let name = format!("{}.json", scenario.name);
-                    let _ = fs::copy(stage.path("report.json"), directory.join(name));
-                }
             }
+        }
+        if let Some(directory) = &args.keep {
+            let name = format!("{}.json", scenario.name);
+            let _ = fs::copy(stage.path("report.json"), directory.join(name));
         }
     }
     Ok(ExitCode::from(code))
