@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     fs,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,6 +56,8 @@ pub struct Shared {
     kernel: Mutex<Option<Kernel>>,
     events: broadcast::Sender<Arc<Event>>,
     latency: Mutex<Latency>,
+    started: Stamp,
+    ready: AtomicBool,
 }
 
 /// The agent.
@@ -83,6 +88,21 @@ impl Shared {
     /// How long findings took from the kernel to the ledger.
     pub fn latency(&self) -> MutexGuard<'_, Latency> {
         self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the agent started.
+    pub const fn started(&self) -> Stamp {
+        self.started
+    }
+
+    /// Whether every hook and source has been tried.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Says that every hook and source has been tried.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
     }
 
     /// Findings from now on.
@@ -178,6 +198,8 @@ impl Agent {
             kernel: Mutex::new(kernel),
             events: broadcast::Sender::new(EVENTS),
             latency: Mutex::new(Latency::default()),
+            started: Stamp::now(),
+            ready: AtomicBool::new(false),
         };
         Ok(Self {
             shared: Arc::new(shared),

@@ -1,6 +1,6 @@
 //! The command line as it is typed. What it means is resolved by the commands.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -114,7 +114,7 @@ pub struct Run {
         value_name = "ADDR",
         default_value = DEFAULT_ADDRESS
     )]
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<String>,
     /// Also write findings as JSON lines to this file; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,

@@ -4,7 +4,7 @@ mod args;
 mod config;
 mod fail_on;
 mod record;
-//mod run;
+mod run;
 mod watch;
 
 pub use args::{Cli, command};
@@ -63,12 +63,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     runtime.block_on(async move {
         match task {
-            //Task::Run(options) => run::run(options, rules).await,
+            Task::Run(options) => run::run(options, rules).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
             Task::Record(options) => record::run(options, rules, global.color).await,
-            Task::Run(_) | Task::Config(_) | Task::Completions { .. } | Task::Man => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Task::Config(_) | Task::Completions { .. } | Task::Man => Ok(ExitCode::SUCCESS),
         }
     })
 }

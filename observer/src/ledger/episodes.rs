@@ -26,9 +26,15 @@ pub struct EpisodeSeries {
     pub layer: String,
 }
 
+struct Kept {
+    episode: Episode,
+    time: Stamp,
+    in_tree: bool,
+}
+
 /// Every episode.
 pub struct Episodes {
-    kept: VecDeque<(Episode, bool)>,
+    kept: VecDeque<Kept>,
     forgotten: u64,
     closed: Limited<EpisodeSeries>,
     drops: Limited<(String, &'static str)>,
@@ -73,19 +79,23 @@ impl Episodes {
 
     /// Enters an episode, in place of its earlier state.
     pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) {
-        let told_before = self
+        let kept = self
             .kept
             .iter_mut()
-            .rfind(|(kept, _)| kept.id == episode.id);
-        match told_before {
-            Some((kept, _)) => *kept = episode.clone(),
-            None => {
-                if self.kept.len() == MAX_KEPT {
-                    self.kept.pop_front();
-                    self.forgotten += 1;
-                }
-                self.kept.push_back((episode.clone(), in_tree));
+            .rfind(|kept| kept.episode.id == episode.id);
+        if let Some(kept) = kept {
+            kept.episode = episode.clone();
+            kept.time = time;
+        } else {
+            if self.kept.len() == MAX_KEPT {
+                self.kept.pop_front();
+                self.forgotten += 1;
             }
+            self.kept.push_back(Kept {
+                episode: episode.clone(),
+                time,
+                in_tree,
+            });
         }
         let failed = episode.verdict >= Verdict::Pending;
         let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
@@ -144,7 +154,7 @@ impl Episodes {
     /// Episodes that are pending now, by supervisor and role.
     pub fn pending(&self) -> BTreeMap<(String, String), u64> {
         let mut pending = BTreeMap::new();
-        for (episode, _) in &self.kept {
+        for Kept { episode, .. } in &self.kept {
             if episode.verdict == Verdict::Pending {
                 let label = |word: &Option<String>| word.clone().unwrap_or_else(|| NONE.to_owned());
                 let key = (label(&episode.supervisor), label(&episode.role));
@@ -164,13 +174,15 @@ impl Episodes {
         self.forgotten
     }
 
+    /// The kept episodes with the time of their state, oldest first.
+    pub fn kept(&self) -> impl Iterator<Item = (&Episode, Stamp)> {
+        self.kept.iter().map(|kept| (&kept.episode, kept.time))
+    }
+
     /// The kept episodes, oldest first.
     pub fn report(&self, tree_only: bool) -> Vec<Episode> {
-        let kept = self
-            .kept
-            .iter()
-            .filter(|(_, in_tree)| !tree_only || *in_tree);
-        kept.map(|(episode, _)| episode.clone()).collect()
+        let kept = self.kept.iter().filter(|kept| !tree_only || kept.in_tree);
+        kept.map(|kept| kept.episode.clone()).collect()
     }
 }
 

@@ -78,7 +78,7 @@ impl Ledger {
                 if event.change == "started" {
                     self.episodes.appear(&event.supervisor);
                 }
-                self.supervisors.enter(event);
+                self.supervisors.enter(event, finding.event.time);
             }
             EventKind::Audit(event) => self.audit.enter(event, finding.in_tree),
             EventKind::Loss(LossEvent {
@@ -116,6 +116,16 @@ impl Ledger {
         losses.map(|((stage, reason), count)| (stage.as_str(), reason.as_str(), *count))
     }
 
+    /// Everything that was lost, by reason; `events` is the sum.
+    pub fn lost(&self) -> BTreeMap<String, u64> {
+        let mut lost = BTreeMap::from([("events".to_owned(), 0)]);
+        for (_, reason, count) in self.losses().filter(|(_, _, count)| *count > 0) {
+            *lost.entry("events".to_owned()).or_default() += count;
+            *lost.entry(reason.to_owned()).or_default() += count;
+        }
+        lost
+    }
+
     /// How many findings no series was free for.
     pub fn series_overflow(&self) -> u64 {
         self.denials.overflowed() + self.episodes.overflowed() + self.audit.overflowed()
@@ -123,20 +133,12 @@ impl Ledger {
 
     /// A report; of the recorded tree alone where `tree_only`.
     pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
-        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
-        lost.insert("events".to_owned(), 0);
-        for (_, reason, count) in self.losses() {
-            *lost.entry("events".to_owned()).or_default() += count;
-            if count > 0 {
-                *lost.entry(reason.to_owned()).or_default() += count;
-            }
-        }
         Report {
             schema: REPORT_SCHEMA.to_owned(),
             host: self.host.clone(),
             hooks: self.hooks.clone(),
             sources: self.sources.clone(),
-            lost,
+            lost: self.lost(),
             command,
             denials: self.denials.report(tree_only),
             episodes: self.episodes.report(tree_only),

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{NONE, OVERFLOW};
-use crate::finding::{Episode, Fate, SupervisorEvent, Verdict};
+use crate::{
+    finding::{Episode, Fate, SupervisorEvent, Verdict},
+    time::Stamp,
+};
 
 /// Live supervisors that are kept; beyond, only their number is right.
 const MAX_KEPT: usize = 16_384;
@@ -21,17 +24,17 @@ pub struct ResidualWorkload {
 /// Who lives now.
 #[derive(Default)]
 pub struct Supervisors {
-    live: BTreeMap<u32, SupervisorEvent>,
+    live: BTreeMap<u32, (SupervisorEvent, Stamp)>,
     residual: BTreeMap<u32, ResidualWorkload>,
 }
 
 impl Supervisors {
     /// Enters that a supervisor came or went.
-    pub fn enter(&mut self, event: &SupervisorEvent) {
+    pub fn enter(&mut self, event: &SupervisorEvent, time: Stamp) {
         if event.change != "started" {
             self.live.remove(&event.pid);
         } else if self.live.len() < MAX_KEPT {
-            self.live.insert(event.pid, event.clone());
+            self.live.insert(event.pid, (event.clone(), time));
         }
     }
 
@@ -57,8 +60,8 @@ impl Supervisors {
         self.residual.retain(|pid, _| lives(*pid));
     }
 
-    /// Live supervisors by process id.
-    pub const fn live(&self) -> &BTreeMap<u32, SupervisorEvent> {
+    /// Live supervisors by process id, and since when.
+    pub const fn live(&self) -> &BTreeMap<u32, (SupervisorEvent, Stamp)> {
         &self.live
     }
 
@@ -70,7 +73,7 @@ impl Supervisors {
     /// How many live supervisors each rule has.
     pub fn by_name(&self) -> BTreeMap<&str, u64> {
         let mut names = BTreeMap::new();
-        for event in self.live.values() {
+        for (event, _) in self.live.values() {
             *names.entry(event.supervisor.as_str()).or_default() += 1;
         }
         names

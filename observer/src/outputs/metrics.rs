@@ -204,7 +204,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         .live()
         .values()
         .take(MAX_LIVE_SERIES)
-        .map(|event| {
+        .map(|(event, _)| {
             let container = event.container.as_ref();
             let name =
                 container.map(|container| container.name.as_deref().unwrap_or(&container.id));

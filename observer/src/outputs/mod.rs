@@ -3,3 +3,5 @@
 pub mod clean;
 pub mod metrics;
 pub mod text;
+mod view;
+pub mod web;

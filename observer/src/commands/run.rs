@@ -1,0 +1,111 @@
+//! `capwatch run`: the agent, with metrics, a status page and JSON lines.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::broadcast::{Receiver, error::RecvError},
+};
+
+use super::args::Run;
+use crate::{
+    agent::{Agent, Options, Shared},
+    config::Rules,
+    finding::Event,
+    outputs::web,
+};
+
+/// Runs the command.
+pub async fn run(run: Run, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
+    let Run {
+        attach,
+        listen,
+        events: file,
+        max_series,
+    } = run;
+    // Whatever can fail for a mistake of the operator comes before the hooks.
+    let listeners = web::bind(&listen).await?;
+    let out = file.as_deref().map(open).transpose()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut agent = Agent::open(Options {
+        hooks: attach.hooks.into(),
+        rules,
+        series: max_series,
+    })?;
+    let shared = agent.shared();
+    let writer = out.map(|out| write_events(out, shared.subscribe(), Arc::clone(&shared)));
+    agent.adopt();
+    agent.tick();
+    shared.set_ready();
+    for hook in shared.ledger().hooks.iter().filter(|hook| !hook.attached) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        tracing::warn!("not attached: {}: {reason}", hook.hook);
+    }
+    for listener in &listeners {
+        let address = listener.local_addr()?;
+        eprintln!("capwatch: serving http://{address}/ and http://{address}/metrics");
+    }
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = web::serve(
+        listeners,
+        Arc::clone(&shared) as Arc<dyn web::View>,
+        web::Options::default(),
+        async {
+            // The sender gone is a stop too.
+            let _ = stopped.await;
+        },
+    );
+    let mut server = std::pin::pin!(server);
+    let mut writer = std::pin::pin!(async {
+        match writer {
+            Some(writer) => writer.await,
+            None => std::future::pending().await,
+        }
+    });
+    tokio::select! {
+        result = agent.pump() => result.context("cannot read from the kernel")?,
+        result = &mut server => result.context("cannot serve")?,
+        result = &mut writer => result?,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    drop(stop);
+    server.await.context("cannot serve")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdout()));
+    }
+    let file: io::Result<File> = OpenOptions::new().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("cannot write events to {}", path.display()))?;
+    Ok(Box::new(file))
+}
+
+async fn write_events(
+    mut out: Box<dyn Write>,
+    mut events: Receiver<Arc<Event>>,
+    shared: Arc<Shared>,
+) -> anyhow::Result<()> {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                let mut line = serde_json::to_vec(&*event)?;
+                line.push(b'\n');
+                out.write_all(&line).context("cannot write events")?;
+                out.flush().context("cannot write events")?;
+            }
+            Err(RecvError::Lagged(count)) => shared.lose("output", "events_lagged", count),
+            Err(RecvError::Closed) => return Ok(()),
+        }
+    }
+}

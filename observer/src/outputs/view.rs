@@ -1,0 +1,71 @@
+//! What the agent shows to the page.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::broadcast::Receiver;
+
+use super::{
+    metrics,
+    web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode, View},
+};
+use crate::{
+    agent::Shared,
+    finding::{Event, Report},
+    time::Stamp,
+};
+
+impl View for Shared {
+    fn report(&self) -> Report {
+        self.refresh();
+        self.ledger().report(false, None)
+    }
+
+    fn episodes(&self) -> Vec<TimedEpisode> {
+        let ledger = self.ledger();
+        let kept = ledger.episodes.kept();
+        kept.map(|(episode, time)| TimedEpisode {
+            time,
+            episode: episode.clone(),
+        })
+        .collect()
+    }
+
+    fn supervisors(&self) -> Vec<Supervisor> {
+        let ledger = self.ledger();
+        let live = ledger.supervisors.live().values();
+        live.map(|(event, since)| Supervisor {
+            supervisor: event.supervisor.clone(),
+            pid: event.pid,
+            exe: event.exe.clone(),
+            version: event.version.clone(),
+            container: event.container.clone(),
+            since: *since,
+        })
+        .collect()
+    }
+
+    fn status(&self) -> Status {
+        let ledger = self.ledger();
+        let lost: BTreeMap<String, u64> = ledger.lost();
+        Status {
+            schema: STATUS_SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: self.is_ready(),
+            reason: (!self.is_ready()).then(|| "hooks are being attached".to_owned()),
+            now: Stamp::now(),
+            started: self.started(),
+            host: ledger.host.clone(),
+            hooks: ledger.hooks.clone(),
+            sources: ledger.sources.clone(),
+            lost,
+        }
+    }
+
+    fn metrics(&self) -> Result<String, String> {
+        metrics::scrape(self).map_err(|error| error.to_string())
+    }
+
+    fn subscribe(&self) -> Receiver<Arc<Event>> {
+        Self::subscribe(self)
+    }
+}

@@ -1,0 +1,124 @@
+//! `/api/v1/`: the JSON that the page uses; `docs/api.md` describes it.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::answer;
+use super::filter::Filter;
+use super::router::Shared;
+use super::summary::{Group, Headline, Summary};
+use super::view::{Status, Supervisor, TimedEpisode};
+use crate::finding::Denial;
+
+type Asked = Result<Query<Filter>, QueryRejection>;
+
+#[derive(Serialize)]
+struct StatusAnswer {
+    #[serde(flatten)]
+    status: Status,
+    uptime_seconds: f64,
+    findings: Headline,
+    agent: Headline,
+}
+
+#[derive(Serialize)]
+struct Episodes {
+    schema: &'static str,
+    episodes: Vec<TimedEpisode>,
+}
+
+#[derive(Serialize)]
+struct Denials {
+    schema: &'static str,
+    denials: Vec<Denial>,
+}
+
+#[derive(Serialize)]
+struct Supervisors {
+    schema: &'static str,
+    groups: Vec<Group>,
+    supervisors: Vec<Supervisor>,
+}
+
+/// The agent's state and the two sentences at the top of the page.
+pub async fn status(State(shared): State<Shared>) -> Response {
+    let status = shared.view.status();
+    let summary = Summary::of(&shared.view.episodes(), &shared.view.supervisors());
+    answer::json(&StatusAnswer {
+        uptime_seconds: status.now.seconds_since(status.started),
+        findings: summary.findings(status.now),
+        agent: Headline::agent(&status),
+        status,
+    })
+}
+
+/// Everything, as `capwatch record` reports it.
+pub async fn report(State(shared): State<Shared>) -> Response {
+    answer::json(&shared.view.report())
+}
+
+/// Episodes in their last state, newest last.
+pub async fn episodes(State(shared): State<Shared>, query: Asked) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return refused(&rejection),
+    };
+    let mut episodes = shared.view.episodes();
+    episodes.retain(|timed| filter.wants_episode(&timed.episode));
+    answer::json(&Episodes {
+        schema: "capwatch.episodes/1",
+        episodes: filter.last_of(episodes),
+    })
+}
+
+/// One episode.
+pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    let episodes = shared.view.episodes();
+    match episodes.iter().rev().find(|timed| timed.episode.id == id) {
+        Some(timed) => answer::json(timed),
+        None => answer::problem(
+            StatusCode::NOT_FOUND,
+            "no such episode, or it is forgotten by now",
+        ),
+    }
+}
+
+/// Rows of denials, the last to be refused last.
+pub async fn denials(State(shared): State<Shared>, query: Asked) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return refused(&rejection),
+    };
+    let mut denials = shared.view.report().denials;
+    denials.retain(|denial| filter.wants_denial(denial));
+    denials.sort_by_key(|denial| denial.last);
+    answer::json(&Denials {
+        schema: "capwatch.denials/1",
+        denials: filter.last_of(denials),
+    })
+}
+
+/// Live supervisors, and what became of the episodes of each version.
+pub async fn supervisors(State(shared): State<Shared>, query: Asked) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return refused(&rejection),
+    };
+    let mut supervisors = shared.view.supervisors();
+    let summary = Summary::of(&shared.view.episodes(), &supervisors);
+    let mut groups = summary.groups;
+    groups.retain(|group| filter.wants_supervisor(&group.supervisor));
+    supervisors.retain(|one| filter.wants_supervisor(&one.supervisor));
+    answer::json(&Supervisors {
+        schema: "capwatch.supervisors/1",
+        groups,
+        supervisors: filter.last_of(supervisors),
+    })
+}
+
+fn refused(rejection: &QueryRejection) -> Response {
+    answer::problem(StatusCode::BAD_REQUEST, &rejection.body_text())
+}

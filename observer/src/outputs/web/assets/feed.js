@@ -1,0 +1,79 @@
+// The live feed: events as lines, the newest first; drawn at most once a frame.
+
+import { badge, byId, clean, el, name } from "./dom.js";
+
+const LINES = 100;
+const SPEAK_EVERY = 5000;
+
+const clock = (stamp) => el("time", { datetime: stamp, title: stamp }, stamp.slice(11, 19));
+
+const who = ({ supervisor, comm }) => (supervisor && supervisor !== comm ? [name(supervisor), ": ", name(comm)] : [name(comm ?? supervisor ?? "unknown")]);
+
+const sentences = {
+  episode: (event) => [badge(event.verdict), [event.explanation]],
+  denial: (event) => [badge("denial"), [...who(event), ` was refused ${event.capability} by ${event.layer}`, event.profile ? [", profile ", name(event.profile)] : [], event.count > 1 ? `, ${event.count} times` : ""]],
+  audit: (event) => [badge("audit"), [name(event.comm ?? "unknown"), ` ${event.verdict ?? "record"} ${event.capability ?? ""} `, event.profile ? ["profile ", name(event.profile)] : [], event.result === "audit_only" ? " (no event seen)" : ""]],
+  supervisor: (event) => [badge("supervisor", "harmless"), [name(event.supervisor), ` ${event.change}, pid ${event.pid}`, event.version ? [", ", name(event.version)] : []]],
+  loss: (event) => [badge("loss"), [`${event.count} events lost in ${event.stage}: ${event.reason}`]],
+};
+
+/** The line of an event; none for kinds that this page does not know. */
+function line(event) {
+  const sentence = Object.hasOwn(sentences, event.kind) ? sentences[event.kind] : null;
+  if (!sentence) return null;
+  const [mark, words] = sentence(event);
+  return el("li", {}, clock(event.time), mark, el("p", {}, ...words.flat(2)));
+}
+
+export class Feed {
+  #list = byId("feed");
+  #waiting = [];
+  #drawing = false;
+  #paused = false;
+  #wanted;
+  #spokenAt = 0;
+
+  /** `wanted` says whether an event fits the filters. */
+  constructor(wanted) {
+    this.#wanted = wanted;
+    const pause = byId("pause");
+    pause.hidden = false;
+    byId("feed-empty").hidden = false;
+    pause.addEventListener("click", () => {
+      this.#paused = !this.#paused;
+      pause.setAttribute("aria-pressed", String(this.#paused));
+      pause.textContent = this.#paused ? "Resume" : "Pause";
+      this.#schedule();
+    });
+  }
+
+  push(event) {
+    if (!this.#wanted(event)) return;
+    this.#waiting.push(event);
+    if (this.#waiting.length > LINES) this.#waiting.shift();
+    this.#speak(event);
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.#drawing || this.#paused) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      const lines = this.#waiting.splice(0).map(line).filter(Boolean).reverse();
+      if (lines.length === 0) return;
+      byId("feed-empty").hidden = true;
+      this.#list.hidden = false;
+      this.#list.prepend(...lines);
+      while (this.#list.children.length > LINES) this.#list.lastChild.remove();
+    });
+  }
+
+  /** Only what alarms is spoken, and not too often. */
+  #speak(event) {
+    const alarming = event.kind === "loss" || ["fatal", "degraded", "pending"].includes(event.verdict);
+    if (!alarming || Date.now() - this.#spokenAt < SPEAK_EVERY) return;
+    this.#spokenAt = Date.now();
+    byId("spoken").textContent = clean(event.kind === "loss" ? `${event.count} events were lost` : `${event.verdict}: ${event.explanation}`);
+  }
+}

@@ -1,0 +1,155 @@
+// Makes the page live: reads the JSON, follows the events, filters.
+
+import { chart } from "./chart.js";
+import { start as startDetail } from "./detail.js";
+import { byId, clean, el, fetchJson } from "./dom.js";
+import { Feed } from "./feed.js";
+import * as tables from "./tables.js";
+
+const REFRESH = 10000;
+const SOON = 400;
+const LEAST = 2000;
+
+const known = { episodes: [], denials: [], now: Date.now(), readAt: Date.now() };
+const filters = ["supervisor", "layer", "verdict"];
+let chosenSpan = false;
+let reading = false;
+let again = false;
+let timer = null;
+
+const chosen = (filter) => byId(`filter-${filter}`).value;
+const present = () => known.now + (Date.now() - known.readAt);
+
+/** Whether an episode, a denial or an event fits the filters. */
+function fits(one, filter) {
+  const wanted = chosen(filter);
+  if (wanted === "") return true;
+  if (filter === "verdict" && one.verdict === undefined) return false;
+  return (one[filter] ?? "none") === wanted;
+}
+
+const fitsAll = (one) => filters.every((filter) => fits(one, filter));
+/** Denials have no verdict: the filter by verdict leaves them alone. */
+const fitsDenial = (one) => fits(one, "supervisor") && fits(one, "layer");
+const fitsEvent = (event) => {
+  if (event.kind === "loss") return true;
+  return event.kind === "episode" ? fitsAll(event) : fits(event, "supervisor") && fits(event, "layer") && chosen("verdict") === "";
+};
+
+/** Offers what is there to choose, and keeps what is chosen. */
+function offer(filter, values) {
+  const select = byId(`filter-${filter}`);
+  const wanted = [...new Set(values)].sort();
+  const offered = [...select.options].slice(1).map((option) => option.value);
+  const kept = select.value;
+  if (kept && !wanted.includes(kept)) wanted.push(kept);
+  if (wanted.join("\n") === offered.join("\n")) return;
+  select.replaceChildren(select.options[0], ...wanted.map((value) => {
+    const option = el("option", {}, value);
+    option.value = value;
+    return option;
+  }));
+  select.value = kept;
+}
+
+function draw() {
+  const now = present();
+  const episodes = known.episodes.filter(fitsAll);
+  const denials = known.denials.filter(fitsDenial);
+  tables.episodes(episodes, now, known.episodes.length);
+  tables.denials(denials, now, known.denials.length);
+  chooseSpan(now);
+  chart(episodes, now, Number(byId("span").value));
+  const count = `${episodes.length} of ${known.episodes.length} episodes, ${denials.length} of ${known.denials.length} denials`;
+  if (byId("filter-count").textContent !== count) byId("filter-count").textContent = count;
+}
+
+/** The smallest span that holds every episode, until the reader chooses one. */
+function chooseSpan(now) {
+  if (chosenSpan) return;
+  const oldest = Math.min(now, ...known.episodes.slice(0, 1).map((one) => Date.parse(one.time)));
+  const spans = [...byId("span").options];
+  const option = spans.find((one) => Number(one.value) * 1000 > now - oldest) ?? spans.at(-1);
+  byId("span").value = option.value;
+}
+
+async function read() {
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
+  try {
+    const [status, supervisors, episodes, denials] = await Promise.all(["status", "supervisors?limit=0", "episodes?limit=1000", "denials?limit=1000"].map((path) => fetchJson(`/api/v1/${path}`)));
+    Object.assign(known, { episodes: episodes.episodes, denials: denials.denials, now: Date.parse(status.now), readAt: Date.now() });
+    const rows = [...known.episodes, ...known.denials];
+    offer("supervisor", [...rows.map((row) => row.supervisor ?? "none"), ...supervisors.groups.map((group) => group.supervisor)]);
+    offer("layer", rows.map((row) => row.layer ?? "none"));
+    tables.headline("findings", status.findings);
+    tables.headline("agent", status.agent);
+    tables.groups(supervisors.groups, known.now);
+    tables.agent(status);
+    draw();
+  } catch (error) {
+    live("off", `not reachable: ${error.message}`);
+  } finally {
+    reading = false;
+    if (again) {
+      again = false;
+      soon();
+    }
+  }
+}
+
+/** Reads once after a burst of events, and in a storm every two seconds. */
+function soon() {
+  const delay = Math.max(SOON, known.readAt + LEAST - Date.now());
+  timer ??= setTimeout(() => {
+    timer = null;
+    if (!document.hidden) read();
+  }, delay);
+}
+
+function live(state, words) {
+  const place = byId("live");
+  place.hidden = false;
+  place.className = `live ${state}`;
+  place.textContent = clean(words);
+}
+
+function follow(feed) {
+  const source = new EventSource("/api/v1/events");
+  source.addEventListener("open", () => {
+    live("on", "live");
+    read();
+  });
+  source.addEventListener("error", () => live("off", "connection lost, trying again"));
+  for (const kind of ["episode", "denial", "audit", "supervisor", "loss"]) {
+    source.addEventListener(kind, (message) => {
+      feed.push(JSON.parse(message.data));
+      soon();
+    });
+  }
+}
+
+function start() {
+  live("", "connecting");
+  byId("filters").hidden = false;
+  document.querySelector(".span-choice").hidden = false;
+  for (const filter of filters) byId(`filter-${filter}`).addEventListener("change", draw);
+  byId("filter-clear").addEventListener("click", () => {
+    for (const filter of filters) byId(`filter-${filter}`).value = "";
+    draw();
+  });
+  byId("span").addEventListener("change", () => {
+    chosenSpan = true;
+    draw();
+  });
+  document.addEventListener("visibilitychange", soon);
+  setInterval(soon, REFRESH);
+  startDetail();
+  follow(new Feed(fitsEvent));
+  read();
+}
+
+start();

@@ -1,0 +1,251 @@
+//! The live feed: server-sent events.
+//!
+//! One task reads the ledger's events and turns each into text once, whatever
+//! the number of clients; clients share the text. What comes within a tenth of
+//! a second is sent together, so that a storm costs a client ten writes a
+//! second. A client that is too slow loses the oldest pieces and is told how
+//! many events that were.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::finding::{Event, EventKind, LossEvent};
+use crate::time::Stamp;
+
+/// Clients at one time.
+pub const MAX_CLIENTS: usize = 64;
+/// Pieces that a slow client may lag behind.
+const PIECES: usize = 32;
+/// Events in one piece.
+const PIECE_EVENTS: usize = 256;
+/// How long events are gathered.
+const GATHER: Duration = Duration::from_millis(100);
+/// A comment is sent after so long a silence, so that both ends see a dead
+/// connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Text of some events, ready to be sent.
+#[derive(Clone, Debug)]
+struct Piece {
+    text: Bytes,
+    /// Events told before the first one in it, since the start.
+    before: u64,
+    /// Events in it.
+    events: u64,
+}
+
+/// The live feed and its clients.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    pieces: broadcast::WeakSender<Piece>,
+    told: Arc<AtomicU64>,
+    clients: Arc<Semaphore>,
+}
+
+impl Feed {
+    /// Starts the task that feeds; it ends when `stop` becomes true, and the
+    /// clients' streams end with it.
+    pub fn start(events: broadcast::Receiver<Arc<Event>>, stop: watch::Receiver<bool>) -> Self {
+        let (sender, _) = broadcast::channel(PIECES);
+        let pieces = sender.downgrade();
+        let told = Arc::new(AtomicU64::new(0));
+        tokio::spawn(pump(events, sender, Arc::clone(&told), stop));
+        Self {
+            pieces,
+            told,
+            clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
+        }
+    }
+
+    /// A body for one more client; none when there are too many, or when the
+    /// feed ended.
+    pub fn client(&self) -> Option<Body> {
+        let permit = Arc::clone(&self.clients).try_acquire_owned().ok()?;
+        let receiver = self.pieces.upgrade()?.subscribe();
+        let client = Client {
+            receiver,
+            told: self.told.load(Ordering::Acquire),
+            greeted: false,
+            _permit: permit,
+        };
+        Some(Body::from_stream(stream::unfold(client, Client::next)))
+    }
+}
+
+async fn pump(
+    mut events: broadcast::Receiver<Arc<Event>>,
+    sender: broadcast::Sender<Piece>,
+    told: Arc<AtomicU64>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let gathered = tokio::select! {
+            gathered = gather(&mut events) => gathered,
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        };
+        let Some(batch) = gathered else { return };
+        if sender.receiver_count() == 0 {
+            continue;
+        }
+        let mut text = String::new();
+        for event in &batch {
+            frame(&mut text, event);
+        }
+        let count = batch.len() as u64;
+        // An error says that no client is left: nothing is lost by it.
+        let _ = sender.send(Piece {
+            text: text.into(),
+            before: told.fetch_add(count, Ordering::AcqRel),
+            events: count,
+        });
+    }
+}
+
+/// Events of a tenth of a second, at least one; none when no more will come.
+async fn gather(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Vec<Arc<Event>>> {
+    let mut batch = vec![receive(events).await?];
+    let end = Instant::now() + GATHER;
+    while batch.len() < PIECE_EVENTS {
+        tokio::select! {
+            event = receive(events) => match event {
+                Some(event) => batch.push(event),
+                None => break,
+            },
+            () = sleep_until(end) => break,
+        }
+    }
+    Some(batch)
+}
+
+async fn receive(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Arc<Event>> {
+    match events.recv().await {
+        Ok(event) => Some(event),
+        Err(RecvError::Lagged(count)) => Some(Arc::new(loss("feed_behind", count))),
+        Err(RecvError::Closed) => None,
+    }
+}
+
+fn loss(reason: &str, count: u64) -> Event {
+    let kind = EventKind::Loss(LossEvent {
+        stage: "output".to_owned(),
+        reason: reason.to_owned(),
+        count,
+    });
+    Event::new(Stamp::now(), kind)
+}
+
+/// One event as a frame: JSON has no raw line breaks, so one `data:` line holds it.
+fn frame(text: &mut String, event: &Event) {
+    let name = match &event.kind {
+        EventKind::Denial(_) => "denial",
+        EventKind::Episode(_) => "episode",
+        EventKind::Audit(_) => "audit",
+        EventKind::Supervisor(_) => "supervisor",
+        EventKind::Loss(_) => "loss",
+    };
+    if let Ok(json) = serde_json::to_string(event) {
+        // Writing into a String can't fail.
+        let _ = write!(text, "event: {name}\ndata: {json}\n\n");
+    }
+}
+
+struct Client {
+    receiver: broadcast::Receiver<Piece>,
+    /// Events told to it or left out for it, since the start.
+    told: u64,
+    greeted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Client {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if !self.greeted {
+            self.greeted = true;
+            // Headers and a first line at once: the page knows it is live.
+            return Some((Ok(Bytes::from_static(b"retry: 3000\n\n")), self));
+        }
+        loop {
+            match timeout(HEARTBEAT, self.receiver.recv()).await {
+                Err(_) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
+                Ok(Err(RecvError::Closed)) => return None,
+                // The next piece's number tells how many events that were.
+                Ok(Err(RecvError::Lagged(_))) => {}
+                Ok(Ok(piece)) => {
+                    let left_out = piece.before.saturating_sub(self.told);
+                    self.told = piece.before + piece.events;
+                    let text = match left_out {
+                        0 => piece.text,
+                        count => after_loss(count, &piece.text),
+                    };
+                    return Some((Ok(text), self));
+                }
+            }
+        }
+    }
+}
+
+fn after_loss(count: u64, text: &Bytes) -> Bytes {
+    let mut told = String::new();
+    frame(&mut told, &loss("client_behind", count));
+    let mut joined = told.into_bytes();
+    joined.extend_from_slice(text);
+    joined.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn text(body: &mut Body) -> String {
+        let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_is_told_exactly_how_much_it_lost() {
+        let (events, receiver) = broadcast::channel(16);
+        let (_stop, stopped) = watch::channel(false);
+        let feed = Feed::start(receiver, stopped);
+        let mut body = feed.client().unwrap();
+        assert_eq!(text(&mut body).await, "retry: 3000\n\n");
+        for _ in 0..PIECES + 5 {
+            events.send(Arc::new(loss("test", 1))).unwrap();
+            tokio::time::sleep(GATHER * 2).await;
+        }
+        let first = text(&mut body).await;
+        assert!(first.starts_with("event: loss\ndata: {"), "{first}");
+        assert!(
+            first.contains("\"reason\":\"client_behind\",\"count\":5}"),
+            "{first}"
+        );
+        let second = text(&mut body).await;
+        assert!(!second.contains("client_behind"), "{second}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_bounded_and_end_with_the_feed() {
+        let (events, receiver) = broadcast::channel(16);
+        let (stop, stopped) = watch::channel(false);
+        let feed = Feed::start(receiver, stopped);
+        let mut clients: Vec<_> = (0..MAX_CLIENTS).map(|_| feed.client().unwrap()).collect();
+        assert!(feed.client().is_none());
+        let mut last = clients.pop().unwrap();
+        assert!(feed.client().is_none());
+        stop.send(true).unwrap();
+        assert_eq!(text(&mut last).await, "retry: 3000\n\n");
+        assert!(last.frame().await.is_none());
+        drop((last, events));
+        assert!(feed.client().is_none());
+    }
+}

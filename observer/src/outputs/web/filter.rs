@@ -1,0 +1,56 @@
+//! What a query may ask for.
+
+use serde::Deserialize;
+
+use crate::finding::{Denial, Episode, Verdict};
+
+/// Most rows of an answer.
+const MOST: usize = 10_000;
+
+/// The query of the lists under `/api/v1/`. `none` stands for no supervisor and
+/// no layer, as in the metrics.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    supervisor: Option<String>,
+    role: Option<String>,
+    layer: Option<String>,
+    verdict: Option<Verdict>,
+    limit: Option<usize>,
+}
+
+impl Filter {
+    /// Whether an episode is asked for.
+    pub fn wants_episode(&self, episode: &Episode) -> bool {
+        agrees(self.supervisor.as_deref(), episode.supervisor.as_deref())
+            && agrees(self.role.as_deref(), episode.role.as_deref())
+            && agrees(self.layer.as_deref(), episode.layer.as_deref())
+            && self
+                .verdict
+                .is_none_or(|verdict| verdict == episode.verdict)
+    }
+
+    /// Whether a row of denials is asked for.
+    pub fn wants_denial(&self, denial: &Denial) -> bool {
+        agrees(self.supervisor.as_deref(), denial.supervisor.as_deref())
+            && agrees(self.role.as_deref(), denial.role.as_deref())
+            && agrees(self.layer.as_deref(), Some(&denial.layer))
+    }
+
+    /// Whether a live supervisor is asked for.
+    pub fn wants_supervisor(&self, name: &str) -> bool {
+        agrees(self.supervisor.as_deref(), Some(name))
+    }
+
+    /// Leaves the last rows, as many as asked for.
+    pub fn last_of<T>(&self, mut rows: Vec<T>) -> Vec<T> {
+        let limit = self.limit.unwrap_or(MOST).min(MOST);
+        let surplus = rows.len().saturating_sub(limit);
+        rows.drain(..surplus);
+        rows
+    }
+}
+
+fn agrees(wanted: Option<&str>, present: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| wanted == present.unwrap_or("none"))
+}

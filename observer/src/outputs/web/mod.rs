@@ -1,0 +1,23 @@
+//! The HTTP server: status page, JSON, metrics and the live feed.
+//!
+//! It reads a [`View`] and keeps nothing but its clients, whose number and
+//! buffers are bounded. Everything is answered to GET and HEAD alone; a page of
+//! another site can't read it, not even by rebinding its own name to this
+//! address (see `guard::Hosts`).
+
+mod answer;
+mod api;
+mod bind;
+mod connection;
+mod feed;
+mod filter;
+mod guard;
+mod page;
+mod router;
+mod serve;
+mod summary;
+mod view;
+
+pub use bind::{BindError, bind};
+pub use serve::{Options, serve};
+pub use view::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode, View};

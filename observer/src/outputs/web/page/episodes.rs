@@ -1,0 +1,96 @@
+//! The table of the last episodes.
+
+use super::super::summary::short_version;
+use super::super::view::TimedEpisode;
+use super::html::Html;
+use crate::finding::Episode;
+use crate::time::Stamp;
+
+/// Rows that the page shows; the JSON has all of them.
+const ROWS: usize = 100;
+
+/// The section, newest first.
+pub fn section(html: &mut Html, episodes: &[TimedEpisode], now: Stamp) {
+    html.raw(
+        "<section class=\"card\" aria-labelledby=\"episodes-title\"><h2 id=\"episodes-title\">Episodes</h2>\
+         <p class=\"hint\">All bounding-set drops of one process, from the first until it execs or ends; the newest first.</p>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
+         <th scope=\"col\">When</th><th scope=\"col\">Verdict</th><th scope=\"col\">Supervisor</th>\
+         <th scope=\"col\">Process</th><th scope=\"col\">Layer</th><th scope=\"col\" class=\"number\">Drops</th>\
+         <th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Left raised</th><th scope=\"col\">Fate</th></tr></thead><tbody>",
+    );
+    for timed in episodes.iter().rev().take(ROWS) {
+        row(html, timed, now);
+    }
+    if episodes.is_empty() {
+        html.raw("<tr><td colspan=\"9\" class=\"empty\">No process dropped a capability from its bounding set yet.</td></tr>");
+    }
+    html.raw("</tbody></table></div></section>");
+}
+
+fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
+    let TimedEpisode { time, episode } = timed;
+    html.raw("<tr><td>")
+        .time(now, *time)
+        .raw("</td><td><a class=\"plain\"");
+    html.episode_href(&episode.id).raw(">");
+    html.verdict(episode.verdict).raw("</a></td><td>");
+    html.optional(episode.supervisor.as_deref());
+    if episode.role.as_deref() == Some("workload") {
+        html.raw(" <span class=\"tag\">workload</span>");
+    }
+    if let Some(version) = &episode.version {
+        html.raw(" <span class=\"dim\" title=\"")
+            .text(version)
+            .raw("\">");
+        html.text(short_version(version)).raw("</span>");
+    }
+    html.raw("</td><td>")
+        .name(&episode.comm)
+        .raw(" <span class=\"dim\">");
+    html.text(episode.pid).raw("</span></td><td>");
+    html.optional(episode.layer.as_deref());
+    if let Some(profile) = &episode.profile {
+        html.raw(" <span class=\"dim\">")
+            .name(profile)
+            .raw("</span>");
+    }
+    html.raw("</td><td class=\"number\">").text(episode.drops);
+    html.raw("</td><td class=\"number\">")
+        .text(refused(episode))
+        .raw("</td><td>");
+    match episode.residual.len() {
+        0 => html.optional(None),
+        _ => html.text(first_few(&episode.residual)),
+    };
+    html.raw("</td><td>").text(fate(episode)).raw("</td></tr>");
+}
+
+fn refused(episode: &Episode) -> u32 {
+    episode
+        .refused_raised
+        .saturating_add(episode.refused_lowered)
+        .saturating_add(episode.unknown_capability)
+}
+
+/// Names up to three, and how many more.
+fn first_few(names: &[String]) -> String {
+    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(3) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// What became of the process, in a word or two.
+pub fn fate(episode: &Episode) -> String {
+    let exit = episode.exit.as_ref();
+    match (
+        exit.and_then(|exit| exit.signal),
+        exit.and_then(|exit| exit.code),
+    ) {
+        (Some(signal), _) => format!("{}, signal {signal}", episode.fate.as_str()),
+        (None, Some(code)) => format!("{}, code {code}", episode.fate.as_str()),
+        (None, None) => episode.fate.as_str().to_owned(),
+    }
+}

@@ -1,0 +1,305 @@
+//! The two sentences at the top of the page, and what came of each version of a
+//! supervisor: what an operator should see within ten seconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::view::{Status, Supervisor, TimedEpisode};
+use crate::finding::{Episode, Verdict};
+use crate::time::Stamp;
+
+/// A sentence and how bad it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Headline {
+    /// `fatal`, `degraded`, `pending`, `blind`, `partial`, `starting` or `ok`.
+    pub level: &'static str,
+    /// A few words.
+    pub title: String,
+    /// The rest.
+    pub detail: String,
+}
+
+/// A layer that refused, with its profile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Refusal {
+    /// Who refused.
+    pub layer: String,
+    /// The LSM's profile.
+    pub profile: Option<String>,
+}
+
+/// The last episode of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Last {
+    /// Its id.
+    pub id: String,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// When.
+    pub time: Stamp,
+}
+
+/// What came of one version of one supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Name of its rule; `none` for what no rule matched.
+    pub supervisor: String,
+    /// Image tag or digest, else a digest of the executable.
+    pub version: Option<String>,
+    /// Instances that live now.
+    pub live: usize,
+    /// Episodes of the supervisor itself by verdict.
+    pub verdicts: BTreeMap<Verdict, u64>,
+    /// Episodes below it, of its workloads, that were refused.
+    pub workload_refused: u64,
+    /// Who refused drops of raised bits.
+    pub refused_by: BTreeSet<Refusal>,
+    /// Capabilities left raised.
+    pub residual: BTreeSet<String>,
+    /// The last episode.
+    pub last: Option<Last>,
+}
+
+impl Group {
+    fn new(supervisor: &str, version: Option<&str>) -> Self {
+        Self {
+            supervisor: supervisor.to_owned(),
+            version: version.map(str::to_owned),
+            live: 0,
+            verdicts: BTreeMap::new(),
+            workload_refused: 0,
+            refused_by: BTreeSet::new(),
+            residual: BTreeSet::new(),
+            last: None,
+        }
+    }
+
+    fn add(&mut self, timed: &TimedEpisode) {
+        let TimedEpisode { time, episode } = timed;
+        let refused = episode.verdict >= Verdict::Pending;
+        if of_workload(episode) {
+            self.workload_refused += u64::from(refused);
+        } else {
+            *self.verdicts.entry(episode.verdict).or_default() += 1;
+        }
+        if refused {
+            self.refused_by.insert(Refusal {
+                layer: episode.layer.clone().unwrap_or_else(|| "none".to_owned()),
+                profile: episode.profile.clone(),
+            });
+            self.residual.extend(episode.residual.iter().cloned());
+        }
+        if self.last.as_ref().is_none_or(|last| last.time <= *time) {
+            self.last = Some(Last {
+                id: episode.id.clone(),
+                verdict: episode.verdict,
+                time: *time,
+            });
+        }
+    }
+
+    /// The worst verdict of the supervisor itself.
+    pub fn worst(&self) -> Option<Verdict> {
+        self.verdicts.keys().next_back().copied()
+    }
+
+    fn count(&self, verdict: Verdict) -> u64 {
+        self.verdicts.get(&verdict).copied().unwrap_or_default()
+    }
+}
+
+/// All groups, the worst first.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// By supervisor and version.
+    pub groups: Vec<Group>,
+}
+
+impl Summary {
+    /// Sums up.
+    pub fn of(episodes: &[TimedEpisode], supervisors: &[Supervisor]) -> Self {
+        let mut groups: BTreeMap<(&str, Option<&str>), Group> = BTreeMap::new();
+        for timed in episodes {
+            let name = timed.episode.supervisor.as_deref().unwrap_or("none");
+            let version = timed.episode.version.as_deref();
+            groups
+                .entry((name, version))
+                .or_insert_with(|| Group::new(name, version))
+                .add(timed);
+        }
+        for one in supervisors {
+            let (name, version) = (one.supervisor.as_str(), one.version.as_deref());
+            groups
+                .entry((name, version))
+                .or_insert_with(|| Group::new(name, version))
+                .live += 1;
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_by(|left, right| {
+            let key = |group: &Group| {
+                let alarm = group.worst().filter(|worst| *worst >= Verdict::Pending);
+                (alarm, group.last.as_ref().map(|last| last.time))
+            };
+            key(right).cmp(&key(left))
+        });
+        Self { groups }
+    }
+
+    /// The sentence about what was found.
+    pub fn findings(&self, now: Stamp) -> Headline {
+        let total = |verdict| -> u64 { self.groups.iter().map(|group| group.count(verdict)).sum() };
+        let workloads: u64 = self.groups.iter().map(|group| group.workload_refused).sum();
+        let below = match workloads {
+            0 => String::new(),
+            count => format!(" {count} refused inside workloads."),
+        };
+        let worst = self
+            .groups
+            .first()
+            .and_then(|group| group.worst().map(|verdict| (group, verdict)))
+            .filter(|(_, verdict)| *verdict >= Verdict::Pending);
+        let Some((group, verdict)) = worst else {
+            let episodes: u64 = Verdict::ALL.into_iter().map(total).sum();
+            return Headline {
+                level: "ok",
+                title: "No supervisor was refused a drop".to_owned(),
+                detail: format!(
+                    "{episodes} {} of supervisors known, none of them fatal, degraded or pending.{below}",
+                    plural(episodes, "episode")
+                ),
+            };
+        };
+        let counts = [Verdict::Fatal, Verdict::Degraded, Verdict::Pending]
+            .into_iter()
+            .map(|verdict| (verdict, total(verdict)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(verdict, count)| format!("{count} {verdict}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let affected = self
+            .groups
+            .iter()
+            .filter(|group| group.worst() >= Some(Verdict::Pending))
+            .count() as u64;
+        Headline {
+            level: verdict.as_str(),
+            title: format!("{} {}", group.name(), what_became(verdict)),
+            detail: format!(
+                "Refused by {}. {counts} in {affected} {} of supervisors; the last of {} {}.{below}",
+                group.layers(),
+                plural(affected, "version"),
+                group.supervisor,
+                group
+                    .last
+                    .as_ref()
+                    .map_or_else(String::new, |last| ago(now, last.time)),
+            ),
+        }
+    }
+}
+
+impl Group {
+    /// The supervisor with its version, as short as it may be.
+    pub fn name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {}", self.supervisor, short_version(version)),
+            None => self.supervisor.clone(),
+        }
+    }
+
+    /// The layers that refused, as words.
+    pub fn layers(&self) -> String {
+        let words: Vec<String> = self
+            .refused_by
+            .iter()
+            .map(|refusal| match &refusal.profile {
+                Some(profile) => format!("{} (profile {profile})", refusal.layer),
+                None => refusal.layer.clone(),
+            })
+            .collect();
+        words.join(", ")
+    }
+}
+
+impl Headline {
+    /// The sentence about what the agent can see.
+    pub fn agent(status: &Status) -> Self {
+        let hooks = status.hooks.iter().filter(|hook| hook.attached).count();
+        let sources = status.sources.iter().filter(|source| source.up).count();
+        let lost = status.lost.get("events").copied().unwrap_or_default();
+        let complete = hooks == status.hooks.len() && sources > 0;
+        let (level, title) = if !status.ready {
+            ("starting", "The agent is starting")
+        } else if hooks == 0 && sources == 0 {
+            ("blind", "The agent sees nothing")
+        } else if !complete {
+            ("partial", "The agent sees a part")
+        } else if lost > 0 {
+            ("partial", "The agent lost events")
+        } else {
+            ("ok", "The agent sees everything it asked for")
+        };
+        let reason = match (&status.reason, status.ready) {
+            (Some(reason), false) => format!(" {reason}."),
+            _ => String::new(),
+        };
+        Self {
+            level,
+            title: title.to_owned(),
+            detail: format!(
+                "{hooks} of {} hooks attached, {sources} of {} audit sources heard, {lost} {} lost.{reason}",
+                status.hooks.len(),
+                status.sources.len(),
+                plural(lost, "event"),
+            ),
+        }
+    }
+}
+
+fn of_workload(episode: &Episode) -> bool {
+    episode.role.as_deref() == Some("workload")
+}
+
+const fn what_became(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fatal => "ended after a refused drop",
+        Verdict::Degraded => "runs its workload with capabilities left",
+        Verdict::Pending => "goes on with capabilities left",
+        Verdict::Harmless | Verdict::Ok => "is well",
+    }
+}
+
+/// A word for one or for many.
+pub fn plural(count: u64, word: &str) -> String {
+    if count == 1 {
+        word.to_owned()
+    } else {
+        format!("{word}s")
+    }
+}
+
+/// A version without what a person can't tell apart anyway: the registry's
+/// path, and all but the first digits of a digest.
+pub fn short_version(version: &str) -> String {
+    let name = version.rsplit('/').next().unwrap_or(version);
+    match name.split_once("sha256:") {
+        Some((before, digest)) => {
+            let digits: String = digest.chars().take(12).collect();
+            format!("{before}sha256:{digits}")
+        }
+        None => name.to_owned(),
+    }
+}
+
+/// How long ago something was, in one unit.
+pub fn ago(now: Stamp, then: Stamp) -> String {
+    let seconds = now.since(then) / 1_000_000_000;
+    let (count, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3_600 => (seconds / 60, "min"),
+        3_600..172_800 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit} ago")
+}

@@ -1,0 +1,92 @@
+//! What the server shows: the side that the agent implements.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::finding::{Container, Episode, Event, HookReport, Host, Report, SourceReport};
+use crate::time::Stamp;
+
+/// Schema of `/api/v1/status`.
+pub const STATUS_SCHEMA: &str = "capwatch.status/1";
+
+/// What is known now. Each call answers from memory and soon; the server calls
+/// it once or a few times a request.
+pub trait View: Send + Sync + 'static {
+    /// Everything known now, as `capwatch record` would report it.
+    fn report(&self) -> Report;
+
+    /// Episodes in their last state with the time of it, oldest first; a
+    /// bounded number, the newest.
+    fn episodes(&self) -> Vec<TimedEpisode>;
+
+    /// Supervisors that live now.
+    fn supervisors(&self) -> Vec<Supervisor>;
+
+    /// The state of the agent itself.
+    fn status(&self) -> Status;
+
+    /// The metrics in Prometheus's text format, version 0.0.4.
+    ///
+    /// # Errors
+    /// A sentence for the log of the one who scrapes.
+    fn metrics(&self) -> Result<String, String>;
+
+    /// Everything that happens from now on.
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>>;
+}
+
+/// An episode and when its state was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimedEpisode {
+    /// When the state was told: the end of the episode, or the last look at a
+    /// pending one.
+    pub time: Stamp,
+    /// The episode.
+    #[serde(flatten)]
+    pub episode: Episode,
+}
+
+/// A supervisor that lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervisor {
+    /// Name of its rule.
+    pub supervisor: String,
+    /// Process id.
+    pub pid: u32,
+    /// Basename of its executable.
+    pub exe: Option<String>,
+    /// Image tag or digest, else a digest of the executable.
+    pub version: Option<String>,
+    /// Its container.
+    pub container: Option<Container>,
+    /// When it was first seen.
+    pub since: Stamp,
+}
+
+/// The state of the agent itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`STATUS_SCHEMA`]
+    pub schema: String,
+    /// Version of capwatch.
+    pub version: String,
+    /// Whether every hook and source has been tried.
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// The present, on the agent's clock.
+    pub now: Stamp,
+    /// When the agent started.
+    pub started: Stamp,
+    /// The host.
+    pub host: Host,
+    /// Every hook that was asked for.
+    pub hooks: Vec<HookReport>,
+    /// Every source of audit records.
+    pub sources: Vec<SourceReport>,
+    /// What was lost, by reason; `events` is the sum.
+    pub lost: BTreeMap<String, u64>,
+}
