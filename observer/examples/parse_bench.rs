@@ -63,11 +63,11 @@ fn main() -> anyhow::Result<()> {
     let one_pass = tally;
     let mut passes = 0_u32;
     let start = processor_time()?;
-    while processor_time()? - start < Duration::from_secs_f64(seconds) {
+    while processor_time()?.saturating_sub(start) < Duration::from_secs_f64(seconds) {
         tally = pass(&log)?;
         passes += 1;
     }
-    let elapsed = (processor_time()? - start).as_secs_f64() / f64::from(passes);
+    let elapsed = processor_time()?.saturating_sub(start).as_secs_f64() / f64::from(passes);
     anyhow::ensure!(tally == one_pass, "two passes over the same log differ");
     #[expect(clippy::cast_precision_loss, reason = "a rate to print")]
     let (lines, bytes, per_line) = (

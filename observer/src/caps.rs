@@ -1,7 +1,7 @@
 //! Capability numbers, names and sets.
 //!
 //! Names are those of `include/uapi/linux/capability.h` (7.3) without `CAP_`,
-//! in lower case, which is also how AppArmor writes `capname=`.
+//! in lower case, which is also how `AppArmor` writes `capname=`.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -108,14 +108,18 @@ pub fn cap_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
 /// Keeps AppArmor's label.
 #[kprobe]
 pub fn aa_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
+    // Both are read on their own: a load from a chosen offset of the context
+    // would be one that the verifier refuses.
+    let first = core::hint::black_box(ctx.arg::<u64>(0).unwrap_or(0));
+    let second = core::hint::black_box(ctx.arg::<u64>(1).unwrap_or(0));
     let label = if config!(aa_label_arg) == 1 {
-        ctx.arg::<u64>(1)
+        second
     } else {
-        ctx.arg::<u64>(0)
+        first
     };
     if let Some(check) = CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) {
         // SAFETY: a live map value that this thread alone writes.
-        unsafe { (*check).label = label.unwrap_or(0) };
+        unsafe { (*check).label = label };
     }
     0
 }

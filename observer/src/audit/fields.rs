@@ -133,7 +133,7 @@ fn interpreted_end(after: &[u8]) -> usize {
         .unwrap_or(after.len())
 }
 
-/// The fields that `AppArmor`, SELinux and seccomp records hold.
+/// The fields that `AppArmor`, `SELinux` and seccomp records hold.
 const KNOWN: &[&[u8]] = &[
     b"addr",
     b"apparmor",
@@ -210,12 +210,11 @@ impl<'a> Value<'a> {
     /// which is how records say that they do not know.
     pub(super) fn text(self) -> Option<Bytes<'a>> {
         match self {
-            Value::Quoted(text) => Some(Cow::Borrowed(text)),
             Value::Bare(b"" | b"?" | b"(null)") | Value::Interpreted(b"" | b"?" | b"(null)") => {
                 None
             }
             Value::Bare(text) => Some(decode(text).map_or(Cow::Borrowed(text), Cow::Owned)),
-            Value::Interpreted(text) => Some(Cow::Borrowed(text)),
+            Value::Quoted(text) | Value::Interpreted(text) => Some(Cow::Borrowed(text)),
         }
     }
 
@@ -241,7 +240,7 @@ impl<'a> Value<'a> {
 /// Upper-case hexadecimal, as `audit_log_n_hex` writes it (`kernel/audit.c`, 6.12).
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let is_upper = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
-    if text.len() % 2 != 0 || !text.iter().all(is_upper) {
+    if !text.len().is_multiple_of(2) || !text.iter().all(is_upper) {
         return None;
     }
     text.chunks_exact(2)

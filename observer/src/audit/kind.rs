@@ -13,7 +13,7 @@ pub const USER_AVC: u16 = 1107;
 pub const SYSCALL: u16 = 1300;
 /// `AUDIT_SECCOMP`.
 pub const SECCOMP: u16 = 1326;
-/// `AUDIT_AVC`: what `AppArmor`, SELinux and Smack all write.
+/// `AUDIT_AVC`: what `AppArmor`, `SELinux` and Smack all write.
 pub const AVC: u16 = 1400;
 /// `AUDIT_AA`, the first of `AppArmor`'s own.
 pub const APPARMOR: u16 = 1500;

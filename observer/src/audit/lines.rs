@@ -91,10 +91,13 @@ impl<R: Read> Lines<R> {
             let window = &self.buffer[self.start..self.end];
             if let Some(found) = memchr(b'\n', &window[searched..]) {
                 let length = searched + found;
+                if length > MAX_LINE {
+                    return Ok(Some(self.take_line(MAX_LINE, length + 1, true)));
+                }
                 return Ok(Some(self.take_line(length, length + 1, false)));
             }
             searched = window.len();
-            if searched >= MAX_LINE {
+            if searched > MAX_LINE {
                 return Ok(Some(self.too_long()));
             }
             if !self.fill() {
@@ -267,9 +270,25 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_line_is_whole() {
-        let input = io::repeat(b'x').take(MAX_LINE as u64 - 1).chain(&b"\n"[..]);
-        assert_eq!(all(input).0, [(1, MAX_LINE - 1, false)]);
+    fn the_longest_line_is_whole_and_one_longer_is_not_however_they_are_read() {
+        /// Reads a few bytes at a time, so that the end of the line comes late.
+        struct Slow<R>(R);
+        impl<R: Read> Read for Slow<R> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let room = buffer.len().min(4096);
+                self.0.read(&mut buffer[..room])
+            }
+        }
+        let of = |length: usize| [vec![b'x'; length], b"\n".to_vec()].concat();
+        for (length, too_long) in [
+            (MAX_LINE - 1, false),
+            (MAX_LINE, false),
+            (MAX_LINE + 1, true),
+        ] {
+            let wanted = [(1, length.min(MAX_LINE), too_long)];
+            assert_eq!(all(&of(length)[..]).0, wanted);
+            assert_eq!(all(Slow(&of(length)[..])).0, wanted);
+        }
     }
 
     #[test]

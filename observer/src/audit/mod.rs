@@ -1,4 +1,4 @@
-//! Audit records: what `AppArmor`, SELinux and seccomp say of what they refused.
+//! Audit records: what `AppArmor`, `SELinux` and seccomp say of what they refused.
 //!
 //! This module stands alone: bytes in, [`Record`]s out. [`parse_line`] takes a
 //! line of any log that holds audit records, [`parse_message`] a datagram of

@@ -72,7 +72,7 @@ pub enum Malformed {
     /// A record of a type of ours that says nothing.
     #[error("the record has no fields")]
     Empty,
-    /// SELinux: no `{ permission … }`.
+    /// `SELinux`: no `{ permission … }`.
     #[error("the access vector names no permission")]
     NoPermission,
     /// Longer than any record can be.

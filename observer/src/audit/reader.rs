@@ -66,10 +66,7 @@ impl<R: Read> Reader<R> {
     /// endian), so many bytes and a line end; an empty line closes it.
     fn entry(&mut self) -> io::Result<Parsed<'static>> {
         let mut entry = Entry::default();
-        loop {
-            let Some(line) = self.lines.next_line()? else {
-                break;
-            };
+        while let Some(line) = self.lines.next_line()? {
             if line.bytes.is_empty() {
                 break;
             }

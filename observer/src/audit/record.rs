@@ -17,7 +17,7 @@ pub type Bytes<'a> = Cow<'a, [u8]>;
 pub enum Lsm {
     /// `AppArmor`, in the kernel or a message bus in its name.
     AppArmor,
-    /// SELinux.
+    /// `SELinux`.
     SeLinux,
     /// seccomp, which is no security module but refuses like one.
     Seccomp,
@@ -94,9 +94,9 @@ pub struct Record<'a> {
     pub verdict: Option<Verdict>,
     /// `AppArmor`: `operation=`; seccomp: `prctl` or `capset`, where it is one.
     pub operation: Option<Bytes<'a>>,
-    /// `AppArmor`: `class=`, since 6.5; SELinux: `tclass=`, such as `cap_userns`.
+    /// `AppArmor`: `class=`, since 6.5; `SELinux`: `tclass=`, such as `cap_userns`.
     pub class: Option<Bytes<'a>>,
-    /// `AppArmor`: `profile=`, or `label=` in its absence; SELinux: the *type* of
+    /// `AppArmor`: `profile=`, or `label=` in its absence; `SELinux`: the *type* of
     /// the source context, the domain (`container_t` of `u:r:container_t:s0`).
     pub profile: Option<Bytes<'a>>,
     /// `AppArmor`: `namespace=`, such as `root//lxd-web`.
@@ -110,7 +110,7 @@ pub struct Record<'a> {
     pub comm: Option<Bytes<'a>>,
     /// The capability's number.
     pub capability: Option<u32>,
-    /// SELinux: further capabilities of the same record.
+    /// `SELinux`: further capabilities of the same record.
     pub also: CapSet,
     /// The capability as the record names it; kept for names without a number.
     pub capability_name: Option<Bytes<'a>>,
@@ -129,7 +129,7 @@ pub struct Record<'a> {
     pub serial: Option<u64>,
     /// The audit message type, as given or as the text implies.
     pub message_type: Option<u16>,
-    /// SELinux: the whole source context.
+    /// `SELinux`: the whole source context.
     pub source_context: Option<Bytes<'a>>,
     /// seccomp: the system call.
     pub syscall: Option<Syscall>,

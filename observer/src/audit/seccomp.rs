@@ -99,11 +99,10 @@ fn verdict(value: Value<'_>) -> Result<Verdict, Malformed> {
     }
     let code = hexadecimal(value.raw()).ok_or(Malformed::BadNumber("code"))?;
     Ok(match code & 0xffff_0000 {
-        0x8000_0000 | 0 => Verdict::Killed,
         0x0003_0000 | 0x0005_0000 => Verdict::Denied,
         // Handed to a tracer or a supervisor, or only logged: not refused here.
         0x7fc0_0000 | 0x7ff0_0000 | 0x7ffc_0000 | 0x7fff_0000 => Verdict::Audit,
-        // The kernel takes an action it does not know for a kill
+        // 0x80000000 and 0; and the kernel takes an action it does not know for a kill
         // (`__seccomp_filter`, kernel/seccomp.c, 6.12).
         _ => Verdict::Killed,
     })

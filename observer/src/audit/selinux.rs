@@ -1,4 +1,4 @@
-//! SELinux access-vector records of the four capability classes.
+//! `SELinux` access-vector records of the four capability classes.
 //!
 //! `avc:  denied  { setpcap } for  pid=189 comm="capw" capability=8
 //! scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=cap_userns permissive=0`
@@ -18,7 +18,12 @@ use crate::caps::{self, CapSet};
 const CLASSES: [&[u8]; 4] = [b"capability", b"capability2", b"cap_userns", b"cap2_userns"];
 
 pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
-    let Some((granted, permissions, rest)) = vector(body)? else {
+    let Some(Vector {
+        granted,
+        permissions,
+        rest,
+    }) = vector(body)?
+    else {
         return Ok(Err(Foreign::OtherAvc));
     };
     record.lsm = Some(Lsm::SeLinux);
@@ -52,9 +57,16 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
     Ok(Ok(()))
 }
 
-/// `avc:  denied  { read write } for …` → granted?, the permissions, the rest.
+/// What was asked for, and the answer.
+struct Vector<'a> {
+    granted: bool,
+    permissions: &'a [u8],
+    rest: &'a [u8],
+}
+
+/// `avc:  denied  { read write } for …` in its parts.
 /// Nothing for other texts of the access vector cache, such as policy reloads.
-fn vector(body: &[u8]) -> Result<Option<(bool, &[u8], &[u8])>, Malformed> {
+fn vector(body: &[u8]) -> Result<Option<Vector<'_>>, Malformed> {
     let Some(after) = body.strip_prefix(b"avc:") else {
         return Ok(None);
     };
@@ -73,11 +85,11 @@ fn vector(body: &[u8]) -> Result<Option<(bool, &[u8], &[u8])>, Malformed> {
         .strip_prefix(b"{")
         .ok_or(Malformed::NoPermission)?;
     let close = memchr::memchr(b'}', inside).ok_or(Malformed::NoPermission)?;
-    Ok(Some((
+    Ok(Some(Vector {
         granted,
-        inside[..close].trim_ascii(),
-        &inside[close + 1..],
-    )))
+        permissions: inside[..close].trim_ascii(),
+        rest: &inside[close + 1..],
+    }))
 }
 
 /// The type of a context: the third of `user:role:type[:level]`.

@@ -56,6 +56,8 @@ pub enum Task {
     Watch(Watch),
     /// Run a command with everything attached, follow its whole tree, print a report
     Record(Record),
+    /// Read a log of the audit side and report what it tells
+    Replay(Replay),
     /// Check a configuration, or print the built-in one
     #[command(subcommand)]
     Config(Config),
@@ -184,6 +186,22 @@ pub struct Record {
     /// The command and its words
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
+}
+
+/// `capwatch replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Print one JSON object for each record instead of a report
+    #[arg(long)]
+    pub records: bool,
+    /// With --records: also print objects for lines that hold none
+    #[arg(long, requires = "records")]
+    pub all: bool,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: ReportForm,
+    /// The log, plain or compressed by gzip or zstd; `-` is stdin
+    pub file: PathBuf,
 }
 
 /// `capwatch config`

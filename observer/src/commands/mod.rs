@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod fail_on;
 mod record;
+mod replay;
 mod run;
 mod watch;
 
@@ -44,10 +45,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, task } = cli;
-    match task {
-        Task::Config(action) => return config::run(&action, &global),
+    match &task {
+        Task::Config(action) => return config::run(action, &global),
+        Task::Replay(replay) => {
+            let rules = Arc::new(Rules::load(global.config.as_deref())?);
+            return replay::run(replay, rules, global.color);
+        }
         Task::Completions { shell } => {
-            clap_complete::generate(shell, &mut command(), "capwatch", &mut std::io::stdout());
+            clap_complete::generate(*shell, &mut command(), "capwatch", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
         Task::Man => {
@@ -63,10 +68,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     runtime.block_on(async move {
         match task {
-            Task::Run(options) => run::run(options, rules).await,
+            Task::Run(options) => run::run(options, rules, global.color).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
             Task::Record(options) => record::run(options, rules, global.color).await,
-            Task::Config(_) | Task::Completions { .. } | Task::Man => Ok(ExitCode::SUCCESS),
+            Task::Replay(_) | Task::Config(_) | Task::Completions { .. } | Task::Man => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     })
 }

@@ -14,16 +14,19 @@ use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
 };
 
-use super::args::Run;
+use super::{args::Run, colored};
 use crate::{
     agent::{Agent, Options, Shared},
     config::Rules,
-    finding::Event,
-    outputs::web,
+    finding::{Event, EventKind, Verdict},
+    outputs::{
+        text::{self, Color},
+        web,
+    },
 };
 
 /// Runs the command.
-pub async fn run(run: Run, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
+pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let Run {
         attach,
         listen,
@@ -63,6 +66,9 @@ pub async fn run(run: Run, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
             let _ = stopped.await;
         },
     );
+    let stderr = io::stderr();
+    let incidents = print_incidents(shared.subscribe(), colored(color, &stderr));
+    let mut incidents = std::pin::pin!(incidents);
     let mut server = std::pin::pin!(server);
     let mut writer = std::pin::pin!(async {
         match writer {
@@ -74,12 +80,33 @@ pub async fn run(run: Run, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
         result = agent.pump() => result.context("cannot read from the kernel")?,
         result = &mut server => result.context("cannot serve")?,
         result = &mut writer => result?,
+        () = &mut incidents => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     drop(stop);
     server.await.context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells an operator of every drop that failed, in one line and a sentence.
+async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                let failed = matches!(
+                    &event.kind,
+                    EventKind::Episode(episode) if episode.verdict >= Verdict::Pending
+                );
+                if failed && let Some(line) = text::line(&event, color) {
+                    eprintln!("{line}");
+                }
+            }
+            // The ledger has them, and the page and the metrics show them.
+            Err(RecvError::Lagged(count)) => eprintln!("capwatch: {count} findings not printed"),
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn Write>> {

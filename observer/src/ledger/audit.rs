@@ -1,7 +1,16 @@
 //! The audit log, as it was told and as it was joined.
 
+use std::collections::HashMap;
+
 use super::{Limited, NONE, OVERFLOW};
-use crate::finding::{Audit, AuditEvent};
+use crate::{
+    caps,
+    finding::{Audit, AuditEvent, Denial},
+    time::Stamp,
+};
+
+/// Rows of denials that only the log told.
+const MAX_ROWS: usize = 4_096;
 
 /// Labels of `capwatch_audit_denials_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +30,15 @@ pub struct AuditLog {
     denials: Limited<AuditSeries>,
     all: Audit,
     tree: Audit,
+    rows: HashMap<(AuditSeries, Option<String>, bool), Row>,
+}
+
+/// Denials that are alike, and that no hook saw.
+struct Row {
+    pid: Option<u32>,
+    count: u64,
+    first: Stamp,
+    last: Stamp,
 }
 
 impl AuditLog {
@@ -30,11 +48,12 @@ impl AuditLog {
             denials: Limited::new(limit),
             all: Audit::default(),
             tree: Audit::default(),
+            rows: HashMap::new(),
         }
     }
 
     /// Enters a record.
-    pub fn enter(&mut self, event: &AuditEvent, in_tree: bool) {
+    pub fn enter(&mut self, event: &AuditEvent, time: Stamp, in_tree: bool) {
         let tallies = if in_tree {
             [Some(&mut self.all), Some(&mut self.tree)]
         } else {
@@ -58,12 +77,40 @@ impl AuditLog {
             capability: label(&event.capability),
             supervisor: event.supervisor.clone().unwrap_or_else(|| NONE.to_owned()),
         };
+        if event.result == "audit_only" {
+            self.keep(&series, event, time, in_tree);
+        }
         self.denials.add(series, 1, |series| AuditSeries {
             lsm: series.lsm.clone(),
             profile: OVERFLOW.to_owned(),
             capability: OVERFLOW.to_owned(),
             supervisor: OVERFLOW.to_owned(),
         });
+    }
+
+    fn keep(&mut self, series: &AuditSeries, event: &AuditEvent, time: Stamp, in_tree: bool) {
+        let mut key = (series.clone(), event.comm.clone(), in_tree);
+        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
+            key.1 = None;
+        }
+        let row = self.rows.entry(key).or_insert(Row {
+            pid: event.pid,
+            count: 0,
+            first: time,
+            last: time,
+        });
+        row.count += 1;
+        row.first = row.first.min(time);
+        row.last = row.last.max(time);
+    }
+
+    /// Denials that only the log told, as rows of a report.
+    pub fn report(&self, tree_only: bool) -> impl Iterator<Item = Denial> {
+        let rows = self
+            .rows
+            .iter()
+            .filter(move |((_, _, in_tree), _)| !tree_only || *in_tree);
+        rows.map(|((series, comm, _), row)| denial(series, comm.as_deref(), row))
     }
 
     /// Sets how many records could not be made sense of.
@@ -93,6 +140,42 @@ impl AuditLog {
     }
 }
 
+fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row) -> Denial {
+    let AuditSeries {
+        lsm,
+        profile,
+        capability,
+        supervisor,
+    } = series;
+    let shown = comm.unwrap_or("a process");
+    Denial {
+        supervisor: (supervisor != NONE).then(|| supervisor.clone()),
+        role: None,
+        container: None,
+        comm: comm.unwrap_or_default().to_owned(),
+        exe: None,
+        pid: row.pid,
+        number: caps::number(capability.as_bytes()).unwrap_or_default(),
+        capability: capability.clone(),
+        layer: lsm.clone(),
+        reason: None,
+        profile: Some(profile.clone()),
+        namespace: None,
+        audited: "yes".to_owned(),
+        expected: false,
+        own_credentials: true,
+        via: "unknown".to_owned(),
+        count: row.count,
+        exact: comm.is_some(),
+        first: row.first,
+        last: row.last,
+        explanation: format!(
+            "{shown} was refused {capability} by {lsm} profile \"{profile}\", as the audit log \
+             tells; no hook saw it."
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,13 +199,15 @@ mod tests {
     #[test]
     fn what_left_no_record_is_told() {
         let mut log = AuditLog::new(10);
-        log.enter(&event("matched"), true);
-        log.enter(&event("audit_only"), false);
-        log.enter(&event("not_a_denial"), false);
+        log.enter(&event("matched"), Stamp(1), true);
+        log.enter(&event("audit_only"), Stamp(2), false);
+        log.enter(&event("not_a_denial"), Stamp(3), false);
         let all = log.tally(false, 1_000);
         assert_eq!((all.records, all.matched, all.audit_only), (3, 1, 1));
         assert_eq!(all.ebpf_only, 999);
         assert_eq!(log.tally(true, 1).records, 1);
+        assert_eq!(log.report(false).map(|row| row.count).sum::<u64>(), 1);
+        assert_eq!(log.report(true).count(), 0);
         assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

@@ -80,7 +80,7 @@ impl Ledger {
                 }
                 self.supervisors.enter(event, finding.event.time);
             }
-            EventKind::Audit(event) => self.audit.enter(event, finding.in_tree),
+            EventKind::Audit(event) => self.audit.enter(event, finding.event.time, finding.in_tree),
             EventKind::Loss(LossEvent {
                 stage,
                 reason,
@@ -133,6 +133,8 @@ impl Ledger {
 
     /// A report; of the recorded tree alone where `tree_only`.
     pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
+        let mut denials = self.denials.report(tree_only);
+        denials.extend(self.audit.report(tree_only));
         Report {
             schema: REPORT_SCHEMA.to_owned(),
             host: self.host.clone(),
@@ -140,7 +142,7 @@ impl Ledger {
             sources: self.sources.clone(),
             lost: self.lost(),
             command,
-            denials: self.denials.report(tree_only),
+            denials,
             episodes: self.episodes.report(tree_only),
             failed_on: Vec::new(),
             audit: self.audit.tally(tree_only, self.denials.by_lsm(tree_only)),

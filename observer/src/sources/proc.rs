@@ -10,6 +10,7 @@ use observer_ebpf::{Owner, Role, Task};
 
 use super::bpf::{Kernel, KernelError};
 use crate::{
+    caps::CapSet,
     config::Rules,
     time::{Stamp, seconds},
 };
@@ -194,6 +195,14 @@ fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
     let ticks: u64 = fields.nth(17)?.parse().ok()?;
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     Some((ppid, ticks.saturating_mul(1_000_000_000 / per_second)))
+}
+
+/// The effective set of this process; empty where `/proc` can't be read.
+pub fn effective_capabilities() -> CapSet {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    CapSet(bits.unwrap_or_default())
 }
 
 /// What the agent itself uses.

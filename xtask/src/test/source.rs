@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result};
 use super::report::{Check, Report, Tally};
 use crate::{cache, cmd};
 
+/// A version that builds with the workspace's compiler.
+const CARGO_DENY: &str = "0.20.2";
+
 /// Runs it.
 pub fn ring(report: &mut Report, quick: bool) {
     report.step("format", || {
@@ -90,16 +93,17 @@ fn cargo_deny(install: bool) -> Result<Option<PathBuf>> {
     if let Some(path) = cmd::in_path("cargo-deny") {
         return Ok(Some(path));
     }
-    let name = "tools/cargo-deny";
-    if !install && !cache::dir()?.join(name).exists() {
+    let name = format!("tools/cargo-deny-{CARGO_DENY}");
+    if !install && !cache::dir()?.join(&name).exists() {
         return Ok(None);
     }
-    let root = cache::entry(name, |root| {
+    let root = cache::entry(&name, |root| {
         eprintln!("xtask: building cargo-deny, which takes some minutes");
         cmd::run_quietly(
             cmd::cargo()
                 // Optimising it takes longer than it ever runs.
-                .args(["install", "cargo-deny", "--locked", "--debug", "--root"])
+                .args(["install", "cargo-deny", "--version", CARGO_DENY])
+                .args(["--locked", "--debug", "--root"])
                 .arg(root)
                 .env_remove("CARGO_TARGET_DIR"),
         )

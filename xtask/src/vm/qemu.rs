@@ -117,13 +117,13 @@ impl Machine<'_> {
         let options = self.options;
         let mut command = match options.arch {
             Arch::X86_64 => {
-                let mut command = Command::new("qemu-system-x86_64");
+                let mut command = dying_with_us("qemu-system-x86_64");
                 command.args(["-cpu", "max", "-serial", "chardev:console"]);
                 command.args(["-serial", "chardev:output"]);
                 command
             }
             Arch::Arm64 => {
-                let mut command = Command::new("qemu-system-aarch64");
+                let mut command = dying_with_us("qemu-system-aarch64");
                 command.args([
                     "-M",
                     "virt",
@@ -306,6 +306,13 @@ impl Watch<'_> {
             None => format!("user space wasn't reached in {} s", BOOT.as_secs()),
         }
     }
+}
+
+/// A command whose process ends with ours, also where we are killed.
+fn dying_with_us(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 fn read_in_background(mut stdout: impl Read + Send + 'static) -> Receiver<Vec<u8>> {

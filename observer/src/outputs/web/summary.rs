@@ -53,11 +53,11 @@ pub struct Group {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// Episodes below it, of its workloads, that were refused.
     pub workload_refused: u64,
-    /// Who refused drops of raised bits.
+    /// Who refused drops of raised bits to the supervisor itself.
     pub refused_by: BTreeSet<Refusal>,
-    /// Capabilities left raised.
+    /// Capabilities left raised by its own episodes.
     pub residual: BTreeSet<String>,
-    /// The last episode.
+    /// The last episode of its own.
     pub last: Option<Last>,
 }
 
@@ -80,9 +80,9 @@ impl Group {
         let refused = episode.verdict >= Verdict::Pending;
         if of_workload(episode) {
             self.workload_refused += u64::from(refused);
-        } else {
-            *self.verdicts.entry(episode.verdict).or_default() += 1;
+            return;
         }
+        *self.verdicts.entry(episode.verdict).or_default() += 1;
         if refused {
             self.refused_by.insert(Refusal {
                 layer: episode.layer.clone().unwrap_or_else(|| "none".to_owned()),
@@ -203,7 +203,15 @@ impl Group {
     /// The supervisor with its version, as short as it may be.
     pub fn name(&self) -> String {
         match &self.version {
-            Some(version) => format!("{} {}", self.supervisor, short_version(version)),
+            Some(version) => {
+                let short = short_version(version);
+                // An image of the same name needn't tell the name twice.
+                let tag = short
+                    .strip_prefix(self.supervisor.as_str())
+                    .and_then(|rest| rest.strip_prefix(':'))
+                    .unwrap_or(&short);
+                format!("{} {tag}", self.supervisor)
+            }
             None => self.supervisor.clone(),
         }
     }
@@ -302,4 +310,23 @@ pub fn ago(now: Stamp, then: Stamp) -> String {
         _ => (seconds / 86_400, "days"),
     };
     format!("{count} {unit} ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_short_and_times_rough() {
+        assert_eq!(short_version("ghcr.io/a/b:1.2"), "b:1.2");
+        assert_eq!(
+            short_version("quay.io/a/b@sha256:0123456789abcdef0123"),
+            "b@sha256:0123456789ab"
+        );
+        let at = |seconds: u64| Stamp(seconds * 1_000_000_000);
+        assert_eq!(ago(at(59), at(0)), "just now");
+        assert_eq!(ago(at(3_600), at(0)), "1 h ago");
+        assert_eq!(ago(at(0), at(9)), "just now");
+        assert_eq!(ago(at(172_800), at(0)), "2 days ago");
+    }
 }

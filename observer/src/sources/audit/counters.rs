@@ -1,6 +1,6 @@
 //! What a source has read and lost, for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::event::LostReason;
 
@@ -12,6 +12,7 @@ pub struct Counters {
     pub(super) foreign: AtomicU64,
     pub(super) malformed: AtomicU64,
     lost: [AtomicU64; LostReason::ALL.len()],
+    up: AtomicBool,
 }
 
 /// The same at one moment.
@@ -57,6 +58,16 @@ impl Counters {
             .iter()
             .map(|count| count.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// Whether the source works; right even where the channel was too full for
+    /// the event that said so.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Relaxed);
     }
 
     pub(super) fn add_lost(&self, reason: LostReason, count: u64) {

@@ -61,10 +61,11 @@ impl Follow {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn spawn(mut self, mut sink: Sink) -> io::Result<JoinHandle<()>> {
+    pub fn spawn(mut self, sink: Sink) -> io::Result<JoinHandle<()>> {
         Builder::new()
             .name("audit-follow".to_owned())
             .spawn(move || {
+                let mut sink = sink.patient();
                 sink.up();
                 let mut is_up = true;
                 while !sink.is_closed() {
@@ -101,7 +102,7 @@ impl Follow {
         if count > 0 {
             self.position += count as u64;
             self.pending
-                .feed(&buffer[..count], |parsed| sink.push(parsed, realtime()));
+                .feed(&buffer[..count], |parsed| sink.offer(parsed, realtime()));
             return Ok(Step::Read);
         }
         self.look(sink)
@@ -111,7 +112,7 @@ impl Follow {
         let open_now = self.file.metadata()?;
         if open_now.len() < self.position {
             // Truncated in place (logrotate's copytruncate): begin again.
-            self.pending.finish(|parsed| sink.push(parsed, realtime()));
+            self.pending.finish(|parsed| sink.offer(parsed, realtime()));
             self.position = self.file.seek(SeekFrom::Start(0))?;
             return Ok(Step::Read);
         }
@@ -129,12 +130,12 @@ impl Follow {
                 Ok(0) => break,
                 Ok(count) => self
                     .pending
-                    .feed(&buffer[..count], |parsed| sink.push(parsed, realtime())),
+                    .feed(&buffer[..count], |parsed| sink.offer(parsed, realtime())),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.pending.finish(|parsed| sink.push(parsed, realtime()));
+        self.pending.finish(|parsed| sink.offer(parsed, realtime()));
         self.file = next;
         self.position = 0;
         Ok(Step::Read)
@@ -234,7 +235,7 @@ mod tests {
             assert!(pending.line.len() <= MAX_LINE);
         }
         pending.feed(b"\n", |parsed| {
-            malformed += u32::from(matches!(parsed, Parsed::Malformed(Malformed::TooLong)))
+            malformed += u32::from(matches!(parsed, Parsed::Malformed(Malformed::TooLong)));
         });
         assert_eq!(malformed, 1);
     }

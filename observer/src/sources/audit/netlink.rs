@@ -180,7 +180,7 @@ impl Netlink {
                         tell(&buffer[..length], sequence, sink, nanos_since(start));
                     }
                 }
-                Err(Errno::NOBUFS) => self.overflown(reading, sink),
+                Err(Errno::NOBUFS) => self.overflown(reading, sink, nanos_since(start)),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -189,19 +189,19 @@ impl Netlink {
     }
 
     /// The socket had no room: it goes on, and the kernel counted what it dropped.
-    fn overflown(&self, reading: &mut Reading, sink: &Sink) {
+    fn overflown(&self, reading: &mut Reading, sink: &Sink, now: u64) {
         let drops = self.drops();
         let count = drops.map_or(1, |total| total.saturating_sub(reading.drops));
         reading.drops = drops.unwrap_or(reading.drops);
         if count > 0 {
-            reading.sequence.explain(count);
+            reading.sequence.explain(count, now);
             sink.lost(LostReason::SocketOverflow, count);
         }
     }
 
     fn settle(&self, reading: &mut Reading, sink: &Sink, now: u64) {
         if self.drops().is_some_and(|total| total > reading.drops) {
-            self.overflown(reading, sink);
+            self.overflown(reading, sink, now);
         }
         let missing = reading.sequence.settle(now);
         if missing > 0 {

@@ -22,11 +22,16 @@ pub(super) struct Sequence {
     lost: u64,
     /// Datagrams that the socket is known to have dropped: they leave gaps too.
     explained: u64,
+    /// When that was last known.
+    explained_at: u64,
+    /// Whether a message arrived so long after that its gap, if any, was another.
+    outlived: bool,
 }
 
 impl Sequence {
     /// A message with this serial number arrived at `now`.
     pub(super) fn arrived(&mut self, serial: u32, now: u64) {
+        self.outlived = now.saturating_sub(self.explained_at) >= PATIENCE;
         let Some(highest) = self.highest else {
             self.highest = Some(serial);
             return;
@@ -54,9 +59,13 @@ impl Sequence {
         }
     }
 
-    /// The socket dropped so many: gaps that follow are theirs, and counted there.
-    pub(super) const fn explain(&mut self, dropped: u64) {
+    /// The socket dropped so many until `now`: gaps that follow are theirs, and
+    /// counted there. What is still in the socket comes before the gap, and what
+    /// comes behind it may be long in coming.
+    pub(super) const fn explain(&mut self, dropped: u64, now: u64) {
         self.explained += dropped;
+        self.explained_at = now;
+        self.outlived = false;
     }
 
     /// The numbers that have become losses by `now`, and have not been told.
@@ -70,12 +79,11 @@ impl Sequence {
         }
         let lost = std::mem::take(&mut self.lost);
         let unexplained = lost.saturating_sub(self.explained);
-        if self.missing.is_empty() {
-            // Several datagrams share a number, so that more may have been
-            // dropped than are missing: the rest explains nothing later.
+        self.explained = self.explained.saturating_sub(lost);
+        // Several datagrams share a number, so that more may have been dropped
+        // than are missing: the rest explains nothing later.
+        if self.outlived && self.missing.is_empty() {
             self.explained = 0;
-        } else {
-            self.explained = self.explained.saturating_sub(lost);
         }
         unexplained
     }
@@ -114,13 +122,23 @@ mod tests {
 
     #[test]
     fn what_the_socket_dropped_is_not_counted_twice() {
-        let mut sequence = after(&[1, 12]);
-        sequence.explain(8);
+        let mut sequence = after(&[1]);
+        // Known before the gap is seen, and settled in between.
+        sequence.explain(8, 0);
+        assert_eq!(sequence.settle(0), 0);
+        sequence.arrived(12, 0);
         assert_eq!(sequence.settle(PATIENCE), 2);
-        sequence.arrived(14, 0);
-        sequence.explain(5);
+    }
+
+    #[test]
+    fn what_the_socket_dropped_explains_nothing_for_ever() {
+        let mut sequence = after(&[1]);
+        sequence.explain(50, 0);
+        sequence.arrived(4, 0);
         assert_eq!(sequence.settle(PATIENCE), 0);
-        sequence.arrived(16, 0);
-        assert_eq!(sequence.settle(PATIENCE), 1);
+        sequence.arrived(5, PATIENCE);
+        assert_eq!(sequence.settle(PATIENCE), 0);
+        sequence.arrived(7, PATIENCE);
+        assert_eq!(sequence.settle(2 * PATIENCE), 1);
     }
 }

@@ -18,6 +18,7 @@ pub struct Sink {
     sender: Sender<SourceEvent>,
     counters: Arc<Counters>,
     dedup: Arc<Mutex<Dedup>>,
+    when_full: WhenFull,
     /// The last total that an `audit_lost=` line told.
     audit_lost: Option<u64>,
 }
@@ -42,6 +43,7 @@ impl Sink {
             sender,
             counters,
             dedup,
+            when_full: WhenFull::Drop,
             audit_lost: None,
         }
     }
@@ -51,18 +53,18 @@ impl Sink {
         self.sender.is_closed()
     }
 
-    /// Tells what was received at `received`; drops and counts what the channel
-    /// cannot take.
+    /// The same, but waiting for room in the channel: for readers that have a
+    /// thread of their own, outside of the runtime.
+    #[must_use]
+    pub(super) fn patient(self) -> Self {
+        Self {
+            when_full: WhenFull::Wait,
+            ..self
+        }
+    }
+
+    /// Tells what was received at `received`.
     pub fn offer(&mut self, parsed: Parsed<'_>, received: u64) {
-        self.take(parsed, received, WhenFull::Drop);
-    }
-
-    /// The same, waiting for room; for threads of their own.
-    pub(super) fn push(&mut self, parsed: Parsed<'_>, received: u64) {
-        self.take(parsed, received, WhenFull::Wait);
-    }
-
-    fn take(&mut self, parsed: Parsed<'_>, received: u64, when_full: WhenFull) {
         match parsed {
             Parsed::Record(record) => {
                 bump(&self.counters.records);
@@ -78,31 +80,25 @@ impl Sink {
                 }
                 for one in record.into_owned().each() {
                     let record = Box::new(one);
-                    self.send(
-                        SourceEvent::Record {
-                            source: self.source,
-                            record,
-                            received,
-                        },
-                        when_full,
-                    );
+                    self.send(SourceEvent::Record {
+                        source: self.source,
+                        record,
+                        received,
+                    });
                 }
             }
             Parsed::Foreign(Foreign::Loss(loss)) => {
                 bump(&self.counters.foreign);
                 let count = self.newly_lost(loss);
-                self.lost_by(LostReason::Log(loss.reason), count, when_full);
+                self.lost(LostReason::Log(loss.reason), count);
             }
             Parsed::Foreign(_) => bump(&self.counters.foreign),
             Parsed::Malformed(why) => {
                 bump(&self.counters.malformed);
-                self.send(
-                    SourceEvent::Malformed {
-                        source: self.source,
-                        why,
-                    },
-                    when_full,
-                );
+                self.send(SourceEvent::Malformed {
+                    source: self.source,
+                    why,
+                });
             }
         }
     }
@@ -122,44 +118,34 @@ impl Sink {
 
     /// Tells that records were lost.
     pub fn lost(&self, reason: LostReason, count: u64) {
-        self.lost_by(reason, count, WhenFull::Drop);
-    }
-
-    fn lost_by(&self, reason: LostReason, count: u64, when_full: WhenFull) {
         self.counters.add_lost(reason, count);
-        self.send(
-            SourceEvent::Lost {
-                source: self.source,
-                reason,
-                count,
-            },
-            when_full,
-        );
+        self.send(SourceEvent::Lost {
+            source: self.source,
+            reason,
+            count,
+        });
     }
 
     /// Tells that the source works.
     pub fn up(&self) {
-        self.send(
-            SourceEvent::Up {
-                source: self.source,
-            },
-            WhenFull::Drop,
-        );
+        self.counters.set_up(true);
+        self.send(SourceEvent::Up {
+            source: self.source,
+        });
     }
 
     /// Tells that the source does not work, and why.
     pub fn down(&self, reason: impl Into<String>) {
-        self.send(
-            SourceEvent::Down {
-                source: self.source,
-                reason: reason.into(),
-            },
-            WhenFull::Drop,
-        );
+        self.counters.set_up(false);
+        let reason = reason.into();
+        self.send(SourceEvent::Down {
+            source: self.source,
+            reason,
+        });
     }
 
-    fn send(&self, event: SourceEvent, when_full: WhenFull) {
-        let dropped = match when_full {
+    fn send(&self, event: SourceEvent) {
+        let dropped = match self.when_full {
             WhenFull::Drop => match self.sender.try_send(event) {
                 Ok(()) | Err(TrySendError::Closed(_)) => return,
                 Err(TrySendError::Full(event)) => event,

@@ -51,7 +51,7 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
 pub fn spawn(input: impl Read + Send + 'static, sink: Sink) -> io::Result<JoinHandle<()>> {
     Builder::new()
         .name("audit-stream".to_owned())
-        .spawn(move || read(input, sink))
+        .spawn(move || read(input, sink.patient()))
 }
 
 fn read(input: impl Read + Send, mut sink: Sink) {
@@ -63,7 +63,7 @@ fn read(input: impl Read + Send, mut sink: Sink) {
     let mut reader = Reader::new(plain);
     while !sink.is_closed() {
         match reader.next_item() {
-            Ok(Some(item)) => sink.push(item.parsed, realtime()),
+            Ok(Some(item)) => sink.offer(item.parsed, realtime()),
             Ok(None) => return sink.down("the log has ended"),
             Err(error) => {
                 let lines = reader.lines();

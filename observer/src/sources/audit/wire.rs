@@ -3,6 +3,7 @@
 
 /// `sizeof(struct nlmsghdr)`.
 pub(super) const HEADER: usize = 16;
+const REQUEST_LENGTH: u32 = 16;
 /// `NLMSG_ERROR`.
 pub(super) const ERROR: u16 = 2;
 /// `AUDIT_GET`.
@@ -31,7 +32,7 @@ pub(super) fn message(datagram: &[u8]) -> Option<Message<'_>> {
 /// A request without a payload.
 pub(super) fn request(kind: u16) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
-    bytes[0..4].copy_from_slice(&(HEADER as u32).to_ne_bytes());
+    bytes[0..4].copy_from_slice(&REQUEST_LENGTH.to_ne_bytes());
     bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
     bytes[6..8].copy_from_slice(&REQUEST.to_ne_bytes());
     bytes

@@ -7,7 +7,20 @@ use aya::{
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError},
 };
 
-use super::mechanism::{Choice, HookStatus, Mechanism};
+use super::{
+    btf::Btf as Prototypes,
+    mechanism::{Choice, HookStatus, Mechanism},
+    prototype,
+};
+
+/// The running kernel's types: aya's reading of them, and ours.
+#[derive(Clone, Copy)]
+pub struct Types<'a> {
+    /// What aya looks functions up in.
+    pub aya: &'a Btf,
+    /// What prototypes are compared with.
+    pub prototypes: &'a Prototypes,
+}
 
 /// A program of the object and the kernel function that it goes to.
 #[derive(Clone, Copy)]
@@ -117,7 +130,7 @@ const DROPS: Hook = Hook {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn load_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
+pub fn load_tree(ebpf: &mut Ebpf, btf: Types<'_>) -> Result<(), String> {
     let [_, exec, _] = TREE;
     load(ebpf, btf, Mechanism::Tracepoint, exec.tracepoint[0])
 }
@@ -128,7 +141,7 @@ pub fn load_tree(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
 /// on `cap_capable` (which asks for that) goes live.
 pub fn attach(
     ebpf: &mut Ebpf,
-    btf: &Btf,
+    btf: Types<'_>,
     choice: Choice,
     lsms: &[String],
     mut ready: impl FnMut(&mut Ebpf, bool, bool),
@@ -163,7 +176,12 @@ pub fn attach(
     hooks
 }
 
-fn attach_hook(ebpf: &mut Ebpf, btf: &Btf, hook: &Hook, candidates: &[Mechanism]) -> HookStatus {
+fn attach_hook(
+    ebpf: &mut Ebpf,
+    btf: Types<'_>,
+    hook: &Hook,
+    candidates: &[Mechanism],
+) -> HookStatus {
     let mut failures = Vec::new();
     let mut last = None;
     for mechanism in candidates {
@@ -199,7 +217,7 @@ fn attach_hook(ebpf: &mut Ebpf, btf: &Btf, hook: &Hook, candidates: &[Mechanism]
 /// All parts or none: half a pair would count what it can't finish.
 fn attach_parts(
     ebpf: &mut Ebpf,
-    btf: &Btf,
+    btf: Types<'_>,
     mechanism: Mechanism,
     parts: &[Part],
 ) -> Result<(), String> {
@@ -228,14 +246,17 @@ fn unload(program: &mut Program) {
     };
 }
 
-fn load(ebpf: &mut Ebpf, btf: &Btf, mechanism: Mechanism, part: Part) -> Result<(), String> {
+fn load(ebpf: &mut Ebpf, btf: Types<'_>, mechanism: Mechanism, part: Part) -> Result<(), String> {
+    prototype::check(btf.prototypes, mechanism, part.function)?;
     let program = program(ebpf, part)?;
     let result = match program {
         _ if program.fd().is_ok() => Ok(()),
-        Program::FEntry(entry) => FEntry::load(entry, part.function, btf),
-        Program::FExit(exit) => FExit::load(exit, part.function, btf),
+        Program::FEntry(entry) => FEntry::load(entry, part.function, btf.aya),
+        Program::FExit(exit) => FExit::load(exit, part.function, btf.aya),
         Program::KProbe(probe) => KProbe::load(probe),
-        Program::BtfTracePoint(tracepoint) => BtfTracePoint::load(tracepoint, part.function, btf),
+        Program::BtfTracePoint(tracepoint) => {
+            BtfTracePoint::load(tracepoint, part.function, btf.aya)
+        }
         _ => return Err(format!("{} is no program for {mechanism}", part.program)),
     };
     result.map_err(|error| explain(&error, part))
@@ -257,12 +278,31 @@ fn program<'a>(ebpf: &'a mut Ebpf, part: Part) -> Result<&'a mut Program, String
         .ok_or_else(|| format!("the object has no program {}", part.program))
 }
 
+/// Which privilege is missing; where none is, who else may forbid it.
+fn not_permitted() -> String {
+    use crate::sources::proc::effective_capabilities;
+
+    let held = effective_capabilities();
+    let missing: Vec<_> = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (21, "CAP_SYS_ADMIN")]
+        .into_iter()
+        .filter(|(number, _)| !held.contains(*number))
+        .map(|(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        return "not permitted, though every capability is held: lockdown or the kernel's \
+                configuration forbids it"
+            .to_owned();
+    }
+    format!(
+        "not permitted: {} missing; run as root or see `capwatch doctor`",
+        missing.join(", ")
+    )
+}
+
 /// One line of what the kernel said, with the privilege that is missing.
 fn explain(error: &ProgramError, part: Part) -> String {
     let io = |error: &std::io::Error| match error.raw_os_error() {
-        Some(libc::EPERM) => "not permitted: CAP_BPF and CAP_PERFMON are missing \
-                              (kprobes also want CAP_SYS_ADMIN), or lockdown forbids it"
-            .to_owned(),
+        Some(libc::EPERM) => not_permitted(),
         Some(libc::ENOENT) => "the kernel has no such function or probe".to_owned(),
         Some(524) => "this kernel's architecture has no BPF trampolines (ENOTSUPP)".to_owned(),
         _ => error.to_string(),
@@ -274,7 +314,16 @@ fn explain(error: &ProgramError, part: Part) -> String {
         } => {
             tracing::debug!("{}: verifier: {verifier_log}", part.program);
             let log = verifier_log.to_string();
-            let last = log.lines().rfind(|line| !line.starts_with("processed"));
+            let told = |line: &&str| {
+                let statistics = [
+                    "processed ",
+                    "stack depth ",
+                    "verification time ",
+                    "max_states",
+                ];
+                !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
+            };
+            let last = log.lines().rfind(told);
             match (io_error.raw_os_error(), last) {
                 (Some(libc::EACCES | libc::EINVAL), Some(line)) => {
                     format!("{} refused by the verifier: {line}", part.program)

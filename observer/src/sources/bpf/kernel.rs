@@ -12,7 +12,7 @@ use observer_ebpf::{
 };
 
 use super::{
-    attach,
+    attach::{self, Types},
     btf::{Btf, BtfError},
     mechanism::{Choice, HookStatus},
     offsets,
@@ -109,9 +109,13 @@ impl Kernel {
         let btf = Btf::vmlinux()?;
         let offsets = offsets::resolve(&btf);
         let aya_btf = AyaBtf::from_sys_fs()?;
+        let types = Types {
+            aya: &aya_btf,
+            prototypes: &btf,
+        };
         let mut probe_read = true;
         let mut ebpf = load(&aya_btf, &offsets, &offsets::config(&btf, probe_read))?;
-        if let Err(error) = attach::load_tree(&mut ebpf, &aya_btf) {
+        if let Err(error) = attach::load_tree(&mut ebpf, types) {
             // lockdown=confidentiality refuses bpf_probe_read_kernel; direct loads remain.
             tracing::info!("loading again without bpf_probe_read_kernel: {error}");
             probe_read = false;
@@ -119,17 +123,11 @@ impl Kernel {
         }
         write_rules(&mut ebpf, rules)?;
         let lsms = active_lsms();
-        let mut hooks = attach::attach(
-            &mut ebpf,
-            &aya_btf,
-            choice,
-            &lsms,
-            |ebpf, verdict, drops| {
-                if let Err(error) = write_hooks(ebpf, verdict, drops) {
-                    tracing::error!("{error}");
-                }
-            },
-        );
+        let mut hooks = attach::attach(&mut ebpf, types, choice, &lsms, |ebpf, verdict, drops| {
+            if let Err(error) = write_hooks(ebpf, verdict, drops) {
+                tracing::error!("{error}");
+            }
+        });
         if !probe_read {
             for status in hooks.iter_mut().filter(|status| status.attached) {
                 let lost = "lockdown forbids bpf_probe_read_kernel: \

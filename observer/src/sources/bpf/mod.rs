@@ -7,6 +7,7 @@ mod info;
 mod kernel;
 mod mechanism;
 mod offsets;
+mod prototype;
 mod rings;
 
 pub use info::{Runs, runs};

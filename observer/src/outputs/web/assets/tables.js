@@ -41,6 +41,7 @@ export function groups(list, now) {
       number(live),
       td(...(last ? [verdictLink(last.id, last.verdict), " ", time(now, last.time)] : [optional(null)])),
       ...VERDICTS.map((verdict) => number(verdicts[verdict] ?? 0, verdicts[verdict] ? verdict : "zero")),
+      number(group.workload_refused, group.workload_refused ? "" : "zero"),
       td(
         ...(refusedBy.length === 0 ? [optional(null)] : []),
         ...refusedBy.map((refusal) =>
@@ -49,7 +50,7 @@ export function groups(list, now) {
       ),
     );
   });
-  fill("groups", rows.length ? rows : [empty(10, "No supervisor was seen yet.")]);
+  fill("groups", rows.length ? rows : [empty(11, "No supervisor was seen yet.")]);
 }
 
 export function fate(episode) {

@@ -26,13 +26,13 @@ pub fn groups(html: &mut Html, summary: &Summary, now: Stamp) {
          <th scope=\"col\">Last episode</th><th scope=\"col\" class=\"number\">Fatal</th>\
          <th scope=\"col\" class=\"number\">Degraded</th><th scope=\"col\" class=\"number\">Pending</th>\
          <th scope=\"col\" class=\"number\">Harmless</th><th scope=\"col\" class=\"number\">Ok</th>\
-         <th scope=\"col\">Refused by</th></tr></thead><tbody>",
+         <th scope=\"col\" class=\"number\">In workloads</th><th scope=\"col\">Refused by</th></tr></thead><tbody>",
     );
     for group in summary.groups.iter().take(ROWS) {
         row(html, group, now);
     }
     if summary.groups.is_empty() {
-        html.raw("<tr><td colspan=\"10\" class=\"empty\">No supervisor was seen yet.</td></tr>");
+        html.raw("<tr><td colspan=\"11\" class=\"empty\">No supervisor was seen yet.</td></tr>");
     }
     html.raw("</tbody></table></div></section>");
 }
@@ -76,7 +76,12 @@ fn row(html: &mut Html, group: &Group, now: Stamp) {
         }
         html.raw("\">").text(count).raw("</td>");
     }
-    html.raw("<td>");
+    html.raw(if group.workload_refused == 0 {
+        "<td class=\"number zero\">"
+    } else {
+        "<td class=\"number\">"
+    });
+    html.text(group.workload_refused).raw("</td><td>");
     if group.refused_by.is_empty() {
         html.optional(None);
     }

@@ -1,0 +1,64 @@
+import { ALARM, PLAIN, SUPERVISED, WARN, dashboard, query, series, stat, table } from "./parts.mjs";
+
+const episodes = (matchers) => `capwatch_bounding_drop_episodes_total{${SUPERVISED}, ${matchers}}`;
+
+const own = (verdict) =>
+  `sum(increase(${episodes(`role="supervisor", verdict="${verdict}"`)}[$__range])) or vector(0)`;
+
+const failedRecently = `sum(max by (job, instance, supervisor) (capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}}) > bool (time() - $__range_s)) or vector(0)`;
+
+export default dashboard(
+  "capwatch-overview",
+  "capwatch: overview",
+  "Is anything fatal or degraded, with which supervisor and version, and which layer refuses?",
+  [
+    {
+      title: "Now",
+      height: 5,
+      panels: [
+        stat("Supervisors refused", "Supervisors that a drop of a raised capability was refused to in the chosen time. Counts first failures too, which a counter's increase cannot see.", "short", [query(failedRecently, "supervisors", { instant: true })], ALARM),
+        stat("Fatal episodes", "Supervisors that ended after a refused drop, in the chosen time.", "short", [query(own("fatal"), "fatal", { instant: true })], ALARM),
+        stat("Degraded episodes", "Supervisors that started their workload after a refused drop, in the chosen time.", "short", [query(own("degraded"), "degraded", { instant: true })], ALARM),
+        stat("Pending", "Processes that go on after a refused drop, now.", "short", [query(`sum(capwatch_bounding_drops_pending{${SUPERVISED}})`, "pending", { instant: true })], WARN),
+        stat("Live supervisors", "Supervisors that run now.", "short", [query(`sum(capwatch_supervisors{${SUPERVISED}})`, "live", { instant: true })], PLAIN),
+        stat("Last refused drop", "How long ago a drop of a raised capability was last refused.", "s", [query(`time() - max(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}} > 0)`, "ago", { instant: true })], PLAIN),
+      ],
+    },
+    {
+      title: "Which supervisor, which version, which layer",
+      height: 9,
+      panels: [
+        table(
+          "Episodes by supervisor, version and layer",
+          "Episodes in the chosen time, by verdict. A version that stands here with fatal or degraded while another stands with ok is the answer.",
+          "short",
+          query(`sum by (supervisor, role, version, verdict, layer) (increase(capwatch_bounding_drop_episodes_total{${SUPERVISED}}[$__range])) > 0`, "", { instant: true, format: "table" }),
+          { supervisor: "Supervisor", role: "Role", version: "Version", verdict: "Verdict", layer: "Layer", Value: "Episodes" },
+        ),
+        table(
+          "Residual capabilities now",
+          "Live workloads that run with a capability left raised in their bounding set after a refused drop.",
+          "short",
+          query(`sum by (supervisor, capability, instance) (capwatch_residual_capabilities{${SUPERVISED}}) > 0`, "", { instant: true, format: "table" }),
+          { supervisor: "Supervisor", capability: "Capability", instance: "Instance", Value: "Workloads" },
+        ),
+      ],
+    },
+    {
+      title: "Over time",
+      height: 9,
+      panels: [
+        series("Episodes by verdict", "Closed episodes, by verdict.", "short", [query(`sum by (verdict) (increase(capwatch_bounding_drop_episodes_total{${SUPERVISED}}[$__rate_interval]))`, "{{verdict}}")], { bars: true, verdicts: true }),
+        series("Refused drops by supervisor", "Calls that were refused while the capability was raised.", "ops", [query(`sum by (supervisor) (rate(capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}[$__rate_interval]))`, "{{supervisor}}")]),
+      ],
+    },
+    {
+      title: "What changed",
+      height: 9,
+      panels: [
+        series("Live supervisors by version", "Supervisors that run now, by version. Blue marks on the time axis say when a version came.", "short", [query(`count by (supervisor, version) (capwatch_supervisor_info{${SUPERVISED}})`, "{{supervisor}} {{version}}")]),
+        series("Fatal and degraded by version and layer", "Episodes that went wrong, of the supervisor itself.", "short", [query(`sum by (supervisor, version, layer, verdict) (increase(${episodes('role="supervisor", verdict=~"fatal|degraded"')}[$__rate_interval])) > 0`, "{{supervisor}} {{version}}, {{layer}}: {{verdict}}")], { bars: true }),
+      ],
+    },
+  ],
+);

@@ -1,0 +1,162 @@
+//! `capwatch replay`: any log of the audit side through the same rooms. Needs
+//! no privilege.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+
+use super::{
+    args::{Replay, ReportForm},
+    colored,
+};
+use crate::{
+    audit::{self, Foreign, Item, Parsed, Reader, Record, decompressed},
+    config::Rules,
+    correlate::Correlator,
+    finding::{Host, Report, SourceReport},
+    ledger::Ledger,
+    observation::{AuditSeen, Observation},
+    outputs::text::{self, Color},
+    time::Stamp,
+};
+
+/// Runs the command.
+pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
+    let Replay {
+        records,
+        all,
+        output,
+        file,
+    } = replay;
+    let input = open(file)?;
+    let stdout = io::stdout();
+    if *records {
+        let out = io::BufWriter::new(stdout.lock());
+        let tally = audit::replay_records(input, *all, out)?;
+        tracing::info!(
+            "{} lines: {} records, {} foreign, {} malformed",
+            tally.read,
+            tally.records,
+            tally.foreign,
+            tally.malformed
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (report, broken) = report(input, &file.display().to_string(), rules);
+    let color = colored(color, &stdout);
+    let mut out = stdout.lock();
+    match output {
+        ReportForm::Text => out.write_all(text::report(&report, color).as_bytes())?,
+        ReportForm::Json => {
+            serde_json::to_writer_pretty(&mut out, &report)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    // What was read is reported all the same.
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
+    if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            bail!("nothing is piped to stdin: name a file, or pipe a log to it");
+        }
+        return Ok(Box::new(io::stdin()));
+    }
+    let shown = path.display();
+    let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    if file.metadata().is_ok_and(|data| data.is_dir()) {
+        bail!("cannot read {shown}: it is a directory; name a log file");
+    }
+    Ok(Box::new(file))
+}
+
+/// The report of a log. No event stands beside its records, so that each
+/// denial is known from its record alone.
+fn report(
+    input: Box<dyn Read + Send>,
+    name: &str,
+    rules: Arc<Rules>,
+) -> (Report, Option<anyhow::Error>) {
+    let mut correlator = Correlator::new(Arc::clone(&rules));
+    let mut ledger = Ledger::new(rules, Host::default(), usize::MAX);
+    let mut source = SourceReport {
+        name: name.to_owned(),
+        up: true,
+        records: 0,
+        lost: 0,
+        malformed: 0,
+        reason: None,
+    };
+    let broken = read(input, &mut source, |observation| {
+        for finding in correlator.observe(observation) {
+            ledger.enter(&finding);
+        }
+    });
+    for finding in correlator.finish() {
+        ledger.enter(&finding);
+    }
+    if let Err(error) = &broken {
+        source.up = false;
+        source.reason = Some(format!("{error:#}"));
+    }
+    ledger.audit.set_malformed(source.malformed);
+    if source.lost > 0 {
+        ledger.lose("audit", "log", source.lost);
+    }
+    ledger.sources = vec![source];
+    (ledger.report(false, None), broken.err())
+}
+
+fn read(
+    input: Box<dyn Read + Send>,
+    source: &mut SourceReport,
+    mut hand: impl FnMut(Observation),
+) -> anyhow::Result<()> {
+    let name = source.name.clone();
+    let (_, plain) = decompressed(input).with_context(|| format!("cannot read {name}"))?;
+    let mut reader = Reader::new(plain);
+    loop {
+        let item = match reader.next_item() {
+            Ok(Some(item)) => item,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let (line, offset) = (reader.lines().number(), reader.lines().offset());
+                return Err(error).with_context(|| {
+                    format!("cannot read {name} beyond line {line}, byte {offset}")
+                });
+            }
+        };
+        take(item, source, &mut hand);
+    }
+}
+
+fn take(item: Item<'_>, source: &mut SourceReport, hand: &mut impl FnMut(Observation)) {
+    match item.parsed {
+        Parsed::Record(record) => {
+            source.records += 1;
+            for record in record.each().filter(Record::is_about_capability) {
+                let stamp = record.epoch.map_or(0, |epoch| epoch.nanos());
+                hand(Observation::Audit(Box::new(AuditSeen {
+                    received: Stamp(stamp),
+                    source: source.name.clone(),
+                    record: record.into_owned(),
+                    supervisor: None,
+                    in_tree: false,
+                })));
+            }
+        }
+        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += loss.count.max(1),
+        Parsed::Foreign(_) => {}
+        Parsed::Malformed(_) => source.malformed += 1,
+    }
+}

@@ -1,0 +1,150 @@
+//! The kernel prototypes that the programs rely on, compared with the running
+//! kernel's BTF before a program is loaded: a mismatch means another mechanism
+//! or a message, never garbage.
+
+use super::{btf::Btf, mechanism::Mechanism};
+
+const CRED: &str = "struct cred *";
+const NAMESPACE: &str = "struct user_namespace *";
+const TASK: &str = "struct task_struct *";
+const LABEL: &str = "struct aa_label *";
+const INT: &str = "int";
+const UNSIGNED: &str = "unsigned int";
+const LONG: &str = "long unsigned int";
+
+/// A function or tracepoint, and the parameter lists that the programs can read.
+struct Prototype {
+    name: &'static str,
+    known: &'static [&'static [&'static str]],
+    /// Whether further parameters at the end are of no concern.
+    open: bool,
+}
+
+const CAPABLE: &[&[&str]] = &[&[CRED, NAMESPACE, INT, UNSIGNED]];
+
+const FUNCTIONS: [Prototype; 5] = [
+    // security/security.c: 5.1 to 7.3.
+    Prototype {
+        name: "security_capable",
+        known: CAPABLE,
+        open: false,
+    },
+    // security/commoncap.c: 5.1 to 7.3.
+    Prototype {
+        name: "cap_capable",
+        known: CAPABLE,
+        open: false,
+    },
+    // security/selinux/hooks.c: 5.1 to 7.3.
+    Prototype {
+        name: "selinux_capable",
+        known: CAPABLE,
+        open: false,
+    },
+    // security/apparmor/capability.c: up to 6.5, then with the subject's credential.
+    Prototype {
+        name: "aa_capable",
+        known: &[&[LABEL, INT, UNSIGNED], &[CRED, LABEL, INT, UNSIGNED]],
+        open: false,
+    },
+    // security/commoncap.c: 2.6.26 to 7.3.
+    Prototype {
+        name: "cap_task_prctl",
+        known: &[&[INT, LONG, LONG, LONG, LONG]],
+        open: false,
+    },
+];
+
+const TRACEPOINTS: [Prototype; 4] = [
+    // include/trace/events/capability.h: 6.14 to 7.3.
+    Prototype {
+        name: "cap_capable",
+        known: &[&[CRED, NAMESPACE, NAMESPACE, INT, INT]],
+        open: true,
+    },
+    // include/trace/events/sched.h; `exit` gained `bool group_dead` by 6.18.
+    Prototype {
+        name: "sched_process_fork",
+        known: &[&[TASK, TASK]],
+        open: true,
+    },
+    Prototype {
+        name: "sched_process_exec",
+        known: &[&[TASK, "pid_t", "struct linux_binprm *"]],
+        open: true,
+    },
+    Prototype {
+        name: "sched_process_exit",
+        known: &[&[TASK]],
+        open: true,
+    },
+];
+
+/// Compares what a program relies on with what the kernel has.
+///
+/// # Errors
+/// What differs. A function that BTF does not name is no error: kprobes find
+/// functions by their symbol.
+pub fn check(btf: &Btf, mechanism: Mechanism, name: &str) -> Result<(), String> {
+    let (prototypes, found) = match mechanism {
+        Mechanism::Tracepoint => (&TRACEPOINTS[..], btf.tracepoint(name)),
+        Mechanism::Fexit | Mechanism::Kprobe => (&FUNCTIONS[..], btf.parameters(name)),
+    };
+    let Some(prototype) = prototypes.iter().find(|prototype| prototype.name == name) else {
+        return Err(format!("capwatch knows no prototype of {name}"));
+    };
+    let Some(found) = found else {
+        return match mechanism {
+            Mechanism::Kprobe => Ok(()),
+            Mechanism::Fexit => Err(format!("this kernel's BTF has no function {name}")),
+            Mechanism::Tracepoint => Err(format!("this kernel has no tracepoint {name}")),
+        };
+    };
+    let fits = |known: &&[&str]| {
+        let same = known
+            .iter()
+            .zip(&found)
+            .all(|(known, found)| known == found);
+        same && known.len() <= found.len() && (prototype.open || known.len() == found.len())
+    };
+    if prototype.known.iter().any(fits) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} takes ({}) in this kernel, which this version of capwatch does not know",
+        found.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_kernel_has_the_prototypes() {
+        let Ok(btf) = Btf::vmlinux() else {
+            println!("skipped: this kernel shows no BTF");
+            return;
+        };
+        for name in [
+            "sched_process_fork",
+            "sched_process_exec",
+            "sched_process_exit",
+        ] {
+            assert_eq!(check(&btf, Mechanism::Tracepoint, name), Ok(()), "{name}");
+        }
+        for name in ["security_capable", "cap_capable", "cap_task_prctl"] {
+            assert_eq!(check(&btf, Mechanism::Fexit, name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_error() {
+        let Ok(btf) = Btf::vmlinux() else {
+            println!("skipped: this kernel shows no BTF");
+            return;
+        };
+        assert!(check(&btf, Mechanism::Fexit, "vfs_read").is_err());
+        assert!(check(&btf, Mechanism::Tracepoint, "no_such_tracepoint").is_err());
+    }
+}

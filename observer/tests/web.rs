@@ -1,0 +1,350 @@
+//! The HTTP server over made-up findings, spoken to byte by byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use observer::finding::{Event, EventKind, LossEvent, Report};
+use observer::outputs::web::{self, Options, Status, Supervisor, TimedEpisode, View};
+use observer::time::Stamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+#[path = "../examples/web_demo/findings.rs"]
+mod findings;
+
+struct Fixed {
+    ready: AtomicBool,
+    events: broadcast::Sender<Arc<Event>>,
+}
+
+impl View for Fixed {
+    fn report(&self) -> Report {
+        let episodes = self.episodes().into_iter().map(|timed| timed.episode);
+        findings::report(episodes.collect(), Stamp::now())
+    }
+
+    fn episodes(&self) -> Vec<TimedEpisode> {
+        findings::history(Stamp::now())
+    }
+
+    fn supervisors(&self) -> Vec<Supervisor> {
+        findings::supervisors(Stamp::now())
+    }
+
+    fn status(&self) -> Status {
+        let now = Stamp::now();
+        let mut status = findings::status(now, Stamp(now.0 - 90 * findings::SECOND));
+        status.ready = self.ready.load(Ordering::Relaxed);
+        status.reason = (!status.ready).then(|| "attaching hooks".to_owned());
+        status
+    }
+
+    fn metrics(&self) -> Result<String, String> {
+        Ok("# TYPE capwatch_build_info gauge\ncapwatch_build_info 1\n".to_owned())
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    view: Arc<Fixed>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+async fn server() -> Server {
+    let listeners = web::bind(&["127.0.0.1:0"]).await.unwrap();
+    let address = listeners[0].local_addr().unwrap();
+    let view = Arc::new(Fixed {
+        ready: AtomicBool::new(true),
+        events: broadcast::channel(64).0,
+    });
+    let (stop, stopped) = oneshot::channel();
+    let shown: Arc<dyn View> = Arc::<Fixed>::clone(&view);
+    let task = tokio::spawn(web::serve(listeners, shown, Options::default(), async {
+        let _ = stopped.await;
+    }));
+    Server {
+        address,
+        view,
+        stop,
+        task,
+    }
+}
+
+impl Server {
+    async fn raw(&self, request: String) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
+            .await
+            .expect("an answer in time")
+            .unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, host: &str) -> String {
+        self.raw(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "127.0.0.1").await
+    }
+}
+
+fn status_of(answer: &str) -> u16 {
+    answer[9..12].parse().unwrap()
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn json(answer: &str) -> serde_json::Value {
+    serde_json::from_str(body(answer)).unwrap()
+}
+
+#[tokio::test]
+async fn every_path_answers_with_the_headers_that_guard_it() {
+    let server = server().await;
+    for (path, code, kind) in [
+        ("/", 200, "text/html; charset=utf-8"),
+        ("/episodes/ep-6", 200, "text/html; charset=utf-8"),
+        ("/episodes/none", 404, "text/html; charset=utf-8"),
+        ("/assets/page.css", 200, "text/css; charset=utf-8"),
+        ("/assets/page.js", 200, "text/javascript; charset=utf-8"),
+        ("/assets/..%2Fmod.rs", 404, "application/json"),
+        ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
+        ("/-/healthy", 200, "text/plain; charset=utf-8"),
+        ("/-/ready", 200, "text/plain; charset=utf-8"),
+        ("/api/v1/status", 200, "application/json"),
+        ("/api/v1/report", 200, "application/json"),
+        ("/api/v1/episodes", 200, "application/json"),
+        ("/api/v1/episodes/ep-6", 200, "application/json"),
+        ("/api/v1/episodes/ep-60000", 404, "application/json"),
+        ("/api/v1/episodes?verdict=bad", 400, "application/json"),
+        ("/api/v1/episodes?limit=-1", 400, "application/json"),
+        ("/api/v1/denials", 200, "application/json"),
+        ("/api/v1/supervisors", 200, "application/json"),
+        ("/nothing", 404, "application/json"),
+    ] {
+        let answer = server.get(path).await;
+        let head = answer.split_once("\r\n\r\n").unwrap().0.to_lowercase();
+        assert_eq!(status_of(&answer), code, "{path}: {head}");
+        assert!(
+            head.contains(&format!("content-type: {kind}")),
+            "{path}: {head}"
+        );
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-",
+        ] {
+            assert!(head.contains(header), "{path} lacks {header}: {head}");
+        }
+        assert!(!head.contains("access-control"), "{path}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_and_foreign_names_are_refused() {
+    let server = server().await;
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let answer = server.ask(method, "/api/v1/status", "127.0.0.1").await;
+        assert_eq!(status_of(&answer), 405, "{method}");
+        assert!(
+            answer.to_lowercase().contains("\r\nallow: get, head\r\n"),
+            "{answer}"
+        );
+    }
+    let answer = server.ask("HEAD", "/metrics", "127.0.0.1").await;
+    assert_eq!((status_of(&answer), body(&answer)), (200, ""));
+    for path in ["/", "/metrics", "/api/v1/report", "/nothing"] {
+        let answer = server
+            .ask("GET", path, "rebound.attacker.example:11400")
+            .await;
+        assert_eq!(status_of(&answer), 421, "{path}");
+        let answer = server.ask("GET", path, "localhost:11400").await;
+        assert_ne!(status_of(&answer), 421, "{path}");
+    }
+    let absolute =
+        "GET http://attacker.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    assert_eq!(status_of(&server.raw(absolute.to_owned()).await), 421);
+    let without = "GET /-/healthy HTTP/1.0\r\n\r\n";
+    assert_eq!(status_of(&server.raw(without.to_owned()).await), 200);
+}
+
+#[tokio::test]
+async fn readiness_is_told_with_its_reason() {
+    let server = server().await;
+    server.view.ready.store(false, Ordering::Relaxed);
+    let answer = server.get("/-/ready").await;
+    assert_eq!(status_of(&answer), 503);
+    assert_eq!(body(&answer), "capwatch is not ready: attaching hooks\n");
+    assert_eq!(status_of(&server.get("/-/healthy").await), 200);
+    assert_eq!(
+        json(&server.get("/api/v1/status").await)["agent"]["level"],
+        "starting"
+    );
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_cut() {
+    let server = server().await;
+    let fatal = json(
+        &server
+            .get("/api/v1/episodes?verdict=fatal&supervisor=openshell&layer=apparmor")
+            .await,
+    );
+    let episodes = fatal["episodes"].as_array().unwrap();
+    assert!(!episodes.is_empty());
+    assert!(
+        episodes
+            .iter()
+            .all(|one| one["verdict"] == "fatal" && one["time"].is_string())
+    );
+    let last = json(&server.get("/api/v1/episodes?limit=2").await);
+    assert_eq!(last["episodes"].as_array().unwrap().len(), 2);
+    assert_eq!(last["episodes"][1]["id"], "ep-59");
+    let none = json(&server.get("/api/v1/episodes?layer=none&limit=1").await);
+    assert!(none["episodes"][0]["layer"].is_null());
+    let denials = json(
+        &server
+            .get("/api/v1/denials?layer=commoncap&role=workload")
+            .await,
+    );
+    assert!(
+        denials["denials"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["reason"] == "not_effective")
+    );
+
+    let supervisors = json(&server.get("/api/v1/supervisors").await);
+    let worst = &supervisors["groups"][0];
+    assert_eq!(worst["supervisor"], "openshell");
+    assert_eq!(worst["refused_by"][0]["profile"], "unprivileged_userns");
+    let status = json(&server.get("/api/v1/status").await);
+    assert_eq!(status["findings"]["level"], "fatal");
+    assert_eq!(
+        status["findings"]["title"],
+        "openshell 0.0.91 ended after a refused drop"
+    );
+    assert_eq!(status["uptime_seconds"], 90.0);
+}
+
+#[tokio::test]
+async fn the_page_holds_the_essentials_and_no_foreign_markup() {
+    let server = server().await;
+    let page = server.get("/").await;
+    for part in [
+        "openshell 0.0.91 ended after a refused drop",
+        "<code>selinux_capable</code>",
+        "auditd takes the records",
+        "href=\"/episodes/ep-59\"",
+        "&lt;img src=x onerror=alert(1)&gt;",
+        "<rect class=\"fatal\"",
+    ] {
+        assert!(page.contains(part), "{part} is missing");
+    }
+    for markup in [
+        "<img",
+        "style=",
+        "onerror=\"",
+        " onclick",
+        "javascript:",
+        "\u{202e}",
+        "\u{1b}",
+        "http://",
+        "https://",
+    ] {
+        assert!(!body(&page).contains(markup), "{markup} is in the page");
+    }
+    let episode = server.get("/episodes/ep-6").await;
+    assert!(episode.contains("AppArmor refused SETPCAP"), "{episode}");
+}
+
+#[tokio::test]
+async fn events_arrive_live_and_the_stop_ends_them() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    until(&mut stream, &mut heard, "retry: 3000").await;
+    let event = Event::new(
+        Stamp::now(),
+        EventKind::Loss(LossEvent {
+            stage: "ring".to_owned(),
+            reason: "full".to_owned(),
+            count: 7,
+        }),
+    );
+    server.view.events.send(Arc::new(event)).unwrap();
+    until(
+        &mut stream,
+        &mut heard,
+        "event: loss\ndata: {\"schema\":\"capwatch.event/1\"",
+    )
+    .await;
+    until(&mut stream, &mut heard, "\"count\":7}\n\n").await;
+
+    server.stop.send(()).unwrap();
+    let rest = timeout(Duration::from_secs(3), stream.read_to_end(&mut heard)).await;
+    assert!(rest.is_ok(), "the feed goes on after the stop");
+    timeout(Duration::from_secs(3), server.task)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn clients_of_the_feed_are_bounded() {
+    let server = server().await;
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        until(&mut stream, &mut Vec::new(), "retry: 3000").await;
+        streams.push(stream);
+    }
+    let refused = server.get("/api/v1/events").await;
+    assert_eq!(status_of(&refused), 503);
+    assert!(refused.contains("too many clients"), "{refused}");
+    assert_eq!(status_of(&server.get("/metrics").await), 200);
+}
+
+async fn until(stream: &mut TcpStream, heard: &mut Vec<u8>, wanted: &str) {
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(heard).contains(wanted) {
+        let count = timeout(Duration::from_secs(5), stream.read(&mut buffer))
+            .await
+            .expect("the feed in time")
+            .unwrap();
+        assert_ne!(
+            count,
+            0,
+            "the feed ended: {}",
+            String::from_utf8_lossy(heard)
+        );
+        heard.extend_from_slice(&buffer[..count]);
+    }
+}
