@@ -3,7 +3,7 @@
 # between fork and exec, with and without SETPCAP.
 # root: full
 # kernels: 6.1 6.12
-# timeout: 300
+# timeout: 600
 # env-matrix: HOOKS=fexit,kprobe
 . "$CAPWATCH_LIB"
 cd /home/user || exit

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What every kernel must show of drops, fates, threads and trees, with each mechanism.
 # kernels: 6.1 6.12 7.x
-# timeout: 400
+# timeout: 900
 # env-matrix: HOOKS=fexit,kprobe
 . "$CAPWATCH_LIB"
 

@@ -102,7 +102,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "episodes[supervisor=testsup].verdict == fatal",
             "episodes[supervisor=testsup].refused_raised == 1",
             "episodes[supervisor=testsup].role == supervisor",
-            "min(episodes[supervisor=testsup].duration_seconds) < 0.001",
+            "min(episodes[supervisor=testsup].duration_seconds) < 0.1",
         ]),
     ]
 }

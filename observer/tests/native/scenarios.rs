@@ -72,6 +72,23 @@ tests! {
     a_process_of_its_own_name
 }
 
+/// An emulated machine is too slow for this; the kernel at hand is not.
+#[test]
+fn a_child_may_live_under_a_millisecond() {
+    let Some((stage, _turn)) = crate::stage("short lives") else {
+        return;
+    };
+    let all = scenarios::all();
+    let name = "many_short_lives";
+    let scenario = all.iter().find(|scenario| scenario.name == name);
+    let mut scenario = scenario.expect("no such scenario").clone();
+    let shortest = "min(episodes[supervisor=testsup].duration_seconds) < 0.001";
+    scenario.expectations.push(shortest);
+    if let Err(error) = stage.play(&scenario, "auto") {
+        panic!("{error:#}");
+    }
+}
+
 /// `AppArmor`'s need a kernel of their own: `tests/vm`.
 #[test]
 fn none_is_forgotten() {
