@@ -184,7 +184,7 @@ pub struct Record {
     #[arg(short, long, value_enum, default_value_t)]
     pub output: ReportForm,
     /// The command and its words
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
 }
 

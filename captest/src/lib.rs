@@ -1,0 +1,6 @@
+//! What the tests of capwatch share: scenarios, their runner, and the language
+//! of their expectations.
+
+pub mod check;
+pub mod scenarios;
+pub mod suite;

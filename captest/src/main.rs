@@ -1,0 +1,45 @@
+//! `captest`: programs that do on purpose what capwatch looks for.
+
+mod incident;
+mod steps;
+mod storm;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use captest::{check, suite};
+use clap::Parser;
+
+/// Programs under test for capwatch, and the checks of what it said
+#[derive(Parser)]
+enum Cli {
+    /// Do steps, given as words
+    #[command(after_help = steps::HELP)]
+    Do {
+        /// The steps
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        steps: Vec<String>,
+    },
+    Incident(incident::Args),
+    Storm(storm::Args),
+    /// Check that a report, or JSON lines, say what was expected
+    #[command(after_help = check::HELP)]
+    Check {
+        /// The report, or a file of JSON lines
+        file: PathBuf,
+        /// What must hold of it
+        #[arg(required = true, allow_hyphen_values = true)]
+        expectations: Vec<String>,
+    },
+    Suite(suite::Args),
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse() {
+        Cli::Do { steps } => steps::run(&steps::parse(&steps)?),
+        Cli::Incident(args) => Ok(incident::run(&args)),
+        Cli::Storm(args) => storm::run(&args).map(|()| ExitCode::SUCCESS),
+        Cli::Check { file, expectations } => check::main(&file, &expectations),
+        Cli::Suite(args) => suite::main(&args),
+    }
+}

@@ -1,0 +1,141 @@
+//! What must be shown on every kernel: programs, and what the report of
+//! `capwatch record` must say of them.
+
+mod apparmor;
+mod counts;
+mod drops;
+mod fail_on;
+mod fates;
+mod threads;
+mod tree;
+
+/// A program under test with its expectations.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// A name of its own.
+    pub name: &'static str,
+    /// The scenarios that are run together.
+    pub group: &'static str,
+    /// Options of `capwatch record`.
+    pub options: Vec<&'static str>,
+    /// COMMAND as words; `@SET` first stands for a `testsup` with this bounding set.
+    pub command: &'static str,
+    /// The exit code of `capwatch record`.
+    pub exit: i32,
+    /// The exit code of COMMAND.
+    pub own_exit: i32,
+    /// What must hold of the report, in the language of [`check`](crate::check).
+    pub expectations: Vec<&'static str>,
+}
+
+/// How long COMMAND and what it leaves behind may take is the runner's business;
+/// what it starts with is told by a word.
+const SETS: [(&str, &str); 6] = [
+    ("@full", "testsup do"),
+    ("@chown", "captest do drop except:chown exec testsup do"),
+    (
+        "@chown+setpcap",
+        "captest do drop except:chown,setpcap exec testsup do",
+    ),
+    ("@empty", "captest do drop all exec testsup do"),
+    ("@odd", "captest do drop except:12,19,21,34 exec testsup do"),
+    // 0x4002810cd: Podman's, with --cap-drop SETPCAP.
+    (
+        "@podman",
+        "captest do drop except:0,2,3,6,7,12,19,21,34 exec testsup do",
+    ),
+];
+
+impl Scenario {
+    fn new(name: &'static str, command: &'static str) -> Self {
+        Self {
+            name,
+            group: "",
+            options: Vec::new(),
+            command,
+            exit: 0,
+            own_exit: 0,
+            expectations: Vec::new(),
+        }
+    }
+
+    /// With options for `capwatch record`.
+    fn options(mut self, options: &[&'static str]) -> Self {
+        self.options = options.to_vec();
+        self
+    }
+
+    /// COMMAND ends with this code, and so does `capwatch record`.
+    fn exits(mut self, code: i32) -> Self {
+        self.own_exit = code;
+        self.exit = code;
+        self
+    }
+
+    /// COMMAND ends with this code, and `--fail-on` matches.
+    fn fails(mut self, own_code: i32) -> Self {
+        self.own_exit = own_code;
+        self.exit = 3;
+        self.expectations.push("count(failed_on) >= 1");
+        self
+    }
+
+    /// What must hold of the report.
+    fn shows(mut self, expectations: &[&'static str]) -> Self {
+        self.expectations.extend(expectations);
+        self
+    }
+
+    /// The words of COMMAND.
+    pub fn words(&self) -> Vec<&'static str> {
+        let mut words = self.command.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let set = SETS.iter().find(|(name, _)| *name == first);
+        let start = set.map_or(first, |(_, start)| start);
+        start.split_whitespace().chain(words).collect()
+    }
+}
+
+/// Every scenario.
+pub fn all() -> Vec<Scenario> {
+    let groups = [
+        ("apparmor", apparmor::scenarios()),
+        ("counts", counts::scenarios()),
+        ("drops", drops::scenarios()),
+        ("fail_on", fail_on::scenarios()),
+        ("fates", fates::scenarios()),
+        ("threads", threads::scenarios()),
+        ("tree", tree::scenarios()),
+    ];
+    let mut all = Vec::new();
+    for (group, scenarios) in groups {
+        all.extend(
+            scenarios
+                .into_iter()
+                .map(|scenario| Scenario { group, ..scenario }),
+        );
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_expectations_make_sense() {
+        let mut names = HashSet::new();
+        for scenario in all() {
+            assert!(
+                names.insert(scenario.name),
+                "{} is there twice",
+                scenario.name
+            );
+            let document = serde_json::Value::Null;
+            crate::check::failures(&document, &scenario.expectations).unwrap();
+            assert!(!scenario.words()[0].starts_with('@'), "{}", scenario.name);
+        }
+    }
+}

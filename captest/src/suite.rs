@@ -1,0 +1,235 @@
+//! Runs scenarios under `capwatch record` and checks the reports.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    check,
+    scenarios::{self, Scenario},
+};
+
+/// An emulated machine is slow.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The names that the programs under test go by, and whether a rule names them.
+const PROGRAMS: [&str; 5] = ["captest", "testload", "testrun", "testsup", "testsup2"];
+
+const CONFIG: &str = r#"
+[[supervisor]]
+name = "testsup"
+exe = ["testsup"]
+expect = [{ capability = "setuid", layer = "commoncap", note = "on purpose" }]
+
+[[supervisor]]
+name = "testsup2"
+exe = ["testsup2"]
+
+[[supervisor]]
+name = "testrun"
+exe = ["testrun"]
+runtime = true
+"#;
+
+/// Run the scenarios under `capwatch record`, each with its expectations
+#[derive(clap::Args)]
+pub struct Args {
+    /// The agent
+    #[arg(long, default_value = "capwatch")]
+    capwatch: PathBuf,
+    /// For its option of the same name
+    #[arg(long, default_value = "auto")]
+    hooks: String,
+    /// These groups only: apparmor, counts, drops, `fail_on`, fates, threads, tree
+    #[arg(long, value_delimiter = ',')]
+    groups: Vec<String>,
+    /// Keep the reports in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    keep: Option<PathBuf>,
+    /// These scenarios only
+    names: Vec<String>,
+}
+
+/// Runs the scenarios; the exit code is 1 where one failed.
+///
+/// # Errors
+/// When they can't be run at all.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let captest = env::current_exe().context("cannot tell where captest is")?;
+    let stage = Stage::new(&args.capwatch, &captest)?;
+    let mut chosen = scenarios::all();
+    chosen.retain(|scenario| {
+        (args.names.is_empty() || args.names.iter().any(|name| name == scenario.name))
+            && (args.groups.is_empty() || args.groups.iter().any(|group| group == scenario.group))
+    });
+    ensure!(!chosen.is_empty(), "no scenario is called that");
+    let mut code = 0;
+    for scenario in &chosen {
+        match stage.play(scenario, &args.hooks) {
+            Ok(()) => println!("ok {}", scenario.name),
+            Err(error) => {
+                println!("not ok {}: {error:#}", scenario.name);
+                code = 1;
+            }
+        }
+        if let Some(directory) = &args.keep {
+            let name = format!("{}.json", scenario.name);
+            let _ = fs::copy(stage.path("report.json"), directory.join(name));
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// A directory with the programs under test and the configuration that knows them.
+pub struct Stage {
+    capwatch: PathBuf,
+    dir: TempDir,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Stage {
+    /// Copies the programs and writes the configuration.
+    ///
+    /// # Errors
+    /// When there is no room for them.
+    pub fn new(capwatch: &Path, captest: &Path) -> Result<Self> {
+        let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+        for name in PROGRAMS {
+            fs::copy(captest, dir.path().join(name))
+                .with_context(|| format!("cannot copy {}", captest.display()))?;
+        }
+        fs::write(dir.path().join("config.toml"), CONFIG)?;
+        let capwatch = capwatch.to_owned();
+        Ok(Self { capwatch, dir })
+    }
+
+    /// A file in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The agent, with the programs in its PATH.
+    pub fn capwatch(&self) -> Command {
+        let path = env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(&self.capwatch);
+        command
+            .env("PATH", format!("{}:{path}", self.dir.path().display()))
+            .current_dir(&self.dir)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a scenario and checks its report.
+    ///
+    /// # Errors
+    /// When it can't be run, or something does not hold: then with all that does not.
+    pub fn play(&self, scenario: &Scenario, hooks: &str) -> Result<()> {
+        let report = self.path("report.json");
+        let _ = fs::remove_file(&report);
+        let mut command = self.capwatch();
+        command
+            .args([
+                "record",
+                "--config",
+                "config.toml",
+                "-o",
+                "json",
+                "--report",
+            ])
+            .arg(&report)
+            .arg(format!("--hooks={hooks}"))
+            .args(&scenario.options)
+            .arg("--")
+            .args(scenario.words());
+        let outcome = run(&mut command)?;
+        let mut wrong = Vec::new();
+        if outcome.code != Some(scenario.exit) {
+            wrong.push(format!("exit {:?}, not {}", outcome.code, scenario.exit));
+        }
+        match read(&report) {
+            Ok(report) => {
+                wrong.extend(check::failures(&report, &always(scenario))?);
+                wrong.extend(check::failures(&report, &scenario.expectations)?);
+            }
+            Err(error) => wrong.push(format!("{error:#}")),
+        }
+        if !wrong.is_empty() {
+            let stderr = outcome.stderr.trim();
+            wrong.push(format!("stderr: {stderr:?}"));
+        }
+        ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+        Ok(())
+    }
+}
+
+/// What holds of every report.
+fn always(scenario: &Scenario) -> Vec<String> {
+    vec![
+        "schema == capwatch.report/1".to_owned(),
+        "lost.events == 0".to_owned(),
+        "audit.malformed == 0".to_owned(),
+        format!("command.exit_code == {}", scenario.own_exit),
+    ]
+}
+
+fn read(report: &Path) -> Result<Value> {
+    let text = fs::read_to_string(report).context("there is no report")?;
+    serde_json::from_str(&text).context("the report is no JSON")
+}
+
+/// Runs a command to its end, and ends it where it takes too long.
+///
+/// # Errors
+/// When it can't be started, or took too long.
+pub fn run(command: &mut Command) -> Result<Outcome> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let stdout = thread::spawn(move || drain(stdout));
+    let stderr = thread::spawn(move || drain(stderr));
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            anyhow::bail!("it took longer than {PATIENCE:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Ok(Outcome {
+        code: status.code(),
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+    })
+}
+
+fn drain(pipe: Option<impl std::io::Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

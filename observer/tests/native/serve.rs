@@ -1,0 +1,139 @@
+//! `run`: metrics, health and the page, over a plain socket.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
+};
+
+use captest::suite::Stage;
+
+use crate::{Guard, until};
+
+/// An address that nobody listens on.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("no port");
+    listener.local_addr().expect("no address").to_string()
+}
+
+/// Status and body of a GET; `None` while nobody listens.
+fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+fn serve(stage: &Stage, addresses: &[&str]) -> Guard {
+    let mut command = stage.capwatch();
+    command.args(["run", "--config", "config.toml"]);
+    for address in addresses {
+        command.args(["--web.listen-address", address]);
+    }
+    let agent = Guard::start(command.stdout(Stdio::null()));
+    for address in addresses {
+        until("the agent to be ready", || {
+            get(address, "/-/ready").is_some_and(|(status, _)| status == 200)
+        });
+    }
+    agent
+}
+
+/// The value of the first sample of this name with all of these labels.
+fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let samples = metrics.lines().filter(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    });
+    let mut matching = samples.filter(|line| labels.iter().all(|label| line.contains(label)));
+    matching.next()?.rsplit(' ').next()?.parse().ok()
+}
+
+fn testsup(stage: &Stage, steps: &str) {
+    let mut command = Command::new(stage.path("captest"));
+    command
+        .args(["do", "drop", "except:chown", "exec"])
+        .arg(stage.path("testsup"));
+    command.arg("do").args(steps.split_whitespace());
+    command.status().expect("cannot run");
+}
+
+#[test]
+fn a_failed_drop_becomes_a_metric() {
+    let Some((stage, _turn)) = crate::stage("metrics") else {
+        return;
+    };
+    let address = free_address();
+    let mut agent = serve(stage, &[&address]);
+    testsup(stage, "fork clear");
+    testsup(stage, "fork drop chown exec true");
+    let mut metrics = String::new();
+    let episodes = |metrics: &str, verdict: &str| {
+        let labels = [
+            "supervisor=\"testsup\"",
+            "role=\"supervisor\"",
+            "layer=\"commoncap\"",
+            &format!("verdict=\"{verdict}\""),
+        ];
+        sample(metrics, "capwatch_bounding_drop_episodes_total", &labels)
+    };
+    until("the episodes in the metrics", || {
+        metrics = get(&address, "/metrics").expect("no metrics").1;
+        episodes(&metrics, "fatal") == Some(1.0) && episodes(&metrics, "degraded") == Some(1.0)
+    });
+    let own = "supervisor=\"testsup\"";
+    let drops = |result: &str| {
+        let result = format!("result=\"{result}\"");
+        sample(&metrics, "capwatch_bounding_drops_total", &[own, &result])
+    };
+    assert_eq!(drops("refused_raised"), Some(2.0));
+    assert_eq!(drops("dropped"), Some(0.0));
+    let setpcap = [
+        own,
+        "capability=\"setpcap\"",
+        "layer=\"commoncap\"",
+        "role=\"supervisor\"",
+    ];
+    assert_eq!(
+        sample(&metrics, "capwatch_denials_total", &setpcap),
+        Some(2.0)
+    );
+    let failed = sample(
+        &metrics,
+        "capwatch_last_failed_drop_timestamp_seconds",
+        &[own],
+    );
+    assert!(failed > Some(1e9), "{failed:?}");
+    let hooks = ["hook=\"", "mechanism=\""];
+    assert!(sample(&metrics, "capwatch_hook_attached", &hooks).is_some());
+    assert_eq!(sample(&metrics, "capwatch_build_info", &[]), Some(1.0));
+    assert!(sample(&metrics, "process_resident_memory_bytes", &[]).is_some());
+    assert!(!metrics.contains("pid=\"") || metrics.contains("supervisor_info"));
+
+    agent.signal(libc::SIGTERM);
+    assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn every_address_answers_health_and_page() {
+    let Some((stage, _turn)) = crate::stage("addresses") else {
+        return;
+    };
+    let addresses = [free_address(), free_address()];
+    let mut agent = serve(stage, &[&addresses[0], &addresses[1]]);
+    for address in &addresses {
+        for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+            let (status, body) = get(address, path).expect("no answer");
+            assert_eq!(status, 200, "{path}: {body}");
+            assert!(!body.is_empty(), "{path} is empty");
+        }
+        let (status, _) = get(address, "/no-such-page").expect("no answer");
+        assert_eq!(status, 404);
+    }
+    agent.signal(libc::SIGINT);
+    assert_eq!(agent.code(), Some(0));
+}

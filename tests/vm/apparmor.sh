@@ -1,0 +1,48 @@
+#!/bin/sh
+# What AppArmor refuses: layer, profile, and the record joined with its event.
+# kernels: 6.1 6.12 7.x
+# timeout: 600
+# env-matrix: HOOKS=fexit,kprobe
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+# A fresh profile is not yet in the kernel's list of what was logged already.
+unprivileged_userns_profile >userns.profile
+cat >quiet.profile <<'PROFILE'
+abi <abi/3.0>,
+profile capwatch_quiet flags=(attach_disconnected,mediate_deleted) {
+  capability,
+  deny capability setpcap,
+  file,
+  allow pix /** -> &capwatch_quiet,
+  network, unix, signal, ptrace, dbus, mount, umount, pivot_root,
+}
+PROFILE
+check "the profiles load" load_profile userns.profile quiet.profile
+
+captest suite --hooks="$HOOKS" --groups apparmor
+status=$?
+[ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
+
+# The incident's record: another process, another capability.
+load_profile userns.profile
+capwatch record --hooks="$HOOKS" --fail-on denied -o json --report incident.json -- \
+    aa-exec -p unprivileged_userns -- unshare -Ur true 2>incident.err
+status=$?
+check "the incident's record: --fail-on denied is 3" test "$status" = 3
+check "the incident's record: joined with its event" captest check incident.json \
+    'denials[capability=sys_admin, comm=unshare].layer == apparmor' \
+    'denials[capability=sys_admin, comm=unshare].profile == unprivileged_userns' \
+    'denials[capability=sys_admin, comm=unshare].number == 21' \
+    'count(denials[capability=sys_admin, comm=unshare]) == 1' \
+    'count(episodes) == 0' \
+    'any(sources.up) == true' \
+    'audit.records >= 1' \
+    'audit.matched >= 1' \
+    'audit.audit_only == 0'
+check "the hooks are the ones that were asked for" captest check incident.json \
+    "hooks[hook=security_capable].mechanism == $HOOKS" \
+    "hooks[hook=security_capable].attached == true" \
+    "hooks[hook=cap_capable].mechanism == $HOOKS" \
+    "hooks[hook=aa_capable].mechanism == $HOOKS" \
+    "hooks[hook=cap_task_prctl].mechanism == $HOOKS"
