@@ -239,6 +239,7 @@ pub fn sources() -> Vec<SourceReport> {
         up,
         records,
         lost: 0,
+        malformed: 0,
         reason: reason.map(str::to_owned),
     };
     vec![
