@@ -244,6 +244,10 @@ async fn lists_are_filtered_and_cut() {
         status["findings"]["title"],
         "openshell 0.0.91 ended after a refused drop"
     );
+    let detail = status["findings"]["detail"].as_str().unwrap();
+    assert!(detail.contains("6 refused to no supervisor."), "{detail}");
+    let groups = supervisors["groups"].as_array().unwrap();
+    assert_eq!(groups.last().unwrap()["supervisor"], "none");
     assert_eq!(status["uptime_seconds"], 90.0);
 }
 

@@ -11,8 +11,8 @@ start_agent >"$WORK/start" 2>&1 || { not_ok "page: the agent starts" "$(cat "$WO
 # A name that is markup, refused and dropping like any other.
 hostile() {
     [ -x "${CAPTEST:-}" ] || return 1
-    cp "$CAPTEST" "$WORK/<img src=x>"
-    "$WORK/<img src=x>" drop-all --without-setpcap --then exit
+    cp -n "$CAPTEST" "$WORK/<img src=x>"
+    "$WORK/<img src=x>" do lower setpcap clear >/dev/null 2>&1
     return 0
 }
 make_episodes >/dev/null || skip "page: episodes are made" "CAPTEST names no helper"
@@ -45,7 +45,7 @@ if [ -n "${AGENT_PID:-}" ]; then
     sleep 2
     before=$(resident)
     if [ -x "${CAPTEST:-}" ]; then
-        for _ in $(seq 200); do "$CAPTEST" drop-all --without-setpcap --then exit >/dev/null 2>&1; done
+        for _ in $(seq 200); do "$CAPTEST" do lower setpcap clear >/dev/null 2>&1; done
     fi
     sleep 3
     after=$(resident)

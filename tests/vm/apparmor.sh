@@ -6,26 +6,32 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-# A fresh profile is not yet in the kernel's list of what was logged already.
+# fresh FILE…: loads profiles that the kernel has not logged anything of yet. An
+# unchanged one it would keep, and with it what it has logged already.
+fresh() {
+    apparmor_parser --remove "$@" 2>/dev/null
+    load_profile "$@"
+}
+
 unprivileged_userns_profile >userns.profile
 cat >quiet.profile <<'PROFILE'
 abi <abi/3.0>,
 profile capwatch_quiet flags=(attach_disconnected,mediate_deleted) {
   capability,
   deny capability setpcap,
-  file,
+  file rwlkm /{,**},
   allow pix /** -> &capwatch_quiet,
   network, unix, signal, ptrace, dbus, mount, umount, pivot_root,
 }
 PROFILE
-check "the profiles load" load_profile userns.profile quiet.profile
+check "the profiles load" fresh userns.profile quiet.profile
 
 captest suite --hooks="$HOOKS" --groups apparmor
 status=$?
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
 
 # The incident's record: another process, another capability.
-load_profile userns.profile
+fresh userns.profile
 capwatch record --hooks="$HOOKS" --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>incident.err
 status=$?

@@ -33,8 +33,11 @@ pub fn scenarios() -> Vec<Scenario> {
             "denials[supervisor=testsup, capability=setpcap].explanation ~ setpcap",
             refused,
         ]),
-        Scenario::new("none_with_setpcap", "@full fork clear exit 0")
-            .shows(&["sum(denials[supervisor=testsup, capability=setpcap].count) == 0"]),
+        Scenario::new("none_with_setpcap", "@full fork clear exit 0").shows(&[
+            "sum(denials[supervisor=testsup, capability=setpcap].count) == 0",
+            "episodes[supervisor=testsup].verdict == ok",
+            "episodes[supervisor=testsup].drops == 42",
+        ]),
         Scenario::new(
             "storm_of_threads",
             "testsup storm --threads 4 --count 5000 --capability sys_chroot",

@@ -93,17 +93,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "episodes[supervisor=testsup].bounding_before == 0x4002810cd",
             "episodes[supervisor=testsup].fate == exit",
         ]),
-        Scenario::new(
-            "many_short_lives",
-            "@chown repeat 20 fork clear end end exit 0",
-        )
-        .shows(&[
-            "count(episodes[supervisor=testsup]) == 20",
-            "episodes[supervisor=testsup].verdict == fatal",
-            "episodes[supervisor=testsup].refused_raised == 1",
-            "episodes[supervisor=testsup].role == supervisor",
-            "min(episodes[supervisor=testsup].duration_seconds) < 0.1",
-        ]),
+        many_short_lives(),
     ]
 }
 
@@ -141,4 +131,18 @@ fn refused_on_a_raised_bit() -> Scenario {
             "episodes[supervisor=null].bounding_after == 0x1",
             "episodes[supervisor=null].layer == null",
         ])
+}
+
+fn many_short_lives() -> Scenario {
+    Scenario::new(
+        "many_short_lives",
+        "@chown repeat 20 fork clear end end exit 0",
+    )
+    .shows(&[
+        "count(episodes[supervisor=testsup]) == 20",
+        "episodes[supervisor=testsup].verdict == fatal",
+        "episodes[supervisor=testsup].refused_raised == 1",
+        "episodes[supervisor=testsup].role == supervisor",
+        "min(episodes[supervisor=testsup].duration_seconds) < 0.1",
+    ])
 }

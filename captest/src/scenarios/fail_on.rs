@@ -4,6 +4,8 @@ use super::Scenario;
 
 pub fn scenarios() -> Vec<Scenario> {
     let own = |name, command| Scenario::new(name, command).shows(&["failed_on == []"]);
+    let fatal = "episodes[supervisor=testsup, role=supervisor].verdict == fatal";
+    let workloads = "episodes[supervisor=testsup, role=workload].verdict == fatal";
     vec![
         Scenario::new("fail_on_fatal", "@chown fork clear")
             .options(&["--fail-on", "fatal"])
@@ -18,8 +20,11 @@ pub fn scenarios() -> Vec<Scenario> {
         .shows(&["failed_on ~ degraded"]),
         own("fail_on_another_verdict", "@chown fork clear")
             .options(&["--fail-on", "degraded"])
-            .exits(1),
-        own("no_fail_on", "@chown fork clear").exits(1),
+            .exits(1)
+            .shows(&[fatal]),
+        own("no_fail_on", "@chown fork clear")
+            .exits(1)
+            .shows(&[fatal]),
         own("three_of_its_own", "captest do exit 3").exits(3),
         Scenario::new(
             "fail_on_denied",
@@ -33,12 +38,15 @@ pub fn scenarios() -> Vec<Scenario> {
             "@chown fork exec testload do fork clear",
         )
         .options(&["--fail-on", "fatal", "--role", "supervisor"])
-        .exits(1),
+        .exits(1)
+        .shows(&[workloads]),
         Scenario::new("every_role", "@chown fork exec testload do fork clear")
             .options(&["--fail-on", "fatal"])
-            .fails(1),
+            .fails(1)
+            .shows(&[workloads]),
         Scenario::new("a_supervisors_episode", "@chown fork clear")
             .options(&["--fail-on", "fatal", "--role", "supervisor"])
-            .fails(1),
+            .fails(1)
+            .shows(&[fatal]),
     ]
 }

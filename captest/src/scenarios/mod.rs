@@ -124,6 +124,35 @@ mod tests {
 
     use super::*;
 
+    /// For trying the expectations against reports that `suite --keep` kept:
+    /// `CAPTEST_REPORTS=DIR cargo test -p captest tell -- --nocapture`.
+    #[test]
+    fn expectations_tell_the_scenarios_apart() {
+        let Some(directory) = std::env::var_os("CAPTEST_REPORTS") else {
+            return;
+        };
+        let directory = std::path::Path::new(&directory);
+        let read = |scenario: &Scenario| {
+            let path = directory.join(format!("{}.json", scenario.name));
+            let text = std::fs::read_to_string(path).ok()?;
+            crate::check::read(&text).ok()
+        };
+        let all = all();
+        let played = all
+            .iter()
+            .filter_map(|scenario| Some((read(scenario)?, scenario)));
+        for (report, of) in played {
+            for scenario in &all {
+                let failures = crate::check::failures(&report, &scenario.expectations).unwrap();
+                if scenario.name == of.name {
+                    assert!(failures.is_empty(), "{}: {failures:?}", of.name);
+                } else if failures.is_empty() {
+                    println!("PLEASED {} BY {}", scenario.name, of.name);
+                }
+            }
+        }
+    }
+
     #[test]
     fn names_are_unique_and_expectations_make_sense() {
         let mut names = HashSet::new();

@@ -38,6 +38,8 @@ pub fn scenarios() -> Vec<Scenario> {
         .shows(&[
             "count(episodes[supervisor=testsup]) == 1",
             "episodes[supervisor=testsup].role == supervisor",
+            "episodes[supervisor=testsup].verdict == fatal",
+            "count(episodes[supervisor=testrun]) == 0",
         ]),
         Scenario::new(
             "nobodys_process",

@@ -132,6 +132,18 @@ fn workload(number: u64) -> Episode {
     }
 }
 
+/// Refused, but of no supervisor: no alarm.
+fn stranger(number: u64) -> Episode {
+    Episode {
+        supervisor: None,
+        role: None,
+        version: None,
+        container: None,
+        comm: HOSTILE[0].to_owned(),
+        ..refused(number, "a program", "unknown", Verdict::Fatal)
+    }
+}
+
 /// The episode of some number: they repeat in their kinds.
 pub fn episode(number: u64) -> Episode {
     match number % 11 {
@@ -139,6 +151,7 @@ pub fn episode(number: u64) -> Episode {
         6 => refused(number, "openshell", NEW, Verdict::Fatal),
         8 => refused(number, "openshell", NEW, Verdict::Degraded),
         9 => workload(number),
+        4 => stranger(number),
         1 | 5 => fine(number, "crun", DIGEST),
         10 if number.is_multiple_of(2) => refused(number, "bwrap", DIGEST, Verdict::Pending),
         _ => fine(number, "openshell", OLD),

@@ -11,7 +11,8 @@ mod serve;
 mod watch;
 
 use std::{
-    env,
+    env, fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -58,6 +59,16 @@ fn captest(capwatch: &Path) -> PathBuf {
     directory.join("captest")
 }
 
+/// A directory that everyone may enter, with the agent in it: the stage is root's alone.
+fn for_everyone() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("no directory");
+    let everyone = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&directory, everyone).expect("cannot change the mode");
+    let capwatch = directory.path().join("capwatch");
+    fs::copy(env!("CARGO_BIN_EXE_capwatch"), capwatch).expect("cannot copy");
+    directory
+}
+
 /// A process that is ended with its test.
 struct Guard(Child);
 
@@ -86,9 +97,9 @@ impl Guard {
     fn wait_for_child(&self, name: &str) {
         let children = format!("/proc/{0}/task/{0}/children", self.0.id());
         until("the command to run", || {
-            let children = std::fs::read_to_string(&children).unwrap_or_default();
+            let children = fs::read_to_string(&children).unwrap_or_default();
             children.split_whitespace().any(|pid| {
-                let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
                 comm.is_ok_and(|comm| comm.trim_end() == name)
             })
         });

@@ -66,6 +66,7 @@ tests! {
     one_thread_of_two_ends
     double_forked_into_a_session
     a_workload_drops
+    a_workloads_episode
     a_supervisor_below_a_workload
     a_supervisor_in_a_runtimes_container
     nobodys_process

@@ -1,8 +1,9 @@
 //! `run`: metrics, health and the page, over a plain socket.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
 };
 
@@ -136,4 +137,35 @@ fn every_address_answers_health_and_page() {
     }
     agent.signal(libc::SIGINT);
     assert_eq!(agent.code(), Some(0));
+}
+
+#[test]
+fn without_any_hook_it_serves_and_says_so() {
+    let Some((_stage, _turn)) = crate::stage("run as nobody") else {
+        return;
+    };
+    let directory = crate::for_everyone();
+    let address = free_address();
+    let mut command = Command::new(directory.path().join("capwatch"));
+    command
+        .args(["run", "--web.listen-address", &address])
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/");
+    let mut agent = Guard::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut metrics = String::new();
+    until("the metrics", || {
+        metrics = get(&address, "/metrics").map_or_else(String::new, |(_, body)| body);
+        !metrics.is_empty()
+    });
+    let attached = sample(&metrics, "capwatch_hook_attached", &[]);
+    assert_eq!(attached, Some(0.0), "{metrics}");
+    agent.signal(libc::SIGTERM);
+    assert_eq!(agent.code(), Some(0));
+    let mut told = String::new();
+    let stderr = agent.0.stderr.take().expect("a pipe");
+    BufReader::new(stderr)
+        .read_to_string(&mut told)
+        .expect("no text");
+    assert!(told.contains("CAP_BPF") && told.contains("root"), "{told}");
 }

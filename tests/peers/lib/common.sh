@@ -2,7 +2,7 @@
 # What the peers' tests share: results, packages, the agent. Source it.
 #
 #   CAPWATCH  the agent's binary; built when unset
-#   CAPTEST   the helper that makes episodes: captest drop-all --without-setpcap --then exit|exec
+#   CAPTEST   the helper that makes episodes, tests' `captest`
 #   ADDRESS   an agent (or examples/web_demo) that already runs, HOST:PORT; none is started then
 #   KEEP      a folder for screenshots and answers; a temporary one when unset
 
@@ -95,12 +95,20 @@ wait_for() {
     return 1
 }
 
-# make_episodes: one of each verdict that this host can make. Says on stdout
-# what was made; without the helper nothing, and the caller skips.
+# make_episodes: one of each verdict, by a program with the name of a supervisor
+# that the catalogue knows. Says on stdout what was made; without the helper
+# nothing, and the caller skips.
 make_episodes() {
     [ -x "${CAPTEST:-}" ] || return 1
-    "$CAPTEST" drop-all --then exec /bin/true && echo ok
-    "$CAPTEST" drop-all --without-setpcap --then exit && echo fatal
-    "$CAPTEST" drop-all --without-setpcap --then exec /bin/true && echo degraded
-    return 0
+    local supervisor=$WORK/openshell-sandbox
+    cp -n "$CAPTEST" "$supervisor"
+    "$supervisor" do clear exec /bin/true >/dev/null 2>&1 && echo ok
+    "$supervisor" do drop chown lower setpcap drop chown exec /bin/true >/dev/null 2>&1 && echo harmless
+    "$supervisor" do lower setpcap clear >/dev/null 2>&1 || echo fatal
+    "$supervisor" do lower setpcap try-clear exec /bin/sleep 30 >/dev/null 2>&1 &
+    started+=($!)
+    echo degraded
+    "$supervisor" do lower setpcap try-clear sleep 30000 exit 0 >/dev/null 2>&1 &
+    started+=($!)
+    echo pending
 }

@@ -2,6 +2,7 @@
 //! supervisor: what an operator should see within ten seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -104,6 +105,16 @@ impl Group {
         self.verdicts.keys().next_back().copied()
     }
 
+    /// Whether a rule names it: what no rule matched raises no alarm.
+    fn is_supervisor(&self) -> bool {
+        self.supervisor != "none"
+    }
+
+    fn refused(&self) -> u64 {
+        let refused = self.verdicts.range(Verdict::Pending..);
+        refused.map(|(_, count)| count).sum()
+    }
+
     fn count(&self, verdict: Verdict) -> u64 {
         self.verdicts.get(&verdict).copied().unwrap_or_default()
     }
@@ -139,7 +150,11 @@ impl Summary {
         groups.sort_by(|left, right| {
             let key = |group: &Group| {
                 let alarm = group.worst().filter(|worst| *worst >= Verdict::Pending);
-                (alarm, group.last.as_ref().map(|last| last.time))
+                (
+                    group.is_supervisor(),
+                    alarm,
+                    group.last.as_ref().map(|last| last.time),
+                )
             };
             key(right).cmp(&key(left))
         });
@@ -148,15 +163,26 @@ impl Summary {
 
     /// The sentence about what was found.
     pub fn findings(&self, now: Stamp) -> Headline {
-        let total = |verdict| -> u64 { self.groups.iter().map(|group| group.count(verdict)).sum() };
+        let own = || self.groups.iter().filter(|group| group.is_supervisor());
+        let total = |verdict| -> u64 { own().map(|group| group.count(verdict)).sum() };
         let workloads: u64 = self.groups.iter().map(|group| group.workload_refused).sum();
-        let below = match workloads {
-            0 => String::new(),
-            count => format!(" {count} refused inside workloads."),
-        };
-        let worst = self
+        let strangers: u64 = self
             .groups
-            .first()
+            .iter()
+            .filter(|group| !group.is_supervisor())
+            .map(Group::refused)
+            .sum();
+        let mut below = String::new();
+        for (count, place) in [
+            (workloads, "inside workloads"),
+            (strangers, "to no supervisor"),
+        ] {
+            if count > 0 {
+                let _ = write!(below, " {count} refused {place}.");
+            }
+        }
+        let worst = own()
+            .next()
             .and_then(|group| group.worst().map(|verdict| (group, verdict)))
             .filter(|(_, verdict)| *verdict >= Verdict::Pending);
         let Some((group, verdict)) = worst else {
@@ -177,9 +203,7 @@ impl Summary {
             .map(|(verdict, count)| format!("{count} {verdict}"))
             .collect::<Vec<_>>()
             .join(", ");
-        let affected = self
-            .groups
-            .iter()
+        let affected = own()
             .filter(|group| group.worst() >= Some(Verdict::Pending))
             .count() as u64;
         Headline {

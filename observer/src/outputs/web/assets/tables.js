@@ -88,7 +88,7 @@ export function episodes(list, now, known) {
 }
 
 export function denials(list, now, known) {
-  const sorted = list.toSorted((left, right) => left.expected - right.expected || Date.parse(right.last) - Date.parse(left.last));
+  const sorted = list.toSorted((left, right) => left.expected - right.expected || !left.supervisor - !right.supervisor || Date.parse(right.last) - Date.parse(left.last));
   const rows = sorted.slice(0, DENIAL_ROWS).map((one) =>
     el(
       "tr",

@@ -26,6 +26,7 @@ pub fn asset(name: &str) -> Option<(&'static str, &'static str)> {
     match name {
         "page.css" => Some((CSS, include_str!("../assets/page.css"))),
         "parts.css" => Some((CSS, include_str!("../assets/parts.css"))),
+        "detail.css" => Some((CSS, include_str!("../assets/detail.css"))),
         "page.js" => Some((JS, include_str!("../assets/page.js"))),
         "chart.js" => Some((JS, include_str!("../assets/chart.js"))),
         "detail.js" => Some((JS, include_str!("../assets/detail.js"))),
@@ -99,7 +100,8 @@ fn head(html: &mut Html, title: &'static str, status: &Status, refresh: Refresh)
          <meta name=\"color-scheme\" content=\"light dark\">\
          <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\
          <link rel=\"stylesheet\" href=\"/assets/page.css\">\
-         <link rel=\"stylesheet\" href=\"/assets/parts.css\">",
+         <link rel=\"stylesheet\" href=\"/assets/parts.css\">\
+         <link rel=\"stylesheet\" href=\"/assets/detail.css\">",
     );
     if refresh == Refresh::Yes {
         html.raw(
