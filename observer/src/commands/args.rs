@@ -117,6 +117,10 @@ pub struct Run {
         default_value = DEFAULT_ADDRESS
     )]
     pub listen: Vec<String>,
+    /// Answer to this host name too, besides addresses, localhost and the
+    /// host's own name; may be repeated
+    #[arg(long = "web.host", value_name = "NAME")]
+    pub hosts: Vec<String>,
     /// Also write findings as JSON lines to this file; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,

@@ -30,6 +30,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     let Run {
         attach,
         listen,
+        hosts,
         events: file,
         max_series,
     } = run;
@@ -60,7 +61,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     let server = web::serve(
         listeners,
         Arc::clone(&shared) as Arc<dyn web::View>,
-        web::Options::default(),
+        web::Options { hosts },
         async {
             // The sender gone is a stop too.
             let _ = stopped.await;

@@ -97,7 +97,9 @@ impl Episodes {
                 in_tree,
             });
         }
-        let failed = episode.verdict >= Verdict::Pending;
+        // A workload's failure is its own business and must not page for its supervisor.
+        let failed =
+            episode.verdict >= Verdict::Pending && episode.role.as_deref() != Some("workload");
         let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
         if failed && self.last_failed.len() < self.limit {
             self.last_failed.insert(supervisor.to_owned(), time);
