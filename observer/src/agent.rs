@@ -25,7 +25,7 @@ use crate::{
     outputs::metrics::Latency,
     sources::{
         audit::{Live, SourceEvent},
-        bpf::{Choice, Kernel, KernelError, RingReader, Told, active_lsms},
+        bpf::{Attach, Kernel, KernelError, RingReader, Told, active_lsms},
         proc,
     },
     time::{Clock, Stamp, monotonic},
@@ -42,8 +42,8 @@ const FOLD_ABOVE: usize = 8_192;
 
 /// What an agent watches.
 pub struct Options {
-    /// Which mechanisms may be used.
-    pub hooks: Choice,
+    /// How to attach.
+    pub attach: Attach,
     /// The rules for supervisors.
     pub rules: Arc<Rules>,
     /// Series of each metric.
@@ -177,12 +177,12 @@ impl Agent {
     /// When the rings can't be polled.
     pub fn open(options: Options) -> std::io::Result<Self> {
         let Options {
-            hooks,
+            attach,
             rules,
             series,
         } = options;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
-        let (kernel, reader) = match Kernel::open(hooks, &rules) {
+        let (kernel, reader) = match Kernel::open(&attach, &rules) {
             Ok((kernel, rings)) => (Some(kernel), Some(RingReader::new(rings)?)),
             Err(error) => {
                 tracing::error!("{error}");
@@ -447,11 +447,14 @@ impl Agent {
             .ledger()
             .supervisors
             .retain_workloads(|pid| workloads.contains_key(&pid));
-        let losses: Vec<_> = match self.shared.kernel().as_ref() {
-            Some(kernel) => Loss::ALL
-                .iter()
-                .map(|loss| (loss.reason(), kernel.loss(*loss)))
-                .collect(),
+        let losses: Vec<_> = match self.shared.kernel().as_mut() {
+            Some(kernel) => {
+                kernel.flush_diagnostics();
+                let losses = Loss::ALL.iter();
+                losses
+                    .map(|loss| (loss.reason(), kernel.loss(*loss)))
+                    .collect()
+            }
             None => return,
         };
         for (reason, total) in losses {

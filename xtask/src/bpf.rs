@@ -24,11 +24,18 @@ pub struct Args {
     /// Only say whether the committed objects are those of the source
     #[arg(long)]
     check: bool,
+    /// Write this machine's object with the programs' own diagnostics to a
+    /// file, for `capwatch --bpf-object FILE`
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    log: Option<PathBuf>,
 }
 
 /// Runs the task.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    if args.check {
+    if let Some(file) = &args.log {
+        let object = build(&Bpf::install()?, std::env::consts::ARCH, "log")?;
+        fs::copy(object, file).with_context(|| format!("cannot write {}", file.display()))?;
+    } else if args.check {
         println!("{}", check()?);
     } else {
         write()?;
@@ -66,7 +73,7 @@ pub fn check() -> Result<String> {
         }
     }
     for arch in ARCHITECTURES {
-        let built = build(&toolchain, arch)?;
+        let built = build(&toolchain, arch, "programs")?;
         if fs::read(built)? != fs::read(committed(arch))? {
             bail!(
                 "{} differs from what the same source and toolchain give here: {remedy}",
@@ -88,7 +95,7 @@ fn write() -> Result<()> {
     }
     add("sources", &source_digest()?)?;
     for arch in ARCHITECTURES {
-        fs::copy(build(&toolchain, arch)?, committed(arch))?;
+        fs::copy(build(&toolchain, arch, "programs")?, committed(arch))?;
         add(&object_name(arch), &sha256(&committed(arch))?)?;
         println!("{DIRECTORY}/{}", object_name(arch));
     }
@@ -97,7 +104,7 @@ fn write() -> Result<()> {
 }
 
 /// Builds the object for one architecture's register layout.
-fn build(toolchain: &Bpf, arch: &str) -> Result<PathBuf> {
+fn build(toolchain: &Bpf, arch: &str, feature: &str) -> Result<PathBuf> {
     let target = cmd::target_dir().join("bpf").join(arch);
     // The same flags as aya-build's; BTF is made from the debug information.
     let mut flags = vec![
@@ -126,7 +133,7 @@ fn build(toolchain: &Bpf, arch: &str) -> Result<PathBuf> {
                 "capwatch-ebpf",
                 "--no-default-features",
                 "--features",
-                "programs",
+                feature,
             ])
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .env("CARGO_TARGET_DIR", &target)

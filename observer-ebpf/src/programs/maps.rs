@@ -118,6 +118,8 @@ pub fn hooked(hook: Hook) -> bool {
 /// Counts one loss.
 #[inline(always)]
 pub fn lose(loss: Loss) {
+    #[cfg(feature = "log")]
+    aya_log_ebpf::warn!((), "lost: {}", loss as u32);
     if let Some(count) = LOSSES.get_ptr_mut(loss as u32) {
         add(count, 1);
     }

@@ -66,6 +66,14 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(entry) = executed(before, rule, tgid, start, task) else {
         return 0;
     };
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(
+        &ctx,
+        "process {} executed: supervisor rule {}, role {}",
+        tgid,
+        entry.owner.rule,
+        entry.owner.role
+    );
     if TASKS.insert(tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }

@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::fail_on::{FailOn, RoleFilter};
 use crate::{
     outputs::text::Color,
-    sources::bpf::{Choice, Mechanism},
+    sources::bpf::{self, Choice, Mechanism},
 };
 
 /// Where metrics and the page are served by default.
@@ -77,6 +77,19 @@ pub struct Attach {
     /// Force one mechanism for the verdict and for drops
     #[arg(long, value_enum, default_value_t, value_name = "MECHANISM")]
     pub hooks: Hooks,
+    /// Load the programs from this object, for example one with diagnostics
+    /// (`cargo xtask bpf --log FILE`; shown with -vv), in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub bpf_object: Option<PathBuf>,
+}
+
+impl From<&Attach> for bpf::Attach {
+    fn from(attach: &Attach) -> Self {
+        Self {
+            hooks: attach.hooks.into(),
+            object: attach.bpf_object.clone(),
+        }
+    }
 }
 
 /// A choice of mechanism.

@@ -53,7 +53,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     // Before the command runs: a report that can't be written is no report.
     let out = file.as_deref().map(create).transpose()?;
     let mut agent = Agent::open(Options {
-        hooks: attach.hooks.into(),
+        attach: (&attach).into(),
         rules,
         series: usize::MAX,
     })?;

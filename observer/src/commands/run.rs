@@ -40,7 +40,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut agent = Agent::open(Options {
-        hooks: attach.hooks.into(),
+        attach: (&attach).into(),
         rules,
         series: max_series,
     })?;

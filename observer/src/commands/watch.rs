@@ -27,7 +27,7 @@ use crate::{
 /// Runs the command.
 pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let mut agent = Agent::open(Options {
-        hooks: watch.attach.hooks.into(),
+        attach: (&watch.attach).into(),
         rules,
         series: usize::MAX,
     })?;

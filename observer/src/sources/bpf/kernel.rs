@@ -1,11 +1,16 @@
 //! The loaded object: opened once, then asked for counts, rules and episodes.
 
-use std::{fs, path::Path};
+use std::{
+    borrow::Cow,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
 };
+use aya_log::EbpfLogger;
 use observer_ebpf::{
     Config, Count, Episode, Hook, Loss, NAME_LEN, Offsets, PROFILE_LEN, RowKey, Rule, Task,
     TotalKey,
@@ -35,6 +40,16 @@ pub enum KernelError {
     /// aya can't read the kernel's BTF.
     #[error("cannot read the kernel's BTF: {0}")]
     AyaBtf(#[from] aya::BtfError),
+    /// The object given by the operator can't be read.
+    #[error(
+        "cannot read the BPF object {path}: {source}; build it with `cargo xtask bpf --log FILE`"
+    )]
+    Object {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The object can't be loaded.
     #[error("cannot load the BPF object: {}{}", chain(.0), remedy(.0))]
     Load(#[source] Box<aya::EbpfError>),
@@ -74,11 +89,34 @@ fn remedy(error: &aya::EbpfError) -> &'static str {
     ""
 }
 
+/// How to attach.
+#[derive(Clone, Debug, Default)]
+pub struct Attach {
+    /// Which mechanisms may be used.
+    pub hooks: Choice,
+    /// An object to load in place of the built-in one.
+    pub object: Option<PathBuf>,
+}
+
+impl Attach {
+    fn object(&self) -> Result<Cow<'static, [u8]>, KernelError> {
+        let Some(path) = &self.object else {
+            return Ok(Cow::Borrowed(OBJECT));
+        };
+        let bytes = fs::read(path).map_err(|source| KernelError::Object {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Ok(Cow::Owned(bytes))
+    }
+}
+
 /// The kernel side, attached. Dropping it detaches everything.
 pub struct Kernel {
     ebpf: Ebpf,
     hooks: Vec<HookStatus>,
     maps: Maps,
+    diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 /// The maps that user space reads and writes while the programs run.
@@ -105,7 +143,8 @@ impl Kernel {
     ///
     /// # Errors
     /// When nothing can be had: no BTF, or no privilege to load.
-    pub fn open(choice: Choice, rules: &Rules) -> Result<(Self, Rings), KernelError> {
+    pub fn open(attach: &Attach, rules: &Rules) -> Result<(Self, Rings), KernelError> {
+        let object = attach.object()?;
         let btf = Btf::vmlinux()?;
         let offsets = offsets::resolve(&btf);
         let aya_btf = AyaBtf::from_sys_fs()?;
@@ -114,20 +153,36 @@ impl Kernel {
             prototypes: &btf,
         };
         let mut probe_read = true;
-        let mut ebpf = load(&aya_btf, &offsets, &offsets::config(&btf, probe_read))?;
+        let mut ebpf = load(
+            &object,
+            &aya_btf,
+            &offsets,
+            &offsets::config(&btf, probe_read),
+        )?;
         if let Err(error) = attach::load_tree(&mut ebpf, types) {
             // lockdown=confidentiality refuses bpf_probe_read_kernel; direct loads remain.
             tracing::info!("loading again without bpf_probe_read_kernel: {error}");
             probe_read = false;
-            ebpf = load(&aya_btf, &offsets, &offsets::config(&btf, probe_read))?;
+            ebpf = load(
+                &object,
+                &aya_btf,
+                &offsets,
+                &offsets::config(&btf, probe_read),
+            )?;
         }
         write_rules(&mut ebpf, rules)?;
         let lsms = active_lsms();
-        let mut hooks = attach::attach(&mut ebpf, types, choice, &lsms, |ebpf, verdict, drops| {
-            if let Err(error) = write_hooks(ebpf, verdict, drops) {
-                tracing::error!("{error}");
-            }
-        });
+        let mut hooks = attach::attach(
+            &mut ebpf,
+            types,
+            attach.hooks,
+            &lsms,
+            |ebpf, verdict, drops| {
+                if let Err(error) = write_hooks(ebpf, verdict, drops) {
+                    tracing::error!("{error}");
+                }
+            },
+        );
         if !probe_read {
             for status in hooks.iter_mut().filter(|status| status.attached) {
                 let lost = "lockdown forbids bpf_probe_read_kernel: \
@@ -152,7 +207,22 @@ impl Kernel {
             episodes: take(&mut ebpf, "EPISODES")?,
             tasks: take(&mut ebpf, "TASKS")?,
         };
-        Ok((Self { ebpf, hooks, maps }, rings))
+        // Only an object that was built with diagnostics has their map.
+        let diagnostics = EbpfLogger::init(&mut ebpf).ok();
+        let kernel = Self {
+            ebpf,
+            hooks,
+            maps,
+            diagnostics,
+        };
+        Ok((kernel, rings))
+    }
+
+    /// Hands the programs' own diagnostics to the log, where they were asked for.
+    pub fn flush_diagnostics(&mut self) {
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.flush();
+        }
     }
 
     /// What came of every hook.
@@ -302,12 +372,17 @@ fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
     }
 }
 
-fn load(btf: &AyaBtf, offsets: &Offsets, config: &Config) -> Result<Ebpf, KernelError> {
+fn load(
+    object: &[u8],
+    btf: &AyaBtf,
+    offsets: &Offsets,
+    config: &Config,
+) -> Result<Ebpf, KernelError> {
     EbpfLoader::new()
         .btf(Some(btf))
         .override_global("OFFSETS", offsets, true)
         .override_global("CONFIG", config, true)
-        .load(OBJECT)
+        .load(object)
         .map_err(|error| KernelError::Load(Box::new(error)))
 }
 

@@ -11,6 +11,6 @@ mod prototype;
 mod rings;
 
 pub use info::{Runs, runs};
-pub use kernel::{Kernel, KernelError, Rings, active_lsms, text};
+pub use kernel::{Attach, Kernel, KernelError, Rings, active_lsms, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
 pub use rings::{RingReader, Told};
