@@ -1,7 +1,12 @@
 //! Ring 2: the binary on the kernel at hand, as root.
 //!
-//! Runs with CAPWATCH_NATIVE=1 alone, since it attaches programs to the
+//! Runs with `CAPWATCH_NATIVE=1` alone, since it attaches programs to the
 //! machine's own kernel. CAPTEST names the programs under test; else they are built.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the agent starts no programs, its tests do"
+)]
 
 mod exits;
 mod leftovers;
