@@ -200,7 +200,8 @@ pub fn denial(row: u64, now: Stamp) -> Denial {
             "unprivileged_userns"
         })
         .filter(|_| by_profile),
-        namespace: Some(4_026_532_577),
+        namespace: None,
+        target_namespace: Some(4_026_532_577),
         audited: "yes".to_owned(),
         expected,
         own_credentials: true,

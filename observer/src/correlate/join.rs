@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use observer_ebpf::Layer;
+use observer_ebpf::{Layer, RowKey};
 
 use crate::{
     audit::{Lsm, Record, Verdict},
@@ -29,6 +29,7 @@ const MAX_WAITING: usize = 8_192;
 /// An LSM's denial as the hooks told it.
 #[derive(Clone, Debug)]
 struct Event {
+    row: RowKey,
     time: Stamp,
     tgid: u32,
     capability: u32,
@@ -43,8 +44,8 @@ struct Event {
 pub struct Joined {
     /// The record.
     pub seen: AuditSeen,
-    /// Whether an event was found for it.
-    pub matched: bool,
+    /// The row of the event that was found for it.
+    pub row: Option<RowKey>,
     /// Whether several events would have fitted, and time decided.
     pub ambiguous: bool,
 }
@@ -65,6 +66,7 @@ impl Join {
             return None;
         }
         let event = Event {
+            row: *row,
             time: seen.time,
             tgid: seen.event.tgid,
             capability: row.capability.into(),
@@ -82,7 +84,7 @@ impl Join {
             seen.in_tree = event.in_tree;
             return Some(Joined {
                 seen,
-                matched: true,
+                row: Some(event.row),
                 ambiguous: false,
             });
         }
@@ -107,7 +109,7 @@ impl Join {
             seen.in_tree = event.in_tree;
             return vec![Joined {
                 seen,
-                matched: true,
+                row: Some(event.row),
                 ambiguous,
             }];
         }
@@ -158,7 +160,7 @@ impl Join {
 const fn alone(seen: AuditSeen) -> Joined {
     Joined {
         seen,
-        matched: false,
+        row: None,
         ambiguous: false,
     }
 }
@@ -204,7 +206,7 @@ pub fn is_denial(record: &Record<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::{DenialEvent, RowKey};
+    use observer_ebpf::DenialEvent;
 
     use super::*;
     use crate::audit::{Parsed, parse_line};
@@ -263,10 +265,15 @@ mod tests {
     fn an_event_and_its_record_meet_in_either_order() {
         let mut join = Join::default();
         assert!(join.event(&denial(7, 21, "p", 5), None).is_none());
-        assert!(join.record(record(7, 21, "p", 2))[0].matched);
+        assert!(join.record(record(7, 21, "p", 2))[0].row.is_some());
 
         assert!(join.record(record(7, 21, "p", 102)).is_empty());
-        assert!(join.event(&denial(7, 21, "p", 105), None).unwrap().matched);
+        assert!(
+            join.event(&denial(7, 21, "p", 105), None)
+                .unwrap()
+                .row
+                .is_some()
+        );
     }
 
     #[test]
@@ -284,14 +291,14 @@ mod tests {
         let late = Stamp((BASE_MS + 10_000) * 1_000_000);
         let settled = join.expire(late);
         assert_eq!(settled.len(), 4);
-        assert!(settled.iter().all(|joined| !joined.matched));
+        assert!(settled.iter().all(|joined| joined.row.is_none()));
     }
 
     #[test]
     fn a_member_of_a_stack_is_known() {
         let mut join = Join::default();
         join.event(&denial(7, 21, "a//&b", 5), None);
-        assert!(join.record(record(7, 21, "b", 2))[0].matched);
+        assert!(join.record(record(7, 21, "b", 2))[0].row.is_some());
     }
 
     #[test]
@@ -300,7 +307,7 @@ mod tests {
         join.event(&denial(7, 21, "p", 3), None);
         join.event(&denial(7, 21, "p", 5), None);
         let joined = &join.record(record(7, 21, "p", 2))[0];
-        assert!(joined.matched && joined.ambiguous);
+        assert!(joined.row.is_some() && joined.ambiguous);
         assert!(!join.record(record(7, 21, "p", 2))[0].ambiguous);
     }
 

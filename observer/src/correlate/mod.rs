@@ -33,6 +33,8 @@ pub struct Finding {
     pub in_tree: bool,
     /// The row of a denial, and what is known of it.
     pub row: Option<(RowKey, Detail)>,
+    /// The row that an audit record was joined with.
+    pub joined: Option<RowKey>,
 }
 
 /// Turns observations into findings.
@@ -66,6 +68,7 @@ impl Correlator {
                     event: Event::new(seen.until, EventKind::Episode(episode)),
                     in_tree: seen.episode.owner.in_tree == 1,
                     row: None,
+                    joined: None,
                 }]
             }
             Observation::Process(seen) => vec![self.process(&seen)],
@@ -98,6 +101,7 @@ impl Correlator {
             pid: seen.event.tgid,
             exe: text(&seen.event.exe),
             target: seen.event.target,
+            namespace: None,
             profile: seen.profile.clone(),
             container: seen.container.clone(),
         };
@@ -106,6 +110,7 @@ impl Correlator {
             event: Event::new(seen.time, EventKind::Denial(denial)),
             in_tree: seen.row().owner.in_tree == 1,
             row: Some((*seen.row(), detail)),
+            joined: None,
         }
     }
 
@@ -130,6 +135,7 @@ impl Correlator {
             event: Event::new(seen.time, EventKind::Supervisor(supervisor)),
             in_tree: event.owner.in_tree == 1,
             row: None,
+            joined: None,
         }
     }
 }
@@ -139,7 +145,7 @@ impl Correlator {
 fn audit(joined: Joined) -> Finding {
     let Joined {
         seen,
-        matched,
+        row,
         ambiguous,
     } = joined;
     let AuditSeen {
@@ -149,7 +155,7 @@ fn audit(joined: Joined) -> Finding {
         supervisor,
         in_tree,
     } = seen;
-    let result = match (matched, join::is_denial(&record)) {
+    let result = match (row.is_some(), join::is_denial(&record)) {
         (true, _) => "matched",
         (false, true) => "audit_only",
         (false, false) => "not_a_denial",
@@ -167,6 +173,7 @@ fn audit(joined: Joined) -> Finding {
         lsm: record.lsm.map(|lsm| lsm.as_str().to_owned()),
         verdict: record.verdict.map(|verdict| verdict.as_str().to_owned()),
         profile: lossy(&record.profile),
+        namespace: lossy(&record.namespace),
         pid: record.pid,
         comm: lossy(&record.comm),
         capability: record.capability_label().map(std::borrow::Cow::into_owned),
@@ -180,6 +187,7 @@ fn audit(joined: Joined) -> Finding {
         event: Event::new(time, EventKind::Audit(event)),
         in_tree,
         row: None,
+        joined: row,
     }
 }
 
@@ -203,6 +211,8 @@ pub struct Detail {
     pub exe: String,
     /// Inode number of the namespace that the capability was asked for; 0 where it is not told.
     pub target: u32,
+    /// The profile's policy namespace.
+    pub namespace: Option<String>,
     /// Name of the profile.
     pub profile: Option<String>,
     /// The container it happened in.
@@ -244,7 +254,8 @@ pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules
             reason => Some(reason.as_str().to_owned()),
         },
         profile,
-        namespace: detail
+        namespace: detail.and_then(|detail| detail.namespace.clone()),
+        target_namespace: detail
             .map(|detail| detail.target)
             .filter(|inode| *inode != 0),
         audited: Audited::from_byte(key.audited).as_str().to_owned(),

@@ -39,8 +39,10 @@ pub struct Denial {
     pub reason: Option<String>,
     /// The LSM's profile.
     pub profile: Option<String>,
+    /// The profile's policy namespace, where an audit record told it.
+    pub namespace: Option<String>,
     /// Inode number of the user namespace that the capability was asked for.
-    pub namespace: Option<u32>,
+    pub target_namespace: Option<u32>,
     /// `yes`, `no` or `unknown`.
     pub audited: String,
     /// Whether a rule expects it.

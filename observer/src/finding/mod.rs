@@ -84,6 +84,8 @@ pub struct AuditEvent {
     pub verdict: Option<String>,
     /// Profile or domain.
     pub profile: Option<String>,
+    /// The profile's policy namespace.
+    pub namespace: Option<String>,
     /// Process id in the initial pid namespace.
     pub pid: Option<u32>,
     /// Name of the thread.

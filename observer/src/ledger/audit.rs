@@ -36,6 +36,7 @@ pub struct AuditLog {
 /// Denials that are alike, and that no hook saw.
 struct Row {
     pid: Option<u32>,
+    namespace: Option<String>,
     count: u64,
     first: Stamp,
     last: Stamp,
@@ -95,6 +96,7 @@ impl AuditLog {
         }
         let row = self.rows.entry(key).or_insert(Row {
             pid: event.pid,
+            namespace: event.namespace.clone(),
             count: 0,
             first: time,
             last: time,
@@ -160,7 +162,8 @@ fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row) -> Denial {
         layer: lsm.clone(),
         reason: None,
         profile: Some(profile.clone()),
-        namespace: None,
+        namespace: row.namespace.clone(),
+        target_namespace: None,
         audited: "yes".to_owned(),
         expected: false,
         own_credentials: true,
@@ -185,6 +188,7 @@ mod tests {
             lsm: Some("apparmor".to_owned()),
             verdict: Some("denied".to_owned()),
             profile: Some("p".to_owned()),
+            namespace: None,
             pid: Some(1),
             comm: None,
             capability: Some("setpcap".to_owned()),

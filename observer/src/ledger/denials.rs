@@ -80,7 +80,25 @@ impl Denials {
     /// Keeps what was told of a row.
     pub fn describe(&mut self, key: RowKey, detail: Detail) {
         if self.details.len() < MAX_DETAILS || self.details.contains_key(&key) {
-            self.details.insert(key, detail);
+            let known = self
+                .details
+                .get_mut(&key)
+                .and_then(|old| old.namespace.take());
+            let namespace = detail.namespace.or(known);
+            self.details.insert(
+                key,
+                Detail {
+                    namespace,
+                    ..detail
+                },
+            );
+        }
+    }
+
+    /// Keeps the policy namespace that an audit record told of a row.
+    pub fn locate(&mut self, key: &RowKey, namespace: &str) {
+        if let Some(detail) = self.details.get_mut(key) {
+            detail.namespace = Some(namespace.to_owned());
         }
     }
 

@@ -80,7 +80,12 @@ impl Ledger {
                 }
                 self.supervisors.enter(event, finding.event.time);
             }
-            EventKind::Audit(event) => self.audit.enter(event, finding.event.time, finding.in_tree),
+            EventKind::Audit(event) => {
+                if let (Some(key), Some(namespace)) = (&finding.joined, &event.namespace) {
+                    self.denials.locate(key, namespace);
+                }
+                self.audit.enter(event, finding.event.time, finding.in_tree);
+            }
             EventKind::Loss(LossEvent {
                 stage,
                 reason,
