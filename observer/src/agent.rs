@@ -190,6 +190,7 @@ impl Agent {
                 (None, None)
             }
         };
+        give_back_memory();
         if let Some(kernel) = &kernel {
             ledger.hooks = kernel.hooks().iter().map(HookReport::from).collect();
         }
@@ -523,6 +524,16 @@ fn ended(pidfd: &OwnedFd) -> bool {
         tv_nsec: 0,
     };
     poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+/// The kernel's BTF takes some twenty megabytes while the programs are loaded;
+/// the allocator would keep them for ever.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: releases free memory alone; no pointer in use is touched.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn missing(error: &KernelError) -> HookReport {

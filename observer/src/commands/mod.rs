@@ -80,6 +80,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn log_to_stderr(global: &Global) {
     use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -88,11 +89,20 @@ fn log_to_stderr(global: &Global) {
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    // The BPF loader tells of every relocation: only where all is asked for.
+    let loader = level.min(LevelFilter::INFO);
+    let loader = if global.verbose > 2 { level } else { loader };
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(global.color.on(&std::io::stderr()))
-        .with_target(false)
+        .with_target(false);
+    let wanted = Targets::new()
+        .with_default(level)
+        .with_target("aya_obj", loader)
+        .with_target("aya", loader);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(wanted)
         .init();
 }
 

@@ -1,0 +1,57 @@
+//! What `--help` shows, in full: a change of the command line is seen in review.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the agent starts no programs, its tests do"
+)]
+
+use std::process::Command;
+
+fn help(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_command_line_is_as_documented() {
+    insta::assert_snapshot!("capwatch", help(&[]));
+    for task in ["run", "watch", "record", "replay", "config"] {
+        insta::assert_snapshot!(task, help(&[task]));
+    }
+}
+
+#[test]
+fn misuse_is_exit_code_2_and_names_the_remedy() {
+    for words in [
+        &["--nonsense"][..],
+        &["record"],
+        &["watch", "--denials", "--episodes"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("--help"), "{error}");
+    }
+}
+
+#[test]
+fn completions_and_man_page_are_printed() {
+    for (words, expected) in [
+        (&["completions", "bash"][..], "_capwatch"),
+        (&["man"], ".TH capwatch"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
+    }
+}
