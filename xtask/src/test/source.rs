@@ -34,7 +34,6 @@ pub fn ring(report: &mut Report, quick: bool) {
             cmd::run(
                 Command::new(cargo_deny)
                     .args([
-                        "--offline",
                         "--all-features",
                         "check",
                         "--hide-inclusion-graph",

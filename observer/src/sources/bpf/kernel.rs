@@ -145,6 +145,7 @@ impl Kernel {
     /// When nothing can be had: no BTF, or no privilege to load.
     pub fn open(attach: &Attach, rules: &Rules) -> Result<(Self, Rings), KernelError> {
         let object = attach.object()?;
+        allow_locked_memory();
         let btf = Btf::vmlinux()?;
         let offsets = offsets::resolve(&btf);
         let aya_btf = AyaBtf::from_sys_fs()?;
@@ -346,6 +347,28 @@ pub fn active_lsms() -> Vec<String> {
         }
     }
     names
+}
+
+/// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
+/// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
+fn allow_locked_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return;
+    };
+    if (major, minor) >= (5, 11) {
+        return;
+    }
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::warn!("cannot raise the limit of locked memory: {error}; maps may not fit");
+    }
 }
 
 fn sum<'a>(counts: impl Iterator<Item = &'a Count>) -> Count {
