@@ -95,9 +95,15 @@ impl Shared {
         self.started
     }
 
-    /// Whether every hook and source has been tried.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+    /// Why the agent is not ready: it still attaches, or it sees nothing at all.
+    pub fn unready(&self) -> Option<&'static str> {
+        if !self.ready.load(Ordering::Relaxed) {
+            return Some("hooks are being attached");
+        }
+        let ledger = self.ledger();
+        let sees = ledger.hooks.iter().any(|hook| hook.attached);
+        let hears = ledger.sources.iter().any(|source| source.up);
+        (!sees && !hears).then_some("no hook is attached and no audit source is heard")
     }
 
     /// Says that every hook and source has been tried.

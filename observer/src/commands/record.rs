@@ -37,8 +37,8 @@ const RECORD_DELAY_NS: u64 = 400_000_000;
 /// Exit code when `--fail-on` matched.
 const FAILED: u8 = 3;
 /// Exit codes of a command that can't be run, as shells have them.
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// Runs the command.
 pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
@@ -67,21 +67,22 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     }
     let mut signals = Signals::new()?;
     let began = Instant::now();
-    let mut child = match spawn(&agent, &command) {
-        Ok(child) => child,
-        Err(error) => return Ok(unable(&command[0], &error)),
-    };
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status.context("cannot wait for the command")?,
-            result = agent.pump() => result.context("cannot read from the kernel")?,
-            signal = signals.next() => forward(&child, signal),
+    let code = match spawn(&agent, &command) {
+        Ok(mut child) => {
+            let status = loop {
+                tokio::select! {
+                    status = child.wait() => break status.context("cannot wait for the command")?,
+                    result = agent.pump() => result.context("cannot read from the kernel")?,
+                    signal = signals.next() => forward(&child, signal),
+                }
+            };
+            exit_code(status)
         }
+        Err(error) => unable(&command[0], &error),
     };
     let duration = began.elapsed();
     settle(&mut agent).await?;
 
-    let code = exit_code(status);
     let shared = agent.shared();
     shared.refresh();
     let mut report = shared.ledger().report(
@@ -141,14 +142,18 @@ fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
     child
 }
 
-fn unable(command: &std::ffi::OsStr, error: &io::Error) -> ExitCode {
+/// Says why the command can't be run, and gives its code as shells have it.
+fn unable(command: &std::ffi::OsStr, error: &io::Error) -> i32 {
     let shown = command.to_string_lossy();
     eprintln!(
         "capwatch: cannot run {}: {error}",
         crate::outputs::clean::clean(&shown)
     );
-    let found = error.kind() != io::ErrorKind::NotFound;
-    ExitCode::from(if found { NOT_EXECUTABLE } else { NOT_FOUND })
+    if error.kind() == io::ErrorKind::NotFound {
+        NOT_FOUND
+    } else {
+        NOT_EXECUTABLE
+    }
 }
 
 /// Waits until every episode of the tree is closed, for two seconds at most;

@@ -45,13 +45,14 @@ impl View for Shared {
     }
 
     fn status(&self) -> Status {
+        let unready = self.unready();
         let ledger = self.ledger();
         let lost: BTreeMap<String, u64> = ledger.lost();
         Status {
             schema: STATUS_SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: self.is_ready(),
-            reason: (!self.is_ready()).then(|| "hooks are being attached".to_owned()),
+            ready: unready.is_none(),
+            reason: unready.map(str::to_owned),
             now: Stamp::now(),
             started: self.started(),
             host: ledger.host.clone(),

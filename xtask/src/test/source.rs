@@ -33,11 +33,7 @@ pub fn ring(report: &mut Report, quick: bool) {
         Ok(Some(cargo_deny)) => report.step("dependencies", || {
             cmd::run(
                 Command::new(cargo_deny)
-                    .args([
-                        "--all-features",
-                        "check",
-                        "--hide-inclusion-graph",
-                    ])
+                    .args(["--all-features", "check", "--hide-inclusion-graph"])
                     // The database of advisories isn't reachable everywhere.
                     .args(["licenses", "bans", "sources"])
                     .current_dir(cmd::workspace()),
