@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use observer_ebpf::Loss;
 
 const REFERENCE: &str = include_str!("../../docs/metrics.md");
-const CODE: [&str; 2] = [
+const CODE: [&str; 3] = [
     include_str!("../src/outputs/metrics.rs"),
     include_str!("../src/outputs/metrics/latency.rs"),
+    include_str!("../src/outputs/metrics/own.rs"),
 ];
 
 fn quoted(text: &str, quote: char) -> BTreeSet<String> {

@@ -2,10 +2,11 @@
 //! behind this module.
 
 mod latency;
+mod own;
 
 pub use latency::Latency;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use prometheus::{
     Encoder, TextEncoder,
@@ -31,8 +32,8 @@ pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
         families
     };
     families.push(shared.latency().family());
-    families.extend(programs(shared));
-    families.extend(process());
+    families.extend(own::programs(shared));
+    families.extend(own::process());
     families.push(gauge(
         "capwatch_scrape_duration_seconds",
         "How long this scrape took to gather.",
@@ -317,88 +318,4 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
     ]);
     families
-}
-
-fn programs(shared: &Shared) -> Vec<MetricFamily> {
-    let kernel = shared.kernel();
-    let runs = kernel
-        .as_ref()
-        .map(crate::sources::bpf::runs)
-        .unwrap_or_default();
-    let each = |value: fn(&crate::sources::bpf::Runs) -> f64| {
-        let samples = runs.iter();
-        samples
-            .map(|run| sample(&[("program", &run.program)], value(run)))
-            .collect()
-    };
-    vec![
-        counter(
-            "capwatch_program_runs_total",
-            "Runs of a BPF program; counted while kernel.bpf_stats_enabled is set.",
-            each(|run| number(run.runs)),
-        ),
-        counter(
-            "capwatch_program_run_seconds_total",
-            "Time spent in a BPF program; counted while kernel.bpf_stats_enabled is set.",
-            each(|run| run.seconds),
-        ),
-        counter(
-            "capwatch_program_misses_total",
-            "Runs that the kernel skipped since the program was interrupted on its CPU.",
-            each(|run| number(run.misses)),
-        ),
-    ]
-}
-
-/// The agent's own process, in the usual names.
-fn process() -> Vec<MetricFamily> {
-    let Some(usage) = crate::sources::proc::usage() else {
-        return Vec::new();
-    };
-    let values: BTreeMap<&str, (&str, MetricType, f64)> = BTreeMap::from([
-        (
-            "process_cpu_seconds_total",
-            (
-                "User and system time.",
-                MetricType::COUNTER,
-                usage.cpu_seconds,
-            ),
-        ),
-        (
-            "process_resident_memory_bytes",
-            (
-                "Resident memory.",
-                MetricType::GAUGE,
-                number(usage.resident_bytes),
-            ),
-        ),
-        (
-            "process_virtual_memory_bytes",
-            (
-                "Virtual memory.",
-                MetricType::GAUGE,
-                number(usage.virtual_bytes),
-            ),
-        ),
-        (
-            "process_open_fds",
-            (
-                "Open file descriptors.",
-                MetricType::GAUGE,
-                number(usage.open_fds),
-            ),
-        ),
-        (
-            "process_start_time_seconds",
-            (
-                "When the process started, since the epoch.",
-                MetricType::GAUGE,
-                usage.start_seconds,
-            ),
-        ),
-    ]);
-    let families = values.into_iter();
-    families
-        .map(|(name, (help, kind, value))| family(name, help, kind, vec![sample(&[], value)]))
-        .collect()
 }

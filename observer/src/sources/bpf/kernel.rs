@@ -1,11 +1,5 @@
 //! The loaded object: opened once, then asked for counts, rules and episodes.
 
-use std::{
-    borrow::Cow,
-    fs,
-    path::{Path, PathBuf},
-};
-
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
@@ -18,98 +12,14 @@ use observer_ebpf::{
 
 use super::{
     attach::{self, Types},
-    btf::{Btf, BtfError},
-    mechanism::{Choice, HookStatus},
+    btf::Btf,
+    error::KernelError,
+    host::{active_lsms, allow_locked_memory},
+    mechanism::HookStatus,
+    object::Attach,
     offsets,
 };
 use crate::config::Rules;
-
-/// The compiled programs, committed so that a build needs no BPF toolchain.
-#[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.x86_64.bpf.o");
-/// The compiled programs, committed so that a build needs no BPF toolchain.
-#[cfg(target_arch = "aarch64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.aarch64.bpf.o");
-
-/// Why the kernel side can't be had at all.
-#[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// No BTF.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// aya can't read the kernel's BTF.
-    #[error("cannot read the kernel's BTF: {0}")]
-    AyaBtf(#[from] aya::BtfError),
-    /// The object given by the operator can't be read.
-    #[error(
-        "cannot read the BPF object {path}: {source}; build it with `cargo xtask bpf --log FILE`"
-    )]
-    Object {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The object can't be loaded.
-    #[error("cannot load the BPF object: {}{}", chain(.0), remedy(.0))]
-    Load(#[source] Box<aya::EbpfError>),
-    /// A map can't be used.
-    #[error("cannot use the BPF map {name}: {source}")]
-    Map {
-        /// Its name.
-        name: &'static str,
-        /// What the kernel said.
-        source: MapError,
-    },
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn remedy(error: &aya::EbpfError) -> &'static str {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && io.raw_os_error() == Some(libc::EPERM)
-        {
-            return "; CAP_BPF and CAP_PERFMON are missing: run as root or see `capwatch doctor`";
-        }
-        source = cause.source();
-    }
-    ""
-}
-
-/// How to attach.
-#[derive(Clone, Debug, Default)]
-pub struct Attach {
-    /// Which mechanisms may be used.
-    pub hooks: Choice,
-    /// An object to load in place of the built-in one.
-    pub object: Option<PathBuf>,
-}
-
-impl Attach {
-    fn object(&self) -> Result<Cow<'static, [u8]>, KernelError> {
-        let Some(path) = &self.object else {
-            return Ok(Cow::Borrowed(OBJECT));
-        };
-        let bytes = fs::read(path).map_err(|source| KernelError::Object {
-            path: path.display().to_string(),
-            source,
-        })?;
-        Ok(Cow::Owned(bytes))
-    }
-}
 
 /// The kernel side, attached. Dropping it detaches everything.
 pub struct Kernel {
@@ -333,42 +243,6 @@ impl Kernel {
 pub fn text(bytes: &[u8]) -> String {
     let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-/// The active LSMs in their order; empty where securityfs is not mounted.
-pub fn active_lsms() -> Vec<String> {
-    let list = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let names = list.trim().split(',').filter(|name| !name.is_empty());
-    let mut names: Vec<_> = names.map(str::to_owned).collect();
-    if names.is_empty() && Path::new("/sys/module/apparmor/parameters/enabled").exists() {
-        let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
-        if enabled.is_ok_and(|word| word.trim() == "Y") {
-            names.push("apparmor".to_owned());
-        }
-    }
-    names
-}
-
-/// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
-/// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
-fn allow_locked_memory() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return;
-    };
-    if (major, minor) >= (5, 11) {
-        return;
-    }
-    let unlimited = Rlimit {
-        current: None,
-        maximum: None,
-    };
-    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        tracing::warn!("cannot raise the limit of locked memory: {error}; maps may not fit");
-    }
 }
 
 fn sum<'a>(counts: impl Iterator<Item = &'a Count>) -> Count {

@@ -3,14 +3,20 @@
 
 mod attach;
 mod btf;
+mod error;
+mod host;
 mod info;
 mod kernel;
 mod mechanism;
+mod object;
 mod offsets;
 mod prototype;
 mod rings;
 
+pub use error::KernelError;
+pub use host::active_lsms;
 pub use info::{Runs, runs};
-pub use kernel::{Attach, Kernel, KernelError, Rings, active_lsms, text};
+pub use kernel::{Kernel, Rings, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
+pub use object::Attach;
 pub use rings::{RingReader, Told};

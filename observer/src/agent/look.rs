@@ -1,0 +1,134 @@
+//! What no event tells and has to be looked at: open episodes, losses, ended
+//! workloads, the clocks.
+
+use std::os::fd::OwnedFd;
+
+use observer_ebpf::{Episode, Loss};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::Agent;
+use crate::{
+    correlate::Finding,
+    finding::{Event, EventKind, Fate, LossEvent, Verdict},
+    observation::{EpisodeSeen, Observation},
+    sources::bpf::Kernel,
+    time::{Clock, Stamp, monotonic},
+};
+
+/// An open episode without a drop for this long is told as running.
+const SILENCE_NS: u64 = 2_000_000_000;
+
+impl Agent {
+    /// A workload that runs on with what was refused is watched until it ends.
+    pub(super) fn follow_workload(&mut self, finding: &Finding) {
+        let EventKind::Episode(episode) = &finding.event.kind else {
+            return;
+        };
+        if episode.verdict != Verdict::Degraded || episode.fate != Fate::Exec {
+            return;
+        }
+        let pid = i32::try_from(episode.pid).ok().and_then(Pid::from_raw);
+        let pidfd = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match pidfd {
+            Some(Ok(pidfd)) => {
+                self.workloads.insert(episode.pid, pidfd);
+            }
+            // It ended before we looked.
+            _ => self
+                .shared
+                .ledger()
+                .supervisors
+                .retain_workloads(|pid| pid != episode.pid),
+        }
+    }
+
+    /// Looks at what no event tells: open episodes, losses, ended workloads, the clock.
+    pub fn tick(&mut self) {
+        self.clock = Clock::sample();
+        let expired = self.correlator.expire(Stamp::now());
+        self.settle(expired);
+        self.note_sources();
+        self.tell_open(SILENCE_NS);
+        self.workloads.retain(|_, pidfd| !ended(pidfd));
+        let workloads = &self.workloads;
+        self.shared
+            .ledger()
+            .supervisors
+            .retain_workloads(|pid| workloads.contains_key(&pid));
+        let losses: Vec<_> = match self.shared.kernel().as_mut() {
+            Some(kernel) => {
+                kernel.flush_diagnostics();
+                let losses = Loss::ALL.iter();
+                losses
+                    .map(|loss| (loss.reason(), kernel.loss(*loss)))
+                    .collect()
+            }
+            None => return,
+        };
+        for (reason, total) in losses {
+            let grown = self.shared.ledger().set_loss("kernel", reason, total);
+            if grown > 0 {
+                let loss = LossEvent {
+                    stage: "kernel".to_owned(),
+                    reason: reason.to_owned(),
+                    count: grown,
+                };
+                self.shared
+                    .tell(Event::new(Stamp::now(), EventKind::Loss(loss)));
+            }
+        }
+    }
+
+    fn note_sources(&mut self) {
+        let sources = self.log.report();
+        let mut ledger = self.shared.ledger();
+        let malformed = sources.iter().map(|source| source.malformed).sum();
+        ledger.audit.set_malformed(malformed);
+        ledger.sources = sources;
+    }
+
+    /// Episodes that are open now.
+    pub fn open_episodes(&self) -> Vec<Episode> {
+        self.shared
+            .kernel()
+            .as_ref()
+            .map_or_else(Vec::new, Kernel::open_episodes)
+    }
+
+    /// Tells open episodes that have been silent for so many nanoseconds, each
+    /// once for its last drop; they stay open.
+    pub fn tell_open(&mut self, silence: u64) {
+        let now = monotonic();
+        let episodes = self.open_episodes();
+        self.told
+            .retain(|tgid, _| episodes.iter().any(|episode| episode.tgid == *tgid));
+        for episode in episodes {
+            let silent = now.saturating_sub(episode.last) >= silence;
+            if !silent || self.told.get(&episode.tgid) == Some(&episode.last) {
+                continue;
+            }
+            self.told.insert(episode.tgid, episode.last);
+            let seen = EpisodeSeen {
+                first: self.clock.stamp(episode.first),
+                until: self.clock.stamp(now),
+                episode,
+                end: None,
+                profile: self.profile(episode.profile),
+                container: None,
+                version: None,
+            };
+            self.enter(now, Observation::Episode(Box::new(seen)));
+        }
+    }
+}
+
+fn ended(pidfd: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
+}

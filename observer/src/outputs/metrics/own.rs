@@ -1,0 +1,96 @@
+//! What the agent and its programs cost.
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::{MetricFamily, MetricType};
+
+use super::{counter, family, number, sample};
+use crate::{
+    agent::Shared,
+    sources::{
+        bpf::{Runs, runs},
+        proc::usage,
+    },
+};
+
+/// Runs of the BPF programs, as the kernel tells them.
+pub fn programs(shared: &Shared) -> Vec<MetricFamily> {
+    let kernel = shared.kernel();
+    let runs = kernel.as_ref().map(runs).unwrap_or_default();
+    let each = |value: fn(&Runs) -> f64| {
+        let samples = runs.iter();
+        samples
+            .map(|run| sample(&[("program", &run.program)], value(run)))
+            .collect()
+    };
+    vec![
+        counter(
+            "capwatch_program_runs_total",
+            "Runs of a BPF program; counted while kernel.bpf_stats_enabled is set.",
+            each(|run| number(run.runs)),
+        ),
+        counter(
+            "capwatch_program_run_seconds_total",
+            "Time spent in a BPF program; counted while kernel.bpf_stats_enabled is set.",
+            each(|run| run.seconds),
+        ),
+        counter(
+            "capwatch_program_misses_total",
+            "Runs that the kernel skipped since the program was interrupted on its CPU.",
+            each(|run| number(run.misses)),
+        ),
+    ]
+}
+
+/// The agent's own process, in the usual names.
+pub fn process() -> Vec<MetricFamily> {
+    let Some(usage) = usage() else {
+        return Vec::new();
+    };
+    let values: BTreeMap<&str, (&str, MetricType, f64)> = BTreeMap::from([
+        (
+            "process_cpu_seconds_total",
+            (
+                "User and system time.",
+                MetricType::COUNTER,
+                usage.cpu_seconds,
+            ),
+        ),
+        (
+            "process_resident_memory_bytes",
+            (
+                "Resident memory.",
+                MetricType::GAUGE,
+                number(usage.resident_bytes),
+            ),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            (
+                "Virtual memory.",
+                MetricType::GAUGE,
+                number(usage.virtual_bytes),
+            ),
+        ),
+        (
+            "process_open_fds",
+            (
+                "Open file descriptors.",
+                MetricType::GAUGE,
+                number(usage.open_fds),
+            ),
+        ),
+        (
+            "process_start_time_seconds",
+            (
+                "When the process started, since the epoch.",
+                MetricType::GAUGE,
+                usage.start_seconds,
+            ),
+        ),
+    ]);
+    let families = values.into_iter();
+    families
+        .map(|(name, (help, kind, value))| family(name, help, kind, vec![sample(&[], value)]))
+        .collect()
+}

@@ -1,0 +1,39 @@
+//! What the loader asks of the host.
+
+use std::{fs, path::Path};
+
+/// The active LSMs in their order; empty where securityfs is not mounted.
+pub fn active_lsms() -> Vec<String> {
+    let list = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    let names = list.trim().split(',').filter(|name| !name.is_empty());
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    if names.is_empty() && Path::new("/sys/module/apparmor/parameters/enabled").exists() {
+        let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+        if enabled.is_ok_and(|word| word.trim() == "Y") {
+            names.push("apparmor".to_owned());
+        }
+    }
+    names
+}
+
+/// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
+/// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
+pub fn allow_locked_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return;
+    };
+    if (major, minor) >= (5, 11) {
+        return;
+    }
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::warn!("cannot raise the limit of locked memory: {error}; maps may not fit");
+    }
+}
