@@ -58,6 +58,8 @@ pub enum Task {
     Record(Record),
     /// Read a log of the audit side and report what it tells
     Replay(Replay),
+    /// Say what this host can show, with a denial provoked on purpose and looked for
+    Doctor(Doctor),
     /// Check a configuration, or print the built-in one
     #[command(subcommand)]
     Config(Config),
@@ -219,6 +221,17 @@ pub struct Replay {
     pub output: ReportForm,
     /// The log, plain or compressed by gzip or zstd; `-` is stdin
     pub file: PathBuf,
+}
+
+/// `capwatch doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// The form of the diagnosis
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: ReportForm,
 }
 
 /// `capwatch config`

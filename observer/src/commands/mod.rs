@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod doctor;
 mod fail_on;
 mod record;
 mod replay;
@@ -69,6 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(async move {
         match task {
             Task::Run(options) => run::run(options, rules, global.color).await,
+            Task::Doctor(options) => doctor::run(options, rules).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
             Task::Record(options) => record::run(options, rules, global.color).await,
             Task::Replay(_) | Task::Config(_) | Task::Completions { .. } | Task::Man => {

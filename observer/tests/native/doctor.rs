@@ -1,0 +1,49 @@
+//! `capwatch doctor`: the provoked denial is seen, or it is said why not.
+
+use std::{os::unix::process::CommandExt as _, process::Command};
+
+use captest::suite::run;
+use serde_json::Value;
+
+#[test]
+fn a_provoked_denial_is_seen() {
+    let Some((stage, _turn)) = crate::stage("a provoked denial is seen") else {
+        return;
+    };
+    let outcome = run(stage.capwatch().args(["doctor", "-o", "json"])).expect("no outcome");
+    let diagnosis: Value = serde_json::from_str(&outcome.stdout).expect("not JSON");
+    assert_eq!(diagnosis["schema"], "capwatch.doctor/1");
+    assert_eq!(diagnosis["self_test"]["provoked"], true, "{diagnosis}");
+    assert_eq!(diagnosis["self_test"]["seen"], true, "{diagnosis}");
+    let complete = diagnosis["findings"]
+        .as_array()
+        .expect("no list")
+        .is_empty();
+    let expected = if complete {
+        ("all", 0)
+    } else {
+        ("degraded", 1)
+    };
+    assert_eq!(diagnosis["verdict"], expected.0);
+    assert_eq!(outcome.code, Some(expected.1));
+}
+
+#[test]
+fn without_privileges_it_is_blind_and_says_so() {
+    let Some((_, _turn)) = crate::stage("doctor without privileges") else {
+        return;
+    };
+    let directory = crate::for_everyone();
+    let mut command = Command::new(directory.path().join("capwatch"));
+    command.args(["--quiet", "doctor"]).uid(65534).gid(65534);
+    let outcome = run(&mut command).expect("no outcome");
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stdout);
+    for told in [
+        "blind",
+        "CAP_BPF is missing",
+        "run as root",
+        "no hook is attached",
+    ] {
+        assert!(outcome.stdout.contains(told), "{told}: {}", outcome.stdout);
+    }
+}
