@@ -201,12 +201,13 @@ pub fn profile<M: Mem>(scratch: u32, label: Ptr) -> u64 {
     let length = name.len();
     // FNV-1a, 64 bits.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    // SAFETY: the index stays below the room's length.
     for index in 0..observer_ebpf::PROFILE_LEN {
         if index >= length {
             break;
         }
-        hash = (hash ^ u64::from(unsafe { (*room)[index] })).wrapping_mul(0x100_0000_01b3);
+        // SAFETY: the index stays below the room's length.
+        let byte = unsafe { (*room)[index] };
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
     if PROFILES.get_ptr(hash).is_none() {
         // SAFETY: as above.
