@@ -44,8 +44,11 @@ fn run(script: &Script, full: bool) -> Result<Tally> {
         "--release",
         "--package",
         "observer",
+        "--package",
+        "captest",
     ]))?;
-    let mut path = OsString::from(cmd::target_dir().join("release"));
+    let programs = cmd::target_dir().join("release");
+    let mut path = OsString::from(&programs);
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
 
@@ -58,6 +61,8 @@ fn run(script: &Script, full: bool) -> Result<Tally> {
             .arg(&script.path)
             .envs(env)
             .env("PATH", &path)
+            .env("CAPWATCH", programs.join("capwatch"))
+            .env("CAPTEST", programs.join("captest"))
             .env("CAPWATCH_LIB", cmd::workspace().join("tests/vm/lib.sh"))
             .current_dir(cmd::workspace())
             .stdin(Stdio::null())
