@@ -74,7 +74,7 @@ impl Agent {
         };
         give_back_memory();
         if let Some(kernel) = &kernel {
-            ledger.hooks = kernel.hooks().iter().map(HookReport::from).collect();
+            ledger.hooks = kernel.hooks().to_vec();
         }
         let shared = Shared::new(ledger, kernel);
         Ok(Self {

@@ -16,7 +16,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Parser;
 
-use crate::{config::Rules, outputs::text::Color};
+use crate::config::Rules;
 use args::{Global, Task};
 
 /// Parses the command line and runs the command.
@@ -113,9 +113,4 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     })
-}
-
-/// Whether a stream is to be coloured.
-fn colored(color: Color, stream: &impl std::io::IsTerminal) -> bool {
-    color.on(stream)
 }

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     args::{Record, ReportForm},
-    colored, fail_on,
+    fail_on,
 };
 use crate::{
     agent::{Agent, Options},
@@ -101,7 +101,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         write(out, &report, output, false)?;
     } else {
         let stderr = io::stderr();
-        let color = colored(color, &stderr);
+        let color = color.on(&stderr);
         write(stderr, &report, output, color)?;
     }
     if !report.failed_on.is_empty() {

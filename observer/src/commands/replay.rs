@@ -11,10 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{
-    args::{Replay, ReportForm},
-    colored,
-};
+use super::args::{Replay, ReportForm};
 use crate::{
     audit::{self, Foreign, Item, Parsed, Reader, Record, decompressed},
     config::Rules,
@@ -49,7 +46,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
         return Ok(ExitCode::SUCCESS);
     }
     let (report, broken) = report(input, &file.display().to_string(), rules);
-    let color = colored(color, &stdout);
+    let color = color.on(&stdout);
     let mut out = stdout.lock();
     match output {
         ReportForm::Text => out.write_all(text::report(&report, color).as_bytes())?,

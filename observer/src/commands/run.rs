@@ -14,7 +14,7 @@ use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
 };
 
-use super::{args::Run, colored};
+use super::args::Run;
 use crate::{
     agent::{Agent, Options, Shared},
     config::Rules,
@@ -68,7 +68,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
         },
     );
     let stderr = io::stderr();
-    let incidents = print_incidents(shared.subscribe(), colored(color, &stderr));
+    let incidents = print_incidents(shared.subscribe(), color.on(&stderr));
     let mut incidents = std::pin::pin!(incidents);
     let mut server = std::pin::pin!(server);
     let mut writer = std::pin::pin!(async {

@@ -12,10 +12,7 @@ use tokio::{
     sync::broadcast::error::RecvError,
 };
 
-use super::{
-    args::{LineForm, Watch},
-    colored,
-};
+use super::args::{LineForm, Watch};
 use crate::{
     agent::{Agent, Options},
     config::Rules,
@@ -38,7 +35,7 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
     let mut events = shared.subscribe();
     agent.adopt();
     let stdout = io::stdout();
-    let color = colored(color, &stdout);
+    let color = color.on(&stdout);
     if watch.output == LineForm::Text {
         writeln!(&stdout, "{}", text::heading())?;
     }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sources::bpf::{HookStatus, Mechanism};
+/// What came of one hook, as the kernel side tells it.
+pub use crate::sources::bpf::HookStatus as HookReport;
 
 /// The host that was watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,36 +14,6 @@ pub struct Host {
     pub lsm: Vec<String>,
     /// Id of the boot.
     pub boot_id: String,
-}
-
-/// What came of one hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookReport {
-    /// The kernel function or tracepoint.
-    pub hook: String,
-    /// The mechanism in use, or the last one tried.
-    pub mechanism: Option<Mechanism>,
-    /// Whether it is attached.
-    pub attached: bool,
-    /// Why not, or what is lost.
-    pub reason: Option<String>,
-}
-
-impl From<&HookStatus> for HookReport {
-    fn from(status: &HookStatus) -> Self {
-        let HookStatus {
-            hook,
-            mechanism,
-            attached,
-            reason,
-        } = status.clone();
-        Self {
-            hook,
-            mechanism,
-            attached,
-            reason,
-        }
-    }
 }
 
 /// What came of one source of audit records.
