@@ -57,6 +57,9 @@ const NAMES: [&str; 41] = [
 /// `CAP_SETPCAP`, which every drop from the bounding set needs.
 pub const SETPCAP: u32 = 8;
 
+/// `CAP_BPF`, to load programs (5.8).
+pub const BPF: u32 = 39;
+
 /// `CAP_SYS_ADMIN`.
 pub const SYS_ADMIN: u32 = 21;
 

@@ -20,7 +20,9 @@ fn help(words: &[&str]) -> String {
 #[test]
 fn the_command_line_is_as_documented() {
     insta::assert_snapshot!("capwatch", help(&[]));
-    for task in ["run", "watch", "record", "replay", "doctor", "config"] {
+    for task in [
+        "run", "watch", "record", "replay", "doctor", "probe", "config",
+    ] {
         insta::assert_snapshot!(task, help(&[task]));
     }
 }

@@ -4,7 +4,10 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::fail_on::{FailOn, RoleFilter};
+use super::{
+    fail_on::{FailOn, RoleFilter},
+    probe::{As, Trial},
+};
 use crate::{
     outputs::text::Color,
     sources::bpf::{self, Choice, Mechanism},
@@ -60,6 +63,11 @@ pub enum Task {
     Replay(Replay),
     /// Say what this host can show, with a denial provoked on purpose and looked for
     Doctor(Doctor),
+    /// Try what supervisors do, with and without SETPCAP: fork, clear the bounding set, exec
+    Probe(Probe),
+    /// One trial of `probe`
+    #[command(hide = true)]
+    ProbeTrial(Trial),
     /// Check a configuration, or print the built-in one
     #[command(subcommand)]
     Config(Config),
@@ -230,6 +238,27 @@ pub struct Doctor {
     #[command(flatten)]
     pub attach: Attach,
     /// The form of the diagnosis
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: ReportForm,
+}
+
+/// `capwatch probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// Do as this program does when a drop is refused
+    #[arg(long = "as", value_enum, default_value_t, value_name = "PROGRAM")]
+    pub program: As,
+    /// Try also under this `AppArmor` profile
+    #[arg(long = "apparmor-profile", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Exit with 3 where a supervisor with these privileges (and under the
+    /// profile, if one is given) can't clear its bounding set
+    #[arg(long)]
+    pub check: bool,
+    /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: ReportForm,
 }

@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod doctor;
 mod fail_on;
+mod probe;
 mod record;
 mod replay;
 mod run;
@@ -52,6 +53,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let rules = Arc::new(Rules::load(global.config.as_deref())?);
             return replay::run(replay, rules, global.color);
         }
+        Task::ProbeTrial(trial) => return probe::run_trial(trial),
         Task::Completions { shell } => {
             clap_complete::generate(*shell, &mut command(), "capwatch", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
@@ -71,11 +73,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         match task {
             Task::Run(options) => run::run(options, rules, global.color).await,
             Task::Doctor(options) => doctor::run(options, rules).await,
+            Task::Probe(options) => probe::run(options, rules).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
             Task::Record(options) => record::run(options, rules, global.color).await,
-            Task::Replay(_) | Task::Config(_) | Task::Completions { .. } | Task::Man => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Task::Replay(_)
+            | Task::Config(_)
+            | Task::ProbeTrial(_)
+            | Task::Completions { .. }
+            | Task::Man => Ok(ExitCode::SUCCESS),
         }
     })
 }

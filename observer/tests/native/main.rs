@@ -12,6 +12,7 @@ mod doctor;
 mod exits;
 mod leftovers;
 mod misuse;
+mod probe;
 mod scenarios;
 mod serve;
 mod watch;

@@ -19,4 +19,5 @@ pub use info::{Runs, runs};
 pub use kernel::{Kernel, Rings, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
 pub use object::Attach;
+pub use offsets::last_cap;
 pub use rings::{RingReader, Told};

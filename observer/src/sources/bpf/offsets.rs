@@ -57,7 +57,7 @@ pub fn resolve(btf: &Btf) -> Offsets {
 /// The rest of what the programs are told.
 pub fn config(btf: &Btf, probe_read: bool) -> Config {
     Config {
-        last_cap: last_cap(),
+        last_cap: u64::from(last_cap()),
         task_btf: u32::from(helper_exists(btf, "bpf_get_current_task_btf")),
         probe_read: u32::from(probe_read),
         aa_label_arg: u32::from(btf.parameters("aa_capable").is_some_and(|p| p.len() == 4)),
@@ -66,7 +66,7 @@ pub fn config(btf: &Btf, probe_read: bool) -> Config {
 }
 
 /// The last capability that the kernel knows; 40 (5.9 to 7.3) where it is not told.
-pub fn last_cap() -> u64 {
+pub fn last_cap() -> u32 {
     fs::read_to_string("/proc/sys/kernel/cap_last_cap")
         .ok()
         .and_then(|text| text.trim().parse().ok())

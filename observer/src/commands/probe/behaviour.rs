@@ -1,0 +1,84 @@
+//! What programs do when a drop is refused, so that one can stand in for them.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// The program that a trial stands in for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+#[value(rename_all = "kebab-case")]
+pub enum As {
+    /// gives up when a raised bit is refused
+    #[default]
+    Fatal,
+    /// ignores what is refused, and goes on
+    Tolerant,
+    /// as fatal
+    Openshell,
+    /// as fatal
+    Youki,
+    /// as fatal
+    SystemdNspawn,
+    /// gives up at the first refusal, also of a lowered bit
+    Crun,
+    /// as crun
+    Firejail,
+    /// as tolerant
+    Bwrap,
+    /// as tolerant
+    Flatpak,
+    /// makes no call without an effective SETPCAP
+    Runc,
+    /// as runc
+    Buildah,
+    /// as runc
+    Setpriv,
+}
+
+/// What it does when a drop is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// Reads the bit, and gives up where it is raised: capctl, systemd.
+    Read,
+    /// Gives up.
+    GiveUp,
+    /// Goes on.
+    Ignore,
+    /// Makes no call without SETPCAP in its effective set.
+    AskFirst,
+}
+
+impl As {
+    /// Its way with refusals, as read in the programs' sources.
+    pub const fn on_refusal(self) -> OnRefusal {
+        match self {
+            Self::Fatal | Self::Openshell | Self::Youki | Self::SystemdNspawn => OnRefusal::Read,
+            Self::Crun | Self::Firejail => OnRefusal::GiveUp,
+            Self::Tolerant | Self::Bwrap | Self::Flatpak => OnRefusal::Ignore,
+            Self::Runc | Self::Buildah | Self::Setpriv => OnRefusal::AskFirst,
+        }
+    }
+
+    /// The word for it on the command line.
+    pub fn word(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Rules;
+
+    #[test]
+    fn every_program_is_in_the_catalogue() {
+        let rules = Rules::load(None).unwrap();
+        for program in As::value_variants() {
+            let word = program.word();
+            let generic = matches!(program, As::Fatal | As::Tolerant);
+            let known = rules.by_basename(word.as_bytes()).is_some() || word == "openshell";
+            assert!(generic || known, "{word}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The table for a person.
+
+use std::io::{self, Write};
+
+use super::{Report, Row};
+use crate::outputs::clean::clean;
+
+/// Writes the table, a sentence for each trial, and what the hooks are worth.
+pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:<10} {:<8} {:<20} {:<9} {:<10} {:>5} {:>7}  {:<5} SEEN",
+        "NAMESPACE", "SETPCAP", "PROFILE", "VERDICT", "LAYER", "DROPS", "REFUSED", "FATE",
+    )?;
+    for row in &report.trials {
+        let profile = row.profile.as_deref().unwrap_or("-");
+        writeln!(
+            out,
+            "{:<10} {:<8} {:<20} {:<9} {:<10} {:>5} {:>7}  {:<5} {}",
+            row.namespace,
+            row.setpcap.replace('_', " "),
+            clean(profile),
+            row.verdict.map_or("-", |verdict| verdict.as_str()),
+            row.layer.unwrap_or("-"),
+            row.drops,
+            row.refused_raised + row.refused_lowered,
+            row.fate.unwrap_or("-"),
+            seen(report, row),
+        )?;
+        writeln!(out, "    {}", clean(&row.explanation))?;
+    }
+    if let Some(reason) = &report.hooks.reason {
+        writeln!(
+            out,
+            "\nno hook is attached ({}): the layers are told from the calls' answers alone",
+            clean(reason)
+        )?;
+    }
+    let word = if report.cleared { "can" } else { "can't" };
+    writeln!(
+        out,
+        "\na supervisor with these privileges {word} clear its bounding set here"
+    )
+}
+
+fn seen(report: &Report, row: &Row) -> String {
+    match &row.seen {
+        Some(seen) if seen.agrees => "the same".to_owned(),
+        Some(seen) => format!(
+            "otherwise: {} by {}",
+            seen.verdict,
+            clean(seen.layer.as_deref().unwrap_or("nobody"))
+        ),
+        None if !report.hooks.attached || row.drops == 0 => "-".to_owned(),
+        None => "nothing".to_owned(),
+    }
+}
