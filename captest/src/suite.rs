@@ -142,7 +142,7 @@ impl Stage {
     /// # Errors
     /// When it can't be run, or something does not hold: then with all that does not.
     pub fn play(&self, scenario: &Scenario, hooks: &str) -> Result<()> {
-        let report = self.path("report.json");
+        let (report, stream) = (self.path("report.json"), self.path("stream.jsonl"));
         let _ = fs::remove_file(&report);
         let mut command = self.capwatch();
         command
@@ -155,6 +155,8 @@ impl Stage {
                 "--report",
             ])
             .arg(&report)
+            .arg("--stream")
+            .arg(&stream)
             .arg(format!("--hooks={hooks}"))
             .args(&scenario.options)
             .arg("--")
@@ -164,6 +166,7 @@ impl Stage {
         if outcome.code != Some(scenario.exit) {
             wrong.push(format!("exit {:?}, not {}", outcome.code, scenario.exit));
         }
+        wrong.extend(self.differs(&report, &stream)?);
         match read(&report) {
             Ok(report) => {
                 wrong.extend(check::failures(&report, &always(scenario))?);
@@ -177,6 +180,21 @@ impl Stage {
         }
         ensure!(wrong.is_empty(), "{}", wrong.join("; "));
         Ok(())
+    }
+}
+
+impl Stage {
+    /// How the report that `replay` makes of the stream differs from the one that
+    /// was made live.
+    fn differs(&self, report: &Path, stream: &Path) -> Result<Option<String>> {
+        let outcome = run(self.capwatch().args(["replay", "-o", "json"]).arg(stream))?;
+        if outcome.code != Some(0) {
+            return Ok(Some(format!("replay of the stream: {}", outcome.stderr)));
+        }
+        let live = fs::read_to_string(report).unwrap_or_default();
+        let mut lines = live.lines().zip(outcome.stdout.lines());
+        let first = lines.find(|(live, replayed)| live != replayed);
+        Ok((live != outcome.stdout).then(|| format!("the replayed report differs: {first:?}")))
     }
 }
 

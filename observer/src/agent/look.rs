@@ -9,12 +9,15 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::Agent;
 use crate::{
     correlate::Finding,
-    finding::{Event, EventKind, Fate, LossEvent, Verdict},
+    finding::{EventKind, Fate, LossEvent, Verdict},
     observation::{EpisodeSeen, Observation},
     sources::bpf::Kernel,
     time::{Clock, Stamp, monotonic},
 };
 
+/// Ticks between two checkpoints of a stream: what may be missing at the end of
+/// one that is cut short.
+const CHECKPOINT: u32 = 10;
 /// An open episode without a drop for this long is told as running.
 const SILENCE_NS: u64 = 2_000_000_000;
 
@@ -55,6 +58,15 @@ impl Agent {
             .ledger()
             .supervisors
             .retain_workloads(|pid| workloads.contains_key(&pid));
+        self.note_losses();
+        self.unchecked += 1;
+        if self.unchecked >= CHECKPOINT {
+            self.unchecked = 0;
+            self.shared.checkpoint_stream();
+        }
+    }
+
+    fn note_losses(&self) {
         let losses: Vec<_> = match self.shared.kernel().as_mut() {
             Some(kernel) => {
                 kernel.flush_diagnostics();
@@ -73,13 +85,12 @@ impl Agent {
                     reason: reason.to_owned(),
                     count: grown,
                 };
-                self.shared
-                    .tell(Event::new(Stamp::now(), EventKind::Loss(loss)));
+                self.shared.tell(Finding::lost(Stamp::now(), loss));
             }
         }
     }
 
-    fn note_sources(&mut self) {
+    pub(super) fn note_sources(&self) {
         let sources = self.log.report();
         let mut ledger = self.shared.ledger();
         let malformed = sources.iter().map(|source| source.malformed).sum();

@@ -49,6 +49,8 @@ pub struct Agent {
     /// Workloads that run on with what was refused: their pidfd tells when they end.
     workloads: HashMap<u32, OwnedFd>,
     rules: Arc<Rules>,
+    /// Ticks since the stream's last checkpoint.
+    unchecked: u32,
 }
 
 impl Agent {
@@ -77,7 +79,7 @@ impl Agent {
             ledger.hooks = kernel.hooks().to_vec();
         }
         let shared = Shared::new(ledger, kernel);
-        Ok(Self {
+        let agent = Self {
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
             reader,
@@ -86,7 +88,10 @@ impl Agent {
             told: HashMap::new(),
             workloads: HashMap::new(),
             rules,
-        })
+            unchecked: 0,
+        };
+        agent.note_sources();
+        Ok(agent)
     }
 
     /// What outputs need.
@@ -228,7 +233,7 @@ impl Agent {
         for finding in findings {
             self.shared.ledger().enter(&finding);
             self.follow_workload(&finding);
-            self.shared.tell(finding.event);
+            self.shared.tell(finding);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +13,13 @@ use observer_ebpf::RowKey;
 use tokio::sync::broadcast;
 
 use crate::{
-    correlate::Tally,
-    finding::{Event, EventKind, LossEvent},
-    ledger::Ledger,
-    outputs::metrics::Latency,
+    correlate::{Finding, Tally},
+    finding::{End, Event, Header, LossEvent, Report},
+    ledger::{Ledger, row_name},
+    outputs::{
+        metrics::Latency,
+        stream::{Failure, Recorder, WhenFull},
+    },
     sources::bpf::Kernel,
     time::{Clock, Stamp},
 };
@@ -30,17 +34,19 @@ pub struct Shared {
     ledger: Mutex<Ledger>,
     kernel: Mutex<Option<Kernel>>,
     events: broadcast::Sender<Arc<Event>>,
+    recorder: Mutex<Option<Recorder>>,
     latency: Mutex<Latency>,
     started: Stamp,
     ready: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(ledger: Ledger, kernel: Option<Kernel>) -> Self {
+    pub(crate) fn new(ledger: Ledger, kernel: Option<Kernel>) -> Self {
         Self {
             ledger: Mutex::new(ledger),
             kernel: Mutex::new(kernel),
             events: broadcast::Sender::new(EVENTS),
+            recorder: Mutex::new(None),
             latency: Mutex::new(Latency::default()),
             started: Stamp::now(),
             ready: AtomicBool::new(false),
@@ -109,6 +115,11 @@ impl Shared {
         if rows.len() > FOLD_ABOVE {
             let gone = split_gone(kernel, &mut rows);
             let keys: Vec<_> = gone.iter().map(|(key, _)| *key).collect();
+            if let Some(recorder) = self.recorder().as_mut() {
+                for (key, tally) in &gone {
+                    recorder.row(row_name(key), ledger.denials.row(key, *tally), true);
+                }
+            }
             ledger.denials.fold(&gone);
             kernel.forget_rows(&keys);
         }
@@ -123,12 +134,89 @@ impl Shared {
             count,
         };
         self.ledger().lose(stage, reason, count);
-        self.tell(Event::new(Stamp::now(), EventKind::Loss(loss)));
+        self.tell(Finding::lost(Stamp::now(), loss));
     }
 
-    pub(super) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, finding: Finding) {
+        if let Some(recorder) = self.recorder().as_mut() {
+            recorder.finding(&finding);
+        }
         // Nobody listening is no loss: the ledger has it.
-        let _ = self.events.send(Arc::new(event));
+        let _ = self.events.send(Arc::new(finding.event));
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Option<Recorder>> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a stream from now on: of a command's tree where its words are
+    /// given, else of the host.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start_stream(
+        &self,
+        out: Box<dyn io::Write + Send>,
+        command: Option<Vec<String>>,
+    ) -> io::Result<Failure> {
+        let when_full = match command {
+            Some(_) => WhenFull::Wait,
+            None => WhenFull::Drop,
+        };
+        let header = {
+            let ledger = self.ledger();
+            Header {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                host: ledger.host.clone(),
+                hooks: ledger.hooks.clone(),
+                sources: ledger.sources.clone(),
+                command,
+            }
+        };
+        let (recorder, failure) = Recorder::start(out, when_full, header)?;
+        *self.recorder() = Some(recorder);
+        Ok(failure)
+    }
+
+    /// Writes the state of rows and sources to the stream, if there is one.
+    pub fn checkpoint_stream(&self) {
+        if self.recorder().is_none() {
+            return;
+        }
+        self.refresh();
+        let dropped = {
+            let ledger = self.ledger();
+            let mut recorder = self.recorder();
+            let Some(recorder) = recorder.as_mut() else {
+                return;
+            };
+            for (name, denial) in ledger.denials.rows(recorder.tree_only()) {
+                recorder.row(name, denial, false);
+            }
+            recorder.sources(&ledger.sources);
+            recorder.take_dropped()
+        };
+        if dropped > 0 {
+            self.lose("output", "events_lagged", dropped);
+        }
+    }
+
+    /// Ends the stream, if there is one, with what a report says at the end.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn end_stream(&self, report: &Report) -> io::Result<()> {
+        let Some(mut recorder) = self.recorder().take() else {
+            return Ok(());
+        };
+        for (name, denial) in self.ledger().denials.rows(recorder.tree_only()) {
+            recorder.row(name, denial, false);
+        }
+        recorder.finish(End {
+            sources: report.sources.clone(),
+            command: report.command.clone(),
+            failed_on: report.failed_on.clone(),
+        })
     }
 }
 

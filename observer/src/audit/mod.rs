@@ -41,7 +41,7 @@ pub use object::RecordObject;
 pub use outcome::{Foreign, Malformed, Parsed};
 pub use reader::{Item, Reader};
 pub use record::{Bytes, Lsm, Record, Syscall, Verdict};
-pub use replay::{ReplayError, Tally, replay_records};
+pub use replay::{ReplayError, Tally, replay_plain, replay_records};
 
 /// The longest line that is looked at; a kernel's record is at most 8,970 bytes
 /// (`MAX_AUDIT_MESSAGE_LENGTH`, audit-userspace), an enriched or journalled one

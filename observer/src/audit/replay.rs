@@ -64,35 +64,45 @@ pub enum ReplayError {
 pub fn replay_records(
     input: impl Read + Send,
     all: bool,
+    out: impl Write,
+) -> Result<Tally, ReplayError> {
+    match decompressed(input) {
+        Ok((compression, plain)) => replay_plain(plain, compression, all, out),
+        Err(source) => Err(ReplayError::Read {
+            line: 0,
+            offset: 0,
+            compression: Compression::None,
+            tally: Tally::default(),
+            source,
+        }),
+    }
+}
+
+/// The same of what has been decompressed already; `compression` is for the errors.
+///
+/// # Errors
+/// Those of `input`, with the position, and those of `out`.
+pub fn replay_plain(
+    input: impl Read,
+    compression: Compression,
+    all: bool,
     mut out: impl Write,
 ) -> Result<Tally, ReplayError> {
     let mut tally = Tally::default();
-    let failed = |line, offset, compression, tally, source| ReplayError::Read {
-        line,
-        offset,
-        compression,
-        tally,
-        source,
-    };
-    let (compression, plain) = match decompressed(input) {
-        Ok(opened) => opened,
-        Err(error) => return Err(failed(0, 0, Compression::None, tally, error)),
-    };
-    let mut reader = Reader::new(plain);
+    let mut reader = Reader::new(input);
     loop {
         let item = match reader.next_item() {
             Ok(Some(item)) => item,
             Ok(None) => break,
-            Err(error) => {
+            Err(source) => {
                 out.flush().map_err(ReplayError::Write)?;
-                let lines = reader.lines();
-                return Err(failed(
-                    lines.number(),
-                    lines.offset(),
+                return Err(ReplayError::Read {
+                    line: reader.lines().number(),
+                    offset: reader.lines().offset(),
                     compression,
                     tally,
-                    error,
-                ));
+                    source,
+                });
             }
         };
         tally.count(&item.parsed);

@@ -59,7 +59,7 @@ pub enum Task {
     Watch(Watch),
     /// Run a command with everything attached, follow its whole tree, print a report
     Record(Record),
-    /// Read a log of the audit side and report what it tells
+    /// Read a log of the audit side, or a recorded stream, and report what it tells
     Replay(Replay),
     /// Say what this host can show, with a denial provoked on purpose and looked for
     Doctor(Doctor),
@@ -144,7 +144,8 @@ pub struct Run {
     /// host's own name; may be repeated
     #[arg(long = "web.host", value_name = "NAME")]
     pub hosts: Vec<String>,
-    /// Also write findings as JSON lines to this file; `-` is stdout
+    /// Also append findings as JSON lines to this file, which `replay` reads;
+    /// `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Series of each metric, beyond which findings count as "overflow"
@@ -207,6 +208,10 @@ pub struct Record {
     /// Write the report to this file instead of stderr
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Also write findings as JSON lines to this file, from which `replay` makes
+    /// the same report
+    #[arg(long, value_name = "FILE")]
+    pub stream: Option<PathBuf>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: ReportForm,
@@ -227,7 +232,7 @@ pub struct Replay {
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: ReportForm,
-    /// The log, plain or compressed by gzip or zstd; `-` is stdin
+    /// The log or stream, plain or compressed by gzip or zstd; `-` is stdin
     pub file: PathBuf,
 }
 

@@ -47,11 +47,23 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         fail_on,
         role,
         report: file,
+        stream,
         output,
         command,
     } = record;
     // Before the command runs: a report that can't be written is no report.
-    let out = file.as_deref().map(create).transpose()?;
+    let out = file
+        .as_deref()
+        .map(|path| create(path, "report"))
+        .transpose()?;
+    let stream = stream
+        .as_deref()
+        .map(|path| create(path, "stream"))
+        .transpose()?;
+    let argv: Vec<_> = command
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
@@ -64,6 +76,13 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
             "no hook can be attached, so there is nothing to record: {}",
             why.unwrap_or_default()
         ));
+    }
+    let shared = agent.shared();
+    if let Some(stream) = stream {
+        // A failure to write is told by `end_stream` below.
+        let _failure = shared
+            .start_stream(Box::new(stream), Some(argv.clone()))
+            .context("cannot write the stream")?;
     }
     let mut signals = Signals::new()?;
     let began = Instant::now();
@@ -83,15 +102,11 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     let duration = began.elapsed();
     settle(&mut agent).await?;
 
-    let shared = agent.shared();
     shared.refresh();
     let mut report = shared.ledger().report(
         true,
         Some(Command {
-            argv: command
-                .iter()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
+            argv,
             exit_code: code,
             duration_seconds: (duration.as_secs_f64() * 1e6).round() / 1e6,
         }),
@@ -104,14 +119,17 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         let color = color.on(&stderr);
         write(stderr, &report, output, color)?;
     }
+    shared
+        .end_stream(&report)
+        .context("cannot write the stream")?;
     if !report.failed_on.is_empty() {
         return Ok(ExitCode::from(FAILED));
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("cannot write the report to {}", path.display()))
+fn create(path: &Path, what: &str) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot write the {what} to {}", path.display()))
 }
 
 /// Starts the command as part of the followed tree: the agent itself is in the

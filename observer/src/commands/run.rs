@@ -16,7 +16,7 @@ use tokio::{
 
 use super::args::Run;
 use crate::{
-    agent::{Agent, Options, Shared},
+    agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind, Verdict},
     outputs::{
@@ -45,7 +45,10 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
         series: max_series,
     })?;
     let shared = agent.shared();
-    let writer = out.map(|out| write_events(out, shared.subscribe(), Arc::clone(&shared)));
+    let failure = out
+        .map(|out| shared.start_stream(out, None))
+        .transpose()
+        .context("cannot write events")?;
     agent.adopt();
     agent.tick();
     shared.set_ready();
@@ -71,22 +74,30 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     let incidents = print_incidents(shared.subscribe(), color.on(&stderr));
     let mut incidents = std::pin::pin!(incidents);
     let mut server = std::pin::pin!(server);
-    let mut writer = std::pin::pin!(async {
-        match writer {
-            Some(writer) => writer.await,
-            None => std::future::pending().await,
+    let mut failure = std::pin::pin!(async {
+        if let Some(failure) = failure
+            && let Ok(error) = failure.await
+        {
+            return error;
         }
+        std::future::pending().await
     });
     tokio::select! {
         result = agent.pump() => result.context("cannot read from the kernel")?,
         result = &mut server => result.context("cannot serve")?,
-        result = &mut writer => result?,
+        error = &mut failure => return Err(error).context("cannot write events"),
         () = &mut incidents => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     drop(stop);
     server.await.context("cannot serve")?;
+    agent.catch_up();
+    agent.tick();
+    agent.finish();
+    shared.refresh();
+    let report = shared.ledger().report(false, None);
+    shared.end_stream(&report).context("cannot write events")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,30 +121,11 @@ async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Write>> {
+fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdout()));
     }
     let file: io::Result<File> = OpenOptions::new().create(true).append(true).open(path);
     let file = file.with_context(|| format!("cannot write events to {}", path.display()))?;
     Ok(Box::new(file))
-}
-
-async fn write_events(
-    mut out: Box<dyn Write>,
-    mut events: Receiver<Arc<Event>>,
-    shared: Arc<Shared>,
-) -> anyhow::Result<()> {
-    loop {
-        match events.recv().await {
-            Ok(event) => {
-                let mut line = serde_json::to_vec(&*event)?;
-                line.push(b'\n');
-                out.write_all(&line).context("cannot write events")?;
-                out.flush().context("cannot write events")?;
-            }
-            Err(RecvError::Lagged(count)) => shared.lose("output", "events_lagged", count),
-            Err(RecvError::Closed) => return Ok(()),
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::{
     audit::Bytes,
     caps,
     config::Rules,
-    finding::{AuditEvent, Container, Denial, Event, EventKind, SupervisorEvent},
+    finding::{AuditEvent, Container, Denial, Event, EventKind, LossEvent, SupervisorEvent},
     observation::{AuditSeen, DenialSeen, Observation, ProcessSeen},
     sources::bpf::text,
     time::Stamp,
@@ -35,6 +35,18 @@ pub struct Finding {
     pub row: Option<(RowKey, Detail)>,
     /// The row that an audit record was joined with.
     pub joined: Option<RowKey>,
+}
+
+impl Finding {
+    /// That something was lost: it may concern anyone.
+    pub fn lost(time: Stamp, loss: LossEvent) -> Self {
+        Self {
+            event: Event::new(time, EventKind::Loss(loss)),
+            in_tree: false,
+            row: None,
+            joined: None,
+        }
+    }
 }
 
 /// Turns observations into findings.

@@ -7,6 +7,7 @@ mod denial;
 mod episode;
 mod host;
 mod report;
+mod stream;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Verdict};
 pub use host::{HookReport, Host, SourceReport};
 pub use report::{Audit, Command, Report};
+pub use stream::{End, Header, Row, Sources, State, StateLine};
 
 use crate::time::Stamp;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW};
+use super::{Limited, NONE, OVERFLOW, denials::order};
 use crate::{
     caps,
     finding::{Audit, AuditEvent, Denial},
@@ -107,12 +107,16 @@ impl AuditLog {
     }
 
     /// Denials that only the log told, as rows of a report.
-    pub fn report(&self, tree_only: bool) -> impl Iterator<Item = Denial> {
+    pub fn report(&self, tree_only: bool) -> Vec<Denial> {
         let rows = self
             .rows
             .iter()
-            .filter(move |((_, _, in_tree), _)| !tree_only || *in_tree);
-        rows.map(|((series, comm, _), row)| denial(series, comm.as_deref(), row))
+            .filter(|((_, _, in_tree), _)| !tree_only || *in_tree);
+        let mut denials: Vec<_> = rows
+            .map(|((series, comm, _), row)| denial(series, comm.as_deref(), row))
+            .collect();
+        denials.sort_by(order);
+        denials
     }
 
     /// Sets how many records could not be made sense of.
@@ -210,8 +214,11 @@ mod tests {
         assert_eq!((all.records, all.matched, all.audit_only), (3, 1, 1));
         assert_eq!(all.ebpf_only, 999);
         assert_eq!(log.tally(true, 1).records, 1);
-        assert_eq!(log.report(false).map(|row| row.count).sum::<u64>(), 1);
-        assert_eq!(log.report(true).count(), 0);
+        assert_eq!(
+            log.report(false).iter().map(|row| row.count).sum::<u64>(),
+            1
+        );
+        assert!(log.report(true).is_empty());
         assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

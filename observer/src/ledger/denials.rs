@@ -1,10 +1,15 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
 
-use super::{Limited, NONE, OVERFLOW};
+use super::{Limited, NONE, OVERFLOW, told::ToldRows};
 use crate::{
     caps,
     config::Rules,
@@ -54,7 +59,26 @@ pub struct Denials {
     details: HashMap<RowKey, Detail>,
     folded: Limited<DenialSeries>,
     folded_lsm: Limited<LsmSeries>,
+    told: ToldRows,
     limit: usize,
+}
+
+/// The name of a row in a stream: the same for the same key in one run.
+pub fn row_name(key: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The order of rows in a report: most first, and total over what is shown, so
+/// that a replayed report has the same.
+pub(super) fn order(a: &Denial, b: &Denial) -> Ordering {
+    let shown = |denial: &Denial| serde_json::to_string(denial).unwrap_or_default();
+    let micros = |denial: &Denial| denial.first.0 / 1_000;
+    b.count
+        .cmp(&a.count)
+        .then_with(|| micros(a).cmp(&micros(b)))
+        .then_with(|| shown(a).cmp(&shown(b)))
 }
 
 impl Denials {
@@ -67,6 +91,7 @@ impl Denials {
             details: HashMap::new(),
             folded: Limited::new(limit),
             folded_lsm: Limited::new(limit),
+            told: ToldRows::default(),
             limit,
         }
     }
@@ -165,7 +190,7 @@ impl Denials {
             .map(|(_, _, count)| count)
             .sum();
         let folded: u64 = self.folded_lsm.iter().map(|(_, count)| count).sum();
-        live + if tree_only { 0 } else { folded }
+        live + self.told.by_lsm() + if tree_only { 0 } else { folded }
     }
 
     /// How much found no series.
@@ -173,22 +198,33 @@ impl Denials {
         self.folded.overflowed()
     }
 
+    /// Rows that a recorded stream tells.
+    pub const fn told(&mut self) -> &mut ToldRows {
+        &mut self.told
+    }
+
     /// Rows for a report, most first.
     pub fn report(&self, tree_only: bool) -> Vec<Denial> {
-        let rows = self
-            .rows
-            .iter()
-            .filter(|(key, _)| !tree_only || key.owner.in_tree == 1);
-        let mut denials: Vec<_> = rows
-            .map(|(key, tally)| correlate::denial(key, *tally, self.details.get(key), &self.rules))
-            .collect();
-        let totals = self
-            .totals
-            .iter()
-            .filter(|(key, _)| !tree_only || key.owner.in_tree == 1);
-        denials.extend(totals.map(|(key, count)| self.inexact(key, *count)));
-        denials.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first.cmp(&b.first)));
+        let rows = self.rows(tree_only).map(|(_, denial)| denial);
+        let mut denials: Vec<_> = rows.chain(self.told.listed().cloned()).collect();
+        denials.sort_by(order);
         denials
+    }
+
+    /// The kernel's rows with their names in a stream.
+    pub fn rows(&self, tree_only: bool) -> impl Iterator<Item = (String, Denial)> {
+        let wanted = move |in_tree: u8| !tree_only || in_tree == 1;
+        let rows = self.rows.iter();
+        let rows = rows.filter(move |(key, _)| wanted(key.owner.in_tree));
+        let totals = self.totals.iter();
+        let totals = totals.filter(move |(key, _)| wanted(key.owner.in_tree));
+        rows.map(|(key, tally)| (row_name(key), self.row(key, *tally)))
+            .chain(totals.map(|(key, count)| (row_name(key), self.inexact(key, *count))))
+    }
+
+    /// A row of so many denials, as it is shown.
+    pub fn row(&self, key: &RowKey, tally: Tally) -> Denial {
+        correlate::denial(key, tally, self.details.get(key), &self.rules)
     }
 
     /// A row that found no room: comm, executable and profile are not told apart.

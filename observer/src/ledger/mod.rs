@@ -5,14 +5,16 @@ mod denials;
 mod episodes;
 mod limited;
 mod supervisors;
+mod told;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use audit::{AuditLog, AuditSeries};
-pub use denials::{DenialSeries, Denials, LsmSeries};
+pub use denials::{DenialSeries, Denials, LsmSeries, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use limited::Limited;
 pub use supervisors::{ResidualWorkload, Supervisors};
+pub use told::ToldRows;
 
 use crate::{
     config::Rules,

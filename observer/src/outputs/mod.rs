@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod metrics;
+pub mod stream;
 pub mod text;
 mod view;
 pub mod web;

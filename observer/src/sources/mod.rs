@@ -1,5 +1,6 @@
-//! Where observations come from: the kernel's hooks and the audit log.
+//! Where observations come from: the kernel's hooks, the audit log, a recorded stream.
 
 pub mod audit;
 pub mod bpf;
 pub mod proc;
+pub mod recorded;

@@ -15,6 +15,7 @@ mod misuse;
 mod probe;
 mod scenarios;
 mod serve;
+mod stream;
 mod watch;
 
 use std::{

@@ -12,13 +12,13 @@ use captest::suite::Stage;
 use crate::{Guard, until};
 
 /// An address that nobody listens on.
-fn free_address() -> String {
+pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("no port");
     listener.local_addr().expect("no address").to_string()
 }
 
 /// Status and body of a GET; `None` while nobody listens.
-fn get(address: &str, path: &str) -> Option<(u16, String)> {
+pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
@@ -54,7 +54,7 @@ fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
     matching.next()?.rsplit(' ').next()?.parse().ok()
 }
 
-fn testsup(stage: &Stage, steps: &str) {
+pub fn testsup(stage: &Stage, steps: &str) {
     let mut command = Command::new(stage.path("captest"));
     command
         .args(["do", "drop", "except:chown", "exec"])

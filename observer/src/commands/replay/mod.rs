@@ -1,5 +1,7 @@
-//! `capwatch replay`: any log of the audit side through the same rooms. Needs
-//! no privilege.
+//! `capwatch replay`: any log of the audit side, or a recorded stream, through
+//! the same rooms. Needs no privilege.
+
+mod stream;
 
 use std::{
     fs::File,
@@ -20,6 +22,7 @@ use crate::{
     ledger::Ledger,
     observation::{AuditSeen, Observation},
     outputs::text::{self, Color},
+    sources::recorded::sniff,
     time::Stamp,
 };
 
@@ -31,11 +34,19 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
         output,
         file,
     } = replay;
-    let input = open(file)?;
+    let name = file.display().to_string();
+    let read = || format!("cannot read {name}");
+    let (compression, plain) = decompressed(open(file)?).with_context(read)?;
+    let (is_stream, input) = sniff(plain).with_context(read)?;
     let stdout = io::stdout();
     if *records {
+        if is_stream {
+            bail!(
+                "{name} is a recorded stream: its lines are JSON already, and --records is for logs"
+            );
+        }
         let out = io::BufWriter::new(stdout.lock());
-        let tally = audit::replay_records(input, *all, out)?;
+        let tally = audit::replay_plain(input, compression, *all, out)?;
         tracing::info!(
             "{} lines: {} records, {} foreign, {} malformed",
             tally.read,
@@ -45,7 +56,11 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let (report, broken) = report(input, &file.display().to_string(), rules);
+    let (report, broken) = if is_stream {
+        stream::report(input, &name, rules)
+    } else {
+        report(Box::new(input), &name, rules)
+    };
     let color = color.on(&stdout);
     let mut out = stdout.lock();
     match output {
@@ -120,8 +135,7 @@ fn read(
     mut hand: impl FnMut(Observation),
 ) -> anyhow::Result<()> {
     let name = source.name.clone();
-    let (_, plain) = decompressed(input).with_context(|| format!("cannot read {name}"))?;
-    let mut reader = Reader::new(plain);
+    let mut reader = Reader::new(input);
     loop {
         let item = match reader.next_item() {
             Ok(Some(item)) => item,

@@ -1,0 +1,456 @@
+//! What is written and what is read back.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use observer_ebpf::{DenialEvent, Layer, Owner, RowKey};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    agent::Shared,
+    correlate::{Correlator, Tally},
+    finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
+    observation::{DenialSeen, Observation},
+    outputs::text,
+    time::Stamp,
+};
+
+/// A file that a test can read while it is written.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8(bytes.clone()).expect("JSON is UTF-8")
+    }
+}
+
+impl io::Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What may happen to an agent.
+#[derive(Clone, Debug)]
+enum Happens {
+    Denial {
+        row: u8,
+        at: u32,
+        in_tree: bool,
+    },
+    Episode {
+        id: u8,
+        verdict: Verdict,
+        at: u32,
+        micros: u32,
+        in_tree: bool,
+    },
+    Audit {
+        result: &'static str,
+        profile: String,
+        at: u32,
+        in_tree: bool,
+    },
+    Loss {
+        reason: &'static str,
+        count: u64,
+    },
+    Checkpoint,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let verdict = prop::sample::select(Verdict::ALL.to_vec());
+    let result = prop::sample::select(vec!["matched", "audit_only", "not_a_denial"]);
+    let reason = prop::sample::select(vec!["denial_ring_full", "sequence_gap"]);
+    prop_oneof![
+        4 => (0..20_u8, any::<u32>(), any::<bool>())
+            .prop_map(|(row, at, in_tree)| Happens::Denial { row, at, in_tree }),
+        2 => (0..6_u8, verdict, any::<u32>(), any::<u32>()).prop_map(
+            |(id, verdict, at, micros)| Happens::Episode { id, verdict, at, micros, in_tree: id % 2 == 0 }
+        ),
+        2 => (result, "\\PC{0,8}", any::<u32>(), any::<bool>()).prop_map(
+            |(result, profile, at, in_tree)| Happens::Audit { result, profile, at, in_tree }
+        ),
+        1 => (reason, 1..1_000_u64).prop_map(|(reason, count)| Happens::Loss { reason, count }),
+        1 => Just(Happens::Checkpoint),
+    ]
+}
+
+/// Nanoseconds that no text form holds: what is cut off must not matter.
+fn stamp(at: u32) -> Stamp {
+    Stamp(1_795_458_347_188_123_456 + u64::from(at) * 777)
+}
+
+fn key(row: u8, in_tree: bool) -> RowKey {
+    RowKey {
+        owner: Owner {
+            in_tree: u8::from(in_tree),
+            ..Owner::default()
+        },
+        comm: [b'a' + row / 4; 16],
+        capability: row,
+        layer: Layer::ALL[usize::from(row) % 5] as u8,
+        ..RowKey::default()
+    }
+}
+
+/// An agent without a kernel: the rows that the kernel would count are kept here.
+struct Live {
+    shared: Shared,
+    correlator: Correlator,
+    rows: Vec<(RowKey, Tally)>,
+    /// An agent that runs no command follows no tree.
+    has_tree: bool,
+}
+
+impl Live {
+    fn new(has_tree: bool) -> Self {
+        let rules = Arc::new(Rules::default());
+        let host = Host {
+            kernel: "6.12.0 \"x\"".to_owned(),
+            lsm: vec!["capability".to_owned()],
+            boot_id: "b".to_owned(),
+        };
+        let ledger = Ledger::new(Arc::clone(&rules), host, usize::MAX);
+        Self {
+            shared: Shared::new(ledger, None),
+            correlator: Correlator::new(rules),
+            rows: Vec::new(),
+            has_tree,
+        }
+    }
+
+    fn enter(&self, mut finding: Finding) {
+        finding.in_tree &= self.has_tree;
+        self.shared.ledger().enter(&finding);
+        self.shared.tell(finding);
+    }
+
+    fn let_happen(&mut self, what: Happens) {
+        match what {
+            Happens::Denial { row, at, in_tree } => {
+                self.deny(key(row, in_tree && self.has_tree), stamp(at));
+            }
+            Happens::Episode {
+                id,
+                verdict,
+                at,
+                micros,
+                in_tree,
+            } => {
+                let episode = episode(id, verdict, micros);
+                self.enter(finding(stamp(at), EventKind::Episode(episode), in_tree));
+            }
+            Happens::Audit {
+                result,
+                profile,
+                at,
+                in_tree,
+            } => {
+                let event = audit(result, profile);
+                self.enter(finding(stamp(at), EventKind::Audit(event), in_tree));
+            }
+            Happens::Loss { reason, count } => self.shared.lose("kernel", reason, count),
+            Happens::Checkpoint => {
+                self.count();
+                self.shared.checkpoint_stream();
+            }
+        }
+    }
+
+    fn deny(&mut self, key: RowKey, time: Stamp) {
+        if let Some((_, tally)) = self.rows.iter_mut().find(|(known, _)| *known == key) {
+            tally.count += 1;
+            tally.first = tally.first.min(time);
+            tally.last = tally.last.max(time);
+        } else {
+            let tally = Tally {
+                count: 1,
+                first: time,
+                last: time,
+            };
+            self.rows.push((key, tally));
+        }
+        let event = DenialEvent {
+            kind: 1,
+            tgid: 7,
+            time: 0,
+            row: key,
+            start: 0,
+            effective: 0,
+            bounding: 0,
+            tid: 7,
+            ppid: 1,
+            uid: 0,
+            namespace: 0,
+            target: 0,
+            level: 0,
+            exe: [0; 64],
+        };
+        let seen = DenialSeen {
+            time,
+            event,
+            profile: None,
+            container: None,
+            count: 1,
+        };
+        for finding in self.correlator.observe(Observation::Denial(Box::new(seen))) {
+            self.enter(finding);
+        }
+    }
+
+    fn count(&self) {
+        self.shared
+            .ledger()
+            .denials
+            .set(self.rows.clone(), Vec::new());
+    }
+}
+
+fn finding(time: Stamp, kind: EventKind, in_tree: bool) -> Finding {
+    Finding {
+        event: Event::new(time, kind),
+        in_tree,
+        row: None,
+        joined: None,
+    }
+}
+
+fn audit(result: &str, profile: String) -> AuditEvent {
+    AuditEvent {
+        lsm: Some("apparmor".to_owned()),
+        verdict: Some("denied".to_owned()),
+        profile: Some(profile),
+        namespace: None,
+        pid: Some(7),
+        comm: Some("x".to_owned()),
+        capability: Some("setpcap".to_owned()),
+        supervisor: None,
+        result: result.to_owned(),
+        ambiguous: false,
+        serial: Some(u64::MAX),
+        source: "netlink".to_owned(),
+    }
+}
+
+fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
+    crate::finding::Episode {
+        id: id.to_string(),
+        verdict,
+        retried: false,
+        supervisor: Some("crun".to_owned()),
+        role: Some("supervisor".to_owned()),
+        version: None,
+        container: None,
+        pid: 7,
+        ppid: 1,
+        comm: "crun\u{1b}[31m".to_owned(),
+        exe: None,
+        layer: None,
+        profile: None,
+        drops: 41,
+        refused_raised: 1,
+        refused_lowered: 0,
+        unknown_capability: 0,
+        bounding_before: "0x1".to_owned(),
+        bounding_after: "0x1".to_owned(),
+        residual: vec!["chown".to_owned()],
+        effective: "0x0".to_owned(),
+        user_namespace: Namespace::default(),
+        fate: Fate::Exit,
+        exit: Some(Exit {
+            code: Some(1),
+            signal: None,
+        }),
+        first_refused: Some("chown".to_owned()),
+        duration_seconds: crate::time::seconds(u64::from(micros) * 1_000),
+        explanation: "it \"could\" not\n".to_owned(),
+    }
+}
+
+/// Lets things happen to an agent that writes a stream; gives its own report and
+/// the stream.
+fn record(happenings: Vec<Happens>, argv: Option<Vec<String>>) -> (Report, String) {
+    let memory = Memory::default();
+    let mut live = Live::new(argv.is_some());
+    let command = argv.clone();
+    let _failure = live
+        .shared
+        .start_stream(Box::new(memory.clone()), argv)
+        .expect("a thread");
+    for what in happenings {
+        live.let_happen(what);
+    }
+    live.count();
+    let tree_only = command.is_some();
+    let command = command.map(|argv| Command {
+        argv,
+        exit_code: 3,
+        duration_seconds: 0.1,
+    });
+    let mut report = live.shared.ledger().report(tree_only, command);
+    report.failed_on = vec!["fatal: episode 1".to_owned()];
+    live.shared.end_stream(&report).expect("memory");
+    (report, memory.text())
+}
+
+fn replay(stream: &str) -> (Report, Option<String>) {
+    let (report, error) = report(stream.as_bytes(), "x", Arc::new(Rules::default()));
+    (report, error.map(|error| format!("{error:#}")))
+}
+
+proptest! {
+    #[test]
+    fn the_report_is_the_same_to_the_letter(
+        happenings in prop::collection::vec(happens(), 0..60),
+        argv in prop::option::of(prop::collection::vec("\\PC{0,5}", 1..3)),
+    ) {
+        let (live, stream) = record(happenings, argv);
+        let (replayed, error) = replay(&stream);
+        prop_assert_eq!(error, None);
+        let json = |report: &Report| serde_json::to_string_pretty(report).expect("JSON");
+        prop_assert_eq!(json(&replayed), json(&live));
+        prop_assert_eq!(text::report(&replayed, false), text::report(&live, false));
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_is_told_and_read_so_far(
+        happenings in prop::collection::vec(happens(), 1..20),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (_, stream) = record(happenings, None);
+        // The line end after the last line is no loss.
+        let at = cut.index(stream.len() - 1);
+        let at = (0..=at).rev().find(|at| stream.is_char_boundary(*at)).unwrap_or(0);
+        let (report, error) = replay(&stream[..at]);
+        let error = error.expect("something is missing");
+        let line = stream[..at].lines().count().max(1);
+        let whole = stream[..at].is_empty() || stream[..at].ends_with('\n');
+        if whole {
+            prop_assert!(error.contains("cut short"), "{}", error);
+        } else if !stream[at..].starts_with('\n') {
+            prop_assert!(error.contains(&format!("line {line}: ")), "{}", error);
+        }
+        if line > 2 {
+            prop_assert_eq!(report.host.boot_id, "b");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = report(&bytes[..], "x", Arc::new(Rules::default()));
+    }
+}
+
+const LOSS: &str = r#"{"schema":"capwatch.event/1","time":"2026-11-23T18:25:47.188123Z","kind":"loss","stage":"kernel","reason":"rows_full","count":2}"#;
+
+#[test]
+fn a_bad_line_is_named_and_the_others_are_read() {
+    for (bad, wanted) in [
+        (
+            LOSS.replace("event/1", "event/2"),
+            "line 2: its schema is \"capwatch.event/2\"",
+        ),
+        (
+            LOSS.replace(":2}", ":\"2\"}"),
+            "line 2: invalid type: string \"2\", expected u64",
+        ),
+        (
+            LOSS.replace("\"count\":2", "\"counts\":2"),
+            "line 2: missing field `count`",
+        ),
+        (
+            LOSS.replace("loss\"", "lost\""),
+            "line 2: no line of \"capwatch.event/1\" has the kind \"lost\"",
+        ),
+        (LOSS.replace("2026-", "26-"), "line 2: "),
+        (
+            LOSS[..70].to_owned(),
+            "line 2: EOF while parsing a string at byte 70",
+        ),
+        ("[]".to_owned(), "line 2: "),
+        ("\u{0}".to_owned(), "line 2: expected value"),
+    ] {
+        let (report, error) = replay(&format!("{LOSS}\n{bad}\n\n{LOSS}\n"));
+        let error = error.expect("a bad line");
+        assert!(error.contains(wanted), "{bad}: {error}");
+        assert_eq!(report.lost["rows_full"], 4, "{bad}");
+    }
+    let (_, error) = replay(&format!("{LOSS}\nx\ny\n"));
+    assert!(error.expect("bad lines").ends_with("(2 such lines)"));
+}
+
+#[test]
+fn of_several_recordings_the_last_is_reported() {
+    let deny = |row| Happens::Denial {
+        row,
+        at: 0,
+        in_tree: false,
+    };
+    let (_, first) = record(vec![deny(1), deny(2)], None);
+    let (live, second) = record(vec![deny(3)], None);
+    let (replayed, error) = replay(&(first + &second));
+    assert_eq!(error, None);
+    assert_eq!(text::report(&replayed, false), text::report(&live, false));
+    assert_eq!(replayed.denials.len(), 1);
+}
+
+#[test]
+fn a_cut_streams_denials_count_from_the_last_checkpoint_on() {
+    let deny = |at: u32| Happens::Denial {
+        row: 1,
+        at: at * 1_000,
+        in_tree: false,
+    };
+    let (_, stream) = record(
+        vec![deny(1), deny(2), Happens::Checkpoint, deny(3), deny(4)],
+        None,
+    );
+    let cut: Vec<_> = stream
+        .lines()
+        .filter(|line| !line.contains("\"end\""))
+        .collect();
+    // The last state is the one that the end wrote.
+    let cut = cut[..cut.len() - 1].join("\n") + "\n";
+    let (report, error) = replay(&cut);
+    assert!(error.expect("cut short").contains("cut short after line"));
+    assert_eq!(report.denials[0].count, 4);
+}
+
+#[test]
+fn what_the_disk_refuses_is_told_at_the_end() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for argv in [None, Some(vec!["x".to_owned()])] {
+        let live = Live::new(argv.is_some());
+        let failure = live
+            .shared
+            .start_stream(Box::new(Full), argv)
+            .expect("a thread");
+        assert_eq!(
+            failure.blocking_recv().expect("told").kind(),
+            io::ErrorKind::StorageFull
+        );
+        let report = live.shared.ledger().report(false, None);
+        let error = live.shared.end_stream(&report).expect_err("a full disk");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -1,0 +1,221 @@
+//! The recorded stream: JSON lines from which `capwatch replay` makes the same
+//! report. Written by a thread of its own, so that a slow disk or reader does
+//! not hold up the agent.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, BufWriter, Write},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::{Builder, JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::{
+    correlate::Finding,
+    finding::{
+        Denial, End, Event, EventKind, Header, Row, SourceReport, Sources, State, StateLine,
+    },
+    ledger::row_name,
+    time::Stamp,
+};
+
+/// Lines that wait for the disk.
+const QUEUE: usize = 4_096;
+/// How long a reader that stalls is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What to do where the disk or the reader is slower than the findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Leave lines out, and count them: an agent must go on.
+    Drop,
+    /// Wait: a recording is to be whole.
+    Wait,
+}
+
+/// Writes a stream.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: SyncSender<Vec<u8>>,
+    writer: JoinHandle<io::Result<()>>,
+    when_full: WhenFull,
+    tree_only: bool,
+    /// What was written of each row last, by a hash.
+    rows: HashMap<String, u64>,
+    sources: Vec<SourceReport>,
+    dropped: u64,
+}
+
+/// Tells that the stream can't be written any more, and why.
+pub type Failure = oneshot::Receiver<io::Error>;
+
+impl Recorder {
+    /// Begins a stream with its header.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(
+        out: Box<dyn Write + Send>,
+        when_full: WhenFull,
+        header: Header,
+    ) -> io::Result<(Self, Failure)> {
+        let (queue, lines) = sync_channel(QUEUE);
+        let (failed, failure) = oneshot::channel();
+        let writer = Builder::new().name("events".to_owned()).spawn(move || {
+            let result = write(out, &lines);
+            if let Err(error) = &result {
+                let told = io::Error::new(error.kind(), error.to_string());
+                // Nobody waits for it in `record`, which asks at the end.
+                let _ = failed.send(told);
+            }
+            result
+        })?;
+        let mut recorder = Self {
+            queue,
+            writer,
+            when_full,
+            tree_only: header.command.is_some(),
+            rows: HashMap::new(),
+            sources: header.sources.clone(),
+            dropped: 0,
+        };
+        recorder.state(Stamp::now(), State::Header(header));
+        Ok((recorder, failure))
+    }
+
+    /// Whether the recorded tree alone is told.
+    pub const fn tree_only(&self) -> bool {
+        self.tree_only
+    }
+
+    /// Writes a finding; of a command's recording, where it is of its tree. A
+    /// loss may concern it.
+    pub fn finding(&mut self, finding: &Finding) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            #[serde(flatten)]
+            event: &'a Event,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            row: Option<String>,
+        }
+        let is_loss = matches!(finding.event.kind, EventKind::Loss(_));
+        if self.tree_only && !finding.in_tree && !is_loss {
+            return;
+        }
+        let line = Line {
+            event: &finding.event,
+            row: finding.row.as_ref().map(|(key, _)| row_name(key)),
+        };
+        if !self.push(&line) {
+            self.dropped += 1;
+        }
+    }
+
+    /// Writes the state of a row, unless it is the one written last.
+    pub fn row(&mut self, row: String, denial: Denial, folded: bool) {
+        let line = Row {
+            row,
+            folded,
+            denial,
+        };
+        let Ok(text) = serde_json::to_string(&line) else {
+            return;
+        };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.rows.get(&line.row) == Some(&hash) {
+            return;
+        }
+        let name = line.row.clone();
+        // One that finds no room is told with the next state; a folded one has none.
+        if self.state(line.denial.last, State::Row(Box::new(line))) && !folded {
+            self.rows.insert(name, hash);
+        } else if folded {
+            self.rows.remove(&name);
+        }
+    }
+
+    /// Writes the state of the sources, unless it is the one written last.
+    pub fn sources(&mut self, sources: &[SourceReport]) {
+        if self.sources == sources {
+            return;
+        }
+        let line = State::Sources(Sources {
+            sources: sources.to_vec(),
+        });
+        if self.state(Stamp::now(), line) {
+            self.sources = sources.to_vec();
+        }
+    }
+
+    /// How many findings were left out since the last time this was asked.
+    pub const fn take_dropped(&mut self) -> u64 {
+        std::mem::replace(&mut self.dropped, 0)
+    }
+
+    /// Writes the last line, and waits until everything is written.
+    ///
+    /// # Errors
+    /// The writer's own, and where a reader stalls.
+    pub fn finish(mut self, end: End) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let last = StateLine::new(Stamp::now(), State::End(end));
+        while !self.push(&last) && !self.writer.is_finished() && Instant::now() < until {
+            sleep(Duration::from_millis(5));
+        }
+        let Self {
+            queue,
+            writer,
+            when_full,
+            ..
+        } = self;
+        drop(queue);
+        while when_full == WhenFull::Drop && !writer.is_finished() {
+            if Instant::now() > until {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "whoever reads them has stalled",
+                ));
+            }
+            sleep(Duration::from_millis(5));
+        }
+        writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
+    }
+
+    fn state(&mut self, time: Stamp, state: State) -> bool {
+        self.push(&StateLine::new(time, state))
+    }
+
+    /// Whether the line was taken.
+    fn push(&mut self, line: &impl Serialize) -> bool {
+        // Plain structs with text keys: serialising them can't fail.
+        let Ok(mut text) = serde_json::to_vec(line) else {
+            return false;
+        };
+        text.push(b'\n');
+        match self.when_full {
+            WhenFull::Drop => !matches!(self.queue.try_send(text), Err(TrySendError::Full(_))),
+            // A writer that failed tells so at the end.
+            WhenFull::Wait => self.queue.send(text).is_ok() || self.writer.is_finished(),
+        }
+    }
+}
+
+fn write(out: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    while let Ok(line) = lines.recv() {
+        out.write_all(&line)?;
+        while let Ok(line) = lines.try_recv() {
+            out.write_all(&line)?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}

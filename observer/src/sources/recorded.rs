@@ -1,0 +1,168 @@
+//! A stream that `capwatch record --stream` or `capwatch run --events` wrote,
+//! line by line.
+
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine};
+
+/// How every line begins, whatever its version.
+const HEAD: &[u8] = b"{\"schema\":\"capwatch.event/";
+/// The longest line that is looked at: a command's words may be megabytes.
+const MAX_LINE: u64 = 16 << 20;
+
+/// What a stream's first bytes were taken for, and all of its bytes.
+pub type Sniffed<R> = (bool, Chain<Cursor<Vec<u8>>, R>);
+
+/// Whether `input` begins as a recorded stream does; reads no further than it
+/// takes to tell.
+///
+/// # Errors
+/// The input's own.
+pub fn sniff<R: Read>(mut input: R) -> io::Result<Sniffed<R>> {
+    let mut head = vec![0; HEAD.len()];
+    let mut length = 0;
+    while length < head.len() && HEAD.starts_with(&head[..length]) {
+        match input.read(&mut head[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    head.truncate(length);
+    let is_stream = head == HEAD;
+    Ok((is_stream, Cursor::new(head).chain(input)))
+}
+
+/// One line of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// A finding, and the row that a denial counts in.
+    Event(Box<Event>, Option<String>),
+    /// What a report needs besides.
+    State(Box<StateLine>),
+}
+
+/// Why a line can't be used.
+#[derive(Debug, Error)]
+pub enum BadLine {
+    /// It is of another version.
+    #[error("its schema is {0:?}, and this capwatch reads {EVENT_SCHEMA:?}")]
+    Schema(String),
+    /// Of a kind that this version does not have.
+    #[error("no line of {EVENT_SCHEMA:?} has the kind {0:?}")]
+    Kind(String),
+    /// Cut short, no JSON, or a field that is missing or of another type.
+    #[error("{}", on_one_line(.0))]
+    Json(#[from] serde_json::Error),
+    /// Longer than any line can be.
+    #[error("it is longer than {MAX_LINE} bytes")]
+    TooLong,
+}
+
+/// What is wrong, without the line's number: each line is parsed alone.
+fn on_one_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(cause) if error.column() > 0 => format!("{cause} at byte {}", error.column()),
+        _ => text,
+    }
+}
+
+/// Reads a stream.
+pub struct Recorded<R> {
+    input: BufReader<R>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl<R: Read> Recorded<R> {
+    /// Over a stream that is not compressed.
+    pub fn new(input: R) -> Self {
+        Self {
+            input: BufReader::new(input),
+            line: Vec::new(),
+            number: 0,
+        }
+    }
+
+    /// Number of the last line read, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line, which may be a bad one; nothing at the end. Empty lines are
+    /// left out.
+    ///
+    /// # Errors
+    /// The input's own.
+    pub fn next_line(&mut self) -> io::Result<Option<Result<Line, BadLine>>> {
+        loop {
+            self.line.clear();
+            let mut limited = (&mut self.input).take(MAX_LINE);
+            if limited.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.line.len() as u64 == MAX_LINE && !self.line.ends_with(b"\n") {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(Err(BadLine::TooLong)));
+            }
+            let line = self.line.trim_ascii_end();
+            if !line.is_empty() {
+                return Ok(Some(parse(line)));
+            }
+        }
+    }
+}
+
+/// What every line has.
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+    kind: String,
+}
+
+/// What a denial's line has besides the event.
+#[derive(Deserialize)]
+struct InRow {
+    #[serde(default)]
+    row: Option<String>,
+}
+
+fn parse(line: &[u8]) -> Result<Line, BadLine> {
+    let Head { schema, kind } = serde_json::from_slice(line)?;
+    if schema != EVENT_SCHEMA {
+        return Err(BadLine::Schema(schema));
+    }
+    match kind.as_str() {
+        "header" | "row" | "sources" | "end" => {
+            Ok(Line::State(Box::new(serde_json::from_slice(line)?)))
+        }
+        "denial" => {
+            let InRow { row } = serde_json::from_slice(line)?;
+            Ok(Line::Event(Box::new(serde_json::from_slice(line)?), row))
+        }
+        "episode" | "audit" | "supervisor" | "loss" => {
+            Ok(Line::Event(Box::new(serde_json::from_slice(line)?), None))
+        }
+        _ => Err(BadLine::Kind(kind)),
+    }
+}
+
+impl Line {
+    /// The denial of a line, and the row it counts in.
+    pub fn denial(&self) -> Option<(&str, &Denial)> {
+        match self {
+            Self::Event(event, Some(row)) => match &event.kind {
+                EventKind::Denial(denial) => Some((row, denial)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
