@@ -9,7 +9,7 @@ use std::time::Duration;
 use observer::audit::parse_line;
 use observer::sources::audit::follow::{Follow, From};
 use observer::sources::audit::{
-    Counters, Dedup, LostReason, Sink, SourceEvent, SourceName, stream,
+    AuditSource, Counters, Dedup, Live, LostReason, Sink, SourceEvent, SourceName, stream,
 };
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
@@ -210,4 +210,109 @@ async fn a_record_of_several_capabilities_is_told_once_for_each() {
     sink.offer(parse_line(line.as_bytes()), 0);
     assert_eq!(rig.serials(2).await, [7, 7]);
     assert_eq!(rig.counters.snapshot().records, 1);
+}
+
+fn source(kind: &str, path: &Path) -> AuditSource {
+    format!("{kind}:{}", path.display())
+        .parse()
+        .expect("a source")
+}
+
+/// The serials of the records that come, until so many have and no more do.
+async fn heard(live: &mut Live, count: usize) -> Vec<u64> {
+    let mut serials = Vec::new();
+    let patience = |found: usize| Duration::from_millis(if found < count { 20_000 } else { 700 });
+    while let Ok(event) = timeout(patience(serials.len()), live.next()).await {
+        if let SourceEvent::Record { record, .. } = event {
+            serials.extend(record.serial);
+        }
+    }
+    serials.sort_unstable();
+    serials
+}
+
+#[tokio::test]
+async fn a_log_and_a_journal_on_a_pipe_tell_each_record_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("audit.log");
+    append(&log, &record(1));
+    let pipe = directory.path().join("journal");
+    let mode = rustix::fs::Mode::from(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
+    let sources = [source("log", &log), source("pipe", &pipe)];
+    let mut live = Live::open(&sources).expect("opened");
+    let state = |live: &Live| {
+        live.report()
+            .into_iter()
+            .map(|one| (one.name, one.up))
+            .collect::<Vec<_>>()
+    };
+    let named = |auditd, stream| vec![("auditd".to_owned(), auditd), ("stream".to_owned(), stream)];
+    assert_eq!(state(&live), named(true, false));
+
+    // What is in the log already was told in its time.
+    append(&log, &record(2));
+    append(&log, &record(3));
+    let entry = |serial: u32| {
+        let message = record(serial).replace("type=AVC msg=audit", "AVC audit");
+        let message = message.split_once("): ").expect("a stamp").1.trim_end();
+        format!(
+            "__CURSOR=x\n_TRANSPORT=audit\n_AUDIT_TYPE=1400\n_AUDIT_ID={serial}\n\
+             _SOURCE_REALTIME_TIMESTAMP=1795458347188000\nMESSAGE=AVC {message}\n\n"
+        )
+    };
+    let mut journal = OpenOptions::new()
+        .write(true)
+        .open(&pipe)
+        .expect("a reader");
+    for serial in [2, 3, 4] {
+        journal
+            .write_all(entry(serial).as_bytes())
+            .expect("written");
+    }
+    assert_eq!(heard(&mut live, 3).await, [2, 3, 4]);
+    assert_eq!(state(&live), named(true, true));
+    drop(journal);
+    assert_eq!(heard(&mut live, 0).await, [0; 0]);
+    assert_eq!(state(&live), named(true, false));
+    let reports = live.report();
+    assert_eq!(
+        reports.iter().map(|one| one.records).collect::<Vec<_>>(),
+        [2, 3]
+    );
+    assert_eq!(reports[1].reason.as_deref(), Some("the log has ended"));
+}
+
+#[tokio::test]
+async fn a_source_that_is_named_wrongly_is_an_error_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let missing = path.join("no.log");
+    let log = path.join("audit.log");
+    append(&log, "");
+    for (sources, wanted) in [
+        (
+            vec![source("log", path)],
+            "is a directory; name the log file in it",
+        ),
+        (
+            vec![source("pipe", path)],
+            "is a directory; name the log file in it",
+        ),
+        (
+            vec![source("log", &missing)],
+            "no.log: No such file or directory (os error 2)",
+        ),
+        (
+            vec![source("pipe", &missing)],
+            "no.log: No such file or directory (os error 2)",
+        ),
+        (
+            vec![source("log", &log), source("log", &log)],
+            "name one log, and one pipe or standard input",
+        ),
+    ] {
+        let error = Live::open(&sources).err().expect("an error").to_string();
+        assert!(error.ends_with(wanted), "{error}");
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     ledger::Ledger,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
     sources::{
-        audit::{Live, SourceEvent},
+        audit::{AuditSource, Live, SourceEvent},
         bpf::{Attach, Kernel, KernelError, RingReader, Told, active_lsms},
         proc,
     },
@@ -33,6 +33,8 @@ pub struct Options {
     pub attach: Attach,
     /// The rules for supervisors.
     pub rules: Arc<Rules>,
+    /// The sources of audit records to listen to; none for the best one.
+    pub audit: Vec<AuditSource>,
     /// Series of each metric.
     pub series: usize,
 }
@@ -58,13 +60,16 @@ impl Agent {
     /// agent that says so. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the rings can't be polled.
+    /// When the rings can't be polled, or an audit source that is named can't be read.
     pub fn open(options: Options) -> std::io::Result<Self> {
         let Options {
             attach,
             rules,
+            audit,
             series,
         } = options;
+        // A mistake of the operator comes out before the hooks are attached.
+        let log = Live::open(&audit).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
         let (kernel, reader) = match Kernel::open(&attach, &rules) {
             Ok((kernel, rings)) => (Some(kernel), Some(RingReader::new(rings)?)),
@@ -83,7 +88,7 @@ impl Agent {
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
             reader,
-            log: Live::open(),
+            log,
             clock: Clock::sample(),
             told: HashMap::new(),
             workloads: HashMap::new(),

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     outputs::text::Color,
-    sources::bpf::{self, Choice, Mechanism},
+    sources::{
+        audit::AuditSource,
+        bpf::{self, Choice, Mechanism},
+    },
 };
 
 /// Where metrics and the page are served by default.
@@ -81,6 +84,17 @@ pub enum Task {
     Man,
 }
 
+/// Where audit records come from.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Listen to this source of audit records: netlink, kmsg, log:FILE (auditd's
+    /// log, followed through rotation), pipe:FILE (any form, journald's export and
+    /// JSON too), or - for stdin; may be repeated, and a record that several tell
+    /// counts once [default: netlink, else kmsg]
+    #[arg(long = "audit-source", value_name = "SOURCE")]
+    pub audit: Vec<AuditSource>,
+}
+
 /// How to attach.
 #[derive(Debug, Args)]
 pub struct Attach {
@@ -133,6 +147,9 @@ pub struct Run {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
+    /// Where audit records come from.
+    #[command(flatten)]
+    pub audit: Audit,
     /// Serve metrics and the page here; may be repeated
     #[arg(
         long = "web.listen-address",
@@ -159,6 +176,9 @@ pub struct Watch {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
+    /// Where audit records come from.
+    #[command(flatten)]
+    pub audit: Audit,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: LineForm,
@@ -199,6 +219,9 @@ pub struct Record {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
+    /// Where audit records come from.
+    #[command(flatten)]
+    pub audit: Audit,
     /// Exit with 3 when one of these is found: fatal, degraded, pending, denied
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,

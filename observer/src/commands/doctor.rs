@@ -78,6 +78,7 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
+        audit: Vec::new(),
         series: usize::MAX,
     })?;
     agent.tick();

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use observer_ebpf::{Owner, TASK_IN_TREE, Task};
 use tokio::{
     process::Child,
@@ -27,6 +27,7 @@ use crate::{
     config::Rules,
     finding::{Command, Report},
     outputs::text::{self, Color},
+    sources::audit::AuditSource,
 };
 
 /// How long open episodes of the tree are waited for.
@@ -44,6 +45,7 @@ const NOT_FOUND: i32 = 127;
 pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let Record {
         attach,
+        audit,
         fail_on,
         role,
         report: file,
@@ -51,6 +53,9 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         output,
         command,
     } = record;
+    if audit.audit.contains(&AuditSource::Stdin) {
+        bail!("standard input is the command's: give audit records by pipe:FILE");
+    }
     // Before the command runs: a report that can't be written is no report.
     let out = file
         .as_deref()
@@ -67,6 +72,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
+        audit: audit.audit,
         series: usize::MAX,
     })?;
     if !agent.sees() {

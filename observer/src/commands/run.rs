@@ -29,6 +29,7 @@ use crate::{
 pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let Run {
         attach,
+        audit,
         listen,
         hosts,
         events: file,
@@ -42,6 +43,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
+        audit: audit.audit,
         series: max_series,
     })?;
     let shared = agent.shared();

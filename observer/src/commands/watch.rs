@@ -26,6 +26,7 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
     let mut agent = Agent::open(Options {
         attach: (&watch.attach).into(),
         rules,
+        audit: watch.audit.audit.clone(),
         series: usize::MAX,
     })?;
     if !agent.sees() {

@@ -15,6 +15,7 @@ mod misuse;
 mod probe;
 mod scenarios;
 mod serve;
+mod sources;
 mod stream;
 mod watch;
 

@@ -45,7 +45,7 @@ fn serve(stage: &Stage, addresses: &[&str]) -> Guard {
 }
 
 /// The value of the first sample of this name with all of these labels.
-fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
+pub fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let samples = metrics.lines().filter(|line| {
         line.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with(['{', ' ']))

@@ -112,6 +112,7 @@ pub async fn run(options: Probe, rules: Arc<Rules>) -> anyhow::Result<ExitCode> 
     let (mut agent, reason) = open(Options {
         attach: (&attach).into(),
         rules,
+        audit: Vec::new(),
         series: usize::MAX,
     })?;
     let profiles = std::iter::once(None).chain(profile.as_deref().map(Some));

@@ -1,13 +1,19 @@
 //! The live sources of this host, behind one channel.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
-use tokio::sync::mpsc::{self, Receiver};
+use thiserror::Error;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::{
-    Counters, Dedup, Sink, SourceEvent, SourceName,
+    AuditSource, Counters, Dedup, Sink, SourceEvent, SourceName,
+    follow::{self, Follow},
     kmsg::KernelLog,
     netlink::{Netlink, in_initial_network_namespace},
+    stream::{self, OpenError},
 };
 use crate::finding::SourceReport;
 
@@ -24,29 +30,40 @@ struct Source {
     reason: Option<String>,
 }
 
-/// The sources that are heard, and those that can't be.
-pub struct Live {
+/// Sources while they are opened.
+struct Opening {
     sources: Vec<Source>,
     events: Receiver<SourceEvent>,
+    sender: Sender<SourceEvent>,
+    dedup: Arc<Mutex<Dedup>>,
 }
 
-impl Live {
-    /// Listens to the audit multicast group, and to `/dev/kmsg` where that
-    /// can't be had. Must be called within a tokio runtime.
-    pub fn open() -> Self {
+impl Opening {
+    fn new() -> Self {
         let (sender, events) = mpsc::channel(CHANNEL);
-        let dedup = Arc::new(Mutex::new(Dedup::new(REMEMBERED)));
-        let mut sources = Vec::new();
-        let mut sink = |name: SourceName, failure: Option<String>| {
-            let counters = Arc::new(Counters::default());
-            sources.push(Source {
-                name,
-                counters: Arc::clone(&counters),
-                up: failure.is_none(),
-                reason: failure,
-            });
-            Sink::new(name, sender.clone(), counters, Arc::clone(&dedup))
-        };
+        Self {
+            sources: Vec::new(),
+            events,
+            sender,
+            dedup: Arc::new(Mutex::new(Dedup::new(REMEMBERED))),
+        }
+    }
+
+    /// Notes a source, with what is to be said of it.
+    fn note(&mut self, name: SourceName, up: bool, reason: Option<String>) -> Sink {
+        let counters = Arc::new(Counters::default());
+        self.sources.push(Source {
+            name,
+            counters: Arc::clone(&counters),
+            up,
+            reason,
+        });
+        let dedup = Arc::clone(&self.dedup);
+        Sink::new(name, self.sender.clone(), counters, dedup)
+    }
+
+    /// Whether it can be had.
+    fn netlink(&mut self) -> bool {
         let netlink = if in_initial_network_namespace() == Some(false) {
             Err(
                 "not in the initial network namespace, where alone the kernel sends audit \
@@ -56,21 +73,118 @@ impl Live {
         } else {
             Netlink::bind().map_err(|error| error.to_string())
         };
+        let heard = netlink.is_ok();
         match netlink {
             Ok(netlink) => {
-                tokio::spawn(netlink.run(sink(SourceName::Netlink, None)));
+                let blind = (!netlink.knows_kernel_lost()).then(|| {
+                    "the kernel's own count of lost records can't be asked: CAP_AUDIT_CONTROL is \
+                     missing, which a reader need not hold"
+                        .to_owned()
+                });
+                let sink = self.note(SourceName::Netlink, true, blind);
+                tokio::spawn(netlink.run(sink));
             }
-            Err(reason) => {
-                drop(sink(SourceName::Netlink, Some(reason)));
-                match KernelLog::open() {
-                    Ok(log) => {
-                        tokio::spawn(log.run(sink(SourceName::Kmsg, None)));
-                    }
-                    Err(error) => drop(sink(SourceName::Kmsg, Some(error.to_string()))),
-                }
+            Err(reason) => drop(self.note(SourceName::Netlink, false, Some(reason))),
+        }
+        heard
+    }
+
+    fn kmsg(&mut self) {
+        match KernelLog::open() {
+            Ok(log) => {
+                let sink = self.note(SourceName::Kmsg, true, None);
+                tokio::spawn(log.run(sink));
+            }
+            Err(error) => drop(self.note(SourceName::Kmsg, false, Some(error.to_string()))),
+        }
+    }
+
+    fn named(&mut self, source: &AuditSource) -> Result<(), LiveError> {
+        let name = source.name();
+        if self.sources.iter().any(|known| known.name == name) {
+            return Err(LiveError::Twice(source.clone()));
+        }
+        let file = |error| LiveError::File {
+            source_name: source.clone(),
+            error,
+        };
+        let thread = |error| LiveError::Thread {
+            source_name: source.clone(),
+            error,
+        };
+        match source {
+            AuditSource::Netlink => drop(self.netlink()),
+            AuditSource::Kmsg => self.kmsg(),
+            AuditSource::Log(path) => {
+                let follow = Follow::open(path, follow::From::End).map_err(file)?;
+                let sink = self.note(name, true, None);
+                follow.spawn(sink).map_err(thread)?;
+            }
+            AuditSource::Pipe(path) => {
+                stream::check(path).map_err(file)?;
+                let waiting = format!("nobody writes to {} yet", path.display());
+                let sink = self.note(name, false, Some(waiting));
+                stream::spawn_path(path, sink).map_err(thread)?;
+            }
+            AuditSource::Stdin => {
+                let sink = self.note(name, true, None);
+                stream::spawn(io::stdin(), sink).map_err(thread)?;
             }
         }
-        Self { sources, events }
+        Ok(())
+    }
+}
+
+/// The sources that are heard, and those that can't be.
+pub struct Live {
+    sources: Vec<Source>,
+    events: Receiver<SourceEvent>,
+}
+
+/// Why a source that an operator named can't be had.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// Two would go by one name.
+    #[error("{0} is a second source of its kind: name one log, and one pipe or standard input")]
+    Twice(AuditSource),
+    /// The file is not to be read.
+    #[error("audit source {source_name}: {error}")]
+    File {
+        /// The source.
+        source_name: AuditSource,
+        /// What the system said.
+        error: OpenError,
+    },
+    /// No thread can be started for it.
+    #[error("audit source {source_name}: {error}")]
+    Thread {
+        /// The source.
+        source_name: AuditSource,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl Live {
+    /// Listens to the sources that are named; where none is, to the audit
+    /// multicast group, and to `/dev/kmsg` where that can't be had. What the
+    /// host refuses is told by [`Live::report`]. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// Where a file that is named can't be read: that is a mistake to mend.
+    pub fn open(wanted: &[AuditSource]) -> Result<Self, LiveError> {
+        let mut opening = Opening::new();
+        if wanted.is_empty() && !opening.netlink() {
+            opening.kmsg();
+        }
+        for source in wanted {
+            opening.named(source)?;
+        }
+        let Opening {
+            sources, events, ..
+        } = opening;
+        Ok(Self { sources, events })
     }
 
     /// Waits for what a source tells; never returns where no source is left.
@@ -94,8 +208,11 @@ impl Live {
             _ => return event,
         };
         if let Some(source) = self.sources.iter_mut().find(|source| source.name == name) {
+            // What is to be said of one that works stays said.
+            if !(up && source.up) {
+                source.reason = reason;
+            }
             source.up = up;
-            source.reason = reason;
         }
         event
     }

@@ -11,6 +11,7 @@
 //! never wait for the channel: what it cannot take is dropped and counted. Files
 //! and pipes are buffers themselves, so their readers do wait, and lose nothing.
 
+mod choice;
 mod counters;
 mod dedup;
 mod event;
@@ -24,8 +25,9 @@ mod sink;
 pub mod stream;
 mod wire;
 
+pub use choice::{AuditSource, NoSource};
 pub use counters::{Counters, Snapshot};
 pub use dedup::Dedup;
 pub use event::{LostReason, SourceEvent, SourceName};
-pub use live::Live;
+pub use live::{Live, LiveError};
 pub use sink::{Sink, realtime};

@@ -43,6 +43,36 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Whether `path` can be opened, as far as that can be told without opening it:
+/// a pipe's reader waits until somebody writes.
+///
+/// # Errors
+/// [`OpenError`] names the path.
+pub fn check(path: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Err(OpenError::Directory(path.to_owned()));
+    }
+    rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|error| failed(error.into()))
+}
+
+/// Opens `path` and reads it, on a thread of its own.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn spawn_path(path: &Path, sink: Sink) -> io::Result<JoinHandle<()>> {
+    let path = path.to_owned();
+    Builder::new()
+        .name("audit-stream".to_owned())
+        .spawn(move || match open(&path) {
+            Ok(file) => read(file, sink.patient()),
+            Err(error) => sink.down(error.to_string()),
+        })
+}
+
 /// Reads `input` on a thread of its own until it ends or nobody listens to
 /// `sink`. A pipe that says nothing keeps the thread, and only it.
 ///

@@ -74,12 +74,12 @@ fn happens() -> impl Strategy<Value = Happens> {
     let result = prop::sample::select(vec!["matched", "audit_only", "not_a_denial"]);
     let reason = prop::sample::select(vec!["denial_ring_full", "sequence_gap"]);
     prop_oneof![
-        4 => (0..20_u8, any::<u32>(), any::<bool>())
+        4 => (0..20_u8, 0..40_u32, any::<bool>())
             .prop_map(|(row, at, in_tree)| Happens::Denial { row, at, in_tree }),
-        2 => (0..6_u8, verdict, any::<u32>(), any::<u32>()).prop_map(
+        2 => (0..6_u8, verdict, 0..40_u32, any::<u32>()).prop_map(
             |(id, verdict, at, micros)| Happens::Episode { id, verdict, at, micros, in_tree: id % 2 == 0 }
         ),
-        2 => (result, "\\PC{0,8}", any::<u32>(), any::<bool>()).prop_map(
+        2 => (result, "\\PC{0,8}", 0..40_u32, any::<bool>()).prop_map(
             |(result, profile, at, in_tree)| Happens::Audit { result, profile, at, in_tree }
         ),
         1 => (reason, 1..1_000_u64).prop_map(|(reason, count)| Happens::Loss { reason, count }),
