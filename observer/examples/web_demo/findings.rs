@@ -242,6 +242,7 @@ pub fn hooks() -> Vec<HookReport> {
             Mechanism::Fexit
         }),
         attached,
+        needed: true,
         reason: reason.map(str::to_owned),
     })
     .collect()

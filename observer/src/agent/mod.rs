@@ -313,6 +313,7 @@ fn missing(error: &KernelError) -> HookReport {
         hook: "security_capable".to_owned(),
         mechanism: None,
         attached: false,
+        needed: true,
         reason: Some(error.to_string()),
     }
 }

@@ -4,12 +4,10 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::{
-    fail_on::{FailOn, RoleFilter},
-    probe::{As, Trial},
-};
+use super::probe::{As, Trial};
 use crate::{
-    outputs::text::Color,
+    finding::{FailOn, RoleFilter},
+    outputs::{color::Color, report::Form},
     sources::{
         audit::AuditSource,
         bpf::{self, Choice, Mechanism},
@@ -203,9 +201,9 @@ pub enum LineForm {
     Json,
 }
 
-/// The form of a report.
+/// The form of a diagnosis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ReportForm {
+pub enum DiagnosisForm {
     /// For a person
     #[default]
     Text,
@@ -237,7 +235,7 @@ pub struct Record {
     pub stream: Option<PathBuf>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: ReportForm,
+    pub output: Form,
     /// The command and its words
     #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
@@ -254,7 +252,7 @@ pub struct Replay {
     pub all: bool,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: ReportForm,
+    pub output: Form,
     /// The log or stream, plain or compressed by gzip or zstd; `-` is stdin
     pub file: PathBuf,
 }
@@ -267,7 +265,7 @@ pub struct Doctor {
     pub attach: Attach,
     /// The form of the diagnosis
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: ReportForm,
+    pub output: DiagnosisForm,
 }
 
 /// `capwatch probe`
@@ -288,7 +286,7 @@ pub struct Probe {
     pub check: bool,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: ReportForm,
+    pub output: DiagnosisForm,
 }
 
 /// `capwatch config`

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{args::Doctor, args::ReportForm};
+use super::{args::DiagnosisForm, args::Doctor};
 use crate::{
     agent::{Agent, Options},
     caps::{self, CapSet},
@@ -86,11 +86,11 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
     let diagnosis = diagnose(&agent, self_test);
     let mut out = io::stdout().lock();
     match output {
-        ReportForm::Json => {
+        DiagnosisForm::Json => {
             serde_json::to_writer_pretty(&mut out, &diagnosis)?;
             out.write_all(b"\n")?;
         }
-        ReportForm::Text => show(&mut out, &diagnosis)?,
+        DiagnosisForm::Text => show(&mut out, &diagnosis)?,
     }
     Ok(ExitCode::from(match diagnosis.verdict {
         "all" => 0,
@@ -179,7 +179,7 @@ fn diagnose(agent: &Agent, self_test: SelfTest) -> Diagnosis {
             remedy: "run as root, or grant it (systemd: AmbientCapabilities=)".to_owned(),
         });
     }
-    for hook in hooks.iter().filter(|hook| !hook.attached) {
+    for hook in hooks.iter().filter(|hook| hook.is_missed()) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         findings.push(Finding {
             what: format!("{} is not hooked: {reason}", hook.hook),
@@ -286,10 +286,10 @@ fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         let mechanism = hook
             .mechanism
             .map_or("none", |mechanism| mechanism.as_str());
-        let state = if hook.attached {
-            "attached"
-        } else {
-            "missing "
+        let state = match (hook.attached, hook.needed) {
+            (true, _) => "attached",
+            (false, true) => "missing ",
+            (false, false) => "unneeded",
         };
         writeln!(out, "hook          {state} {:<20} {mechanism}", hook.hook)?;
     }

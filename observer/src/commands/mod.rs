@@ -3,7 +3,6 @@
 mod args;
 mod config;
 mod doctor;
-mod fail_on;
 mod probe;
 mod record;
 mod replay;

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{ExitCode, ExitStatus},
@@ -18,15 +18,16 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{
-    args::{Record, ReportForm},
-    fail_on,
-};
+use super::args::Record;
 use crate::{
     agent::{Agent, Options},
     config::Rules,
-    finding::{Command, Report},
-    outputs::text::{self, Color},
+    finding::{Command, Gate, Report},
+    outputs::{
+        color::Color,
+        report::{self, Form, Style},
+        terminal,
+    },
     sources::audit::AuditSource,
 };
 
@@ -117,14 +118,9 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
             duration_seconds: (duration.as_secs_f64() * 1e6).round() / 1e6,
         }),
     );
-    report.failed_on = fail_on::matches(&report, &fail_on, role);
-    if let Some(out) = out {
-        write(out, &report, output, false)?;
-    } else {
-        let stderr = io::stderr();
-        let color = color.on(&stderr);
-        write(stderr, &report, output, color)?;
-    }
+    let gate = Gate { fail_on, role };
+    report.failed_on = gate.matches(&report);
+    show(&report, out, output, &gate, color)?;
     shared
         .end_stream(&report)
         .context("cannot write the stream")?;
@@ -132,6 +128,35 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         return Ok(ExitCode::from(FAILED));
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// Writes the report to its file, else to stderr. In a test report what the gate
+/// stops is a failure; without a gate, each drop that failed.
+fn show(
+    report: &Report,
+    file: Option<File>,
+    form: Form,
+    gate: &Gate,
+    color: Color,
+) -> io::Result<()> {
+    let by_default = Gate::failed_drops();
+    let mut style = Style {
+        form,
+        color: false,
+        columns: None,
+        gate: if gate.fail_on.is_empty() {
+            &by_default
+        } else {
+            gate
+        },
+    };
+    if let Some(file) = file {
+        return report::write(io::BufWriter::new(file), report, style);
+    }
+    let stderr = io::stderr();
+    style.color = color.on(&stderr);
+    style.columns = terminal::size(&stderr).map(|(columns, _)| columns);
+    report::write(io::BufWriter::new(stderr), report, style)
 }
 
 fn create(path: &Path, what: &str) -> anyhow::Result<File> {
@@ -213,23 +238,6 @@ fn exit_code(status: ExitStatus) -> i32 {
         (None, Some(signal)) => 128 + signal,
         (None, None) => 1,
     }
-}
-
-fn write(
-    mut out: impl Write,
-    report: &Report,
-    form: ReportForm,
-    color: bool,
-) -> anyhow::Result<()> {
-    match form {
-        ReportForm::Text => out.write_all(text::report(report, color).as_bytes())?,
-        ReportForm::Json => {
-            serde_json::to_writer_pretty(&mut out, report)?;
-            out.write_all(b"\n")?;
-        }
-    }
-    out.flush()?;
-    Ok(())
 }
 
 /// Signals that the command is to have.

@@ -19,10 +19,7 @@ use crate::{
     agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind, Verdict},
-    outputs::{
-        text::{self, Color},
-        web,
-    },
+    outputs::{color::Color, columns::Layout, web},
 };
 
 /// Runs the command.
@@ -54,7 +51,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     agent.adopt();
     agent.tick();
     shared.set_ready();
-    for hook in shared.ledger().hooks.iter().filter(|hook| !hook.attached) {
+    for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
@@ -112,7 +109,7 @@ async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
                     &event.kind,
                     EventKind::Episode(episode) if episode.verdict >= Verdict::Pending
                 );
-                if failed && let Some(line) = text::line(&event, color) {
+                if failed && let Some(line) = Layout::piped().line(&event, color) {
                     eprintln!("{line}");
                 }
             }

@@ -18,7 +18,11 @@ use crate::{
     config::Rules,
     finding::{Event, EventKind},
     ledger::NONE,
-    outputs::text::{self, Color},
+    outputs::{
+        color::{Color, Tint},
+        columns::Layout,
+        terminal::{self, Keys},
+    },
 };
 
 /// Runs the command.
@@ -33,30 +37,53 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
         return Err(anyhow!("nothing can be attached: see `capwatch doctor`"));
     }
     let shared = agent.shared();
+    for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        tracing::warn!("not attached: {}: {reason}", hook.hook);
+    }
     let mut events = shared.subscribe();
     agent.adopt();
-    let stdout = io::stdout();
-    let color = color.on(&stdout);
-    if watch.output == LineForm::Text {
-        writeln!(&stdout, "{}", text::heading())?;
-    }
-    (&stdout).flush()?;
+
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut resumed = signal(SignalKind::from_raw(libc::SIGCONT))?;
+    let keys = Keys::take().context("cannot set the terminal")?;
+    let leave = async {
+        match &keys {
+            Some(keys) => keys.leave().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut screen = Screen::new(watch.output, color);
+    screen.greet(keys.is_some())?;
+
+    let mut pump = std::pin::pin!(agent.pump());
+    let mut leave = std::pin::pin!(leave);
     loop {
         let event = tokio::select! {
-            result = agent.pump() => {
+            result = &mut pump => {
                 result.context("cannot read from the kernel")?;
-                continue;
+                return Ok(ExitCode::SUCCESS);
             }
             event = events.recv() => event,
+            _ = resized.recv() => {
+                screen.measure();
+                continue;
+            }
+            _ = resumed.recv() => {
+                if let Some(keys) = &keys {
+                    keys.set().context("cannot set the terminal")?;
+                }
+                screen.measure();
+                continue;
+            }
+            () = &mut leave => return Ok(ExitCode::SUCCESS),
             _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
             _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         };
         match event {
-            Ok(event) if wanted(&event, &watch) => {
-                write_event(&stdout, &event, watch.output, color)?;
-            }
+            Ok(event) if wanted(&event, &watch) => screen.show(&event)?,
             Ok(_) => {}
             Err(RecvError::Lagged(count)) => shared.lose("output", "watch_lagged", count),
             Err(RecvError::Closed) => return Ok(ExitCode::SUCCESS),
@@ -64,26 +91,81 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
     }
 }
 
-fn write_event(
-    mut out: impl Write,
-    event: &Event,
+/// Where the lines go.
+struct Screen {
     form: LineForm,
     color: bool,
-) -> anyhow::Result<()> {
-    match form {
-        LineForm::Json => {
-            serde_json::to_writer(&mut out, event)?;
-            out.write_all(b"\n")?;
-        }
-        LineForm::Text => {
-            let Some(line) = text::line(event, color) else {
-                return Ok(());
-            };
-            writeln!(out, "{line}")?;
+    layout: Layout,
+    /// Lines after which the heading is written again; none in a pipe.
+    rows: Option<usize>,
+    /// Lines since the heading; none before it.
+    since_heading: Option<usize>,
+}
+
+impl Screen {
+    fn new(form: LineForm, color: Color) -> Self {
+        let mut screen = Self {
+            form,
+            color: color.on(&io::stdout()),
+            layout: Layout::piped(),
+            rows: None,
+            since_heading: None,
+        };
+        screen.measure();
+        screen
+    }
+
+    /// Takes over the terminal's size: the next line comes in columns that fit.
+    fn measure(&mut self) {
+        if let Some((columns, rows)) = terminal::size(&io::stdout()) {
+            self.layout = Layout::fit(columns);
+            self.rows = Some(rows.saturating_sub(2).max(1));
+            self.since_heading = None;
         }
     }
-    out.flush()?;
-    Ok(())
+
+    fn greet(&mut self, keys: bool) -> io::Result<()> {
+        if self.form == LineForm::Json {
+            return Ok(());
+        }
+        let mut out = io::stdout();
+        if self.rows.is_some() {
+            let how = if keys { "q or Ctrl-C" } else { "Ctrl-C" };
+            let hint = format!("capwatch: watching; {how} ends");
+            writeln!(out, "{}", Tint::Dim.paint(hint, self.color))?;
+        }
+        self.head(&mut out)?;
+        out.flush()
+    }
+
+    fn head(&mut self, out: &mut impl Write) -> io::Result<()> {
+        self.since_heading = Some(0);
+        writeln!(out, "{}", self.layout.heading(self.color))
+    }
+
+    fn show(&mut self, event: &Event) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.form == LineForm::Json {
+            serde_json::to_writer(&mut out, event)?;
+            out.write_all(b"\n")?;
+            return Ok(out.flush()?);
+        }
+        let Some(text) = self.layout.line(event, self.color) else {
+            return Ok(());
+        };
+        let lines = text.lines().count();
+        let due = match (self.since_heading, self.rows) {
+            (None, _) => true,
+            (Some(since), Some(rows)) => since + lines > rows,
+            (Some(_), None) => false,
+        };
+        if due {
+            self.head(&mut out)?;
+        }
+        self.since_heading = self.since_heading.map(|since| since + lines);
+        writeln!(out, "{text}")?;
+        Ok(out.flush()?)
+    }
 }
 
 fn wanted(event: &Event, watch: &Watch) -> bool {

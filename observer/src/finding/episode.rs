@@ -140,3 +140,20 @@ pub struct Episode {
     /// The sentence for a person.
     pub explanation: String,
 }
+
+impl Episode {
+    /// Calls that were refused for a capability that the kernel knows.
+    pub const fn refused(&self) -> u32 {
+        self.refused_raised.saturating_add(self.refused_lowered)
+    }
+
+    /// What became of the process, in a word or two.
+    pub fn ending(&self) -> String {
+        let fate = self.fate.as_str();
+        match self.exit.map(|exit| (exit.signal, exit.code)) {
+            Some((Some(signal), _)) => format!("{fate}, signal {signal}"),
+            Some((None, Some(code))) => format!("{fate}, code {code}"),
+            Some((None, None)) | None => fate.to_owned(),
+        }
+    }
+}

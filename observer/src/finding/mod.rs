@@ -5,6 +5,7 @@
 
 mod denial;
 mod episode;
+mod gate;
 mod host;
 mod report;
 mod stream;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Verdict};
+pub use gate::{FailOn, Gate, RoleFilter};
 pub use host::{HookReport, Host, SourceReport};
 pub use report::{Audit, Command, Report};
 pub use stream::{End, Header, Row, Sources, State, StateLine};

@@ -240,13 +240,17 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
 }
 
 fn health(ledger: &Ledger) -> Vec<MetricFamily> {
-    let hooks = ledger.hooks.iter().map(|hook| {
-        let mechanism = hook
-            .mechanism
-            .map_or("none", |mechanism| mechanism.as_str());
-        let attached = f64::from(u8::from(hook.attached));
-        sample(&[("hook", &hook.hook), ("mechanism", mechanism)], attached)
-    });
+    // One that another mechanism stands in for is neither up nor down.
+    let hooks = ledger.hooks.iter();
+    let hooks = hooks
+        .filter(|hook| hook.attached || hook.needed)
+        .map(|hook| {
+            let mechanism = hook
+                .mechanism
+                .map_or("none", |mechanism| mechanism.as_str());
+            let attached = f64::from(u8::from(hook.attached));
+            sample(&[("hook", &hook.hook), ("mechanism", mechanism)], attached)
+        });
     let sources = ledger.sources.iter();
     let sources =
         sources.map(|source| sample(&[("source", &source.name)], f64::from(u8::from(source.up))));

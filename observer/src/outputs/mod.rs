@@ -1,8 +1,12 @@
 //! What shows findings: metrics, text, JSON lines, the page.
 
 pub mod clean;
+pub mod color;
+pub mod columns;
+mod fit;
 pub mod metrics;
+pub mod report;
 pub mod stream;
-pub mod text;
+pub mod terminal;
 mod view;
 pub mod web;

@@ -17,6 +17,7 @@ mod scenarios;
 mod serve;
 mod sources;
 mod stream;
+mod terminal;
 mod watch;
 
 use std::{

@@ -24,7 +24,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::args::{Probe, ReportForm};
+use super::args::{DiagnosisForm, Probe};
 use crate::{
     agent::{Agent, Options, host},
     caps::{self, CapSet},
@@ -147,11 +147,11 @@ pub async fn run(options: Probe, rules: Arc<Rules>) -> anyhow::Result<ExitCode> 
     };
     let mut out = io::stdout().lock();
     match output {
-        ReportForm::Json => {
+        DiagnosisForm::Json => {
             serde_json::to_writer_pretty(&mut out, &report)?;
             out.write_all(b"\n")?;
         }
-        ReportForm::Text => show::show(&mut out, &report)?,
+        DiagnosisForm::Text => show::show(&mut out, &report)?,
     }
     Ok(if check && !cleared {
         ExitCode::from(FAILED)

@@ -5,7 +5,7 @@ mod stream;
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Read},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -13,15 +13,19 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::args::{Replay, ReportForm};
+use super::args::Replay;
 use crate::{
     audit::{self, Foreign, Item, Parsed, Reader, Record, decompressed},
     config::Rules,
     correlate::Correlator,
-    finding::{Host, Report, SourceReport},
+    finding::{Gate, Host, Report, SourceReport},
     ledger::Ledger,
     observation::{AuditSeen, Observation},
-    outputs::text::{self, Color},
+    outputs::{
+        color::Color,
+        report::{self, Style},
+        terminal,
+    },
     sources::recorded::sniff,
     time::Stamp,
 };
@@ -59,17 +63,15 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
     let (report, broken) = if is_stream {
         stream::report(input, &name, rules)
     } else {
-        report(Box::new(input), &name, rules)
+        report_of(Box::new(input), &name, rules)
     };
-    let color = color.on(&stdout);
-    let mut out = stdout.lock();
-    match output {
-        ReportForm::Text => out.write_all(text::report(&report, color).as_bytes())?,
-        ReportForm::Json => {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            out.write_all(b"\n")?;
-        }
-    }
+    let style = Style {
+        form: *output,
+        color: color.on(&stdout),
+        columns: terminal::size(&stdout).map(|(columns, _)| columns),
+        gate: &Gate::failed_drops(),
+    };
+    report::write(stdout.lock(), &report, style)?;
     // What was read is reported all the same.
     match broken {
         Some(error) => Err(error),
@@ -94,7 +96,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
 
 /// The report of a log. No event stands beside its records, so that each
 /// denial is known from its record alone.
-fn report(
+fn report_of(
     input: Box<dyn Read + Send>,
     name: &str,
     rules: Arc<Rules>,

@@ -258,9 +258,10 @@ impl Headline {
     /// The sentence about what the agent can see.
     pub fn agent(status: &Status) -> Self {
         let hooks = status.hooks.iter().filter(|hook| hook.attached).count();
+        let missed = status.hooks.iter().filter(|hook| hook.is_missed()).count();
         let sources = status.sources.iter().filter(|source| source.up).count();
         let lost = status.lost.get("events").copied().unwrap_or_default();
-        let complete = hooks == status.hooks.len() && sources > 0;
+        let complete = missed == 0 && hooks > 0 && sources > 0;
         let (level, title) = if !status.ready {
             ("starting", "The agent is starting")
         } else if hooks == 0 && sources == 0 {
@@ -281,7 +282,7 @@ impl Headline {
             title: title.to_owned(),
             detail: format!(
                 "{hooks} of {} hooks attached, {sources} of {} audit sources heard, {lost} {} lost.{reason}",
-                status.hooks.len(),
+                hooks + missed,
                 status.sources.len(),
                 plural(lost, "event"),
             ),

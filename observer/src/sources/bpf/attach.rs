@@ -10,7 +10,7 @@ use aya::{
 use super::{
     btf::Btf as Prototypes,
     mechanism::{Choice, HookStatus, Mechanism},
-    prototype,
+    needed, prototype,
 };
 
 /// The running kernel's types: aya's reading of them, and ours.
@@ -173,6 +173,7 @@ pub fn attach(
         hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates));
     }
     hooks.extend([verdict, drops]);
+    needed::mark(&mut hooks, lsms);
     hooks
 }
 
@@ -196,6 +197,7 @@ fn attach_hook(
                     hook: hook.name.to_owned(),
                     mechanism: last,
                     attached: true,
+                    needed: true,
                     reason: (!failures.is_empty()).then(|| failures.join("; ")),
                 };
             }
@@ -210,6 +212,7 @@ fn attach_hook(
         hook: hook.name.to_owned(),
         mechanism: last,
         attached: false,
+        needed: true,
         reason: Some(failures.join("; ")),
     }
 }

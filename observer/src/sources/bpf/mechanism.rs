@@ -64,6 +64,21 @@ pub struct HookStatus {
     pub mechanism: Option<Mechanism>,
     /// Whether it is attached.
     pub attached: bool,
+    /// Whether it would tell what no other hook does; one that is not needed and
+    /// not attached is no fault.
+    #[serde(default = "yes")]
+    pub needed: bool,
     /// Why not, or why not by a better mechanism, or what is lost.
     pub reason: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl HookStatus {
+    /// Whether something can't be seen for want of this hook.
+    pub const fn is_missed(&self) -> bool {
+        self.needed && !self.attached
+    }
 }

@@ -8,6 +8,7 @@ mod host;
 mod info;
 mod kernel;
 mod mechanism;
+mod needed;
 mod object;
 mod offsets;
 mod prototype;

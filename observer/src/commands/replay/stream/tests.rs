@@ -14,7 +14,7 @@ use crate::{
     correlate::{Correlator, Tally},
     finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
     observation::{DenialSeen, Observation},
-    outputs::text,
+    outputs::report::text,
     time::Stamp,
 };
 
@@ -321,7 +321,7 @@ proptest! {
         prop_assert_eq!(error, None);
         let json = |report: &Report| serde_json::to_string_pretty(report).expect("JSON");
         prop_assert_eq!(json(&replayed), json(&live));
-        prop_assert_eq!(text::report(&replayed, false), text::report(&live, false));
+        prop_assert_eq!(text::render(&replayed, false, None), text::render(&live, false, None));
     }
 
     #[test]
@@ -402,7 +402,10 @@ fn of_several_recordings_the_last_is_reported() {
     let (live, second) = record(vec![deny(3)], None);
     let (replayed, error) = replay(&(first + &second));
     assert_eq!(error, None);
-    assert_eq!(text::report(&replayed, false), text::report(&live, false));
+    assert_eq!(
+        text::render(&replayed, false, None),
+        text::render(&live, false, None)
+    );
     assert_eq!(replayed.denials.len(), 1);
 }
 

@@ -7,11 +7,9 @@ const SPEAK_EVERY = 5000;
 
 const clock = (stamp) => el("time", { datetime: stamp, title: stamp }, stamp.slice(11, 19));
 
-const who = ({ supervisor, comm }) => (supervisor && supervisor !== comm ? [name(supervisor), ": ", name(comm)] : [name(comm ?? supervisor ?? "unknown")]);
-
 const sentences = {
   episode: (event) => [badge(event.verdict), [event.explanation]],
-  denial: (event) => [badge("denial"), [...who(event), ` was refused ${event.capability} by ${event.layer}`, event.profile ? [", profile ", name(event.profile)] : [], event.count > 1 ? `, ${event.count} times` : ""]],
+  denial: (event) => [badge("denial"), [event.explanation, event.count > 1 ? ` ${event.count} times so far.` : ""]],
   audit: (event) => [badge("audit"), [name(event.comm ?? "unknown"), ` ${event.verdict ?? "record"} ${event.capability ?? ""} `, event.profile ? ["profile ", name(event.profile)] : [], event.result === "audit_only" ? " (no event seen)" : ""]],
   supervisor: (event) => [badge("supervisor", "harmless"), [name(event.supervisor), ` ${event.change}, pid ${event.pid}`, event.version ? [", ", name(event.version)] : []]],
   loss: (event) => [badge("loss"), [`${event.count} events lost in ${event.stage}: ${event.reason}`]],

@@ -78,7 +78,7 @@ export function episodes(list, now, known) {
         td(name(one.comm), " ", dim(one.pid)),
         td(optional(one.layer), one.profile ? [" ", dim(one.profile)] : []),
         number(one.drops),
-        number(one.refused_raised + one.refused_lowered + one.unknown_capability),
+        number(one.refused_raised + one.refused_lowered),
         td(one.residual.length ? firstFew(one.residual) : optional(null)),
         td(fate(one)),
       ),
@@ -107,13 +107,13 @@ export function denials(list, now, known) {
   fill("denials", rows.length ? rows : [empty(8, sentence)]);
 }
 
-const state = (up, yes, no, reason) => td(badge(up ? yes : no, up ? "ok" : "down"), reason ? [" ", el("span", { class: "reason" }, reason)] : []);
+const state = (up, yes, no, reason, missed = !up) => td(badge(up ? yes : no, up ? "ok" : missed ? "down" : "idle"), reason ? [" ", el("span", { class: "reason" }, reason)] : []);
 
 export function agent(status) {
   fill(
     "hooks",
     status.hooks.length
-      ? status.hooks.map((hook) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, hook.hook)), td(optional(hook.mechanism)), state(hook.attached, "attached", "not attached", hook.reason)))
+      ? status.hooks.map((hook) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, hook.hook)), td(optional(hook.mechanism)), state(hook.attached, "attached", hook.needed ? "not attached" : "not needed", hook.reason, hook.needed)))
       : [empty(3, "No hook was asked for.")],
   );
   fill(

@@ -1,7 +1,6 @@
 //! One episode in full.
 
 use super::super::view::TimedEpisode;
-use super::episodes::fate;
 use super::html::Html;
 use crate::finding::Episode;
 
@@ -104,7 +103,7 @@ fn chain(html: &mut Html, episode: &Episode) {
     if let Some(layer) = &episode.layer {
         link(html, "refused by", layer);
     }
-    link(html, "fate", fate(episode));
+    link(html, "fate", episode.ending());
     html.raw("</ol>");
 }
 

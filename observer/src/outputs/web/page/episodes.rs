@@ -3,7 +3,6 @@
 use super::super::summary::short_version;
 use super::super::view::TimedEpisode;
 use super::html::Html;
-use crate::finding::Episode;
 use crate::time::Stamp;
 
 /// Rows that the page shows; the JSON has all of them.
@@ -57,20 +56,15 @@ fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
     }
     html.raw("</td><td class=\"number\">").text(episode.drops);
     html.raw("</td><td class=\"number\">")
-        .text(refused(episode))
+        .text(episode.refused())
         .raw("</td><td>");
     match episode.residual.len() {
         0 => html.optional(None),
         _ => html.text(first_few(&episode.residual)),
     };
-    html.raw("</td><td>").text(fate(episode)).raw("</td></tr>");
-}
-
-fn refused(episode: &Episode) -> u32 {
-    episode
-        .refused_raised
-        .saturating_add(episode.refused_lowered)
-        .saturating_add(episode.unknown_capability)
+    html.raw("</td><td>")
+        .text(episode.ending())
+        .raw("</td></tr>");
 }
 
 /// Names up to three, and how many more.
@@ -79,18 +73,5 @@ fn first_few(names: &[String]) -> String {
     match names.len().saturating_sub(3) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-/// What became of the process, in a word or two.
-pub fn fate(episode: &Episode) -> String {
-    let exit = episode.exit.as_ref();
-    match (
-        exit.and_then(|exit| exit.signal),
-        exit.and_then(|exit| exit.code),
-    ) {
-        (Some(signal), _) => format!("{}, signal {signal}", episode.fate.as_str()),
-        (None, Some(code)) => format!("{}, code {code}", episode.fate.as_str()),
-        (None, None) => episode.fate.as_str().to_owned(),
     }
 }

@@ -118,7 +118,11 @@ fn hooks(html: &mut Html, status: &Status) {
             .raw("</code></th><td>");
         html.optional(hook.mechanism.map(Mechanism::as_str));
         html.raw("</td><td>");
-        up(html, hook.attached, "attached", "not attached");
+        match (hook.attached, hook.needed) {
+            (true, _) => badge(html, "ok", "attached"),
+            (false, true) => badge(html, "down", "not attached"),
+            (false, false) => badge(html, "idle", "not needed"),
+        }
         if let Some(reason) = &hook.reason {
             html.raw(" <span class=\"reason\">")
                 .text(reason)
@@ -143,7 +147,11 @@ fn sources(html: &mut Html, status: &Status) {
         html.raw("<tr><th scope=\"row\">")
             .text(&source.name)
             .raw("</th><td>");
-        up(html, source.up, "heard", "down");
+        if source.up {
+            badge(html, "ok", "heard");
+        } else {
+            badge(html, "down", "down");
+        }
         if let Some(reason) = &source.reason {
             html.raw(" <span class=\"reason\">")
                 .text(reason)
@@ -165,13 +173,9 @@ fn sources(html: &mut Html, status: &Status) {
     html.raw("</dl></section>");
 }
 
-fn up(html: &mut Html, up: bool, yes: &'static str, no: &'static str) {
-    if up {
-        html.raw("<span class=\"badge ok\">").raw(yes);
-    } else {
-        html.raw("<span class=\"badge down\">").raw(no);
-    }
-    html.raw("</span>");
+fn badge(html: &mut Html, kind: &'static str, word: &'static str) {
+    html.raw("<span class=\"badge ").raw(kind).raw("\">");
+    html.raw(word).raw("</span>");
 }
 
 /// How long the agent runs.

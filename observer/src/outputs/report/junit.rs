@@ -1,0 +1,280 @@
+//! A report as a test report: the XML that `JUnit`'s Ant task began and every CI
+//! service reads. Written to fit both schemas in use, Ant's (by Windy Road) and
+//! Jenkins's: hence attributes that say little, and one result a case.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use super::words;
+use crate::{
+    finding::{Denial, Episode, Gate, Report},
+    outputs::clean::clean,
+    time::Stamp,
+};
+
+/// The report; what the gate stops is a failure.
+pub fn render(report: &Report, gate: &Gate) -> String {
+    let host = rustix::system::uname();
+    let origin = Origin {
+        host: host.nodename().to_string_lossy().into_owned(),
+        // To the second and without a zone, as Ant's schema has it.
+        time: Stamp::now().to_string().chars().take(19).collect(),
+    };
+    render_from(report, gate, &origin)
+}
+
+/// Where and when a report was made.
+pub struct Origin {
+    pub host: String,
+    pub time: String,
+}
+
+/// The report, made there and then.
+pub fn render_from(report: &Report, gate: &Gate, origin: &Origin) -> String {
+    let suites = [
+        Suite::new("command", command(report)),
+        Suite::new(
+            "episodes",
+            words::worst_first(report)
+                .into_iter()
+                .map(|found| episode(found, gate))
+                .collect(),
+        ),
+        Suite::new("denials", denials(report, gate)),
+        Suite::new("sight", sight(report)),
+    ];
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let present = suites.iter().filter(|suite| !suite.cases.is_empty());
+    for (id, suite) in present.enumerate() {
+        // Writing to a string never fails.
+        let _ = suite.write(&mut xml, id, report, origin);
+    }
+    xml += "</testsuites>\n";
+    xml
+}
+
+/// What came of a case.
+enum Outcome {
+    Passed,
+    Failed { kind: String, message: String },
+    Skipped(String),
+}
+
+struct Case {
+    class: String,
+    name: String,
+    seconds: f64,
+    outcome: Outcome,
+}
+
+struct Suite {
+    name: &'static str,
+    cases: Vec<Case>,
+}
+
+/// The command itself, as its exit code has it.
+fn command(report: &Report) -> Vec<Case> {
+    let Some(command) = &report.command else {
+        return Vec::new();
+    };
+    let outcome = match command.exit_code {
+        0 => Outcome::Passed,
+        code => Outcome::Failed {
+            kind: "exit".to_owned(),
+            message: format!("the command ended with {code}"),
+        },
+    };
+    vec![Case {
+        class: "capwatch.command".to_owned(),
+        name: command.argv.join(" "),
+        seconds: command.duration_seconds,
+        outcome,
+    }]
+}
+
+fn episode(episode: &Episode, gate: &Gate) -> Case {
+    let owner = words::owner(episode.supervisor.as_deref(), episode.role.as_deref());
+    let outcome = if gate.stops_episode(episode) {
+        Outcome::Failed {
+            kind: episode.verdict.to_string(),
+            message: episode.explanation.clone(),
+        }
+    } else {
+        Outcome::Passed
+    };
+    Case {
+        class: class("episodes", &owner),
+        // Without the pid: a name that stays the same has a history.
+        name: format!("{} empties its bounding set", episode.comm),
+        seconds: episode.duration_seconds,
+        outcome,
+    }
+}
+
+/// Denials are cases where they are asked for; else they are no failures, and
+/// many.
+fn denials(report: &Report, gate: &Gate) -> Vec<Case> {
+    let denials = words::most_first(report).into_iter();
+    denials
+        .filter(|found| gate.stops_denial(found))
+        .map(denial)
+        .collect()
+}
+
+fn denial(denial: &Denial) -> Case {
+    let owner = words::owner(denial.supervisor.as_deref(), denial.role.as_deref());
+    let outcome = Outcome::Failed {
+        kind: "denied".to_owned(),
+        message: format!("{} times: {}", words::count(denial), denial.explanation),
+    };
+    Case {
+        class: class("denials", &owner),
+        name: format!(
+            "{} is not refused {} by {}",
+            denial.comm, denial.capability, denial.layer
+        ),
+        seconds: denial.last.seconds_since(denial.first),
+        outcome,
+    }
+}
+
+/// Hooks and sources: what was not seen is skipped, not passed.
+fn sight(report: &Report) -> Vec<Case> {
+    let case = |name: String, outcome: Outcome| Case {
+        class: "capwatch.sight".to_owned(),
+        name,
+        seconds: 0.0,
+        outcome,
+    };
+    let reason = |reason: &Option<String>| reason.clone().unwrap_or_else(|| "not told".to_owned());
+    let mut cases: Vec<Case> = Vec::new();
+    for hook in report.hooks.iter().filter(|hook| hook.needed) {
+        let outcome = if hook.attached {
+            Outcome::Passed
+        } else {
+            Outcome::Skipped(reason(&hook.reason))
+        };
+        cases.push(case(format!("hook {} is attached", hook.hook), outcome));
+    }
+    for source in &report.sources {
+        let outcome = if source.up {
+            Outcome::Passed
+        } else {
+            Outcome::Skipped(reason(&source.reason))
+        };
+        cases.push(case(format!("source {} is heard", source.name), outcome));
+    }
+    for (what, count) in words::losses(report) {
+        let outcome = Outcome::Skipped(format!("{count} lost: their details are missing"));
+        cases.push(case(format!("nothing is lost ({what})"), outcome));
+    }
+    cases
+}
+
+fn class(kind: &str, owner: &str) -> String {
+    let owner = if owner.is_empty() { "none" } else { owner };
+    format!("capwatch.{kind}.{}", owner.replace('/', "."))
+}
+
+impl Suite {
+    /// Cases of the same name are numbered: services keep one of each name.
+    fn new(name: &'static str, mut cases: Vec<Case>) -> Self {
+        let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        for case in &mut cases {
+            let key = (case.class.clone(), case.name.clone());
+            let number = seen.entry(key).or_default();
+            *number += 1;
+            if *number > 1 {
+                case.name = format!("{} ({number})", case.name);
+            }
+        }
+        Self { name, cases }
+    }
+
+    fn write(
+        &self,
+        xml: &mut String,
+        id: usize,
+        report: &Report,
+        origin: &Origin,
+    ) -> std::fmt::Result {
+        let count = |wanted: fn(&Outcome) -> bool| {
+            let cases = self.cases.iter();
+            cases.filter(|case| wanted(&case.outcome)).count()
+        };
+        let seconds: f64 = self.cases.iter().map(|case| case.seconds).sum();
+        writeln!(
+            xml,
+            "  <testsuite id=\"{id}\" package=\"capwatch\" name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" \
+             skipped=\"{}\" time=\"{seconds:.6}\" timestamp=\"{}\" hostname=\"{}\">",
+            self.name,
+            self.cases.len(),
+            count(|outcome| matches!(outcome, Outcome::Failed { .. })),
+            count(|outcome| matches!(outcome, Outcome::Skipped(_))),
+            escape(&origin.time),
+            escape(&origin.host),
+        )?;
+        writeln!(xml, "    <properties>")?;
+        let host = &report.host;
+        for (name, value) in [
+            ("capwatch.version", env!("CARGO_PKG_VERSION")),
+            ("kernel", host.kernel.as_str()),
+            ("lsm", &host.lsm.join(",")),
+        ] {
+            let value = escape(value);
+            writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>")?;
+        }
+        writeln!(xml, "    </properties>")?;
+        for case in &self.cases {
+            case.write(xml)?;
+        }
+        writeln!(xml, "    <system-out></system-out>")?;
+        writeln!(xml, "    <system-err></system-err>")?;
+        writeln!(xml, "  </testsuite>")
+    }
+}
+
+impl Case {
+    fn write(&self, xml: &mut String) -> std::fmt::Result {
+        let (class, name) = (escape(&self.class), escape(&self.name));
+        write!(
+            xml,
+            "    <testcase classname=\"{class}\" name=\"{name}\" time=\"{:.6}\"",
+            self.seconds
+        )?;
+        match &self.outcome {
+            Outcome::Passed => writeln!(xml, "/>"),
+            Outcome::Failed { kind, message } => {
+                let (kind, message) = (escape(kind), escape(message));
+                writeln!(
+                    xml,
+                    ">\n      <failure type=\"{kind}\" message=\"{message}\">{message}</failure>\n    </testcase>"
+                )
+            }
+            Outcome::Skipped(why) => {
+                let why = escape(why);
+                writeln!(
+                    xml,
+                    ">\n      <skipped message=\"{why}\"/>\n    </testcase>"
+                )
+            }
+        }
+    }
+}
+
+/// Text for an attribute or an element. What XML can't hold at all is shown as
+/// its number.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in clean(text).chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => safe.extend(character.escape_unicode()),
+            _ => safe.push(character),
+        }
+    }
+    safe
+}

@@ -1,0 +1,189 @@
+//! A report in GitHub's dialect of Markdown, which other forges read too: fit
+//! for a job's summary.
+
+use std::fmt::Write as _;
+
+use super::words;
+use crate::{
+    finding::{Report, Verdict},
+    outputs::clean::clean,
+};
+
+/// The report.
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string never fails.
+    let _ = write(&mut text, report);
+    text
+}
+
+fn write(text: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(text, "## capwatch: {}\n", words::headline(report))?;
+    if !report.failed_on.is_empty() {
+        writeln!(text, "**Failed on:**\n")?;
+        for why in &report.failed_on {
+            writeln!(text, "- {}", escape(why))?;
+        }
+        writeln!(text)?;
+    }
+    if let Some(command) = &report.command {
+        let argv = command.argv.join(" ");
+        writeln!(
+            text,
+            "{} ended with {} after {:.3} s.\n",
+            code(&argv),
+            command.exit_code,
+            command.duration_seconds
+        )?;
+    }
+    write_blindness(text, report)?;
+    write_episodes(text, report)?;
+    write_denials(text, report)?;
+    if let Some(audit) = words::audit(report) {
+        writeln!(text, "Audit log: {audit}.\n")?;
+    }
+    if let Some(host) = words::host(report) {
+        writeln!(text, "_{}; capwatch {}_", escape(&host), VERSION)?;
+    }
+    Ok(())
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
+    let mut notes = Vec::new();
+    for hook in words::missing_hooks(report) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        notes.push(format!(
+            "not attached: {} ({})",
+            code(&hook.hook),
+            escape(reason)
+        ));
+    }
+    for source in words::silent_sources(report) {
+        let reason = source.reason.as_deref().unwrap_or("not told");
+        let name = code(&source.name);
+        notes.push(format!("not heard: {name} ({})", escape(reason)));
+    }
+    for (reason, count) in words::losses(report) {
+        notes.push(format!("lost: {count} ({})", escape(reason)));
+    }
+    if notes.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "What was not seen:\n")?;
+    for note in notes {
+        writeln!(text, "- {note}")?;
+    }
+    writeln!(text)
+}
+
+fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
+    let episodes = words::worst_first(report);
+    if episodes.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "### Bounding-set drops, by process\n\n\
+         | Verdict | Supervisor | Version | Process | PID | Layer | Profile | Drops | Refused | Became | Left raised |\n\
+         |---|---|---|---|---:|---|---|---:|---:|---|---|"
+    )?;
+    for episode in episodes.iter().take(words::ROWS) {
+        let verdict = match episode.verdict {
+            Verdict::Ok | Verdict::Harmless => episode.verdict.to_string(),
+            worse => format!("**{worse}**"),
+        };
+        writeln!(
+            text,
+            "| {verdict} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            escape(&words::owner(
+                episode.supervisor.as_deref(),
+                episode.role.as_deref()
+            )),
+            optional(episode.version.as_deref()),
+            code(&episode.comm),
+            episode.pid,
+            episode.layer.as_deref().unwrap_or_default(),
+            optional(episode.profile.as_deref()),
+            episode.drops,
+            episode.refused(),
+            escape(&episode.ending()),
+            escape(&words::left_raised(episode)),
+        )?;
+    }
+    more(text, episodes.len(), "episodes")?;
+    writeln!(text)?;
+    let failed = episodes
+        .iter()
+        .filter(|episode| episode.verdict >= Verdict::Pending);
+    for episode in failed.take(words::ROWS) {
+        let sentence = escape(&episode.explanation);
+        writeln!(text, "- **{}**: {sentence}", episode.verdict)?;
+    }
+    writeln!(text)
+}
+
+fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
+    let denials = words::most_first(report);
+    if denials.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "### Denials\n\n\
+         | Denials | Capability | Layer | Supervisor | Process | Audited | Why |\n\
+         |---:|---|---|---|---|---|---|"
+    )?;
+    for denial in denials.iter().take(words::ROWS) {
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            words::count(denial),
+            escape(&denial.capability),
+            escape(&denial.layer),
+            escape(&words::owner(
+                denial.supervisor.as_deref(),
+                denial.role.as_deref()
+            )),
+            code(&denial.comm),
+            words::logged(denial),
+            escape(&words::why(denial)),
+        )?;
+    }
+    more(text, denials.len(), "rows of denials")?;
+    writeln!(text)
+}
+
+fn more(text: &mut String, count: usize, what: &str) -> std::fmt::Result {
+    match count.saturating_sub(words::ROWS) {
+        0 => Ok(()),
+        more => writeln!(text, "\nand {more} more {what}: `-o json` shows all"),
+    }
+}
+
+/// Text in which nothing is markup: a backslash before all that could be.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in clean(text).chars() {
+        if character.is_ascii_punctuation() && !matches!(character, ',' | ';' | '\'' | '"') {
+            safe.push('\\');
+        }
+        safe.push(character);
+    }
+    safe
+}
+
+/// A name as code; as plain text where it has what could end that, or the cell
+/// of a table.
+fn code(name: &str) -> String {
+    let name = clean(name);
+    if name.trim().is_empty() || name.contains(['`', '|', '\\']) {
+        return escape(&name);
+    }
+    format!("`{name}`")
+}
+
+fn optional(name: Option<&str>) -> String {
+    name.map_or_else(String::new, code)
+}

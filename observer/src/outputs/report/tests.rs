@@ -1,0 +1,288 @@
+//! Goldens of each form, with names that whoever runs a program may choose.
+
+use std::collections::BTreeMap;
+
+use super::{Form, Style, junit, write};
+use crate::{
+    finding::{
+        Audit, Command, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport, Host, Namespace,
+        REPORT_SCHEMA, Report, SourceReport, Verdict,
+    },
+    sources::bpf::Mechanism,
+    time::Stamp,
+};
+
+/// Markup of every kind, a terminal's escape, the end of a cell, of a line, of
+/// a section and of a document.
+const HOSTILE: &str = "\u{1b}[31m<b>|`*_](\n]]>\u{202e}\u{ffff}&'\"\\|";
+
+fn episode(verdict: Verdict, comm: &str) -> Episode {
+    let failed = verdict >= Verdict::Pending;
+    Episode {
+        id: format!("1a2b-{verdict}"),
+        verdict,
+        retried: false,
+        supervisor: Some("openshell".to_owned()),
+        role: Some("supervisor".to_owned()),
+        version: Some("ghcr.io/nvidia/openshell/supervisor:0.0.73".to_owned()),
+        container: None,
+        pid: 29_030,
+        ppid: 1,
+        comm: comm.to_owned(),
+        exe: Some("openshell-sandbox".to_owned()),
+        layer: failed.then(|| "commoncap".to_owned()),
+        profile: None,
+        drops: 41,
+        refused_raised: u32::from(failed),
+        refused_lowered: 0,
+        unknown_capability: 1,
+        bounding_before: "0x4002810cd".to_owned(),
+        bounding_after: "0x4002810cd".to_owned(),
+        residual: if failed {
+            ["chown", "fowner", "setgid", "setuid", "net_raw"]
+                .map(str::to_owned)
+                .to_vec()
+        } else {
+            Vec::new()
+        },
+        effective: "0x0".to_owned(),
+        user_namespace: Namespace {
+            inode: 4_026_531_837,
+            level: 0,
+        },
+        fate: match verdict {
+            Verdict::Fatal => Fate::Exit,
+            Verdict::Pending => Fate::Running,
+            _ => Fate::Exec,
+        },
+        exit: (verdict == Verdict::Fatal).then_some(Exit {
+            code: Some(101),
+            signal: None,
+        }),
+        first_refused: failed.then(|| "chown".to_owned()),
+        duration_seconds: 0.000_076,
+        explanation: format!("Supervisor openshell, process {comm}, is {verdict}."),
+    }
+}
+
+fn denial(comm: &str, count: u64, expected: bool) -> Denial {
+    Denial {
+        supervisor: None,
+        role: None,
+        container: None,
+        comm: comm.to_owned(),
+        exe: None,
+        pid: Some(29_030),
+        capability: "setpcap".to_owned(),
+        number: 8,
+        layer: "apparmor".to_owned(),
+        reason: None,
+        profile: Some(comm.to_owned()),
+        namespace: None,
+        target_namespace: None,
+        audited: "yes".to_owned(),
+        expected,
+        own_credentials: true,
+        via: "security_capable".to_owned(),
+        count,
+        exact: count < 10,
+        first: Stamp(1_795_000_000_000_000_000),
+        last: Stamp(1_795_000_001_500_000_000),
+        explanation: format!("Process {comm} was refused setpcap."),
+    }
+}
+
+fn report() -> Report {
+    let hook = |name: &str, attached: bool, needed: bool| HookReport {
+        hook: name.to_owned(),
+        mechanism: Some(Mechanism::Kprobe),
+        attached,
+        needed,
+        reason: (!attached).then(|| "kprobe: not permitted".to_owned()),
+    };
+    Report {
+        schema: REPORT_SCHEMA.to_owned(),
+        host: Host {
+            kernel: "6.12.48".to_owned(),
+            lsm: vec!["landlock".to_owned(), "apparmor".to_owned()],
+            boot_id: String::new(),
+        },
+        hooks: vec![
+            hook("cap_capable", true, true),
+            hook("aa_capable", false, true),
+            hook("cap_task_prctl", false, false),
+        ],
+        sources: vec![SourceReport {
+            name: "kmsg".to_owned(),
+            up: false,
+            records: 0,
+            lost: 0,
+            malformed: 0,
+            reason: Some("auditd takes the records".to_owned()),
+        }],
+        lost: BTreeMap::from([("events".to_owned(), 3), ("ring_full".to_owned(), 3)]),
+        command: Some(Command {
+            argv: vec!["./job".to_owned(), HOSTILE.to_owned()],
+            exit_code: 1,
+            duration_seconds: 1.25,
+        }),
+        denials: vec![
+            denial("setpriv", 3, true),
+            denial("日本語", 12, false),
+            denial(HOSTILE, 1, false),
+        ],
+        episodes: vec![
+            episode(Verdict::Ok, "crun"),
+            episode(Verdict::Fatal, HOSTILE),
+            episode(Verdict::Degraded, "tokio-rt-worker"),
+            episode(Verdict::Ok, "crun"),
+            episode(Verdict::Pending, "日本語"),
+        ],
+        failed_on: vec![format!("fatal: episode of {HOSTILE}")],
+        audit: Audit {
+            records: 2,
+            matched: 1,
+            ebpf_only: 4,
+            audit_only: 1,
+            malformed: 0,
+        },
+    }
+}
+
+fn shown(form: Form, report: &Report) -> String {
+    let mut out = Vec::new();
+    let style = Style {
+        form,
+        color: false,
+        columns: None,
+        gate: &Gate::failed_drops(),
+    };
+    write(&mut out, report, style).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn junit(report: &Report, gate: &Gate) -> String {
+    let origin = junit::Origin {
+        host: "node<1>".to_owned(),
+        time: "2026-11-24T00:00:00".to_owned(),
+    };
+    junit::render_from(report, gate, &origin)
+}
+
+#[test]
+fn text() {
+    insta::assert_snapshot!(shown(Form::Text, &report()));
+}
+
+#[test]
+fn text_of_nothing() {
+    let mut nothing = report();
+    nothing.episodes.clear();
+    nothing.denials.clear();
+    nothing.hooks.clear();
+    nothing.sources.clear();
+    nothing.lost.clear();
+    nothing.failed_on.clear();
+    nothing.audit = Audit::default();
+    nothing.command = None;
+    insta::assert_snapshot!(shown(Form::Text, &nothing), @r"
+    capwatch: no process dropped from its bounding set; no denial
+      kernel 6.12.48, LSMs landlock, apparmor
+    ");
+}
+
+#[test]
+fn text_in_colour_is_the_same_text() {
+    let mut out = Vec::new();
+    let style = Style {
+        form: Form::Text,
+        color: true,
+        columns: None,
+        gate: &Gate::default(),
+    };
+    write(&mut out, &report(), style).unwrap();
+    let coloured = String::from_utf8(out).unwrap();
+    assert!(coloured.contains("\u{1b}[1;31mfatal   \u{1b}[0m"));
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, escape)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = escape.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    assert_eq!(plain, shown(Form::Text, &report()));
+}
+
+#[test]
+fn markdown() {
+    insta::assert_snapshot!(shown(Form::Markdown, &report()));
+}
+
+#[test]
+fn junit_xml() {
+    insta::assert_snapshot!(junit(&report(), &Gate::failed_drops()));
+}
+
+#[test]
+fn junit_fails_what_the_gate_stops_and_counts_it() {
+    let everything = Gate {
+        fail_on: vec![FailOn::Fatal, FailOn::Denied],
+        role: None,
+    };
+    for (gate, failures) in [
+        (Gate::failed_drops(), 1 + 3),
+        // The command, the fatal episode, and two denials that nothing expects.
+        (everything, 1 + 1 + 2),
+        (Gate::default(), 1),
+    ] {
+        let text = junit(&report(), &gate);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let all = |name: &str| {
+            let nodes = document.descendants();
+            nodes.filter(|node| node.has_tag_name(name)).count()
+        };
+        assert_eq!(all("failure"), failures);
+        let suites = document.descendants();
+        let suites = suites.filter(|node| node.has_tag_name("testsuite"));
+        for suite in suites {
+            let below = |name: &str| {
+                let nodes = suite.descendants();
+                nodes.filter(|node| node.has_tag_name(name)).count()
+            };
+            for (attribute, element) in [
+                ("tests", "testcase"),
+                ("failures", "failure"),
+                ("skipped", "skipped"),
+            ] {
+                let said = suite.attribute(attribute).unwrap().parse();
+                assert_eq!(said, Ok(below(element)), "{attribute}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_stay_names() {
+    let text = shown(Form::Text, &report());
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+    let markdown = shown(Form::Markdown, &report());
+    assert!(!markdown.contains("<b>"), "{markdown}");
+    for row in markdown.lines().filter(|line| line.starts_with('|')) {
+        let mut cells = 0;
+        let mut before = ' ';
+        for character in row.chars() {
+            cells += usize::from(character == '|' && before != '\\');
+            before = match (before, character) {
+                ('\\', '\\') => ' ',
+                (_, character) => character,
+            };
+        }
+        assert!([8, 12].contains(&cells), "{cells}: {row}");
+    }
+    let xml = junit(&report(), &Gate::failed_drops());
+    let document = roxmltree::Document::parse(&xml).unwrap();
+    let seen = "\\u{1b}[31m<b>|`*_](\\u{a}]]>\\u{202e}\\u{ffff}&'\"\\|";
+    let name = format!("{seen} empties its bounding set");
+    let mut nodes = document.descendants();
+    assert!(nodes.any(|node| node.attribute("name") == Some(&name)));
+}

@@ -1,0 +1,188 @@
+//! A report for a person: what matters in the first line, the worst first.
+
+use std::fmt::Write as _;
+
+use super::{
+    table::{Side, Table},
+    words,
+};
+use crate::{
+    finding::{Denial, Episode, Report, Verdict},
+    outputs::{clean::clean, color::Tint, fit::wrap, web::short_version},
+};
+
+/// The report as lines.
+pub fn render(report: &Report, color: bool, columns: Option<usize>) -> String {
+    let mut text = String::new();
+    // Writing to a string never fails.
+    let _ = write(&mut text, report, color, columns);
+    text
+}
+
+fn write(
+    text: &mut String,
+    report: &Report,
+    color: bool,
+    columns: Option<usize>,
+) -> std::fmt::Result {
+    let worst = report.episodes.iter().map(|episode| episode.verdict).max();
+    let tint = worst.map_or(Tint::Bold, Tint::Verdict);
+    let headline = format!("capwatch: {}", words::headline(report));
+    writeln!(text, "{}", tint.paint(headline, color))?;
+    if let Some(command) = &report.command {
+        let argv: Vec<_> = command.argv.iter().map(|word| clean(word)).collect();
+        writeln!(
+            text,
+            "  {} ended with {} after {:.3} s",
+            argv.join(" "),
+            command.exit_code,
+            command.duration_seconds
+        )?;
+    }
+    if let Some(host) = words::host(report) {
+        writeln!(text, "  {}", clean(&host))?;
+    }
+    write_blindness(text, report, color)?;
+    write_episodes(text, &words::worst_first(report), color, columns)?;
+    write_denials(text, &words::most_first(report), color)?;
+    if let Some(audit) = words::audit(report) {
+        writeln!(
+            text,
+            "\n{}",
+            wrap(&format!("audit log: {audit}"), "", columns)
+        )?;
+    }
+    if !report.failed_on.is_empty() {
+        writeln!(text, "\nfailed on:")?;
+        for why in &report.failed_on {
+            writeln!(text, "  {}", clean(why))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the report can't tell of: before what it tells, since it qualifies it.
+fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt::Result {
+    let mut warn = |line: String| writeln!(text, "  {}", Tint::Warning.paint(line, color));
+    for hook in words::missing_hooks(report) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        warn(format!("not attached: {} ({})", hook.hook, clean(reason)))?;
+    }
+    for source in words::silent_sources(report) {
+        let reason = source.reason.as_deref().unwrap_or("not told");
+        warn(format!("not heard: {} ({})", source.name, clean(reason)))?;
+    }
+    for (reason, count) in words::losses(report) {
+        warn(format!("lost: {count} ({reason})"))?;
+    }
+    Ok(())
+}
+
+fn write_episodes(
+    text: &mut String,
+    episodes: &[&Episode],
+    color: bool,
+    columns: Option<usize>,
+) -> std::fmt::Result {
+    if episodes.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        ("VERDICT", Side::Left),
+        ("SUPERVISOR", Side::Left),
+        ("PROCESS", Side::Left),
+        ("PID", Side::Right),
+        ("LAYER", Side::Left),
+        ("DROPS", Side::Right),
+        ("REFUSED", Side::Right),
+        ("BECAME", Side::Left),
+        ("LEFT RAISED", Side::Left),
+    ]);
+    let shown = &episodes[..episodes.len().min(words::ROWS)];
+    for episode in shown {
+        table.push([
+            episode.verdict.to_string(),
+            dash(with_version(episode)),
+            clean(&episode.comm).into_owned(),
+            episode.pid.to_string(),
+            dash(episode.layer.clone().unwrap_or_default()),
+            episode.drops.to_string(),
+            episode.refused().to_string(),
+            episode.ending(),
+            dash(words::left_raised(episode)),
+        ]);
+    }
+    let (heading, rows) = table.lines();
+    writeln!(text, "\n{}", Tint::Bold.paint(heading, color))?;
+    for (episode, mut row) in shown.iter().zip(rows) {
+        row[0] = Tint::Verdict(episode.verdict).paint(&row[0], color);
+        writeln!(text, "{}", row.join("  "))?;
+        if episode.verdict >= Verdict::Pending {
+            let sentence = clean(&episode.explanation);
+            writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
+        }
+    }
+    more(text, episodes.len(), "episodes")
+}
+
+fn write_denials(text: &mut String, denials: &[&Denial], color: bool) -> std::fmt::Result {
+    if denials.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        ("DENIALS", Side::Right),
+        ("CAPABILITY", Side::Left),
+        ("LAYER", Side::Left),
+        ("SUPERVISOR", Side::Left),
+        ("PROCESS", Side::Left),
+        ("AUDITED", Side::Left),
+        ("WHY", Side::Left),
+    ]);
+    let shown = &denials[..denials.len().min(words::ROWS)];
+    for denial in shown {
+        table.push([
+            words::count(denial),
+            denial.capability.clone(),
+            denial.layer.clone(),
+            dash(words::owner(
+                denial.supervisor.as_deref(),
+                denial.role.as_deref(),
+            )),
+            clean(&denial.comm).into_owned(),
+            words::logged(denial).to_owned(),
+            dash(clean(&words::why(denial)).into_owned()),
+        ]);
+    }
+    let (heading, rows) = table.lines();
+    writeln!(text, "\n{}", Tint::Bold.paint(heading, color))?;
+    for (denial, row) in shown.iter().zip(rows) {
+        let quiet = denial.expected || denial.audited == "no";
+        let tint = if quiet { Tint::Dim } else { Tint::Plain };
+        writeln!(text, "{}", tint.paint(row.join("  "), color))?;
+    }
+    more(text, denials.len(), "rows of denials")
+}
+
+fn more(text: &mut String, count: usize, what: &str) -> std::fmt::Result {
+    match count.saturating_sub(words::ROWS) {
+        0 => Ok(()),
+        more => writeln!(text, "and {more} more {what}: -o json shows all"),
+    }
+}
+
+/// The supervisor with its version, where that is known.
+fn with_version(episode: &Episode) -> String {
+    let owner = words::owner(episode.supervisor.as_deref(), episode.role.as_deref());
+    match &episode.version {
+        Some(version) => format!("{owner} {}", clean(&short_version(version))),
+        None => owner,
+    }
+}
+
+fn dash(text: String) -> String {
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}

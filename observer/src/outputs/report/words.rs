@@ -1,0 +1,143 @@
+//! What the forms of a report say alike.
+
+use std::fmt::Write as _;
+
+use crate::finding::{Denial, Episode, HookReport, Report, SourceReport, Verdict};
+
+/// Rows of a table that a person is shown; JSON has all of them.
+pub const ROWS: usize = 200;
+
+/// The report in a line: verdicts from the worst on, and denials.
+pub fn headline(report: &Report) -> String {
+    let mut parts: Vec<String> = Verdict::ALL
+        .into_iter()
+        .rev()
+        .filter_map(|verdict| {
+            let episodes = report.episodes.iter();
+            let count = episodes
+                .filter(|episode| episode.verdict == verdict)
+                .count();
+            (count > 0).then(|| format!("{count} {verdict}"))
+        })
+        .collect();
+    if parts.is_empty() {
+        parts.push("no process dropped from its bounding set".to_owned());
+    }
+    format!("{}; {}", parts.join(", "), denials(&report.denials))
+}
+
+fn denials(denials: &[Denial]) -> String {
+    let sum = |expected: bool| -> u64 {
+        let rows = denials.iter().filter(|denial| denial.expected == expected);
+        rows.map(|denial| denial.count).sum()
+    };
+    let mut text = match sum(false) {
+        0 => "no denial".to_owned(),
+        1 => "1 denial".to_owned(),
+        count => format!("{count} denials"),
+    };
+    if sum(true) > 0 {
+        // Writing to a string never fails.
+        let _ = write!(text, ", {} expected", sum(true));
+    }
+    text
+}
+
+/// Episodes, the worst first.
+pub fn worst_first(report: &Report) -> Vec<&Episode> {
+    let mut episodes: Vec<_> = report.episodes.iter().collect();
+    episodes.sort_by_key(|episode| std::cmp::Reverse(episode.verdict));
+    episodes
+}
+
+/// Denials that no rule expects first, the most first.
+pub fn most_first(report: &Report) -> Vec<&Denial> {
+    let mut denials: Vec<_> = report.denials.iter().collect();
+    denials.sort_by_key(|denial| (denial.expected, std::cmp::Reverse(denial.count)));
+    denials
+}
+
+/// Who a finding belongs to; none where no rule matches.
+pub fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {
+    match (supervisor, role) {
+        (Some(name), Some("workload")) => format!("{name}/workload"),
+        (Some(name), _) => name.to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+/// Why a check was refused, in few words.
+pub fn why(denial: &Denial) -> String {
+    match (&denial.profile, denial.reason.as_deref()) {
+        (Some(profile), _) => format!("profile {profile}"),
+        (None, Some("not_effective")) => "not in the effective set".to_owned(),
+        (None, Some("namespace")) => "another user namespace".to_owned(),
+        (None, reason) => reason.unwrap_or_default().to_owned(),
+    }
+}
+
+/// Whether a record was wanted, or a rule expects it.
+pub fn logged(denial: &Denial) -> &'static str {
+    match (denial.expected, denial.audited.as_str()) {
+        (true, _) => "expected",
+        (false, "yes") => "yes",
+        (false, "no") => "no",
+        (false, _) => "unknown",
+    }
+}
+
+/// How often a row was refused; `≥` where the rows by name overflowed.
+pub fn count(denial: &Denial) -> String {
+    let mark = if denial.exact { "" } else { "≥" };
+    format!("{mark}{}", denial.count)
+}
+
+/// What left a capability raised: names, or nothing.
+pub fn left_raised(episode: &Episode) -> String {
+    const SHOWN: usize = 3;
+    let names = &episode.residual;
+    match names.len() {
+        0 => String::new(),
+        count if count <= SHOWN + 1 => names.join(", "),
+        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
+}
+
+/// Hooks that are missed.
+pub fn missing_hooks(report: &Report) -> impl Iterator<Item = &HookReport> {
+    let missed = |hook: &&HookReport| hook.needed && !hook.attached;
+    report.hooks.iter().filter(missed)
+}
+
+/// Sources that are not heard.
+pub fn silent_sources(report: &Report) -> impl Iterator<Item = &SourceReport> {
+    report.sources.iter().filter(|source| !source.up)
+}
+
+/// What was lost, by reason; the sum is left out.
+pub fn losses(report: &Report) -> impl Iterator<Item = (&str, u64)> {
+    let lost = report.lost.iter();
+    lost.filter(|(reason, count)| **count > 0 && *reason != "events")
+        .map(|(reason, count)| (reason.as_str(), *count))
+}
+
+/// What came of the audit log; none where there was nothing to join.
+pub fn audit(report: &Report) -> Option<String> {
+    let audit = &report.audit;
+    (audit.records + audit.ebpf_only > 0).then(|| {
+        format!(
+            "{} capability records, {} joined with an event, {} without one; \
+             {} denials by a security module left no record",
+            audit.records, audit.matched, audit.audit_only, audit.ebpf_only
+        )
+    })
+}
+
+/// The host in a few words; none in a report of a log.
+pub fn host(report: &Report) -> Option<String> {
+    let host = &report.host;
+    (!host.kernel.is_empty()).then(|| match host.lsm.as_slice() {
+        [] => format!("kernel {}", host.kernel),
+        lsms => format!("kernel {}, LSMs {}", host.kernel, lsms.join(", ")),
+    })
+}
