@@ -171,6 +171,8 @@ impl Stage {
             Ok(report) => {
                 wrong.extend(check::failures(&report, &always(scenario))?);
                 wrong.extend(check::failures(&report, &scenario.expectations)?);
+                let missed = report["lost"]["missed_runs"].as_u64().unwrap_or(0);
+                wrong.extend(check::failures(&report, &scenario.counted(missed))?);
             }
             Err(error) => wrong.push(format!("{error:#}")),
         }

@@ -1,6 +1,5 @@
 #!/bin/sh
 # What AppArmor refuses: layer, profile, and the record joined with its event.
-# kernels: 6.1 6.12 7.x
 # timeout: 600
 # env-matrix: HOOKS=fexit,kprobe
 . "$CAPWATCH_LIB"

@@ -2,7 +2,6 @@
 # The incident in rootless Podman: an entry point that clears its bounding set
 # between fork and exec, with and without SETPCAP.
 # root: full
-# kernels: 6.1 6.12
 # timeout: 600
 # env-matrix: HOOKS=fexit,kprobe
 . "$CAPWATCH_LIB"

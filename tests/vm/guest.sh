@@ -2,6 +2,8 @@
 # The guest itself: what every other test builds on.
 . "$CAPWATCH_LIB"
 
+echo "note Linux $(uname -r), $(uname -v | sed 's/.*Debian/Debian/')"
+
 for mount in /proc /sys /dev/pts /dev/shm /sys/kernel/security /sys/kernel/tracing \
     /sys/fs/cgroup /sys/fs/bpf; do
     check "mounted $mount" mountpoint -q "$mount"

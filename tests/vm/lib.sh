@@ -3,7 +3,8 @@
 #     . "$CAPWATCH_LIB"
 #
 # A test prints one line for each check (`ok NAME`, `not ok NAME: why`,
-# `skip NAME: why`), which `cargo xtask test` counts. Its head may have:
+# `skip NAME: why`), which `cargo xtask test` counts, and `note TEXT` for what
+# docs/kernels.md says of the machine. Its head may have:
 #
 #     # root: full              default busybox
 #     # kernels: 6.1 6.12       default all
@@ -12,6 +13,9 @@
 #     # append: lsm=…           arguments for the kernel
 #     # env-matrix: HOOKS=fexit,kprobe    one run for each value
 #     # full-only               only with --full
+#
+# A variable HOOKS has a mechanism that the kernel has: the table of
+# `cargo xtask test` leaves the others out, and says why.
 
 # ok NAME; not_ok NAME WHY; skip NAME WHY
 ok() { printf 'ok %s\n' "$1"; }

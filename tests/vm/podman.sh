@@ -4,6 +4,9 @@
 # timeout: 180
 . "$CAPWATCH_LIB"
 
+packages=$(dpkg-query -W -f '${Package} ${Version}, ' podman crun runc bubblewrap apparmor)
+echo "note with ${packages%, }"
+
 check "the image imports" import_busybox
 for runtime in crun runc; do
     check "a container of $runtime" as_user podman --runtime "$runtime" run --rm \

@@ -1,8 +1,7 @@
 #!/bin/sh
 # What every kernel must show of drops, fates, threads and trees, with each mechanism.
-# kernels: 6.1 6.12 7.x
 # timeout: 900
-# env-matrix: HOOKS=fexit,kprobe
+# env-matrix: HOOKS=fexit,kprobe,tracepoint
 . "$CAPWATCH_LIB"
 
 captest suite --hooks="$HOOKS" --groups counts,drops,fail_on,fates,threads,tree

@@ -28,6 +28,8 @@ struct Cli {
 enum Task {
     /// Build the BPF objects that users' builds embed
     Bpf(bpf::Args),
+    /// Write the table of what ring 3 showed into docs/kernels.md
+    Kernels,
     /// Run the tests: every ring that this machine can run
     Test(test::Args),
     /// Boot a Debian kernel and run a script in it
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     match Cli::parse().task {
         Task::Bpf(args) => bpf::main(&args),
+        Task::Kernels => test::write_docs().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::cli::main(args),
     }

@@ -26,6 +26,9 @@ pub struct Scenario {
     pub own_exit: i32,
     /// What must hold of the report, in the language of [`check`](crate::check).
     pub expectations: Vec<&'static str>,
+    /// What must be counted, and how often: to the unit, but for what the
+    /// kernel says that it missed.
+    pub counts: Vec<(&'static str, u64)>,
 }
 
 /// How long COMMAND and what it leaves behind may take is the runner's business;
@@ -56,6 +59,7 @@ impl Scenario {
             exit: 0,
             own_exit: 0,
             expectations: Vec::new(),
+            counts: Vec::new(),
         }
     }
 
@@ -84,6 +88,23 @@ impl Scenario {
     fn shows(mut self, expectations: &[&'static str]) -> Self {
         self.expectations.extend(expectations);
         self
+    }
+
+    /// What must be counted, and how often.
+    fn counts(mut self, counts: &[(&'static str, u64)]) -> Self {
+        self.counts.extend(counts);
+        self
+    }
+
+    /// What must hold of a report whose programs missed so many runs: a program
+    /// that is preempted on its CPU makes the next run there a miss, as
+    /// kernels that preempt tracepoints and trampolines do in a storm.
+    pub fn counted(&self, missed: u64) -> Vec<String> {
+        let bounds = self.counts.iter().flat_map(|(what, count)| {
+            let least = count.saturating_sub(missed);
+            [format!("{what} <= {count}"), format!("{what} >= {least}")]
+        });
+        bounds.collect()
     }
 
     /// The words of COMMAND.
@@ -164,6 +185,7 @@ mod tests {
             );
             let document = serde_json::Value::Null;
             crate::check::failures(&document, &scenario.expectations).unwrap();
+            crate::check::failures(&document, &scenario.counted(0)).unwrap();
             assert!(!scenario.words()[0].starts_with('@'), "{}", scenario.name);
         }
     }

@@ -45,6 +45,9 @@ pub struct Ledger {
     pub supervisors: Supervisors,
     /// What came of the audit log.
     pub audit: AuditLog,
+    /// Runs of the programs that the kernel skipped: what was counted is at
+    /// most so much too low, since a run on an allowed check would count nothing.
+    pub missed_runs: u64,
     losses: BTreeMap<(String, String), u64>,
 }
 
@@ -59,6 +62,7 @@ impl Ledger {
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
+            missed_runs: 0,
             losses: BTreeMap::new(),
         }
     }
@@ -123,9 +127,13 @@ impl Ledger {
         losses.map(|((stage, reason), count)| (stage.as_str(), reason.as_str(), *count))
     }
 
-    /// Everything that was lost, by reason; `events` is the sum.
+    /// Everything that was lost, by reason; `events` is the sum, but for
+    /// `missed_runs`, of which nobody can tell what they would have counted.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::from([("events".to_owned(), 0)]);
+        if self.missed_runs > 0 {
+            lost.insert("missed_runs".to_owned(), self.missed_runs);
+        }
         for (_, reason, count) in self.losses().filter(|(_, _, count)| *count > 0) {
             *lost.entry("events".to_owned()).or_default() += count;
             *lost.entry(reason.to_owned()).or_default() += count;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the four rings, from what needs nothing to real peers.
 
+mod matrix;
 mod native;
 mod peers;
 mod report;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+pub use matrix::write_docs;
 use report::Report;
 
 /// Run the tests: every ring that this machine can run
@@ -33,6 +35,9 @@ pub struct Args {
     /// Only the scripts of rings 3 and 4 whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// Only this kernel of ring 3: 5.10, 6.1, 6.12 or 7.x, or 6.1-arm64
+    #[arg(long, value_name = "KERNEL", default_value = "")]
+    kernel: String,
 }
 
 /// Runs the task.
@@ -54,7 +59,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         native::ring(&mut report);
     }
     if wants(3) {
-        vms::ring(&mut report, args.full, &args.only);
+        vms::ring(&mut report, args.full, &args.only, &args.kernel);
     }
     if wants(4) {
         peers::ring(&mut report, args.full, &args.only);

@@ -14,6 +14,8 @@ pub enum Check {
     NotOk(String, String),
     /// It couldn't be looked at, for this reason.
     Skip(String, String),
+    /// No check: something that the docs say of where it ran.
+    Note(String),
 }
 
 /// How many checks there were.
@@ -25,6 +27,8 @@ pub struct Tally {
     pub failed: u32,
     /// Not looked at.
     pub skipped: u32,
+    /// What was said of where the checks ran.
+    pub notes: Vec<String>,
     lines: Vec<String>,
 }
 
@@ -52,6 +56,7 @@ impl Tally {
                 self.skipped += 1;
                 format!("skipped {run}: {name}: {why}")
             }
+            Check::Note(text) => return self.notes.push(text),
         };
         self.lines.push(line);
     }
@@ -62,11 +67,13 @@ impl Tally {
             passed,
             failed,
             skipped,
+            notes,
             lines,
         } = other;
         self.passed += passed;
         self.failed += failed;
         self.skipped += skipped;
+        self.notes.extend(notes);
         self.lines.extend(lines);
     }
 

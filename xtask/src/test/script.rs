@@ -203,6 +203,8 @@ fn parse_check(line: &str) -> Option<Check> {
     } else if let Some(text) = line.strip_prefix("not ok ") {
         let (name, why) = split(text);
         Some(Check::NotOk(name, why))
+    } else if let Some(text) = line.strip_prefix("note ") {
+        Some(Check::Note(text.to_owned()))
     } else {
         let (name, why) = split(line.strip_prefix("skip ")?);
         Some(Check::Skip(name, why))

@@ -5,20 +5,23 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::matrix::{self, Matrix, Row};
 use super::report::{Check, Report, Tally};
 use super::script::{Script, evaluate};
 use crate::cmd;
 use crate::vm::{self, Arch, Job, Kernel, Options, Root};
 
-const EVERY_DAY: [(&str, Arch); 2] = [("6.1", Arch::X86_64), ("6.12", Arch::X86_64)];
-const FULL: [(&str, Arch); 3] = [
-    ("5.10", Arch::X86_64),
-    ("7.x", Arch::X86_64),
-    ("6.1", Arch::Arm64),
+/// Every kernel, and whether it is run every day.
+const KERNELS: [(&str, Arch, bool); 5] = [
+    ("5.10", Arch::X86_64, false),
+    ("6.1", Arch::X86_64, true),
+    ("6.12", Arch::X86_64, true),
+    ("7.x", Arch::X86_64, false),
+    ("6.1", Arch::Arm64, false),
 ];
 
-/// Runs it.
-pub fn ring(report: &mut Report, full: bool, only: &str) {
+/// Runs it, on the kernel asked for where one is.
+pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
     let scripts = match Script::in_directory(&cmd::workspace().join("tests/vm")) {
         Ok(scripts) => scripts,
         Err(error) => return report.step("virtual machines", || Err(error)),
@@ -34,22 +37,100 @@ pub fn ring(report: &mut Report, full: bool, only: &str) {
         for script in scripts.iter().filter(|script| script.head.full_only) {
             report.skip(&script.name, "runs only with --full");
         }
-        for (kernel, arch) in FULL {
-            report.skip(&format!("Linux {kernel} {arch:?}"), "runs only with --full");
-        }
     }
-    let more = if full { FULL.as_slice() } else { &[] };
-    for (series, arch) in EVERY_DAY.iter().chain(more) {
-        let kernel: Kernel = series.parse().expect("the table has series");
-        for (machine, scripts) in machines(&scripts, &kernel, full) {
-            let name = machine.describe(&kernel, *arch);
-            if *arch == Arch::Arm64 && machine.root == Root::Full {
+    let mut matrix = Matrix::default();
+    for (series, arch, every_day) in KERNELS {
+        let name = match arch {
+            Arch::X86_64 => series.to_owned(),
+            Arch::Arm64 => format!("{series}-{}", word(arch)),
+        };
+        let asked_for = kernel == name;
+        if !asked_for && !kernel.is_empty() {
+            continue;
+        }
+        if !full && !every_day && !asked_for {
+            report.skip(&format!("Linux {name}"), "runs only with --full");
+            continue;
+        }
+        let version: Kernel = series.parse().expect("the table has series");
+        for (machine, scripts) in machines(&scripts, &version, full) {
+            let name = machine.describe(&version, arch);
+            if arch == Arch::Arm64 && machine.root == Root::Full {
                 report.skip(&name, "the full root is made for x86_64 only");
                 continue;
             }
-            report.step(&name, || boot(&machine, &scripts, &kernel, *arch, full));
+            let (jobs, missing) = jobs(&scripts, series, arch, full);
+            for (row, test, why) in missing {
+                matrix.not_there(row, &test, why);
+            }
+            if jobs.is_empty() {
+                continue;
+            }
+            report.step(&name, || boot(&machine, jobs, &version, arch, &mut matrix));
         }
     }
+    if !matrix.is_empty() {
+        println!("\n{}", matrix.table());
+        report.step("the table's results", || {
+            matrix.keep()?;
+            Ok(Tally::pass())
+        });
+    }
+}
+
+/// The architecture's name in the table.
+const fn word(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64",
+        Arch::Arm64 => "arm64",
+    }
+}
+
+/// A job, and where its result goes in the table.
+struct Planned {
+    job: Job,
+    row: Row,
+    test: String,
+}
+
+/// The runs of scripts on a kernel, and those of mechanisms that it lacks.
+fn jobs(
+    scripts: &[&Script],
+    series: &str,
+    arch: Arch,
+    full: bool,
+) -> (Vec<Planned>, Vec<(Row, String, &'static str)>) {
+    let mut planned = Vec::new();
+    let mut missing = Vec::new();
+    for script in scripts {
+        for (name, mut env) in script.runs() {
+            let forced = env.iter().find(|(variable, _)| variable == "HOOKS");
+            let forced = forced.map(|(_, value)| value.clone());
+            let row = Row {
+                series: series.to_owned(),
+                arch: word(arch),
+                mechanism: forced.clone().unwrap_or_else(|| "any".to_owned()),
+            };
+            let test = script.name.clone();
+            if let Some(forced) = forced
+                && let Err(why) = matrix::mechanism(series, arch, &forced)
+            {
+                missing.push((row, test, why));
+                continue;
+            }
+            if full {
+                env.push(("CAPWATCH_FULL".to_owned(), "1".to_owned()));
+            }
+            let job = Job {
+                name,
+                script: script.path.clone(),
+                env,
+                timeout: script.head.timeout,
+            };
+            planned.push(Planned { job, row, test });
+        }
+    }
+    (planned, missing)
 }
 
 /// What scripts must have in common to share a boot.
@@ -100,10 +181,10 @@ fn machines<'a>(
 
 fn boot(
     machine: &Machine,
-    scripts: &[&Script],
+    planned: Vec<Planned>,
     kernel: &Kernel,
     arch: Arch,
-    full: bool,
+    matrix: &mut Matrix,
 ) -> Result<Tally> {
     let mut options = Options::new(kernel.clone());
     options.arch = arch;
@@ -111,29 +192,19 @@ fn boot(
     options.packages.clone_from(&machine.packages);
     options.append.clone_from(&machine.append);
     options.files = data(&cmd::workspace().join("tests/vm/data"));
-    for script in scripts {
-        for (name, mut env) in script.runs() {
-            if full {
-                env.push(("CAPWATCH_FULL".to_owned(), "1".to_owned()));
-            }
-            let timeout = script.head.timeout;
-            options.jobs.push(Job {
-                name,
-                script: script.path.clone(),
-                env,
-                timeout,
-            });
-        }
-    }
+    options.jobs = planned.iter().map(|planned| planned.job.clone()).collect();
     let outcome = vm::run(&options).context("cannot run the machine")?;
 
     let mut tally = Tally::default();
-    for job in &options.jobs {
+    for Planned { job, row, test } in planned {
         let Some(ended) = outcome.jobs.iter().find(|outcome| outcome.name == job.name) else {
-            tally.add(
+            let mut gone = Tally::default();
+            gone.add(
                 &job.name,
                 Check::NotOk("begin".into(), "the machine was gone".into()),
             );
+            matrix.ran(row, &test, &gone);
+            tally.extend(gone);
             continue;
         };
         let output = String::from_utf8_lossy(&ended.output);
@@ -144,6 +215,7 @@ fn boot(
                 println!("   | {line}");
             }
         }
+        matrix.ran(row, &test, &result);
         tally.extend(result);
     }
     if let Some(failure) = outcome.failure {

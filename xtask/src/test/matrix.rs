@@ -1,0 +1,309 @@
+//! Kernel × mechanism × test: what came of each, kept from run to run, and the
+//! table that `docs/kernels.md` shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::report::Tally;
+use crate::cmd;
+use crate::vm::Arch;
+
+/// Between these lines the table is written.
+const MARKS: [&str; 2] = ["<!-- cargo xtask kernels: begin -->", "<!-- end -->"];
+
+/// Which mechanisms a kernel has, and why not the others.
+pub fn mechanism(series: &str, arch: Arch, mechanism: &str) -> Result<(), &'static str> {
+    match mechanism {
+        "fexit" if arch == Arch::Arm64 && series == "6.1" => {
+            Err("arm64 has no BPF trampolines before 6.4")
+        }
+        "tracepoint" if series != "7.x" => Err("the tracepoint `cap_capable` came with 6.14"),
+        _ => Ok(()),
+    }
+}
+
+/// One row of the table: a kernel, and the mechanism that was forced.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// Release series, as asked for.
+    pub series: String,
+    /// The emulated processor.
+    pub arch: &'static str,
+    /// The mechanism; `any` for tests that force none.
+    pub mechanism: String,
+}
+
+/// What came of a test on one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Passed, failed and skipped checks.
+    Ran(u32, u32, u32),
+    /// The kernel has no such mechanism, for this reason.
+    NotThere(String),
+}
+
+/// What came of all.
+#[derive(Debug, Default)]
+pub struct Matrix {
+    cells: BTreeMap<(Row, String), Cell>,
+    /// What the machines said of themselves, by kernel.
+    notes: BTreeMap<(String, &'static str), BTreeSet<String>>,
+}
+
+impl Matrix {
+    /// Enters a run.
+    pub fn ran(&mut self, row: Row, test: &str, tally: &Tally) {
+        let notes = self
+            .notes
+            .entry((row.series.clone(), row.arch))
+            .or_default();
+        notes.extend(tally.notes.iter().cloned());
+        let cell = Cell::Ran(tally.passed, tally.failed, tally.skipped);
+        self.cells.insert((row, test.to_owned()), cell);
+    }
+
+    /// Enters what can't be run.
+    pub fn not_there(&mut self, row: Row, test: &str, why: &str) {
+        let cell = Cell::NotThere(why.to_owned());
+        self.cells.insert((row, test.to_owned()), cell);
+    }
+
+    /// Whether nothing was entered.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The table, in Markdown.
+    pub fn table(&self) -> String {
+        let tests: BTreeSet<&str> = self.cells.keys().map(|(_, test)| test.as_str()).collect();
+        let rows: BTreeSet<&Row> = self.cells.keys().map(|(row, _)| row).collect();
+        let mut rows: Vec<&Row> = rows.into_iter().collect();
+        rows.sort_by_key(|row| (row.arch != "x86_64", version(&row.series), &row.mechanism));
+        let mut text = format!("| kernel | mechanism | {} |\n|---|---|", join(&tests));
+        text.push_str(&"---|".repeat(tests.len()));
+        text.push('\n');
+        let mut reasons = BTreeSet::new();
+        for row in rows {
+            let cells = tests.iter().map(|test| {
+                let cell = self.cells.get(&(row.clone(), (*test).to_owned()));
+                if let Some(Cell::NotThere(why)) = cell {
+                    reasons.insert(why.as_str());
+                }
+                describe(cell)
+            });
+            let cells = cells.collect::<Vec<_>>().join(" | ");
+            let Row {
+                series,
+                arch,
+                mechanism,
+            } = row;
+            text.extend([
+                format!("| {series} {arch} | {mechanism} | {cells} |"),
+                "\n".to_owned(),
+            ]);
+        }
+        if !reasons.is_empty() {
+            text.push_str("\nNot there: ");
+            text.push_str(&reasons.into_iter().collect::<Vec<_>>().join("; "));
+            text.push_str(".\n");
+        }
+        text.push('\n');
+        for ((series, arch), notes) in &self.notes {
+            for note in notes {
+                text.extend([format!("- {series} {arch}: {note}"), "\n".to_owned()]);
+            }
+        }
+        text
+    }
+
+    /// Adds this to what earlier runs left, so that kernels can be run one by one.
+    pub fn keep(&self) -> Result<()> {
+        let mut all = Self::kept()?;
+        all.cells.extend(self.cells.clone());
+        all.notes.extend(self.notes.clone());
+        let mut text = String::new();
+        for ((row, test), cell) in &all.cells {
+            let Row {
+                series,
+                arch,
+                mechanism,
+            } = row;
+            let cell = match cell {
+                Cell::Ran(passed, failed, skipped) => format!("{passed}\t{failed}\t{skipped}"),
+                Cell::NotThere(why) => why.clone(),
+            };
+            text.extend([
+                format!("{series}\t{arch}\t{mechanism}\t{test}\t{cell}"),
+                "\n".to_owned(),
+            ]);
+        }
+        for ((series, arch), notes) in &all.notes {
+            for note in notes {
+                text.extend([format!("{series}\t{arch}\tnote\t{note}"), "\n".to_owned()]);
+            }
+        }
+        fs::write(file(), text).context("cannot keep the kernels' results")
+    }
+
+    fn kept() -> Result<Self> {
+        let text = match fs::read_to_string(file()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).context("cannot read the kernels' results"),
+        };
+        let mut matrix = Self::default();
+        for line in text.lines() {
+            matrix
+                .parse(line)
+                .with_context(|| format!("{line:?} is no result"))?;
+        }
+        Ok(matrix)
+    }
+
+    fn parse(&mut self, line: &str) -> Option<()> {
+        let words: Vec<&str> = line.split('\t').collect();
+        let arch = ["x86_64", "arm64"]
+            .into_iter()
+            .find(|arch| words.get(1) == Some(arch))?;
+        let row = |series: &str, mechanism: &str| Row {
+            series: series.to_owned(),
+            arch,
+            mechanism: mechanism.to_owned(),
+        };
+        match words.as_slice() {
+            [series, _, "note", note] => {
+                let notes = self.notes.entry(((*series).to_owned(), arch)).or_default();
+                notes.insert((*note).to_owned());
+            }
+            [series, _, mechanism, test, why] => self.not_there(row(series, mechanism), test, why),
+            [series, _, mechanism, test, passed, failed, skipped] => {
+                let number = |text: &str| text.parse().ok();
+                let cell = Cell::Ran(number(passed)?, number(failed)?, number(skipped)?);
+                let key = (row(series, mechanism), (*test).to_owned());
+                self.cells.insert(key, cell);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// `cargo xtask kernels`: writes the table of what was run into the docs.
+pub fn write_docs() -> Result<()> {
+    let matrix = Matrix::kept()?;
+    ensure!(
+        !matrix.is_empty(),
+        "no kernel was run: `cargo xtask test --full --ring 3`"
+    );
+    let path = cmd::workspace().join("docs/kernels.md");
+    let text = fs::read_to_string(&path).context("cannot read docs/kernels.md")?;
+    let date = cmd::stdout(Command::new("date").arg("+%F"))?;
+    let date = date.trim();
+    let table = matrix.table();
+    let text = replace(&text, &format!("\nWritten on {date}.\n\n{table}\n"))
+        .context("docs/kernels.md has no place for the table")?;
+    fs::write(&path, text)?;
+    println!("{table}");
+    Ok(())
+}
+
+fn replace(text: &str, table: &str) -> Option<String> {
+    let (head, rest) = text.split_once(MARKS[0])?;
+    let (_, tail) = rest.split_once(MARKS[1])?;
+    Some(format!("{head}{}{table}{}{tail}", MARKS[0], MARKS[1]))
+}
+
+fn file() -> PathBuf {
+    cmd::target_dir().join("kernels.tsv")
+}
+
+fn join(tests: &BTreeSet<&str>) -> String {
+    tests.iter().copied().collect::<Vec<_>>().join(" | ")
+}
+
+fn describe(cell: Option<&Cell>) -> String {
+    match cell {
+        None => "–".to_owned(),
+        Some(Cell::NotThere(_)) => "not there".to_owned(),
+        Some(Cell::Ran(passed, 0, 0)) => format!("{passed} ok"),
+        Some(Cell::Ran(passed, 0, skipped)) => format!("{passed} ok, {skipped} skipped"),
+        Some(Cell::Ran(passed, failed, _)) => format!("{passed} ok, **{failed} failed**"),
+    }
+}
+
+/// `5.10` before `6.1` before `6.12` before `7.x`.
+fn version(series: &str) -> (u32, u32) {
+    let mut numbers = series
+        .split('.')
+        .map(|word| word.parse().unwrap_or(u32::MAX));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(series: &str, mechanism: &str) -> Row {
+        Row {
+            series: series.to_owned(),
+            arch: "x86_64",
+            mechanism: mechanism.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_by_version_and_says_why_not() {
+        let mut matrix = Matrix::default();
+        let mut tally = Tally::pass();
+        tally.notes.push("Debian 6.12.1".to_owned());
+        matrix.ran(row("6.12", "fexit"), "scenarios", &tally);
+        matrix.ran(row("6.1", "kprobe"), "scenarios", &Tally::pass());
+        matrix.not_there(row("6.1", "tracepoint"), "scenarios", "too old");
+        let table = matrix.table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "| kernel | mechanism | scenarios |");
+        assert_eq!(lines[2], "| 6.1 x86_64 | kprobe | 1 ok |");
+        assert_eq!(lines[3], "| 6.1 x86_64 | tracepoint | not there |");
+        assert_eq!(lines[4], "| 6.12 x86_64 | fexit | 1 ok |");
+        assert!(table.contains("Not there: too old."));
+        assert!(table.contains("- 6.12 x86_64: Debian 6.12.1"));
+    }
+
+    #[test]
+    fn lines_are_read_as_they_are_written() {
+        let mut matrix = Matrix::default();
+        for line in [
+            "6.1\tx86_64\tkprobe\tscenarios\t45\t0\t1",
+            "6.1\tarm64\tfexit\tscenarios\tno trampolines",
+            "6.1\tx86_64\tnote\tDebian 6.1",
+        ] {
+            assert!(matrix.parse(line).is_some(), "{line}");
+        }
+        assert!(
+            matrix
+                .parse("6.1\tmips\tkprobe\tscenarios\t1\t0\t0")
+                .is_none()
+        );
+        let table = matrix.table();
+        assert!(
+            table.contains("| 6.1 x86_64 | kprobe | 45 ok, 1 skipped |"),
+            "{table}"
+        );
+        assert!(
+            table.contains("| 6.1 arm64 | fexit | not there |"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn the_table_replaces_the_old_one() {
+        let text = format!("a\n{}\nold\n{}\nb\n", MARKS[0], MARKS[1]);
+        let new = replace(&text, "new").expect("the marks are there");
+        assert_eq!(new, format!("a\n{}new{}\nb\n", MARKS[0], MARKS[1]));
+        assert_eq!(replace("no marks", "new"), None);
+    }
+}
