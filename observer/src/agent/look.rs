@@ -10,8 +10,9 @@ use super::Agent;
 use crate::{
     correlate::Finding,
     finding::{EventKind, Fate, LossEvent, Verdict},
+    ledger::{MISSED_RUNS, PROGRAM},
     observation::{EpisodeSeen, Observation},
-    sources::bpf::Kernel,
+    sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
 };
 
@@ -70,18 +71,20 @@ impl Agent {
         let losses: Vec<_> = match self.shared.kernel().as_mut() {
             Some(kernel) => {
                 kernel.flush_diagnostics();
+                let missed = runs(kernel).iter().map(|run| run.misses).sum();
                 let losses = Loss::ALL.iter();
                 losses
-                    .map(|loss| (loss.reason(), kernel.loss(*loss)))
+                    .map(|loss| ("kernel", loss.reason(), kernel.loss(*loss)))
+                    .chain([(PROGRAM, MISSED_RUNS, missed)])
                     .collect()
             }
             None => return,
         };
-        for (reason, total) in losses {
-            let grown = self.shared.ledger().set_loss("kernel", reason, total);
+        for (stage, reason, total) in losses {
+            let grown = self.shared.ledger().set_loss(stage, reason, total);
             if grown > 0 {
                 let loss = LossEvent {
-                    stage: "kernel".to_owned(),
+                    stage: stage.to_owned(),
                     reason: reason.to_owned(),
                     count: grown,
                 };

@@ -20,7 +20,7 @@ use crate::{
         metrics::Latency,
         stream::{Failure, Recorder, WhenFull},
     },
-    sources::bpf::{Kernel, runs},
+    sources::bpf::Kernel,
     time::{Clock, Stamp},
 };
 
@@ -111,7 +111,6 @@ impl Shared {
         };
         let mut rows: Vec<_> = kernel.rows().into_iter().map(tallied).collect();
         let totals = kernel.totals();
-        let missed = runs(kernel).iter().map(|run| run.misses).sum();
         let mut ledger = self.ledger();
         if rows.len() > FOLD_ABOVE {
             let gone = split_gone(kernel, &mut rows);
@@ -124,7 +123,6 @@ impl Shared {
             ledger.denials.fold(&gone);
             kernel.forget_rows(&keys);
         }
-        ledger.missed_runs = missed;
         ledger.denials.set(rows, totals);
     }
 

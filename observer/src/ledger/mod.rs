@@ -29,6 +29,12 @@ pub const NONE: &str = "none";
 /// The label of what found no series of its own.
 pub const OVERFLOW: &str = "overflow";
 
+/// The stage of losses in which runs of the programs that the kernel skipped
+/// are told, with `missed_runs`.
+pub const PROGRAM: &str = "program";
+/// Their reason.
+pub const MISSED_RUNS: &str = "missed_runs";
+
 /// Everything that is known now.
 pub struct Ledger {
     /// The host.
@@ -45,9 +51,6 @@ pub struct Ledger {
     pub supervisors: Supervisors,
     /// What came of the audit log.
     pub audit: AuditLog,
-    /// Runs of the programs that the kernel skipped: what was counted is at
-    /// most so much too low, since a run on an allowed check would count nothing.
-    pub missed_runs: u64,
     losses: BTreeMap<(String, String), u64>,
 }
 
@@ -62,7 +65,6 @@ impl Ledger {
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
-            missed_runs: 0,
             losses: BTreeMap::new(),
         }
     }
@@ -128,14 +130,13 @@ impl Ledger {
     }
 
     /// Everything that was lost, by reason; `events` is the sum, but for
-    /// `missed_runs`, of which nobody can tell what they would have counted.
+    /// `missed_runs`: a run on an allowed check would have counted nothing.
     pub fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::from([("events".to_owned(), 0)]);
-        if self.missed_runs > 0 {
-            lost.insert("missed_runs".to_owned(), self.missed_runs);
-        }
-        for (_, reason, count) in self.losses().filter(|(_, _, count)| *count > 0) {
-            *lost.entry("events".to_owned()).or_default() += count;
+        for (stage, reason, count) in self.losses().filter(|(_, _, count)| *count > 0) {
+            if stage != PROGRAM {
+                *lost.entry("events".to_owned()).or_default() += count;
+            }
             *lost.entry(reason.to_owned()).or_default() += count;
         }
         lost

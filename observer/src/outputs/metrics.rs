@@ -254,7 +254,11 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let sources = ledger.sources.iter();
     let sources =
         sources.map(|source| sample(&[("source", &source.name)], f64::from(u8::from(source.up))));
-    let losses = ledger.losses().map(|(stage, reason, count)| {
+    // `capwatch_program_misses_total` has those of the programs, by program.
+    let losses = ledger
+        .losses()
+        .filter(|(stage, _, _)| *stage != crate::ledger::PROGRAM);
+    let losses = losses.map(|(stage, reason, count)| {
         sample(&[("stage", stage), ("reason", reason)], number(count))
     });
     let audit = ledger.audit.tally(false, ledger.denials.by_lsm(false));

@@ -15,10 +15,8 @@ fn a_provoked_denial_is_seen() {
     assert_eq!(diagnosis["schema"], "capwatch.doctor/1");
     assert_eq!(diagnosis["self_test"]["provoked"], true, "{diagnosis}");
     assert_eq!(diagnosis["self_test"]["seen"], true, "{diagnosis}");
-    let complete = diagnosis["findings"]
-        .as_array()
-        .expect("no list")
-        .is_empty();
+    let problems = diagnosis["findings"].as_array().expect("no list");
+    let complete = problems.iter().all(|finding| finding["level"] == "note");
     let expected = if complete {
         ("all", 0)
     } else {
@@ -26,6 +24,21 @@ fn a_provoked_denial_is_seen() {
     };
     assert_eq!(diagnosis["verdict"], expected.0);
     assert_eq!(outcome.code, Some(expected.1));
+    for finding in problems {
+        assert_ne!(finding["remedy"], "", "{finding}");
+    }
+    let tests = diagnosis["self_tests"].as_array().expect("no list");
+    for test in tests.iter().filter(|test| test["provoked"] == true) {
+        assert_eq!(test["seen"], true, "{test}");
+        let after = test["after_seconds"].as_f64().expect("no time");
+        assert!(after < 1.0, "{test}");
+    }
+    let provoked = |kind: &str| {
+        let tests = tests.iter().filter(|test| test["kind"] == kind);
+        tests.filter(|test| test["provoked"] == true).count()
+    };
+    assert_eq!(provoked("hook"), 4, "{tests:?}");
+    assert!(provoked("source") >= 1, "{tests:?}");
 }
 
 #[test]

@@ -83,9 +83,10 @@ impl Matrix {
         let rows: BTreeSet<&Row> = self.cells.keys().map(|(row, _)| row).collect();
         let mut rows: Vec<&Row> = rows.into_iter().collect();
         rows.sort_by_key(|row| (row.arch != "x86_64", version(&row.series), &row.mechanism));
-        let mut text = format!("| kernel | mechanism | {} |\n|---|---|", join(&tests));
-        text.push_str(&"---|".repeat(tests.len()));
-        text.push('\n');
+        let mut lines = vec![
+            format!("| kernel | mechanism | {} |", join(&tests)),
+            format!("|---|---|{}", "---|".repeat(tests.len())),
+        ];
         let mut reasons = BTreeSet::new();
         for row in rows {
             let cells = tests.iter().map(|test| {
@@ -101,23 +102,18 @@ impl Matrix {
                 arch,
                 mechanism,
             } = row;
-            text.extend([
-                format!("| {series} {arch} | {mechanism} | {cells} |"),
-                "\n".to_owned(),
-            ]);
+            lines.push(format!("| {series} {arch} | {mechanism} | {cells} |"));
         }
         if !reasons.is_empty() {
-            text.push_str("\nNot there: ");
-            text.push_str(&reasons.into_iter().collect::<Vec<_>>().join("; "));
-            text.push_str(".\n");
+            let reasons: Vec<&str> = reasons.into_iter().collect();
+            lines.push(format!("\nNot there: {}.", reasons.join("; ")));
         }
-        text.push('\n');
+        lines.push(String::new());
         for ((series, arch), notes) in &self.notes {
-            for note in notes {
-                text.extend([format!("- {series} {arch}: {note}"), "\n".to_owned()]);
-            }
+            let notes = notes.iter();
+            lines.extend(notes.map(|note| format!("- {series} {arch}: {note}")));
         }
-        text
+        lines.join("\n") + "\n"
     }
 
     /// Adds this to what earlier runs left, so that kernels can be run one by one.
@@ -125,7 +121,7 @@ impl Matrix {
         let mut all = Self::kept()?;
         all.cells.extend(self.cells.clone());
         all.notes.extend(self.notes.clone());
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for ((row, test), cell) in &all.cells {
             let Row {
                 series,
@@ -136,17 +132,13 @@ impl Matrix {
                 Cell::Ran(passed, failed, skipped) => format!("{passed}\t{failed}\t{skipped}"),
                 Cell::NotThere(why) => why.clone(),
             };
-            text.extend([
-                format!("{series}\t{arch}\t{mechanism}\t{test}\t{cell}"),
-                "\n".to_owned(),
-            ]);
+            lines.push(format!("{series}\t{arch}\t{mechanism}\t{test}\t{cell}\n"));
         }
         for ((series, arch), notes) in &all.notes {
-            for note in notes {
-                text.extend([format!("{series}\t{arch}\tnote\t{note}"), "\n".to_owned()]);
-            }
+            let notes = notes.iter();
+            lines.extend(notes.map(|note| format!("{series}\t{arch}\tnote\t{note}\n")));
         }
-        fs::write(file(), text).context("cannot keep the kernels' results")
+        fs::write(file(), lines.concat()).context("cannot keep the kernels' results")
     }
 
     fn kept() -> Result<Self> {

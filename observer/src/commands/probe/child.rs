@@ -7,10 +7,11 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
-use rustix::thread::CapabilitySet;
-
 use super::{attempt::Attempt, behaviour::OnRefusal};
-use crate::caps::CapSet;
+use crate::{
+    caps::{self, CapSet},
+    sources::proc::effective_capabilities,
+};
 
 /// Drops, tells, and executes this program again as the workload, with `out`
 /// as its stdout. Returns only where that fails, or it gave up: its exit code.
@@ -45,8 +46,9 @@ pub fn workload() -> io::Result<()> {
 fn drop_all(name: &str, on_refusal: OnRefusal, last: u32) -> io::Result<Attempt> {
     // By which the hooks' word is found: process ids differ inside a pid namespace.
     rustix::thread::set_name(&CString::new(name)?)?;
-    let effective = rustix::thread::capabilities(None)?.effective;
-    let setpcap = effective.contains(CapabilitySet::SETPCAP);
+    // Not capget(2): AppArmor takes from its answer what the profile refuses
+    // (`apparmor_capget`, security/apparmor/lsm.c, 6.1 to 7.3).
+    let setpcap = effective_capabilities().contains(caps::SETPCAP);
     let before = bounding(last);
     let mut attempt = Attempt {
         setpcap,

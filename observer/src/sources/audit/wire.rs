@@ -29,6 +29,19 @@ pub(super) fn message(datagram: &[u8]) -> Option<Message<'_>> {
     Some(Message { kind, payload })
 }
 
+/// A request with a payload, to be acknowledged.
+pub(super) fn message_with(kind: u16, payload: &[u8]) -> Vec<u8> {
+    /// `NLM_F_ACK`.
+    const ACK: u16 = 4;
+
+    let mut bytes = request(kind).to_vec();
+    bytes.extend_from_slice(payload);
+    let length = u32::try_from(bytes.len()).unwrap_or(REQUEST_LENGTH);
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&(REQUEST | ACK).to_ne_bytes());
+    bytes
+}
+
 /// A request without a payload.
 pub(super) fn request(kind: u16) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];

@@ -1,0 +1,425 @@
+//! What stands in the way, each with what to do about it.
+
+use serde::Serialize;
+
+use super::{WANTED, facts::Facts, selftest::SelfTest};
+use crate::{
+    caps::{self, CapSet},
+    finding::{HookReport, SourceReport},
+    sources::bpf::Mechanism,
+};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something is not seen.
+    Problem,
+    /// Good to know.
+    Note,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// What findings are made from.
+pub struct Seen<'a> {
+    /// What the host says of itself.
+    pub facts: &'a Facts,
+    /// Kernel release.
+    pub kernel: &'a str,
+    /// Active security modules.
+    pub lsm: &'a [String],
+    /// The effective set.
+    pub held: CapSet,
+    /// What came of every hook.
+    pub hooks: &'a [HookReport],
+    /// What came of every source.
+    pub sources: &'a [SourceReport],
+    /// What came of the self-tests.
+    pub tests: &'a [SelfTest],
+}
+
+#[derive(Default)]
+struct List(Vec<Finding>);
+
+impl List {
+    fn problem(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Level::Problem, what, remedy);
+    }
+
+    fn note(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Level::Note, what, remedy);
+    }
+
+    fn add(&mut self, level: Level, what: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding {
+            level,
+            what: what.into(),
+            remedy: remedy.into(),
+        });
+    }
+}
+
+/// All findings, problems first.
+pub fn find(seen: &Seen<'_>) -> Vec<Finding> {
+    let mut list = List::default();
+    privileges(&mut list, seen);
+    kernel(&mut list, seen);
+    hooks(&mut list, seen);
+    audit(&mut list, seen);
+    tests(&mut list, seen);
+    surroundings(&mut list, seen);
+    list.0.sort_by_key(|finding| finding.level == Level::Note);
+    list.0
+}
+
+fn privileges(list: &mut List, seen: &Seen<'_>) {
+    let missing = WANTED
+        .iter()
+        .filter(|(number, _)| !seen.held.contains(*number));
+    for (number, why) in missing {
+        list.problem(
+            format!(
+                "CAP_{} is missing: {why}",
+                caps::name(*number).to_uppercase()
+            ),
+            "run as root, or grant it (systemd: AmbientCapabilities=)",
+        );
+    }
+}
+
+fn kernel(list: &mut List, seen: &Seen<'_>) {
+    let facts = seen.facts;
+    if !facts.btf {
+        list.problem(
+            "this kernel shows no BTF, so that neither fields nor functions can be found",
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF; until then the audit log alone is read",
+        );
+    }
+    if facts.lockdown.as_deref() == Some("confidentiality") {
+        list.problem(
+            "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
+             names and long names of executables are lost, counts and layers are not",
+            "boot with lockdown=integrity, which forbids nothing that is needed",
+        );
+    }
+    if seen.lsm.is_empty() {
+        list.problem(
+            "the active security modules are not told, so that their hooks are not attached",
+            "mount securityfs: mount -t securityfs securityfs /sys/kernel/security",
+        );
+    }
+    let paranoid = facts.setting("kernel.perf_event_paranoid").unwrap_or(0);
+    if paranoid > 2 && !seen.held.contains(caps::SYS_ADMIN) && !mechanism(seen, Mechanism::Fexit) {
+        list.problem(
+            format!("kernel.perf_event_paranoid is {paranoid}: kprobes take CAP_SYS_ADMIN"),
+            "grant CAP_SYS_ADMIN, or use a kernel with trampolines, which don't need it",
+        );
+    }
+    let old = version(seen.kernel) < (5, 11);
+    if old && facts.locked_memory.is_some() && !seen.held.contains(24) {
+        list.problem(
+            "before 5.11 maps count as locked memory, and the limit can't be raised",
+            "LimitMEMLOCK=infinity, or grant CAP_SYS_RESOURCE",
+        );
+    }
+    if facts.setting("kernel.unprivileged_bpf_disabled") == Some(0) {
+        list.note(
+            "kernel.unprivileged_bpf_disabled is 0: anybody may load programs of some types",
+            "set it to 1 or 2; capwatch has CAP_BPF and does not need it",
+        );
+    }
+    if facts.setting("kernel.apparmor_restrict_unprivileged_userns") == Some(1) {
+        list.note(
+            "AppArmor restricts unprivileged user namespaces: whoever enters one without a \
+             profile of its own gets `unprivileged_userns`, which refuses every capability",
+            "a supervisor needs a profile with `userns,`; see `capwatch probe`",
+        );
+    }
+    if facts.setting("user.max_user_namespaces") == Some(0)
+        || facts.setting("kernel.unprivileged_userns_clone") == Some(0)
+    {
+        list.note(
+            "unprivileged user namespaces are off: rootless containers can't start",
+            "sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=10000, if \
+             they are wanted",
+        );
+    }
+}
+
+fn hooks(list: &mut List, seen: &Seen<'_>) {
+    for hook in seen.hooks.iter().filter(|hook| hook.is_missed()) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        list.problem(
+            format!("{} is not hooked: {reason}", hook.hook),
+            hook_remedy(&hook.hook, seen),
+        );
+    }
+}
+
+fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
+    let tracepoint = mechanism(seen, Mechanism::Tracepoint)
+        && seen
+            .hooks
+            .iter()
+            .any(|hook| hook.hook == "cap_capable" && hook.attached);
+    match hook {
+        "security_capable" if tracepoint => {
+            "the tracepoint tells commoncap's denials; a security module's can't be seen here"
+        }
+        "cap_task_prctl" if tracepoint => {
+            "the tracepoint tells drops from the SETPCAP check; nothing to do"
+        }
+        _ if seen.facts.inside.user_namespace => {
+            "run it in the host's user namespace: capabilities of another one count for nothing"
+        }
+        _ => "a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and the privileges above",
+    }
+}
+
+fn audit(list: &mut List, seen: &Seen<'_>) {
+    let audit = &seen.facts.audit;
+    if audit.off_at_boot {
+        list.problem(
+            "audit=0 was given at boot: no security module writes any record",
+            "boot without it; until then layers and profiles are told by eBPF alone",
+        );
+    }
+    let heard = |name: &str| {
+        seen.sources
+            .iter()
+            .any(|source| source.up && source.name == name)
+    };
+    for source in seen.sources.iter().filter(|source| !source.up) {
+        let reason = source.reason.as_deref().unwrap_or("not told");
+        let remedy = match source.name.as_str() {
+            "kmsg" if seen.facts.setting("kernel.dmesg_restrict") == Some(1) => {
+                "kernel.dmesg_restrict is 1: grant CAP_SYSLOG, or better CAP_AUDIT_READ for netlink"
+            }
+            _ => "the layers are told by eBPF all the same; records name what it can't",
+        };
+        list.problem(
+            format!("audit source {} is not heard: {reason}", source.name),
+            remedy,
+        );
+    }
+    if let Some(owner) = &audit.owner {
+        let comm = owner.comm.as_deref().unwrap_or("a process");
+        let what = format!(
+            "{comm} (pid {}) takes the audit records: the kernel's own log has none",
+            owner.pid
+        );
+        if heard("netlink") {
+            list.note(what, "nothing to do: the multicast group stands beside it");
+        } else {
+            list.problem(what, "grant CAP_AUDIT_READ, for the multicast group");
+        }
+    } else if heard("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
+        list.problem(
+            format!(
+                "records come through the kernel's log, {} lines in {} seconds at most",
+                seen.facts
+                    .setting("kernel.printk_ratelimit_burst")
+                    .unwrap_or(10),
+                seen.facts.setting("kernel.printk_ratelimit").unwrap_or(5),
+            ),
+            "grant CAP_AUDIT_READ, for the multicast group, or set kernel.printk_ratelimit=0",
+        );
+    }
+    let Some(status) = &audit.status else {
+        return;
+    };
+    if status.rate_limit > 0 {
+        list.problem(
+            format!("audit drops records beyond {} a second", status.rate_limit),
+            "auditctl -r 0",
+        );
+    }
+    if status.lost > 0 {
+        list.problem(
+            format!("audit has lost {} records since boot", status.lost),
+            format!(
+                "auditctl -b {}",
+                status.backlog_limit.max(64).saturating_mul(4)
+            ),
+        );
+    }
+    if status.backlog_limit > 0
+        && status.backlog.saturating_mul(4) >= status.backlog_limit.saturating_mul(3)
+    {
+        list.problem(
+            format!(
+                "{} of {} records wait: audit is about to drop some",
+                status.backlog, status.backlog_limit
+            ),
+            "auditctl -b 8192, and see what holds up the daemon that takes them",
+        );
+    }
+}
+
+fn tests(list: &mut List, seen: &Seen<'_>) {
+    let netlink = seen
+        .tests
+        .iter()
+        .any(|test| test.name == "netlink" && test.seen == Some(true));
+    for test in seen.tests.iter().filter(|test| test.seen == Some(false)) {
+        // Silent beside a daemon, and not needed beside netlink.
+        if test.name == "kmsg" && netlink {
+            continue;
+        }
+        let why = test.why_not.as_deref().unwrap_or("not told");
+        let remedy = match test.kind {
+            "source" if seen.facts.inside.network_namespace == Some(true) => {
+                "run it in the host's network namespace (podman run --network=host)"
+            }
+            "source" => "see `auditctl -l` for rules that exclude records",
+            _ => "see the hooks above; -v tells what the verifier said",
+        };
+        list.problem(format!("self-test of {}: {why}", test.name), remedy);
+    }
+}
+
+fn surroundings(list: &mut List, seen: &Seen<'_>) {
+    let inside = &seen.facts.inside;
+    if inside.user_namespace {
+        list.problem(
+            "this is not the host's user namespace: its capabilities count for nothing here",
+            "run it as root of the host (podman: as root, with --privileged and --userns=host)",
+        );
+    }
+    if let Some(engine) = inside.container {
+        list.note(
+            format!("inside a container ({engine}): names and paths are the container's"),
+            "--pid=host --network=host --cgroupns=host, and /sys/fs/cgroup of the host",
+        );
+    }
+    if let Some(machine) = &inside.virtual_machine {
+        list.note(
+            format!("inside a virtual machine ({machine}): what other machines do is not seen"),
+            "run an agent in each",
+        );
+    }
+    if matches!(seen.facts.cgroup, "v1" | "none") {
+        list.problem(
+            format!(
+                "cgroup {}: containers can't be told apart by their cgroup",
+                seen.facts.cgroup
+            ),
+            "boot with systemd.unified_cgroup_hierarchy=1",
+        );
+    }
+}
+
+fn mechanism(seen: &Seen<'_>, mechanism: Mechanism) -> bool {
+    let verdict = ["security_capable", "cap_capable"];
+    seen.hooks.iter().any(|hook| {
+        hook.attached && hook.mechanism == Some(mechanism) && verdict.contains(&hook.hook.as_str())
+    })
+}
+
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(['.', '-', '+'])
+        .map(|word| word.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn findings(change: impl FnOnce(&mut Facts, &mut Vec<SourceReport>)) -> Vec<Finding> {
+        let mut facts = Facts::gather();
+        facts.audit.off_at_boot = false;
+        facts.audit.owner = None;
+        facts.audit.status = None;
+        facts.lockdown = None;
+        let mut sources = Vec::new();
+        change(&mut facts, &mut sources);
+        find(&Seen {
+            facts: &facts,
+            kernel: "6.12.1",
+            lsm: &["capability".to_owned()],
+            held: CapSet(u64::MAX),
+            hooks: &[],
+            sources: &sources,
+            tests: &[],
+        })
+    }
+
+    fn told(findings: &[Finding], word: &str) -> Option<Level> {
+        let found = findings.iter().find(|finding| finding.what.contains(word));
+        found.map(|finding| finding.level)
+    }
+
+    fn source(name: &str) -> SourceReport {
+        SourceReport {
+            name: name.to_owned(),
+            up: true,
+            records: 0,
+            lost: 0,
+            malformed: 0,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn who_owns_the_records_matters_where_the_log_is_all_there_is() {
+        let owner = || {
+            Some(super::super::facts::Owner {
+                pid: 7,
+                comm: Some("auditd".to_owned()),
+            })
+        };
+        let beside = findings(|facts, sources| {
+            facts.audit.owner = owner();
+            sources.push(source("netlink"));
+        });
+        assert_eq!(told(&beside, "auditd (pid 7)"), Some(Level::Note));
+        let alone = findings(|facts, sources| {
+            facts.audit.owner = owner();
+            sources.push(source("kmsg"));
+        });
+        assert_eq!(told(&alone, "auditd (pid 7)"), Some(Level::Problem));
+    }
+
+    #[test]
+    fn limits_of_audit_and_lockdown_are_problems() {
+        let found = findings(|facts, _| {
+            facts.lockdown = Some("confidentiality".to_owned());
+            facts.audit.off_at_boot = true;
+            facts.audit.status = Some(crate::sources::audit::AuditStatus {
+                rate_limit: 5,
+                lost: 3,
+                backlog: 60,
+                backlog_limit: 64,
+                ..Default::default()
+            });
+        });
+        for word in [
+            "confidentiality",
+            "audit=0",
+            "beyond 5",
+            "lost 3",
+            "60 of 64",
+        ] {
+            assert_eq!(told(&found, word), Some(Level::Problem), "{word}");
+        }
+        assert!(found.iter().all(|finding| !finding.remedy.is_empty()));
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(version("5.10.0-46-amd64") < (5, 11));
+        assert!(version("6.12.117+deb13-amd64") > (5, 11));
+    }
+}

@@ -1,0 +1,154 @@
+//! `capwatch doctor`: what this host can show, with a denial provoked on
+//! purpose and looked for by every hook and in every source.
+
+mod facts;
+mod findings;
+mod provoke;
+mod selftest;
+mod show;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+use super::args::{DiagnosisForm, Doctor};
+use crate::{
+    agent::{Agent, Options},
+    caps::{self, CapSet},
+    config::Rules,
+    finding::{HookReport, Host, SourceReport},
+    sources::proc::effective_capabilities,
+};
+use facts::Facts;
+use findings::{Finding, Level, Seen};
+use selftest::SelfTest;
+
+/// What the agent wants to hold, and for what.
+const WANTED: [(u32, &str); 4] = [
+    (39, "to load the programs"),
+    (38, "to attach them and to read the kernel's memory"),
+    (37, "to hear audit records"),
+    (
+        19,
+        "to read the executables of processes that ran before the agent",
+    ),
+];
+
+#[derive(Serialize)]
+struct Diagnosis {
+    schema: &'static str,
+    verdict: &'static str,
+    host: Host,
+    #[serde(flatten)]
+    facts: Facts,
+    hooks: Vec<HookReport>,
+    sources: Vec<SourceReport>,
+    capabilities: Privileges,
+    /// The denial by commoncap, which is what matters most.
+    self_test: SelfTest,
+    self_tests: Vec<SelfTest>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct Privileges {
+    held: Vec<String>,
+    missing: Vec<String>,
+}
+
+/// Runs the command: exit code 0 where all works, 1 degraded, 2 blind.
+pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
+    let Doctor { attach, output } = options;
+    let mut agent = Agent::open(Options {
+        attach: (&attach).into(),
+        rules,
+        audit: Vec::new(),
+        series: usize::MAX,
+    })?;
+    agent.tick();
+    let tests = selftest::run(&agent).await;
+    let diagnosis = diagnose(&agent, tests);
+    let mut out = io::stdout().lock();
+    match output {
+        DiagnosisForm::Json => {
+            serde_json::to_writer_pretty(&mut out, &diagnosis)?;
+            out.write_all(b"\n")?;
+        }
+        DiagnosisForm::Text => show::show(&mut out, &diagnosis)?,
+    }
+    Ok(ExitCode::from(match diagnosis.verdict {
+        "all" => 0,
+        "degraded" => 1,
+        _ => 2,
+    }))
+}
+
+fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
+    let shared = agent.shared();
+    let ledger = shared.ledger();
+    let held = effective_capabilities();
+    let facts = Facts::gather();
+    let (hooks, sources) = (ledger.hooks.clone(), ledger.sources.clone());
+    let findings = findings::find(&Seen {
+        facts: &facts,
+        kernel: &ledger.host.kernel,
+        lsm: &ledger.host.lsm,
+        held,
+        hooks: &hooks,
+        sources: &sources,
+        tests: &self_tests,
+    });
+    Diagnosis {
+        schema: "capwatch.doctor/1",
+        verdict: verdict(&sources, &self_tests, &findings),
+        host: ledger.host.clone(),
+        facts,
+        hooks,
+        sources,
+        capabilities: privileges(held),
+        self_test: self_tests[0].clone(),
+        self_tests,
+        findings,
+    }
+}
+
+/// Blind is who neither sees the denial that was provoked nor hears the audit log.
+fn verdict(sources: &[SourceReport], tests: &[SelfTest], findings: &[Finding]) -> &'static str {
+    let sees = tests
+        .iter()
+        .any(|test| test.kind == "hook" && test.seen == Some(true));
+    let deaf = |name: &str| {
+        tests
+            .iter()
+            .any(|test| test.name == name && test.seen == Some(false))
+    };
+    let hears = sources
+        .iter()
+        .any(|source| source.up && !deaf(&source.name));
+    if !sees && !hears {
+        return "blind";
+    }
+    let problem = findings
+        .iter()
+        .any(|finding| finding.level == Level::Problem);
+    if problem || !sees { "degraded" } else { "all" }
+}
+
+fn privileges(held: CapSet) -> Privileges {
+    let named = |wanted: bool| {
+        let wanted = WANTED
+            .iter()
+            .filter(move |(number, _)| held.contains(*number) == wanted);
+        wanted
+            .map(|(number, _)| caps::name(*number).into_owned())
+            .collect()
+    };
+    Privileges {
+        held: named(true),
+        missing: named(false),
+    }
+}

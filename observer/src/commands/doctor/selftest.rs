@@ -1,0 +1,247 @@
+//! The self-tests: what is provoked on purpose, and looked for.
+//!
+//! Nothing of the host is changed: what is refused is refused to a thread of
+//! this process that ends with it.
+
+use std::time::{Duration, Instant};
+
+use observer_ebpf::{Layer, Owner, TASK_IN_TREE, Task};
+use serde::Serialize;
+
+use super::provoke::{self, Child, LSM_THREAD, PROVOKED, THREAD};
+use crate::{
+    agent::Agent,
+    sources::{
+        audit::hearing::{Ears, say},
+        bpf::{Kernel, text},
+    },
+};
+
+/// How long something provoked is looked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often.
+const STEP: Duration = Duration::from_millis(2);
+
+/// What came of one self-test.
+#[derive(Clone, Debug, Serialize)]
+pub struct SelfTest {
+    /// `hook`, `source` or `lsm`.
+    pub kind: &'static str,
+    /// The kernel's function, the source, or the module.
+    pub name: String,
+    /// What was provoked.
+    pub provoked: bool,
+    /// Whether it was seen; null where it can't be provoked.
+    pub seen: Option<bool>,
+    /// After how long.
+    pub after_seconds: Option<f64>,
+    /// Why it was not seen, or not provoked.
+    pub why_not: Option<String>,
+}
+
+impl SelfTest {
+    fn new(kind: &'static str, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            provoked: false,
+            seen: None,
+            after_seconds: None,
+            why_not: None,
+        }
+    }
+
+    fn not_provoked(mut self, why: String) -> Self {
+        self.why_not = Some(why);
+        self
+    }
+
+    /// Looks until it is seen, or patience is over.
+    async fn look(mut self, blind: &str, mut seen: impl FnMut() -> bool) -> Self {
+        self.provoked = true;
+        let began = Instant::now();
+        loop {
+            if seen() {
+                self.seen = Some(true);
+                self.after_seconds = Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e6);
+                return self;
+            }
+            if began.elapsed() > PATIENCE {
+                self.seen = Some(false);
+                self.why_not = Some(blind.to_owned());
+                return self;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+/// Runs all that this host can have.
+pub async fn run(agent: &Agent) -> Vec<SelfTest> {
+    // Before anything is provoked: a denial by a module is a record too.
+    let mut ears = Ears::open();
+    let mut tests = vec![commoncap(agent).await, drops(agent).await];
+    tests.extend(tree(agent).await);
+    if agent
+        .shared()
+        .ledger()
+        .host
+        .lsm
+        .iter()
+        .any(|lsm| lsm == "apparmor")
+    {
+        tests.push(apparmor(agent).await);
+    }
+    tests.extend(sources(&mut ears).await);
+    tests
+}
+
+async fn commoncap(agent: &Agent) -> SelfTest {
+    let name = if attached(agent, "security_capable") {
+        "security_capable"
+    } else {
+        "cap_capable"
+    };
+    let test = SelfTest::new("hook", name);
+    match provoke::commoncap() {
+        Ok(()) => {
+            test.look(blind(agent), || row(agent, THREAD, Layer::Commoncap))
+                .await
+        }
+        Err(error) => test.not_provoked(error),
+    }
+}
+
+async fn drops(agent: &Agent) -> SelfTest {
+    let test = SelfTest::new("hook", "cap_task_prctl");
+    match provoke::drop_unknown() {
+        Ok(()) => {
+            let own = std::process::id();
+            let seen = || {
+                let episodes = agent.open_episodes();
+                episodes
+                    .iter()
+                    .any(|episode| episode.tgid == own && episode.drops > 0)
+            };
+            test.look(blind(agent), seen).await
+        }
+        Err(error) => test.not_provoked(error),
+    }
+}
+
+/// Fork and exit, by a child that only waits and ends.
+async fn tree(agent: &Agent) -> Vec<SelfTest> {
+    let fork = SelfTest::new("hook", "sched_process_fork");
+    let exit = SelfTest::new("hook", "sched_process_exit");
+    let exec = SelfTest::new("hook", "sched_process_exec")
+        .not_provoked("doctor starts no program".to_owned());
+    let shared = agent.shared();
+    let own = std::process::id();
+    let marker = Task {
+        owner: Owner {
+            in_tree: TASK_IN_TREE,
+            ..Owner::default()
+        },
+        ..Task::default()
+    };
+    let followed = shared
+        .kernel()
+        .as_mut()
+        .map(|kernel| kernel.follow(own, marker));
+    let child = match followed {
+        Some(Ok(())) => Child::start().map_err(|error| error.to_string()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("nothing is attached".to_owned()),
+    };
+    let result = match child {
+        Ok(child) => {
+            let known = |pid| {
+                let kernel = shared.kernel();
+                kernel
+                    .as_ref()
+                    .and_then(|kernel| kernel.task(pid))
+                    .is_some()
+            };
+            let pid = child.pid();
+            let fork = fork.look(blind(agent), || known(pid)).await;
+            child.end();
+            let exit = if fork.seen == Some(true) {
+                exit.look(blind(agent), || !known(pid)).await
+            } else {
+                exit.not_provoked("the fork was not seen".to_owned())
+            };
+            vec![fork, exec, exit]
+        }
+        Err(why) => vec![fork.not_provoked(why.clone()), exec, exit.not_provoked(why)],
+    };
+    if let Some(kernel) = shared.kernel().as_mut() {
+        kernel.unfollow(own);
+    }
+    result
+}
+
+async fn apparmor(agent: &Agent) -> SelfTest {
+    let test = SelfTest::new("lsm", "apparmor");
+    match provoke::apparmor() {
+        Ok(()) => {
+            test.look(blind(agent), || row(agent, LSM_THREAD, Layer::Apparmor))
+                .await
+        }
+        Err(why) => test.not_provoked(why),
+    }
+}
+
+/// A record of our own words, in every source that can be listened to.
+async fn sources(ears: &mut Ears) -> Vec<SelfTest> {
+    let word = format!("capwatch-doctor-{}", std::process::id());
+    let said = say(&format!("op=self-test comm=\"{word}\""));
+    let mut tests = Vec::new();
+    for (source, deaf) in ears.sources() {
+        let test = SelfTest::new("source", source);
+        let test = match (&said, deaf) {
+            (_, Some(why)) => test.not_provoked(format!("it can't be listened to: {why}")),
+            (Err(error), None) => test.not_provoked(format!(
+                "no record could be made: {error} (CAP_AUDIT_WRITE, which the agent does not need)"
+            )),
+            (Ok(()), None) => {
+                let silent = if source == "kmsg" {
+                    "the record did not come: a daemon takes the records, or the rate limit \
+                     of printk was reached"
+                } else {
+                    "the record did not come"
+                };
+                test.look(silent, || ears.heard(source, &word)).await
+            }
+        };
+        tests.push(test);
+    }
+    tests
+}
+
+fn attached(agent: &Agent, name: &str) -> bool {
+    let shared = agent.shared();
+    let ledger = shared.ledger();
+    ledger
+        .hooks
+        .iter()
+        .any(|hook| hook.attached && hook.hook == name)
+}
+
+fn blind(agent: &Agent) -> &'static str {
+    if agent.sees() {
+        "hooks are attached, and none of them told of it"
+    } else {
+        "no hook is attached"
+    }
+}
+
+fn row(agent: &Agent, thread: &str, layer: Layer) -> bool {
+    let shared = agent.shared();
+    let kernel = shared.kernel();
+    let rows = kernel.as_ref().map(Kernel::rows).unwrap_or_default();
+    rows.iter().any(|(key, _)| {
+        u32::from(key.capability) == PROVOKED
+            && key.layer == layer as u8
+            && text(&key.comm) == thread
+    })
+}

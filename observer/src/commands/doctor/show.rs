@@ -1,0 +1,121 @@
+//! The diagnosis for a person.
+
+use std::io::{self, Write};
+
+use super::{Diagnosis, facts::Inside, findings::Level};
+use crate::outputs::clean::clean;
+
+/// Writes it.
+pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
+    let Diagnosis {
+        schema: _,
+        verdict,
+        host,
+        facts,
+        hooks,
+        sources,
+        capabilities,
+        self_test: _,
+        self_tests,
+        findings,
+    } = diagnosis;
+    let lsm = if host.lsm.is_empty() {
+        "not told (is securityfs mounted?)".to_owned()
+    } else {
+        host.lsm.join(",")
+    };
+    let yes = |value: bool| if value { "yes" } else { "no" };
+    writeln!(out, "verdict       {verdict}")?;
+    writeln!(out, "kernel        {}", clean(&host.kernel))?;
+    writeln!(out, "lsm           {}", clean(&lsm))?;
+    writeln!(
+        out,
+        "lockdown      {}",
+        clean(facts.lockdown.as_deref().unwrap_or("not told"))
+    )?;
+    writeln!(out, "btf           {}", yes(facts.btf))?;
+    writeln!(out, "kprobes       {}", yes(facts.kprobes))?;
+    writeln!(out, "cgroup        {}", facts.cgroup)?;
+    writeln!(out, "inside        {}", inside(&facts.inside))?;
+    writeln!(out, "privileges    held {}", capabilities.held.join(","))?;
+    for (name, value) in &facts.settings {
+        if let Some(value) = value {
+            writeln!(out, "setting       {name} = {value}")?;
+        }
+    }
+    match (&facts.audit.status, &facts.audit.reason) {
+        (Some(status), _) => writeln!(
+            out,
+            "audit         enabled {}, rate limit {}, backlog {} of {}, lost {}",
+            status.enabled, status.rate_limit, status.backlog, status.backlog_limit, status.lost
+        )?,
+        (None, reason) => writeln!(
+            out,
+            "audit         not told: {}",
+            clean(reason.as_deref().unwrap_or("no reason given"))
+        )?,
+    }
+    for hook in hooks {
+        let mechanism = hook
+            .mechanism
+            .map_or("none", |mechanism| mechanism.as_str());
+        let state = match (hook.attached, hook.needed) {
+            (true, _) => "attached",
+            (false, true) => "missing ",
+            (false, false) => "unneeded",
+        };
+        writeln!(out, "hook          {state} {:<20} {mechanism}", hook.hook)?;
+    }
+    for source in sources {
+        let state = if source.up { "heard   " } else { "silent  " };
+        writeln!(out, "audit source  {state} {}", source.name)?;
+    }
+    for test in self_tests {
+        let result = match (test.seen, test.after_seconds, &test.why_not) {
+            (Some(true), Some(after), _) => format!("seen after {after:.6} s"),
+            (Some(false), _, Some(why)) => format!("NOT seen: {why}"),
+            (_, _, Some(why)) => format!("not provoked: {why}"),
+            _ => "not told".to_owned(),
+        };
+        writeln!(
+            out,
+            "self-test     {:<6} {:<20} {}",
+            test.kind,
+            test.name,
+            clean(&result)
+        )?;
+    }
+    for finding in findings {
+        let level = match finding.level {
+            Level::Problem => "",
+            Level::Note => "note: ",
+        };
+        writeln!(
+            out,
+            "\n{level}{}\n    {}",
+            clean(&finding.what),
+            clean(&finding.remedy)
+        )?;
+    }
+    Ok(())
+}
+
+fn inside(inside: &Inside) -> String {
+    let machine = inside.virtual_machine.as_ref();
+    let mut words = vec![
+        inside.container.unwrap_or("no container").to_owned(),
+        machine.map_or("no virtual machine".to_owned(), |machine| {
+            format!("a virtual machine ({})", clean(machine))
+        }),
+    ];
+    for (other, name) in [
+        (Some(inside.user_namespace), "another user namespace"),
+        (inside.network_namespace, "another network namespace"),
+        (Some(inside.seccomp), "a seccomp filter"),
+    ] {
+        if other == Some(true) {
+            words.push(name.to_owned());
+        }
+    }
+    words.join(", ")
+}

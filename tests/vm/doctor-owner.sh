@@ -1,0 +1,47 @@
+#!/bin/sh
+# `capwatch doctor` beside auditd, and inside a rootless container.
+# root: full
+# packages: auditd
+# timeout: 180
+# full-only
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+auditd
+check "auditd runs" wait_for 10 sh -c 'auditctl -s | grep -q "^pid [1-9]"'
+capwatch --quiet doctor -o json >auditd.json
+status=$?
+check "beside auditd: exit 0" test "$status" = 0
+check "beside auditd: it is named, and netlink stands beside it" captest check auditd.json \
+    'verdict == all' \
+    'audit.owner.comm == auditd' \
+    'audit.status.enabled == 1' \
+    'sources[name=netlink].up == true' \
+    'self_tests[name=netlink].seen == true' \
+    'self_tests[name=kmsg].seen == false' \
+    'any(findings[level=note].what) ~ auditd'
+
+check "the image imports" import_busybox
+cd /home/user || exit
+cp "$(command -v capwatch)" capwatch
+chown user:user capwatch
+as_user podman run --rm --network=none -v /home/user/capwatch:/capwatch:ro busybox \
+    /capwatch --quiet doctor -o json >/tmp/podman.json 2>/tmp/podman.err
+status=$?
+cat /tmp/podman.err
+check "in rootless Podman: exit 2" test "$status" = 2
+check "in rootless Podman: blind, and says where it is" captest check /tmp/podman.json \
+    'verdict == blind' \
+    'inside.container == podman' \
+    'inside.user_namespace == true' \
+    'any(findings.what) ~ namespace' \
+    'self_test.seen == false'
+
+as_user podman run --rm --network=none -v /home/user/capwatch:/capwatch:ro busybox \
+    /capwatch probe --check -o json >/tmp/probe.json 2>/tmp/probe.err
+status=$?
+cat /tmp/probe.err
+check "probe in rootless Podman, without SETPCAP or with: it is tried, and nothing skipped" \
+    captest check /tmp/probe.json \
+    'trials[namespace=host].tried == true' \
+    'count(trials[namespace=host, layer=commoncap]) >= 1'

@@ -1,0 +1,99 @@
+#!/bin/sh
+# `capwatch doctor` is right: as root, as nobody, without BTF, with too little memory.
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+# doctor NAME EXIT COMMAND…: its diagnosis goes to NAME.json.
+doctor() {
+    name=$1
+    expected=$2
+    shift 2
+    "$@" capwatch --quiet doctor -o json >"$name.json" 2>"$name.err"
+    status=$?
+    cat "$name.err"
+    check "$name: exit $expected" test "$status" = "$expected"
+}
+
+unprivileged_userns_profile >profile
+check "the profile loads" load_profile profile
+
+doctor root 0
+check "root: every hook is attached, and saw what was provoked" captest check root.json \
+    'schema == capwatch.doctor/1' \
+    'verdict == all' \
+    'hooks.attached == true' \
+    'count(hooks) == 7' \
+    'self_test.seen == true' \
+    'self_tests[kind=hook, provoked=true].seen == true' \
+    'count(self_tests[kind=hook, provoked=true]) == 4' \
+    'count(findings[level=problem]) == 0'
+check "root: AppArmor's denial was seen, with its layer" captest check root.json \
+    'self_tests[kind=lsm, name=apparmor].provoked == true' \
+    'self_tests[kind=lsm, name=apparmor].seen == true'
+check "root: a record came through every source" captest check root.json \
+    'sources[name=netlink].up == true' \
+    'self_tests[name=netlink].seen == true' \
+    'self_tests[name=kmsg].seen == true' \
+    'audit.off_at_boot == false' \
+    'audit.status.lost == 0'
+check "root: the host is described" captest check root.json \
+    'btf == true' \
+    'kprobes == true' \
+    'lockdown == none' \
+    'cgroup == v2' \
+    'inside.container == null' \
+    'inside.user_namespace == false' \
+    'inside.network_namespace == false' \
+    'host.lsm ~ apparmor'
+golden doctor root.json
+
+doctor nobody 2 setpriv --reuid 65534 --regid 65534 --clear-groups
+check "nobody: blind, and each privilege is named" captest check nobody.json \
+    'verdict == blind' \
+    'count(capabilities.missing) == 4' \
+    'any(findings.what) ~ CAP_BPF' \
+    'any(findings.what) ~ CAP_AUDIT_READ' \
+    'self_test.seen == false'
+
+doctor user-namespace 2 unshare --user --map-root-user
+check "in a user namespace: blind, and says which" captest check user-namespace.json \
+    'verdict == blind' \
+    'inside.user_namespace == true' \
+    'any(findings.what) ~ namespace'
+
+doctor network-namespace 1 unshare --net
+check "in a network namespace: the audit log is not heard, and why" captest check network-namespace.json \
+    'verdict == degraded' \
+    'self_test.seen == true' \
+    'inside.network_namespace == true' \
+    'sources[name=netlink].up == false' \
+    'any(findings.what) ~ network'
+
+# Without BTF nothing can be attached; the audit log is heard all the same.
+mount -t tmpfs none /sys/kernel/btf
+doctor no-btf 1
+check "without BTF: a clear word, and the audit source runs" captest check no-btf.json \
+    'verdict == degraded' \
+    'btf == false' \
+    'hooks.attached == false' \
+    'any(findings.what) ~ BTF' \
+    'sources[name=netlink].up == true' \
+    'self_tests[name=netlink].seen == true'
+capwatch run --events no-btf.jsonl >/dev/null 2>run.err &
+agent=$!
+aa_denial() { aa-exec -p unprivileged_userns -- unshare -Ur true; grep -q '"capability":"sys_admin"' no-btf.jsonl; }
+check "without BTF: run tells a denial from its record" wait_for 10 aa_denial
+kill $agent
+wait $agent
+umount /sys/kernel/btf
+
+# Before 5.11 maps count as locked memory.
+case $(uname -r) in
+5.10.*)
+    doctor memory 1 sh -c 'ulimit -l 64; exec setpriv --bounding-set -sys_resource "$@"' sh
+    check "without locked memory: what fails is named" captest check memory.json \
+        'verdict == degraded' \
+        'hooks.attached == false' \
+        'any(findings.what) ~ memory'
+    ;;
+esac

@@ -1,0 +1,37 @@
+#!/bin/sh
+# lockdown=confidentiality: no program may read the kernel's memory by helper.
+# Counts go on, by direct loads; what is lost is said.
+# kernels: 6.1 6.12 7.x
+# append: lockdown=confidentiality
+# timeout: 600
+# full-only
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+check "lockdown is on" grep -q '\[confidentiality\]' /sys/kernel/security/lockdown
+unprivileged_userns_profile >profile
+check "the profile loads" load_profile profile
+capwatch --quiet doctor -o json >doctor.json
+status=$?
+check "doctor: exit 1" test "$status" = 1
+check "doctor: the hooks are attached by fexit, and say what is lost" captest check doctor.json \
+    'verdict == degraded' \
+    'lockdown == confidentiality' \
+    'hooks.attached == true' \
+    'hooks[hook=security_capable].mechanism == fexit' \
+    'hooks[hook=security_capable].reason ~ lockdown' \
+    'self_tests[kind=hook, provoked=true].seen == true' \
+    'self_tests[kind=lsm, name=apparmor].seen == true' \
+    'any(findings.what) ~ confidentiality'
+check "doctor: kprobes are refused" sh -c \
+    'capwatch --quiet doctor --hooks kprobe -o json >kprobe.json; captest check kprobe.json "hooks[hook=security_capable].attached == false"'
+
+captest suite --hooks=auto --groups counts,drops,fail_on,fates,threads,tree
+status=$?
+[ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
+
+capwatch record --fail-on denied -o json --report incident.json -- \
+    aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
+check "AppArmor is told as the layer; its profile by the record alone" captest check incident.json \
+    'any(denials[capability=sys_admin, comm=unshare, audited=yes].layer) == apparmor' \
+    'audit.records >= 1'
