@@ -97,6 +97,45 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// By the gate of 32-bit tasks, whose numbers and registers are others.
+#[cfg(target_arch = "x86_64")]
+pub fn of_32_bits() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "refused_to_32_bits",
+            "@chown fork drop32 chown,setpcap,41,chown exit 0",
+        )
+        .shows(&[
+            "count(episodes[supervisor=testsup]) == 1",
+            "episodes[supervisor=testsup].verdict == fatal",
+            "episodes[supervisor=testsup].layer == commoncap",
+            "episodes[supervisor=testsup].drops == 4",
+            "episodes[supervisor=testsup].refused_raised == 2",
+            "episodes[supervisor=testsup].refused_lowered == 1",
+            "episodes[supervisor=testsup].unknown_capability == 1",
+            "episodes[supervisor=testsup].first_refused == chown",
+            "sum(denials[supervisor=testsup, capability=setpcap].count) == 4",
+        ]),
+        Scenario::new(
+            "granted_to_32_bits",
+            "@full fork drop32 all exec testload do exit 0",
+        )
+        .shows(&[
+            "count(episodes[supervisor=testsup]) == 1",
+            "episodes[supervisor=testsup].verdict == ok",
+            "episodes[supervisor=testsup].drops == 41",
+            "episodes[supervisor=testsup].bounding_after == 0x0",
+            "episodes[supervisor=testsup].fate == exec",
+        ]),
+    ]
+}
+
+/// There is no such gate.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn of_32_bits() -> Vec<Scenario> {
+    Vec::new()
+}
+
 fn refused_on_a_raised_bit() -> Scenario {
     Scenario::new("refused_on_a_raised_bit", "@chown fork clear")
         .exits(1)

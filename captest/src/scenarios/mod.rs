@@ -123,6 +123,7 @@ pub fn all() -> Vec<Scenario> {
         ("apparmor", apparmor::scenarios()),
         ("counts", counts::scenarios()),
         ("drops", drops::scenarios()),
+        ("drops", drops::of_32_bits()),
         ("fail_on", fail_on::scenarios()),
         ("fates", fates::scenarios()),
         ("threads", threads::scenarios()),

@@ -17,6 +17,7 @@ pub const HELP: &str = "\
 Steps:
   drop LIST         one PR_CAPBSET_DROP for each, whatever comes of it: names, numbers of
                     64 bits, `all`, or `except:LIST`
+  drop32 LIST       the same by the gate of 32-bit tasks (x86_64 alone)
   clear             capctl's bounding::clear(); where it fails, the process exits with 1
   try-clear         the same, and goes on where it fails
   lower LIST        takes capabilities out of the thread's effective set (one capset)
@@ -46,6 +47,9 @@ the code of its last child, else 0.";
 pub enum Step {
     /// Drops from the bounding set.
     Drop(Vec<u64>),
+    /// The same, by the gate of 32-bit tasks.
+    #[cfg(target_arch = "x86_64")]
+    Drop32(Vec<u64>),
     /// Clears the bounding set as capctl does.
     Clear {
         /// Whether a failure ends the process.

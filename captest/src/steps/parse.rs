@@ -32,6 +32,8 @@ fn block(words: &mut Iter<'_, String>) -> Result<Vec<Step>> {
 fn step(word: &str, words: &mut Iter<'_, String>) -> Result<Step> {
     Ok(match word {
         "drop" => Step::Drop(capabilities(argument(word, words)?)?),
+        #[cfg(target_arch = "x86_64")]
+        "drop32" => Step::Drop32(capabilities(argument(word, words)?)?),
         "clear" => Step::Clear { fatal: true },
         "try-clear" => Step::Clear { fatal: false },
         "lower" | "raise" => Step::Effective {

@@ -39,6 +39,8 @@ fn all(steps: &[Step]) -> Result<i32> {
 fn one(step: &Step) -> Result<Option<i32>> {
     match step {
         Step::Drop(capabilities) => capabilities.iter().copied().for_each(sys::drop),
+        #[cfg(target_arch = "x86_64")]
+        Step::Drop32(capabilities) => capabilities.iter().copied().for_each(sys::drop_by_int80),
         Step::Clear { fatal } => {
             if capctl::bounding::clear().is_err() && *fatal {
                 sys::exit(1);

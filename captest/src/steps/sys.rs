@@ -22,6 +22,34 @@ pub fn drop(capability: u64) {
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, zero, zero, zero) };
 }
 
+/// `prctl(PR_CAPBSET_DROP)` as a 32-bit task calls it: other numbers, other
+/// registers, and 32 bits of the argument. The kernel takes such a call from
+/// any task (`arch/x86/entry/entry_64_compat.S`, 5.10 to 7.3).
+#[cfg(target_arch = "x86_64")]
+pub fn drop_by_int80(capability: u64) {
+    /// `arch/x86/entry/syscalls/syscall_32.tbl`
+    const PRCTL: u32 = 172;
+    // SAFETY: this option takes numbers only; all that the gate changes is told.
+    unsafe {
+        std::arch::asm!(
+            "push rbx",
+            "mov ebx, {option:e}",
+            "int 0x80",
+            "pop rbx",
+            option = in(reg) libc::PR_CAPBSET_DROP,
+            inlateout("eax") PRCTL => _,
+            in("ecx") (capability & 0xffff_ffff) as u32,
+            in("edx") 0,
+            in("esi") 0,
+            in("edi") 0,
+            lateout("r8") _,
+            lateout("r9") _,
+            lateout("r10") _,
+            lateout("r11") _,
+        );
+    }
+}
+
 /// `setuid(2)` of the calling thread alone: glibc's would have every thread ask.
 pub fn setuid(uid: u32) {
     // SAFETY: numbers only.
