@@ -47,7 +47,7 @@ check "root: the host is described" captest check root.json \
     'host.lsm ~ apparmor'
 golden doctor root.json
 
-doctor nobody 2 setpriv --reuid 65534 --regid 65534 --clear-groups
+doctor nobody 2 captest do setuid 65534 exec
 check "nobody: blind, and each privilege is named" captest check nobody.json \
     'verdict == blind' \
     'count(capabilities.missing) == 4' \
@@ -90,7 +90,7 @@ umount /sys/kernel/btf
 # Before 5.11 maps count as locked memory.
 case $(uname -r) in
 5.10.*)
-    doctor memory 1 sh -c 'ulimit -l 64; exec setpriv --bounding-set -sys_resource "$@"' sh
+    doctor memory 1 sh -c 'ulimit -l 64; exec captest do drop sys_resource exec "$@"' sh
     check "without locked memory: what fails is named" captest check memory.json \
         'verdict == degraded' \
         'hooks.attached == false' \

@@ -37,7 +37,7 @@ check "bwrap under the profile is degraded" captest check bwrap.json \
     'trials[profile=unprivileged_userns, setpcap=held].refused_raised == 41'
 
 # Nobody's: no hook, no SETPCAP, and nothing skipped.
-setpriv --reuid 65534 --regid 65534 --clear-groups \
+captest do setuid 65534 exec \
     capwatch probe --check -o json >nobody.json 2>probe.err
 status=$?
 cat probe.err
