@@ -208,6 +208,8 @@ pub fn denial(row: u64, now: Stamp) -> Denial {
         via: "security_capable".to_owned(),
         count: 41 * (row + 1),
         exact: row != 3,
+        logged: None,
+        leftover: None,
         first: Stamp(now.0 - 7_200 * SECOND),
         last: Stamp(now.0 - row * 95 * SECOND),
         explanation: if expected {
@@ -331,6 +333,7 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
             ebpf_only: 96,
             audit_only: 8,
             malformed: 0,
+            leftovers: BTreeMap::new(),
         },
     }
 }

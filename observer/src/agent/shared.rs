@@ -116,8 +116,10 @@ impl Shared {
             let gone = split_gone(kernel, &mut rows);
             let keys: Vec<_> = gone.iter().map(|(key, _)| *key).collect();
             if let Some(recorder) = self.recorder().as_mut() {
+                let grounds = ledger.grounds();
                 for (key, tally) in &gone {
-                    recorder.row(row_name(key), ledger.denials.row(key, *tally), true);
+                    let denial = ledger.denials.row(key, *tally, &grounds);
+                    recorder.row(row_name(key), denial, true);
                 }
             }
             ledger.denials.fold(&gone);
@@ -190,7 +192,8 @@ impl Shared {
             let Some(recorder) = recorder.as_mut() else {
                 return;
             };
-            for (name, denial) in ledger.denials.rows(recorder.tree_only()) {
+            let grounds = ledger.grounds();
+            for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
                 recorder.row(name, denial, false);
             }
             recorder.sources(&ledger.sources);
@@ -209,9 +212,12 @@ impl Shared {
         let Some(mut recorder) = self.recorder().take() else {
             return Ok(());
         };
-        for (name, denial) in self.ledger().denials.rows(recorder.tree_only()) {
+        let ledger = self.ledger();
+        let grounds = ledger.grounds();
+        for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
             recorder.row(name, denial, false);
         }
+        drop(ledger);
         recorder.finish(End {
             sources: report.sources.clone(),
             command: report.command.clone(),

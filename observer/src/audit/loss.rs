@@ -48,6 +48,34 @@ impl LossReason {
     }
 }
 
+/// Turns totals into differences.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossCount {
+    /// The last total that an `audit_lost=` line told.
+    total: Option<u64>,
+}
+
+impl LossCount {
+    /// Before the first line.
+    pub const fn new() -> Self {
+        Self { total: None }
+    }
+
+    /// How many are newly lost; 0 where the line does not say. The first total may
+    /// be from days ago, but its line is written when records are lost: one at
+    /// least was.
+    pub fn newly(&mut self, loss: Loss) -> u64 {
+        if !loss.cumulative {
+            return loss.count;
+        }
+        match self.total.replace(loss.count) {
+            None => loss.count.min(1),
+            // Below the last one, the host was booted in between.
+            Some(before) => loss.count.checked_sub(before).unwrap_or(loss.count),
+        }
+    }
+}
+
 /// Whether `line`, which holds no record, tells of lost ones
 /// (`audit_log_lost` and `kauditd_*`, `kernel/audit.c`; `___ratelimit`,
 /// `lib/ratelimit.c`; 6.12).

@@ -36,7 +36,7 @@ pub use epoch::Epoch;
 pub use kmsg::Kmsg;
 pub use line::{parse_line, parse_message};
 pub use lines::{Line, Lines};
-pub use loss::{Loss, LossReason};
+pub use loss::{Loss, LossCount, LossReason};
 pub use object::RecordObject;
 pub use outcome::{Foreign, Malformed, Parsed};
 pub use reader::{Item, Reader};

@@ -48,6 +48,8 @@ pub struct Joined {
     pub row: Option<RowKey>,
     /// Whether several events would have fitted, and time decided.
     pub ambiguous: bool,
+    /// Whether the record says that the refused check was allowed.
+    pub contradicted: bool,
 }
 
 /// Events and records that wait for one another.
@@ -58,12 +60,12 @@ pub struct Join {
 }
 
 impl Join {
-    /// Takes in an event; gives the record that waited for it.
-    pub fn event(&mut self, seen: &DenialSeen, supervisor: Option<String>) -> Option<Joined> {
+    /// Takes in an event; gives the record that waited for it, or what it pushed out.
+    pub fn event(&mut self, seen: &DenialSeen, supervisor: Option<String>) -> Vec<Joined> {
         let row = seen.row();
         let layer = Layer::from_byte(row.layer);
         if !matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm) {
-            return None;
+            return Vec::new();
         }
         let event = Event {
             row: *row,
@@ -78,40 +80,35 @@ impl Join {
         let waiting = self
             .records
             .iter()
-            .position(|record| fits(&event, &record.record));
-        if let Some(mut seen) = waiting.and_then(|index| self.records.remove(index)) {
-            seen.supervisor = event.supervisor;
-            seen.in_tree = event.in_tree;
-            return Some(Joined {
-                seen,
-                row: Some(event.row),
-                ambiguous: false,
-            });
+            .position(|record| is_denial(&record.record) && fits(&event, &record.record));
+        if let Some(seen) = waiting.and_then(|index| self.records.remove(index)) {
+            return vec![joined(seen, event)];
         }
-        if self.events.len() == MAX_WAITING {
-            self.events.pop_front();
+        let mut settled = Vec::new();
+        if self.events.len() == MAX_WAITING
+            && let Some(oldest) = self.events.pop_front()
+        {
+            settled.extend(self.contradicted(oldest));
         }
         self.events.push_back(event);
-        None
+        settled
     }
 
-    /// Takes in a record; gives it back at once where its event came before it,
-    /// or where it tells of no denial and will never have one.
-    pub fn record(&mut self, mut seen: AuditSeen) -> Vec<Joined> {
-        let mut candidates =
-            (0..self.events.len()).filter(|index| fits(&self.events[*index], &seen.record));
-        // The latest one before the record came, as the kernel logs at once.
-        let first = candidates.next();
-        let last = candidates.next_back().or(first);
-        let ambiguous = last != first;
-        if let Some(event) = last.and_then(|index| self.events.remove(index)) {
-            seen.supervisor = event.supervisor;
-            seen.in_tree = event.in_tree;
-            return vec![Joined {
-                seen,
-                row: Some(event.row),
-                ambiguous,
-            }];
+    /// Takes in a record; gives it back at once where its event came before it.
+    pub fn record(&mut self, seen: AuditSeen) -> Vec<Joined> {
+        // What was allowed has no event, unless no other record claims one.
+        if is_denial(&seen.record) {
+            let mut candidates =
+                (0..self.events.len()).filter(|index| fits(&self.events[*index], &seen.record));
+            // The latest one before the record came, as the kernel logs at once.
+            let first = candidates.next();
+            let last = candidates.next_back().or(first);
+            if let Some(event) = last.and_then(|index| self.events.remove(index)) {
+                return vec![Joined {
+                    ambiguous: last != first,
+                    ..joined(seen, event)
+                }];
+            }
         }
         let mut settled = Vec::new();
         if self.records.len() == MAX_WAITING {
@@ -123,26 +120,45 @@ impl Join {
 
     /// Gives up on what has waited for too long; gives the records among it.
     pub fn expire(&mut self, now: Stamp) -> Vec<Joined> {
-        while self
-            .events
-            .front()
-            .is_some_and(|event| now.since(event.time) > HOLD_NS)
-        {
-            self.events.pop_front();
-        }
         let mut settled = Vec::new();
-        while let Some(record) = self.records.front()
-            && now.since(record.received) > HOLD_NS
+        while let Some(event) = self
+            .events
+            .pop_front_if(|event| now.since(event.time) > HOLD_NS)
         {
-            settled.extend(self.records.pop_front().map(alone));
+            settled.extend(self.contradicted(event));
+        }
+        while let Some(record) = self
+            .records
+            .pop_front_if(|record| now.since(record.received) > HOLD_NS)
+        {
+            settled.push(alone(record));
         }
         settled
     }
 
     /// Gives every record that still waits, at the end.
     pub fn finish(&mut self) -> Vec<Joined> {
-        self.events.clear();
-        self.records.drain(..).map(alone).collect()
+        let events = std::mem::take(&mut self.events);
+        let joined: Vec<_> = events
+            .into_iter()
+            .filter_map(|event| self.contradicted(event))
+            .collect();
+        let alone = self.records.drain(..).map(alone);
+        joined.into_iter().chain(alone).collect()
+    }
+
+    /// The record that says of a refused check that it was allowed, where no
+    /// other record tells of it.
+    fn contradicted(&mut self, event: Event) -> Option<Joined> {
+        let waiting = self
+            .records
+            .iter()
+            .position(|record| fits(&event, &record.record))?;
+        let seen = self.records.remove(waiting)?;
+        Some(Joined {
+            contradicted: !is_denial(&seen.record),
+            ..joined(seen, event)
+        })
     }
 
     /// Whether an event younger than so many nanoseconds still waits for its record.
@@ -162,6 +178,20 @@ const fn alone(seen: AuditSeen) -> Joined {
         seen,
         row: None,
         ambiguous: false,
+        contradicted: false,
+    }
+}
+
+fn joined(seen: AuditSeen, event: Event) -> Joined {
+    Joined {
+        seen: AuditSeen {
+            supervisor: event.supervisor,
+            in_tree: event.in_tree,
+            ..seen
+        },
+        row: Some(event.row),
+        ambiguous: false,
+        contradicted: false,
     }
 }
 
@@ -264,16 +294,11 @@ mod tests {
     #[test]
     fn an_event_and_its_record_meet_in_either_order() {
         let mut join = Join::default();
-        assert!(join.event(&denial(7, 21, "p", 5), None).is_none());
+        assert!(join.event(&denial(7, 21, "p", 5), None).is_empty());
         assert!(join.record(record(7, 21, "p", 2))[0].row.is_some());
 
         assert!(join.record(record(7, 21, "p", 102)).is_empty());
-        assert!(
-            join.event(&denial(7, 21, "p", 105), None)
-                .unwrap()
-                .row
-                .is_some()
-        );
+        assert!(join.event(&denial(7, 21, "p", 105), None)[0].row.is_some());
     }
 
     #[test]
@@ -299,6 +324,55 @@ mod tests {
         let mut join = Join::default();
         join.event(&denial(7, 21, "a//&b", 5), None);
         assert!(join.record(record(7, 21, "b", 2))[0].row.is_some());
+    }
+
+    fn allowed(pid: u32, profile: &str, ms: u64) -> AuditSeen {
+        let mut seen = record(pid, 21, profile, ms);
+        seen.record.verdict = Some(Verdict::Allowed);
+        seen
+    }
+
+    /// 5.4 to 6.12: both profiles of a stack are logged, in the order of the stack.
+    #[test]
+    fn the_record_that_says_denied_is_the_events() {
+        let mut join = Join::default();
+        join.event(&denial(7, 21, "complain//&nocap", 5), None);
+        assert!(join.record(allowed(7, "complain", 2)).is_empty());
+        let joined = join.record(record(7, 21, "nocap", 2));
+        assert!(joined[0].row.is_some() && !joined[0].contradicted);
+        let rest = join.finish();
+        assert!(rest.len() == 1 && rest[0].row.is_none());
+    }
+
+    /// Since 6.14 the second one is taken for a duplicate.
+    #[test]
+    fn a_refusal_that_the_log_calls_allowed_is_a_refusal() {
+        for record_first in [false, true] {
+            let mut join = Join::default();
+            if record_first {
+                assert!(join.record(allowed(7, "complain", 2)).is_empty());
+            }
+            assert!(
+                join.event(&denial(7, 21, "complain//&nocap", 5), None)
+                    .is_empty()
+            );
+            if !record_first {
+                assert!(join.record(allowed(7, "complain", 2)).is_empty());
+            }
+            let settled = join.expire(Stamp((BASE_MS + 2_100) * 1_000_000));
+            assert_eq!(settled.len(), 1);
+            assert!(settled[0].row.is_some() && settled[0].contradicted);
+            assert!(join.finish().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_allowed_claims_no_others_event() {
+        let mut join = Join::default();
+        join.event(&denial(7, 21, "nocap", 5), None);
+        join.record(allowed(7, "complain", 2));
+        join.record(allowed(8, "nocap", 2));
+        assert!(join.finish().iter().all(|joined| joined.row.is_none()));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Correlator {
             Observation::Denial(seen) => {
                 let supervisor = name(&self.rules, seen.row().owner.rule);
                 let joined = self.join.event(&seen, supervisor);
-                let joined = joined.map(audit).into_iter();
+                let joined = joined.into_iter().map(audit);
                 std::iter::once(self.denial(&seen)).chain(joined).collect()
             }
             Observation::Episode(seen) => {
@@ -152,6 +152,12 @@ impl Correlator {
     }
 }
 
+/// With stacked profiles the log tells of one profile at a time, and kernels since
+/// 6.14 leave out the one that refused (`audit_caps`,
+/// `security/apparmor/capability.c`).
+const CONTRADICTED: &str = "the log says that the check was allowed, by one profile of a stack; \
+    it was refused";
+
 /// The finding of a record. One that tells of no denial (complain mode, an
 /// `audit` rule) and met none is not expected to.
 fn audit(joined: Joined) -> Finding {
@@ -159,6 +165,7 @@ fn audit(joined: Joined) -> Finding {
         seen,
         row,
         ambiguous,
+        contradicted,
     } = joined;
     let AuditSeen {
         received,
@@ -192,6 +199,7 @@ fn audit(joined: Joined) -> Finding {
         supervisor,
         result: result.to_owned(),
         ambiguous,
+        note: contradicted.then(|| CONTRADICTED.to_owned()),
         serial: record.serial,
         source,
     };
@@ -276,6 +284,8 @@ pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules
         via: Via::from_byte(key.via).as_str().to_owned(),
         count: tally.count,
         exact: true,
+        logged: None,
+        leftover: None,
         first: tally.first,
         last: tally.last,
         explanation: String::new(),

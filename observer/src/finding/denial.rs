@@ -55,6 +55,14 @@ pub struct Denial {
     pub count: u64,
     /// Whether comm, executable and profile are told apart for all of them.
     pub exact: bool,
+    /// How many of them have a record in the audit log; none where the layer
+    /// writes no records.
+    pub logged: Option<u64>,
+    /// Why log and hooks tell differently, where they do: `no_audit`,
+    /// `duplicate`, `quiet_rule`, `quiet_rule_or_duplicate`, `lost`,
+    /// `source_missing`, `log_says_allowed`; of a denial that the log alone
+    /// tells `hook_missing`, `event_lost`; else `unknown`.
+    pub leftover: Option<String>,
     /// When the first was refused.
     pub first: Stamp,
     /// When the last was refused.

@@ -102,6 +102,8 @@ pub struct AuditEvent {
     pub result: String,
     /// Whether several events fitted, and the latest was taken.
     pub ambiguous: bool,
+    /// What to know of it: that the log says ALLOWED of a check that was refused.
+    pub note: Option<String>,
     /// Serial number of the record.
     pub serial: Option<u64>,
     /// The source that told it first.

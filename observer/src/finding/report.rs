@@ -18,7 +18,7 @@ pub struct Command {
 }
 
 /// What came of the audit log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// Records of capabilities.
     pub records: u64,
@@ -30,6 +30,9 @@ pub struct Audit {
     pub audit_only: u64,
     /// Lines or messages that could not be made sense of.
     pub malformed: u64,
+    /// Of the denials that log and hooks tell differently: how many for which
+    /// reason.
+    pub leftovers: BTreeMap<String, u64>,
 }
 
 /// Everything that was found.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW, denials::order};
+use super::{Limited, NONE, OVERFLOW, denials::order, leftover::Grounds};
 use crate::{
     caps,
     finding::{Audit, AuditEvent, Denial},
@@ -107,13 +107,13 @@ impl AuditLog {
     }
 
     /// Denials that only the log told, as rows of a report.
-    pub fn report(&self, tree_only: bool) -> Vec<Denial> {
+    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> Vec<Denial> {
         let rows = self
             .rows
             .iter()
             .filter(|((_, _, in_tree), _)| !tree_only || *in_tree);
         let mut denials: Vec<_> = rows
-            .map(|((series, comm, _), row)| denial(series, comm.as_deref(), row))
+            .map(|((series, comm, _), row)| denial(series, comm.as_deref(), row, grounds))
             .collect();
         denials.sort_by(order);
         denials
@@ -128,10 +128,10 @@ impl AuditLog {
     /// The tally, with the denials that left no record among so many that a
     /// security module gave.
     pub fn tally(&self, tree_only: bool, by_lsm: u64) -> Audit {
-        let tally = if tree_only { self.tree } else { self.all };
+        let tally = if tree_only { &self.tree } else { &self.all };
         Audit {
             ebpf_only: by_lsm.saturating_sub(tally.matched),
-            ..tally
+            ..tally.clone()
         }
     }
 
@@ -146,7 +146,7 @@ impl AuditLog {
     }
 }
 
-fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row) -> Denial {
+fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row, grounds: &Grounds) -> Denial {
     let AuditSeries {
         lsm,
         profile,
@@ -174,6 +174,8 @@ fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row) -> Denial {
         via: "unknown".to_owned(),
         count: row.count,
         exact: comm.is_some(),
+        logged: Some(row.count),
+        leftover: Some(grounds.unseen(lsm).to_owned()),
         first: row.first,
         last: row.last,
         explanation: format!(
@@ -199,6 +201,7 @@ mod tests {
             supervisor: None,
             result: result.to_owned(),
             ambiguous: false,
+            note: None,
             serial: None,
             source: "netlink".to_owned(),
         }
@@ -215,10 +218,13 @@ mod tests {
         assert_eq!(all.ebpf_only, 999);
         assert_eq!(log.tally(true, 1).records, 1);
         assert_eq!(
-            log.report(false).iter().map(|row| row.count).sum::<u64>(),
+            log.report(false, &Grounds::default())
+                .iter()
+                .map(|row| row.count)
+                .sum::<u64>(),
             1
         );
-        assert!(log.report(true).is_empty());
+        assert!(log.report(true, &Grounds::default()).is_empty());
         assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

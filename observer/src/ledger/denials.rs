@@ -9,12 +9,16 @@ use std::{
 
 use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
 
-use super::{Limited, NONE, OVERFLOW, told::ToldRows};
+use super::{
+    Limited, NONE, OVERFLOW,
+    leftover::{self, Grounds},
+    told::ToldRows,
+};
 use crate::{
     caps,
     config::Rules,
     correlate::{self, Detail, Tally},
-    finding::Denial,
+    finding::{AuditEvent, Denial},
     time::Stamp,
 };
 
@@ -51,16 +55,33 @@ pub struct LsmSeries {
     pub capability: String,
 }
 
+/// What the log has of a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Logged {
+    count: u64,
+    /// Whether it says of one that it was allowed.
+    contradicted: bool,
+}
+
 /// Every denial.
 pub struct Denials {
     rules: Arc<Rules>,
     rows: Vec<(RowKey, Tally)>,
     totals: Vec<(TotalKey, u64)>,
     details: HashMap<RowKey, Detail>,
+    logged: HashMap<RowKey, Logged>,
     folded: Limited<DenialSeries>,
     folded_lsm: Limited<LsmSeries>,
     told: ToldRows,
     limit: usize,
+}
+
+/// Whether a security module refused, which writes records.
+fn of_lsm(layer: u8) -> bool {
+    matches!(
+        Layer::from_byte(layer),
+        Layer::Apparmor | Layer::Selinux | Layer::Lsm
+    )
 }
 
 /// The name of a row in a stream: the same for the same key in one run.
@@ -89,6 +110,7 @@ impl Denials {
             rows: Vec::new(),
             totals: Vec::new(),
             details: HashMap::new(),
+            logged: HashMap::new(),
             folded: Limited::new(limit),
             folded_lsm: Limited::new(limit),
             told: ToldRows::default(),
@@ -105,25 +127,34 @@ impl Denials {
     /// Keeps what was told of a row.
     pub fn describe(&mut self, key: RowKey, detail: Detail) {
         if self.details.len() < MAX_DETAILS || self.details.contains_key(&key) {
-            let known = self
-                .details
-                .get_mut(&key)
-                .and_then(|old| old.namespace.take());
-            let namespace = detail.namespace.or(known);
+            let old = self.details.remove(&key);
+            let (namespace, profile) = old.map_or((None, None), |old| (old.namespace, old.profile));
             self.details.insert(
                 key,
                 Detail {
-                    namespace,
+                    namespace: detail.namespace.or(namespace),
+                    profile: detail.profile.or(profile),
                     ..detail
                 },
             );
         }
     }
 
-    /// Keeps the policy namespace that an audit record told of a row.
-    pub fn locate(&mut self, key: &RowKey, namespace: &str) {
+    /// Keeps what a joined record tells of its row: that the log has it, the policy
+    /// namespace, and a profile that the hooks can't read (`SELinux`'s domain).
+    pub fn join(&mut self, key: &RowKey, event: &AuditEvent) {
+        if self.logged.len() < MAX_DETAILS || self.logged.contains_key(key) {
+            let logged = self.logged.entry(*key).or_default();
+            logged.count += 1;
+            logged.contradicted |= event.note.is_some();
+        }
         if let Some(detail) = self.details.get_mut(key) {
-            detail.namespace = Some(namespace.to_owned());
+            if event.namespace.is_some() {
+                detail.namespace.clone_from(&event.namespace);
+            }
+            if detail.profile.is_none() {
+                detail.profile.clone_from(&event.profile);
+            }
         }
     }
 
@@ -136,6 +167,7 @@ impl Denials {
                 self.folded_lsm.add(series, tally.count, overflow_lsm);
             }
             self.details.remove(key);
+            self.logged.remove(key);
         }
     }
 
@@ -170,12 +202,6 @@ impl Denials {
 
     /// How many denials by an LSM the kernel counted.
     pub fn by_lsm(&self, tree_only: bool) -> u64 {
-        let of_lsm = |layer: u8| {
-            matches!(
-                Layer::from_byte(layer),
-                Layer::Apparmor | Layer::Selinux | Layer::Lsm
-            )
-        };
         let rows = self
             .rows
             .iter()
@@ -204,27 +230,58 @@ impl Denials {
     }
 
     /// Rows for a report, most first.
-    pub fn report(&self, tree_only: bool) -> Vec<Denial> {
-        let rows = self.rows(tree_only).map(|(_, denial)| denial);
+    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> Vec<Denial> {
+        let rows = self.rows(tree_only, grounds).map(|(_, denial)| denial);
         let mut denials: Vec<_> = rows.chain(self.told.listed().cloned()).collect();
         denials.sort_by(order);
         denials
     }
 
     /// The kernel's rows with their names in a stream.
-    pub fn rows(&self, tree_only: bool) -> impl Iterator<Item = (String, Denial)> {
+    pub fn rows(
+        &self,
+        tree_only: bool,
+        grounds: &Grounds,
+    ) -> impl Iterator<Item = (String, Denial)> {
         let wanted = move |in_tree: u8| !tree_only || in_tree == 1;
         let rows = self.rows.iter();
         let rows = rows.filter(move |(key, _)| wanted(key.owner.in_tree));
         let totals = self.totals.iter();
         let totals = totals.filter(move |(key, _)| wanted(key.owner.in_tree));
-        rows.map(|(key, tally)| (row_name(key), self.row(key, *tally)))
+        rows.map(|(key, tally)| (row_name(key), self.row(key, *tally, grounds)))
             .chain(totals.map(|(key, count)| (row_name(key), self.inexact(key, *count))))
     }
 
     /// A row of so many denials, as it is shown.
-    pub fn row(&self, key: &RowKey, tally: Tally) -> Denial {
-        correlate::denial(key, tally, self.details.get(key), &self.rules)
+    pub fn row(&self, key: &RowKey, tally: Tally, grounds: &Grounds) -> Denial {
+        let denial = correlate::denial(key, tally, self.details.get(key), &self.rules);
+        if !of_lsm(key.layer) {
+            return denial;
+        }
+        let logged = self.logged.get(key).copied().unwrap_or_default();
+        let mut denial = Denial {
+            logged: Some(logged.count.min(denial.count)),
+            ..denial
+        };
+        let leftover = if logged.contradicted {
+            Some("log_says_allowed")
+        } else {
+            grounds.unlogged(&denial, self.has_like(key))
+        };
+        if let Some(clause) = leftover.and_then(leftover::clause) {
+            let sentence = denial.explanation.trim_end_matches('.');
+            denial.explanation = format!("{sentence}; {clause}.");
+        }
+        denial.leftover = leftover.map(str::to_owned);
+        denial
+    }
+
+    /// Whether the log has a denial of the same profile and capability.
+    fn has_like(&self, key: &RowKey) -> bool {
+        self.logged.keys().any(|other| {
+            (other.layer, other.profile, other.capability)
+                == (key.layer, key.profile, key.capability)
+        })
     }
 
     /// A row that found no room: comm, executable and profile are not told apart.

@@ -3,6 +3,7 @@
 mod audit;
 mod denials;
 mod episodes;
+mod leftover;
 mod limited;
 mod supervisors;
 mod told;
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub use audit::{AuditLog, AuditSeries};
 pub use denials::{DenialSeries, Denials, LsmSeries, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
+pub use leftover::Grounds;
 pub use limited::Limited;
 pub use supervisors::{ResidualWorkload, Supervisors};
 pub use told::ToldRows;
@@ -89,8 +91,8 @@ impl Ledger {
                 self.supervisors.enter(event, finding.event.time);
             }
             EventKind::Audit(event) => {
-                if let (Some(key), Some(namespace)) = (&finding.joined, &event.namespace) {
-                    self.denials.locate(key, namespace);
+                if let Some(key) = &finding.joined {
+                    self.denials.join(key, event);
                 }
                 self.audit.enter(event, finding.event.time, finding.in_tree);
             }
@@ -147,10 +149,31 @@ impl Ledger {
         self.denials.overflowed() + self.episodes.overflowed() + self.audit.overflowed()
     }
 
+    /// What tells why log and hooks differ.
+    pub fn grounds(&self) -> Grounds {
+        let kernel = self.losses().filter(|(stage, ..)| *stage == "kernel");
+        Grounds {
+            events_lost: kernel.map(|(_, _, count)| count).sum(),
+            ..Grounds::new(&self.host, &self.hooks, &self.sources)
+        }
+    }
+
     /// A report; of the recorded tree alone where `tree_only`.
     pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
-        let mut denials = self.denials.report(tree_only);
-        denials.extend(self.audit.report(tree_only));
+        let grounds = self.grounds();
+        let mut denials = self.denials.report(tree_only, &grounds);
+        denials.extend(self.audit.report(tree_only, &grounds));
+        let mut audit = self.audit.tally(tree_only, self.denials.by_lsm(tree_only));
+        for denial in &denials {
+            if let (Some(reason), Some(logged)) = (&denial.leftover, denial.logged) {
+                // A row of the log's alone, or one that it contradicts, is left over whole.
+                let count = match denial.count - logged {
+                    0 => denial.count,
+                    unlogged => unlogged,
+                };
+                *audit.leftovers.entry(reason.clone()).or_default() += count;
+            }
+        }
         Report {
             schema: REPORT_SCHEMA.to_owned(),
             host: self.host.clone(),
@@ -161,7 +184,7 @@ impl Ledger {
             denials,
             episodes: self.episodes.report(tree_only),
             failed_on: Vec::new(),
-            audit: self.audit.tally(tree_only, self.denials.by_lsm(tree_only)),
+            audit,
         }
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use super::args::Replay;
 use crate::{
-    audit::{self, Foreign, Item, Parsed, Reader, Record, decompressed},
+    audit::{self, Foreign, Item, LossCount, Parsed, Reader, Record, decompressed},
     config::Rules,
     correlate::Correlator,
     finding::{Gate, Host, Report, SourceReport},
@@ -138,6 +138,7 @@ fn read(
 ) -> anyhow::Result<()> {
     let name = source.name.clone();
     let mut reader = Reader::new(input);
+    let mut losses = LossCount::new();
     loop {
         let item = match reader.next_item() {
             Ok(Some(item)) => item,
@@ -149,11 +150,16 @@ fn read(
                 });
             }
         };
-        take(item, source, &mut hand);
+        take(item, source, &mut losses, &mut hand);
     }
 }
 
-fn take(item: Item<'_>, source: &mut SourceReport, hand: &mut impl FnMut(Observation)) {
+fn take(
+    item: Item<'_>,
+    source: &mut SourceReport,
+    losses: &mut LossCount,
+    hand: &mut impl FnMut(Observation),
+) {
     match item.parsed {
         Parsed::Record(record) => {
             source.records += 1;
@@ -168,7 +174,7 @@ fn take(item: Item<'_>, source: &mut SourceReport, hand: &mut impl FnMut(Observa
                 })));
             }
         }
-        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += loss.count.max(1),
+        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += losses.newly(loss),
         Parsed::Foreign(_) => {}
         Parsed::Malformed(_) => source.malformed += 1,
     }

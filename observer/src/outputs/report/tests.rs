@@ -86,6 +86,8 @@ fn denial(comm: &str, count: u64, expected: bool) -> Denial {
         via: "security_capable".to_owned(),
         count,
         exact: count < 10,
+        logged: None,
+        leftover: None,
         first: Stamp(1_795_000_000_000_000_000),
         last: Stamp(1_795_000_001_500_000_000),
         explanation: format!("Process {comm} was refused setpcap."),
@@ -145,6 +147,7 @@ fn report() -> Report {
             ebpf_only: 4,
             audit_only: 1,
             malformed: 0,
+            leftovers: BTreeMap::new(),
         },
     }
 }

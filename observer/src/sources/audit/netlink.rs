@@ -203,22 +203,21 @@ impl Netlink {
         if self.drops().is_some_and(|total| total > reading.drops) {
             self.overflown(reading, sink, now);
         }
+        // The rate limit's drops leave gaps too, and are counted once: asked for
+        // first, since a gap is told only after a while.
+        let lost = self.status.as_ref().map(kernel_lost);
+        if let Some(Ok(lost)) = lost
+            && let Some(before) = reading.lost.replace(lost)
+        {
+            let new = u64::from(lost.wrapping_sub(before));
+            if new > 0 {
+                reading.sequence.explain(new, now);
+                sink.lost(LostReason::KernelLost, new);
+            }
+        }
         let missing = reading.sequence.settle(now);
         if missing > 0 {
             sink.lost(LostReason::SequenceGap, missing);
-        }
-        let Some(lost) = self
-            .status
-            .as_ref()
-            .and_then(|status| kernel_lost(status).ok())
-        else {
-            return;
-        };
-        if let Some(before) = reading.lost.replace(lost) {
-            let new = lost.wrapping_sub(before);
-            if new > 0 {
-                sink.lost(LostReason::KernelLost, u64::from(new));
-            }
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::counters::{Counters, bump};
 use super::dedup::Dedup;
 use super::event::{LostReason, SourceEvent, SourceName};
-use crate::audit::{Foreign, Loss, Parsed};
+use crate::audit::{Foreign, LossCount, Parsed};
 
 /// What one source has to tell goes through here.
 #[derive(Debug)]
@@ -19,8 +19,7 @@ pub struct Sink {
     counters: Arc<Counters>,
     dedup: Arc<Mutex<Dedup>>,
     when_full: WhenFull,
-    /// The last total that an `audit_lost=` line told.
-    audit_lost: Option<u64>,
+    losses: LossCount,
 }
 
 /// How to send: kernel sockets overflow while one waits, files do not.
@@ -44,7 +43,7 @@ impl Sink {
             counters,
             dedup,
             when_full: WhenFull::Drop,
-            audit_lost: None,
+            losses: LossCount::new(),
         }
     }
 
@@ -89,7 +88,7 @@ impl Sink {
             }
             Parsed::Foreign(Foreign::Loss(loss)) => {
                 bump(&self.counters.foreign);
-                let count = self.newly_lost(loss);
+                let count = self.losses.newly(loss);
                 self.lost(LostReason::Log(loss.reason), count);
             }
             Parsed::Foreign(_) => bump(&self.counters.foreign),
@@ -100,19 +99,6 @@ impl Sink {
                     why,
                 });
             }
-        }
-    }
-
-    /// The kernel tells its total; the first one seen may be from days ago.
-    fn newly_lost(&mut self, loss: Loss) -> u64 {
-        if !loss.cumulative {
-            return loss.count;
-        }
-        match self.audit_lost.replace(loss.count) {
-            // The line is written when records are lost: one at least was.
-            None => loss.count.min(1),
-            // Below the last one, the host was booted in between.
-            Some(before) => loss.count.checked_sub(before).unwrap_or(loss.count),
         }
     }
 

@@ -239,6 +239,7 @@ fn audit(result: &str, profile: String) -> AuditEvent {
         supervisor: None,
         result: result.to_owned(),
         ambiguous: false,
+        note: None,
         serial: Some(u64::MAX),
         source: "netlink".to_owned(),
     }
