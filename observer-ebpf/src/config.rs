@@ -9,8 +9,6 @@ pub const NONE: u32 = u32::MAX;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offsets {
-    /// `task_struct.pid`
-    pub task_pid: u32,
     /// `task_struct.tgid`
     pub task_tgid: u32,
     /// `task_struct.real_parent`
@@ -25,6 +23,16 @@ pub struct Offsets {
     pub task_cred: u32,
     /// `task_struct.mm`
     pub task_mm: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `css_set.dfl_cgrp`
+    pub css_set_dfl_cgrp: u32,
+    /// `cgroup.kn`
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`
+    pub kernfs_node_id: u32,
     /// `task_struct.signal`
     pub task_signal: u32,
     /// `task_struct.exit_code`
@@ -72,7 +80,7 @@ pub struct Offsets {
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 30 * 4);
+const _: () = assert!(size_of::<Offsets>() == 34 * 4);
 
 /// Hooks that other programs ask for, as indices of the map `HOOKS`.
 #[repr(u32)]
@@ -96,8 +104,8 @@ pub struct Config {
     pub probe_read: u32,
     /// Index of the label among the arguments of `aa_capable`: 0 up to 6.5, then 1.
     pub aa_label_arg: u32,
-    /// Keeps the size a multiple of the alignment.
-    pub reserved: u32,
+    /// Nanoseconds of a tick of the kernel's clock (1/HZ).
+    pub tick_ns: u32,
 }
 
 const _: () = assert!(size_of::<Config>() == 24);

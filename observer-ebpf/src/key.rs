@@ -174,18 +174,23 @@ pub struct RowKey {
     pub reserved: [u8; 2],
 }
 
+/// How many rows there may be: entries of the maps `ROWS`, `SLOTS` and `FREE`.
+pub const ROW_SLOTS: u32 = 16_384;
+
 /// Value of a denial's row, one for each CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Denials.
     pub count: u64,
-    /// Time of the first.
+    /// Time of the first, nanoseconds since boot (`CLOCK_MONOTONIC`).
     pub first: u64,
-    /// Time of the last.
-    pub last: u64,
-    /// Time of the last one whose detail was sent; 0 when none was.
-    pub told: u64,
+    /// Tick (`jiffies_64`) of the first.
+    pub first_tick: u64,
+    /// Tick of the last.
+    pub last_tick: u64,
+    /// Tick of the last one whose detail was sent; 0 when none was.
+    pub told_tick: u64,
 }
 
 /// Key of a denial without its row: what the metrics need.
@@ -233,5 +238,5 @@ const _: () = assert!(size_of::<Owner>() == 16);
 const _: () = assert!(size_of::<Task>() == 32);
 const _: () = assert!(size_of::<Rule>() == 4);
 const _: () = assert!(size_of::<RowKey>() == 64);
-const _: () = assert!(size_of::<Count>() == 32);
+const _: () = assert!(size_of::<Count>() == 40);
 const _: () = assert!(size_of::<TotalKey>() == 24);

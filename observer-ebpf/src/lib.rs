@@ -17,7 +17,8 @@ pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Fate};
 pub use event::{DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent};
 pub use key::{
-    Audited, Count, Layer, Owner, Reason, Role, RowKey, Rule, TASK_IN_TREE, Task, TotalKey, Via,
+    Audited, Count, Layer, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule, TASK_IN_TREE, Task,
+    TotalKey, Via,
 };
 
 /// Bytes of a program's short name, `TASK_COMM_LEN`.

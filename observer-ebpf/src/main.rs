@@ -4,8 +4,11 @@
 //! committed under `observer/bpf/`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
-#[cfg(target_arch = "bpf")]
+#[cfg(all(target_arch = "bpf", not(feature = "empty")))]
 mod programs;
+
+#[cfg(all(target_arch = "bpf", feature = "empty"))]
+mod empty;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

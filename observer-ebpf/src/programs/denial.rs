@@ -3,8 +3,8 @@
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns},
+        bpf_get_current_pid_tgid,
+        generated::{bpf_jiffies64, bpf_ktime_get_ns},
     },
 };
 use observer_ebpf::{
@@ -12,8 +12,11 @@ use observer_ebpf::{
 };
 
 use super::{
-    host::off,
-    maps::{DENIALS, OVERFLOW, ROWS, TASKS, TOTALS, add, lose},
+    host::{config, off},
+    maps::{
+        DENIALS, FREE, GENERATION, MADE, OVERFLOW, Place, RECENT, ROWS, Recent, SLOTS, TASKS,
+        TOTALS, add, lose,
+    },
     mem::{Mem, Ptr},
     task::{self, with_current},
 };
@@ -64,17 +67,16 @@ pub fn owner(tgid: u32) -> Owner {
 /// Counts a denial of the current task: in its row, or where rows are full by
 /// its total, or in the overflow slot; in one of the three, whatever happens.
 #[inline(always)]
-pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial) {
+pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial, place: Place) {
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
     let current = task::current();
     let key = RowKey {
         owner: owner(tgid),
-        // SAFETY: the helper has no precondition.
-        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        cgroup: current.cgroup,
         exe_inode: current.exe_inode,
         profile: denial.profile,
-        comm: bpf_get_current_comm().unwrap_or_default(),
+        comm: current.comm,
         capability: denial.capability as u8,
         layer: denial.layer as u8,
         reason: denial.reason as u8,
@@ -83,39 +85,98 @@ pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial) {
         own_credentials: u8::from(cred as u64 == current.real_cred),
         reserved: [0; 2],
     };
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let Some(row) = row(&key) else {
+    let Some(row) = row(&key, place) else {
         return count_total(&key);
     };
-    // SAFETY: a live map value of this CPU; the words below are only hints
-    // but for the count, which is added to atomically.
-    unsafe {
+    // The tick is one load, where the time itself takes 20 ns.
+    // SAFETY: the helper has no precondition; a live map value of this CPU, whose words are
+    // only hints but for the count, which is added to atomically.
+    let tick = unsafe {
+        let tick = bpf_jiffies64();
         if (*row).first == 0 {
-            (*row).first = now;
+            (*row).first = bpf_ktime_get_ns();
+            (*row).first_tick = tick;
         }
-        (*row).last = now;
-    }
+        (*row).last_tick = tick;
+        tick
+    };
     add(row.cast(), 1);
     // SAFETY: as above.
-    let told = unsafe { (*row).told };
-    if told != 0 && now - told < TELL_AGAIN_NS && key.profile == 0 {
+    let told = unsafe { (*row).told_tick };
+    let since = tick.wrapping_sub(told) * u64::from(config!(tick_ns));
+    if told != 0 && since < TELL_AGAIN_NS && key.profile == 0 {
         return;
     }
-    if tell::<M>(&key, cred, target, &current, id, now) {
+    if tell::<M>(&key, cred, target, id) {
         // SAFETY: as above. Only now, so that a lost first sighting is told again.
-        unsafe { (*row).told = now };
+        unsafe { (*row).told_tick = tick };
     }
 }
 
+/// The counter of a row on this CPU.
 #[inline(always)]
-fn row(key: &RowKey) -> Option<*mut Count> {
-    if let Some(row) = ROWS.get_ptr_mut(key) {
-        return Some(row);
+fn row(key: &RowKey, place: Place) -> Option<*mut Count> {
+    let first = match place {
+        Place::Verdict => 0,
+        Place::Tracepoint => Place::EACH,
+        Place::Nowhere => return ROWS.get_ptr_mut(slot(key)?),
+    };
+    let generation = *GENERATION.get(0)?;
+    let recent = RECENT.get_ptr_mut(first + u32::from(key.capability & 63))?;
+    let words = words(key);
+    // SAFETY: this CPU's entry, of this program alone.
+    unsafe {
+        if (*recent).generation == generation && same(&(*recent).key, &words) {
+            return ROWS.get_ptr_mut((*recent).slot);
+        }
     }
-    // Another CPU may have been faster: then its entry is as good.
-    let _ = ROWS.insert(key, &Count::default(), BPF_NOEXIST as u64);
-    ROWS.get_ptr_mut(key)
+    let slot = slot(key)?;
+    // SAFETY: as above.
+    unsafe {
+        *recent = Recent {
+            key: words,
+            generation,
+            slot,
+        };
+    }
+    ROWS.get_ptr_mut(slot)
+}
+
+/// A key as words, to be compared and copied by them.
+#[inline(always)]
+fn words(key: &RowKey) -> [u64; 8] {
+    // SAFETY: both are 64 bytes without padding, and any words are a value.
+    unsafe { core::mem::transmute(*key) }
+}
+
+#[inline(always)]
+fn same(one: &[u64; 8], other: &[u64; 8]) -> bool {
+    let mut difference = 0;
+    for index in 0..8 {
+        difference |= one[index] ^ other[index];
+    }
+    difference == 0
+}
+
+/// The slot of a row, which gets one if it has none.
+#[inline(always)]
+fn slot(key: &RowKey) -> Option<u32> {
+    // SAFETY: a slot is written once, before its key can be found.
+    if let Some(slot) = unsafe { SLOTS.get(key) } {
+        return Some(*slot);
+    }
+    let slot = FREE.pop().ok().flatten()?;
+    if SLOTS.insert(key, slot, BPF_NOEXIST as u64).is_ok() {
+        if let Some(made) = MADE.get_ptr_mut(0) {
+            add(made, 1);
+        }
+        return Some(slot);
+    }
+    // Another CPU was faster: its entry is as good. Where the slot can't be
+    // given back, there is room for one row less, and no count is lost.
+    let _ = FREE.push(slot, 0);
+    // SAFETY: as above.
+    unsafe { SLOTS.get(key) }.copied()
 }
 
 #[inline(always)]
@@ -143,14 +204,7 @@ fn count_total(row: &RowKey) {
 }
 
 #[inline(always)]
-fn tell<M: Mem>(
-    key: &RowKey,
-    cred: Ptr,
-    target: Ptr,
-    current: &task::Current,
-    id: u64,
-    now: u64,
-) -> bool {
+fn tell<M: Mem>(key: &RowKey, cred: Ptr, target: Ptr, id: u64) -> bool {
     let Some(mut entry) = DENIALS.reserve::<DenialEvent>(0) else {
         lose(Loss::DenialRingFull);
         return false;
@@ -161,19 +215,21 @@ fn tell<M: Mem>(
     unsafe {
         (*event).kind = EventKind::Denial as u32;
         (*event).tgid = (id >> 32) as u32;
-        (*event).time = now;
+        (*event).time = bpf_ktime_get_ns();
         (*event).row = *key;
-        (*event).start = current.start;
         (*event).effective = M::u64(cred, off!(cred_effective));
         (*event).bounding = M::u64(cred, off!(cred_bset));
         (*event).tid = id as u32;
-        (*event).ppid = current.ppid;
         (*event).uid = M::u32(cred, off!(cred_uid));
         (*event).namespace = M::u32(own, off!(ns_inum));
         (*event).target = M::u32(target, off!(ns_inum));
         (*event).level = M::u32(own, off!(ns_level));
         (*event).exe[0] = 0;
-        with_current!(C, task => task::basename::<C>(task::exe_file::<C>(task), &mut (*event).exe));
+        with_current!(C, task => {
+            (*event).start = task::start::<C>(task);
+            (*event).ppid = task::ppid::<C>(task);
+            task::basename::<C>(task::exe_file::<C>(task), &mut (*event).exe);
+        });
     }
     entry.submit(0);
     true

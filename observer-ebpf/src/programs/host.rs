@@ -5,7 +5,6 @@ use observer_ebpf::{Config, NONE, Offsets};
 /// Offsets of the running kernel, set by the loader.
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets {
-    task_pid: NONE,
     task_tgid: NONE,
     task_real_parent: NONE,
     task_group_leader: NONE,
@@ -13,6 +12,11 @@ pub static OFFSETS: Offsets = Offsets {
     task_real_cred: NONE,
     task_cred: NONE,
     task_mm: NONE,
+    task_comm: NONE,
+    task_cgroups: NONE,
+    css_set_dfl_cgrp: NONE,
+    cgroup_kn: NONE,
+    kernfs_node_id: NONE,
     task_signal: NONE,
     task_exit_code: NONE,
     task_compat: NONE,
@@ -44,7 +48,7 @@ pub static CONFIG: Config = Config {
     task_btf: 0,
     probe_read: 0,
     aa_label_arg: 0,
-    reserved: 0,
+    tick_ns: 4_000_000,
 };
 
 /// Reads a word that the loader sets. Volatile, since that happens behind the

@@ -5,15 +5,66 @@ use core::arch::asm;
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Count, Episode, Hook, Loss, NAME_LEN, PROFILE_LEN, RowKey, Rule, Task, TotalKey,
+    Count, Episode, Hook, Loss, NAME_LEN, PROFILE_LEN, ROW_SLOTS, RowKey, Rule, Task, TotalKey,
 };
 
-/// Denials by row. First choice of the counting; the next two are its overflow.
+/// Denials by slot of their row. First choice of the counting; `TOTALS` and
+/// `OVERFLOW` are for what finds no slot.
 #[map]
-pub static ROWS: PerCpuHashMap<RowKey, Count> = PerCpuHashMap::with_max_entries(16_384, 0);
+pub static ROWS: PerCpuArray<Count> = PerCpuArray::with_max_entries(ROW_SLOTS, 0);
+
+/// The slot of each row.
+#[map]
+pub static SLOTS: HashMap<RowKey, u32> = HashMap::with_max_entries(ROW_SLOTS, 0);
+
+/// Slots that no row has; user space fills it, and gives back what it forgets.
+#[map]
+pub static FREE: Stack<u32> = Stack::with_max_entries(ROW_SLOTS, 0);
+
+/// How many rows were ever made, so that user space knows when to look for new ones.
+#[map]
+pub static MADE: Array<u64> = Array::with_max_entries(1, 0);
+
+/// How often user space took slots away from rows: what is recent may be so no more.
+#[map]
+pub static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The row counted last on this CPU, by [`Place`]: a storm repeats itself, and
+/// comparing a key takes a fifth of hashing it.
+#[map]
+pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(2 * Place::EACH, 0);
+
+/// A row counted just now.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Recent {
+    /// Its key, as words.
+    pub key: [u64; 8],
+    /// [`GENERATION`] when it was looked up.
+    pub generation: u32,
+    /// Its slot.
+    pub slot: u32,
+}
+
+/// Where a program keeps what is recent: an entry has one program as its
+/// writer, since programs may preempt each other, but none itself.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// The exit of `security_capable`, by trampoline or kretprobe.
+    Verdict,
+    /// The tracepoint.
+    Tracepoint,
+    /// A program that counts so seldom that it keeps nothing.
+    Nowhere,
+}
+
+impl Place {
+    /// Entries of each program: one for each capability.
+    pub const EACH: u32 = 64;
+}
 
 /// Denials whose row found no room.
 #[map]

@@ -8,6 +8,8 @@ pub type Ptr = *const u8;
 
 /// How a program reads the kernel's structures.
 pub trait Mem {
+    /// Whether a read costs one load, less than any helper.
+    const DIRECT: bool;
     /// Reads a field; zero when the kernel has no such field or faults.
     fn u64(base: Ptr, offset: u32) -> u64;
     /// Reads a field; zero when the kernel has no such field or faults.
@@ -28,6 +30,8 @@ pub struct Probed;
 pub struct Unread;
 
 impl Mem for Unread {
+    const DIRECT: bool = false;
+
     #[inline(always)]
     fn u64(_: Ptr, _: u32) -> u64 {
         0
@@ -45,6 +49,8 @@ impl Mem for Unread {
 }
 
 impl Mem for Typed {
+    const DIRECT: bool = true;
+
     #[inline(always)]
     fn u64(base: Ptr, offset: u32) -> u64 {
         if offset == NONE || base.is_null() {
@@ -74,6 +80,8 @@ impl Mem for Typed {
 }
 
 impl Mem for Probed {
+    const DIRECT: bool = false;
+
     #[inline(always)]
     fn u64(base: Ptr, offset: u32) -> u64 {
         probe(base, offset).unwrap_or(0)

@@ -1,9 +1,10 @@
 //! What is read of tasks, credentials and files.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_task, bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_task_btf,
+    bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel_str_bytes,
+    generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf},
 };
-use observer_ebpf::{NAME_LEN, NONE, Reason};
+use observer_ebpf::{COMM_LEN, NAME_LEN, NONE, Reason};
 
 use super::{
     host::{config, off},
@@ -12,10 +13,10 @@ use super::{
 
 /// What a program wants of the current task.
 pub struct Current {
-    /// Start time of the process.
-    pub start: u64,
-    /// Process id of the parent.
-    pub ppid: u32,
+    /// Name of the thread.
+    pub comm: [u8; COMM_LEN],
+    /// Id of its cgroup on the default hierarchy.
+    pub cgroup: u64,
     /// Inode number of the executable.
     pub exe_inode: u64,
     /// The task's own credential, as a number to compare.
@@ -76,12 +77,39 @@ pub fn inode<M: Mem>(file: Ptr) -> u64 {
     M::u64(M::ptr(file, off!(file_inode)), off!(inode_number))
 }
 
+/// The name of the current task, which `task` is. The helper takes 35 ns, two loads take 2.
+#[inline(always)]
+pub fn comm<M: Mem>(task: Ptr) -> [u8; COMM_LEN] {
+    let at = off!(task_comm);
+    if !M::DIRECT || at == NONE {
+        return bpf_get_current_comm().unwrap_or_default();
+    }
+    let mut comm = [0; COMM_LEN];
+    let (low, high) = comm.split_at_mut(8);
+    low.copy_from_slice(&M::u64(task, at).to_ne_bytes());
+    high.copy_from_slice(&M::u64(task, at + 8).to_ne_bytes());
+    comm
+}
+
+/// The cgroup of the current task, which `task` is, on the default hierarchy.
+/// The helper takes 25 ns, four loads take 4.
+#[inline(always)]
+pub fn cgroup<M: Mem>(task: Ptr) -> u64 {
+    if !M::DIRECT || off!(kernfs_node_id) == NONE {
+        // SAFETY: the helper has no precondition.
+        return unsafe { bpf_get_current_cgroup_id() };
+    }
+    let set = M::ptr(task, off!(task_cgroups));
+    let cgroup = M::ptr(set, off!(css_set_dfl_cgrp));
+    M::u64(M::ptr(cgroup, off!(cgroup_kn)), off!(kernfs_node_id))
+}
+
 /// The current task's identity.
 #[inline(always)]
 pub fn current() -> Current {
     with_current!(M, task => Current {
-        start: start::<M>(task),
-        ppid: ppid::<M>(task),
+        comm: comm::<M>(task),
+        cgroup: cgroup::<M>(task),
         exe_inode: inode::<M>(exe_file::<M>(task)),
         real_cred: M::u64(task, off!(task_real_cred)),
     })

@@ -17,7 +17,7 @@ use super::{
     drops::{bounding, effective},
     episode::{self, Drop},
     host::{config, off},
-    maps::{EPISODES, PENDING, hooked, lose},
+    maps::{EPISODES, PENDING, Place, hooked, lose},
     mem::{Mem, Ptr, Typed},
     task,
 };
@@ -42,7 +42,7 @@ pub fn cap_capable_tracepoint(ctx: BtfTracePointContext) -> i32 {
         via: Via::Unknown,
         profile: 0,
     };
-    denial::count::<Typed>(cred, target, &denial);
+    denial::count::<Typed>(cred, target, &denial, Place::Tracepoint);
     0
 }
 

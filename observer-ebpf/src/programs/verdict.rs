@@ -12,7 +12,7 @@ use observer_ebpf::{CAP_SETPCAP, Layer, Loss, Reason, Via};
 use super::{
     denial::{self, Denial, audited},
     host::{config, off},
-    maps::{CHECKS, Check, PROFILE_SCRATCH, PROFILES, Refusal, SETPCAP, lose},
+    maps::{CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, SETPCAP, lose},
     mem::{Mem, Ptr, Typed, Unread},
     task,
 };
@@ -82,7 +82,7 @@ pub fn settle<M: Mem>(
         via: Via::SecurityCapable,
         profile,
     };
-    denial::count::<M>(cred, target, &denial);
+    denial::count::<M>(cred, target, &denial, Place::Verdict);
 }
 
 /// `int cap_capable(const struct cred *cred, struct user_namespace *target_ns, int cap, unsigned int opts)`
@@ -125,7 +125,7 @@ pub fn direct(capability: u32, opts: u32, cred: Ptr) {
         via: Via::Direct,
         profile: 0,
     };
-    denial::count::<Unread>(cred, core::ptr::null(), &denial);
+    denial::count::<Unread>(cred, core::ptr::null(), &denial, Place::Nowhere);
 }
 
 #[inline(always)]

@@ -20,7 +20,7 @@ use crate::{
         metrics::Latency,
         stream::{Failure, Recorder, WhenFull},
     },
-    sources::bpf::Kernel,
+    sources::bpf::{Counted, Kernel},
     time::{Clock, Stamp},
 };
 
@@ -101,7 +101,7 @@ impl Shared {
             return;
         };
         let clock = Clock::sample();
-        let tallied = |(key, count): (RowKey, observer_ebpf::Count)| {
+        let tallied = |(key, count): (RowKey, Counted)| {
             let tally = Tally {
                 count: count.count,
                 first: clock.stamp(count.first),

@@ -237,8 +237,8 @@ fn blind(agent: &Agent) -> &'static str {
 
 fn row(agent: &Agent, thread: &str, layer: Layer) -> bool {
     let shared = agent.shared();
-    let kernel = shared.kernel();
-    let rows = kernel.as_ref().map(Kernel::rows).unwrap_or_default();
+    let mut kernel = shared.kernel();
+    let rows = kernel.as_mut().map(Kernel::rows).unwrap_or_default();
     rows.iter().any(|(key, _)| {
         u32::from(key.capability) == PROVOKED
             && key.layer == layer as u8

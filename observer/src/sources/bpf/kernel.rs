@@ -6,8 +6,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use observer_ebpf::{
-    Config, Count, Episode, Hook, Loss, NAME_LEN, Offsets, PROFILE_LEN, RowKey, Rule, Task,
-    TotalKey,
+    Config, Episode, Hook, Loss, NAME_LEN, Offsets, PROFILE_LEN, RowKey, Rule, Task, TotalKey,
 };
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     mechanism::HookStatus,
     object::Attach,
     offsets,
+    rows::{Counted, Rows},
 };
 use crate::config::Rules;
 
@@ -26,12 +26,12 @@ pub struct Kernel {
     ebpf: Ebpf,
     hooks: Vec<HookStatus>,
     maps: Maps,
+    rows: Rows,
     diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 /// The maps that user space reads and writes while the programs run.
 struct Maps {
-    rows: PerCpuHashMap<MapData, RowKey, Count>,
     totals: PerCpuHashMap<MapData, TotalKey, u64>,
     overflow: PerCpuArray<MapData, u64>,
     losses: PerCpuArray<MapData, u64>,
@@ -82,6 +82,7 @@ impl Kernel {
             )?;
         }
         write_rules(&mut ebpf, rules)?;
+        let rows = Rows::open(&mut ebpf)?;
         let lsms = active_lsms();
         let mut hooks = attach::attach(
             &mut ebpf,
@@ -110,7 +111,6 @@ impl Kernel {
             states: take(&mut ebpf, "STATES")?,
         };
         let maps = Maps {
-            rows: take(&mut ebpf, "ROWS")?,
             totals: take(&mut ebpf, "TOTALS")?,
             overflow: take(&mut ebpf, "OVERFLOW")?,
             losses: take(&mut ebpf, "LOSSES")?,
@@ -124,6 +124,7 @@ impl Kernel {
             ebpf,
             hooks,
             maps,
+            rows,
             diagnostics,
         };
         Ok((kernel, rings))
@@ -147,10 +148,8 @@ impl Kernel {
     }
 
     /// Every row of denials, summed over the CPUs.
-    pub fn rows(&self) -> Vec<(RowKey, Count)> {
-        let rows = self.maps.rows.iter().filter_map(|row| skip("ROWS", row));
-        rows.map(|(key, counts)| (key, sum(counts.iter())))
-            .collect()
+    pub fn rows(&mut self) -> Vec<(RowKey, Counted)> {
+        self.rows.read()
     }
 
     /// Denials that found no row, by total; those of the overflow slot have no owner.
@@ -176,10 +175,7 @@ impl Kernel {
 
     /// Forgets rows, once what they counted is kept elsewhere and nobody counts in them.
     pub fn forget_rows(&mut self, keys: &[RowKey]) {
-        for key in keys {
-            // Gone already is as good.
-            let _ = self.maps.rows.remove(key);
-        }
+        self.rows.forget(keys);
     }
 
     /// How often something was lost.
@@ -245,20 +241,8 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-fn sum<'a>(counts: impl Iterator<Item = &'a Count>) -> Count {
-    counts.fold(Count::default(), |all, one| Count {
-        count: all.count + one.count,
-        first: match (all.first, one.first) {
-            (0, first) | (first, 0) => first,
-            (a, b) => a.min(b),
-        },
-        last: all.last.max(one.last),
-        told: all.told.max(one.told),
-    })
-}
-
 /// An entry that vanished while the map was walked is no error.
-fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
+pub(super) fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
     match entry {
         Ok(entry) => Some(entry),
         Err(MapError::KeyNotFound) => None,
@@ -283,7 +267,7 @@ fn load(
         .map_err(|error| KernelError::Load(Box::new(error)))
 }
 
-fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+pub(super) fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
 where
     T: TryFrom<Map, Error = MapError>,
 {

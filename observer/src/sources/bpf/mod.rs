@@ -13,6 +13,7 @@ mod object;
 mod offsets;
 mod prototype;
 mod rings;
+mod rows;
 
 pub use error::KernelError;
 pub use host::active_lsms;
@@ -22,3 +23,4 @@ pub use mechanism::{Choice, HookStatus, Mechanism};
 pub use object::Attach;
 pub use offsets::last_cap;
 pub use rings::{RingReader, Told};
+pub use rows::Counted;

@@ -21,7 +21,6 @@ pub fn resolve(btf: &Btf) -> Offsets {
         "thread_info.status"
     };
     Offsets {
-        task_pid: at("task_struct", "pid"),
         task_tgid: at("task_struct", "tgid"),
         task_real_parent: at("task_struct", "real_parent"),
         task_group_leader: at("task_struct", "group_leader"),
@@ -29,6 +28,11 @@ pub fn resolve(btf: &Btf) -> Offsets {
         task_real_cred: at("task_struct", "real_cred"),
         task_cred: at("task_struct", "cred"),
         task_mm: at("task_struct", "mm"),
+        task_comm: at("task_struct", "comm"),
+        task_cgroups: at("task_struct", "cgroups"),
+        css_set_dfl_cgrp: at("css_set", "dfl_cgrp"),
+        cgroup_kn: at("cgroup", "kn"),
+        kernfs_node_id: at("kernfs_node", "id"),
         task_signal: at("task_struct", "signal"),
         task_exit_code: at("task_struct", "exit_code"),
         task_compat: at("task_struct", compat),
@@ -61,7 +65,7 @@ pub fn config(btf: &Btf, probe_read: bool) -> Config {
         task_btf: u32::from(helper_exists(btf, "bpf_get_current_task_btf")),
         probe_read: u32::from(probe_read),
         aa_label_arg: u32::from(btf.parameters("aa_capable").is_some_and(|p| p.len() == 4)),
-        reserved: 0,
+        tick_ns: tick_ns(),
     }
 }
 
@@ -71,6 +75,12 @@ pub fn last_cap() -> u32 {
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(40)
+}
+
+/// Nanoseconds of a tick of the kernel's clock: what its coarse clocks step by.
+pub fn tick_ns() -> u32 {
+    let step = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
+    u32::try_from(step.tv_nsec).unwrap_or(4_000_000)
 }
 
 /// Whether the kernel has a BPF helper: each is a function of that name.

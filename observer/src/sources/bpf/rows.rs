@@ -1,0 +1,195 @@
+//! Rows of denials: the kernel gives each a slot in an array of counters, and
+//! keeps which one; here both are read, and slots of the past given back.
+
+use std::collections::HashMap as Known;
+use std::time::{Duration, Instant};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
+    util::nr_cpus,
+};
+use observer_ebpf::{Count, ROW_SLOTS, RowKey};
+
+use super::{
+    error::KernelError,
+    kernel::{skip, take},
+    offsets,
+};
+
+/// A program that looked a slot up before it was taken away has ended after this time.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The rows, as far as they are known.
+pub struct Rows {
+    counts: PerCpuArray<MapData, Count>,
+    slots: HashMap<MapData, RowKey, u32>,
+    free: Stack<MapData, u32>,
+    made: Array<MapData, u64>,
+    generation: Array<MapData, u32>,
+    /// How many rows had been made when `known` was read.
+    seen: u64,
+    known: Known<RowKey, u32>,
+    /// Slots that no row has any more, and since when.
+    retired: Vec<(Instant, u32)>,
+}
+
+impl Rows {
+    /// Takes the maps, and hands all slots to the kernel.
+    ///
+    /// # Errors
+    /// When the object lacks a map, or the kernel refuses a slot.
+    pub fn open(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let mut rows = Self {
+            counts: take(ebpf, "ROWS")?,
+            slots: take(ebpf, "SLOTS")?,
+            free: take(ebpf, "FREE")?,
+            made: take(ebpf, "MADE")?,
+            generation: take(ebpf, "GENERATION")?,
+            seen: 0,
+            known: Known::new(),
+            retired: Vec::new(),
+        };
+        for slot in (0..ROW_SLOTS).rev() {
+            let pushed = rows.free.push(slot, 0);
+            pushed.map_err(|source| KernelError::Map {
+                name: "FREE",
+                source,
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// Every row, summed over the CPUs.
+    pub fn read(&mut self) -> Vec<(RowKey, Counted)> {
+        self.give_back();
+        self.learn();
+        let tick = u64::from(offsets::tick_ns());
+        let mut rows = Vec::with_capacity(self.known.len());
+        for (key, slot) in &self.known {
+            if let Some(counts) = skip("ROWS", self.counts.get(slot, 0)) {
+                let count = sum(counts.iter(), tick);
+                // A row that was made just now has nothing to tell yet.
+                if count.count > 0 {
+                    rows.push((*key, count));
+                }
+            }
+        }
+        rows
+    }
+
+    /// Looks for new rows, where some were made since.
+    fn learn(&mut self) {
+        // Read first: what is made meanwhile is found the next time at the latest.
+        let made = self.made.get(&0, 0).unwrap_or(self.seen + 1);
+        if made == self.seen {
+            return;
+        }
+        let slots = self.slots.iter().filter_map(|slot| skip("SLOTS", slot));
+        self.known.extend(slots);
+        self.seen = made;
+    }
+
+    /// Takes their slots away from rows in which nobody counts any more.
+    pub fn forget(&mut self, keys: &[RowKey]) {
+        let mut taken = false;
+        for key in keys {
+            let Some(slot) = self.known.remove(key) else {
+                continue;
+            };
+            match self.slots.remove(key) {
+                Ok(()) | Err(MapError::KeyNotFound) => {
+                    self.retired.push((Instant::now(), slot));
+                    taken = true;
+                }
+                Err(error) => tracing::warn!("cannot forget a row: {error}"),
+            }
+        }
+        if taken {
+            let generation = self.generation.get(&0, 0).unwrap_or(0);
+            if let Err(error) = self.generation.set(0, generation.wrapping_add(1), 0) {
+                // Then no slot may be used anew: rows may end up in their total.
+                tracing::warn!("cannot give slots of rows back: {error}");
+                self.retired.clear();
+            }
+        }
+    }
+
+    /// Gives slots back to the kernel once nobody can count in them.
+    fn give_back(&mut self) {
+        let cpus = nr_cpus().unwrap_or(1);
+        let due = self
+            .retired
+            .partition_point(|(since, _)| since.elapsed() >= GRACE);
+        for (_, slot) in self.retired.drain(..due) {
+            let zeros = PerCpuValues::try_from(vec![Count::default(); cpus]);
+            let given = zeros
+                .map_err(MapError::from)
+                .and_then(|zeros| self.counts.set(slot, zeros, 0))
+                .and_then(|()| self.free.push(slot, 0));
+            if let Err(error) = given {
+                tracing::warn!("cannot give the slot of a row back: {error}");
+            }
+        }
+    }
+}
+
+/// What a row counted, on all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Denials.
+    pub count: u64,
+    /// Time of the first, nanoseconds of `CLOCK_MONOTONIC`.
+    pub first: u64,
+    /// Time of the last, to within a tick.
+    pub last: u64,
+}
+
+fn sum<'a>(counts: impl Iterator<Item = &'a Count>, tick_ns: u64) -> Counted {
+    let counts = counts.filter(|count| count.count > 0);
+    counts.fold(Counted::default(), |all, one| {
+        let lasted = one.last_tick.saturating_sub(one.first_tick) * tick_ns;
+        Counted {
+            count: all.count + one.count,
+            first: if all.first == 0 {
+                one.first
+            } else {
+                all.first.min(one.first)
+            },
+            last: all.last.max(one.first + lasted),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_is_told_by_ticks_since_the_first() {
+        let one = Count {
+            count: 2,
+            first: 1_000,
+            first_tick: 50,
+            last_tick: 52,
+            told_tick: 50,
+        };
+        let other = Count {
+            count: 3,
+            first: 900,
+            first_tick: 49,
+            last_tick: 49,
+            told_tick: 0,
+        };
+        let unused = Count::default();
+        let all = sum([one, unused, other].iter(), 400);
+        assert_eq!(
+            all,
+            Counted {
+                count: 5,
+                first: 900,
+                last: 1_800
+            }
+        );
+    }
+}
