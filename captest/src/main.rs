@@ -1,5 +1,6 @@
 //! `captest`: programs that do on purpose what capwatch looks for.
 
+mod bench;
 mod incident;
 mod steps;
 mod storm;
@@ -32,6 +33,7 @@ enum Cli {
         expectations: Vec<String>,
     },
     Suite(suite::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> Result<ExitCode> {
@@ -41,5 +43,6 @@ fn main() -> Result<ExitCode> {
         Cli::Storm(args) => storm::run(&args).map(|()| ExitCode::SUCCESS),
         Cli::Check { file, expectations } => check::main(&file, &expectations),
         Cli::Suite(args) => suite::main(&args),
+        Cli::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

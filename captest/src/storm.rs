@@ -61,15 +61,34 @@ fn processes(count: u32, worker: &dyn Fn() -> usize) -> Result<usize> {
     Ok(failed)
 }
 
+/// The capabilities that a call is known for which asks for it just once, but for `sys_admin`,
+/// which the kernel's own accounting of memory asks for too, and `sys_module`,
+/// of which a kernel without modules knows nothing.
+pub const CAPABILITIES: [&str; 7] = [
+    "setuid",
+    "setpcap",
+    "sys_boot",
+    "sys_chroot",
+    "sys_pacct",
+    "sys_time",
+    "sys_tty_config",
+];
+
 /// Empties the effective set; the permitted one stays, since nothing asks for it.
-fn weaken() -> Result<()> {
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn weaken() -> Result<()> {
     let mut state = capctl::CapState::get_current().context("capget")?;
     state.effective.clear();
     state.set_current().context("capset")
 }
 
 /// System calls whose first deed is the check.
-fn call(capability: &str) -> Result<fn() -> c_int> {
+///
+/// # Errors
+/// When there is none for this capability.
+pub fn call(capability: &str) -> Result<fn() -> c_int> {
     Ok(match capability {
         // SAFETY: numbers only.
         "setuid" => || as_int(unsafe { syscall(libc::SYS_setuid, 4_000_000_u32) }),

@@ -28,6 +28,10 @@ pub struct Args {
     /// file, for `capwatch --bpf-object FILE`
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     log: Option<PathBuf>,
+    /// Write an object of empty programs on the same hooks to a file: what a
+    /// bench compares with
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "log"])]
+    empty: Option<PathBuf>,
 }
 
 /// Runs the task.
@@ -35,6 +39,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     if let Some(file) = &args.log {
         let object = build(&Bpf::install()?, std::env::consts::ARCH, "log")?;
         fs::copy(object, file).with_context(|| format!("cannot write {}", file.display()))?;
+    } else if let Some(file) = &args.empty {
+        empty(file)?;
     } else if args.check {
         println!("{}", check()?);
     } else {
@@ -100,6 +106,13 @@ fn write() -> Result<()> {
         println!("{DIRECTORY}/{}", object_name(arch));
     }
     fs::write(cmd::workspace().join(RECORD), record)?;
+    Ok(())
+}
+
+/// Writes this machine's object of empty programs to a file.
+pub fn empty(file: &Path) -> Result<()> {
+    let object = build(&Bpf::install()?, std::env::consts::ARCH, "empty")?;
+    fs::copy(object, file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(())
 }
 

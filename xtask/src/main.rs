@@ -1,9 +1,10 @@
-//! Developer tasks of capwatch: `cargo xtask test`, `vm` and `bpf`.
+//! Developer tasks of capwatch: `cargo xtask test`, `vm`, `bpf` and `bench`.
 //!
 //! Each task installs what it needs through apt and keeps what is costly to
 //! make (kernels, roots, the BPF toolchain) in a cache directory.
 
 mod apt;
+mod bench;
 mod bpf;
 mod cache;
 mod cmd;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure what watching costs
+    Bench(bench::Args),
     /// Build the BPF objects that users' builds embed
     Bpf(bpf::Args),
     /// Write the table of what ring 3 showed into docs/kernels.md
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     match Cli::parse().task {
+        Task::Bench(args) => bench::main(&args),
         Task::Bpf(args) => bpf::main(&args),
         Task::Kernels => test::write_docs().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::main(&args),

@@ -29,6 +29,9 @@ pub struct Args {
     /// Number of processors
     #[arg(long)]
     cpus: Option<u32>,
+    /// Have the guest's clock count instructions, one for a nanosecond: slow, exact
+    #[arg(long, requires = "cpus")]
+    icount: bool,
     /// More arguments for the kernel
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     append: String,
@@ -61,6 +64,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
         packages: args.packages,
         memory: args.memory,
         cpus: args.cpus,
+        icount: args.icount,
         append: args.append,
         files,
         jobs: vec![Job {

@@ -73,6 +73,8 @@ pub struct Options {
     pub memory: Option<u32>,
     /// Processors; by default two, or one where two were seen to fail.
     pub cpus: Option<u32>,
+    /// Whether the guest's clock counts instructions, one for a nanosecond.
+    pub icount: bool,
     /// More arguments for the kernel.
     pub append: String,
     /// Files and directories of the host, and where they go in the guest.
@@ -93,6 +95,7 @@ impl Options {
             packages: Vec::new(),
             memory: None,
             cpus: None,
+            icount: false,
             append: String::new(),
             files: Vec::new(),
             jobs: Vec::new(),

@@ -143,7 +143,11 @@ impl Machine<'_> {
         let append = &options.append;
         command
             // Never a list of accelerators: a /dev/kvm that exists may not work.
-            .args(["-accel", "tcg,thread=multi"])
+            .args(if options.icount {
+                ["-accel", "tcg", "-icount", "shift=0,sleep=off"].as_slice()
+            } else {
+                &["-accel", "tcg,thread=multi"]
+            })
             .args([
                 "-smp",
                 &options.cpus().to_string(),

@@ -1,0 +1,136 @@
+//! What watching adds where trampolines and kprobes are: in a virtual machine
+//! whose clock counts instructions, so that a nanosecond is one of them.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::Bench;
+use super::figures::{Overhead, Spread};
+use super::native::storm_rows;
+use super::table::{Bar, Table};
+use crate::vm::{self, Job, Options, Root};
+
+const KERNEL: &str = "6.12";
+const PACKAGES: [&str; 2] = ["bpftrace", "libbpf-tools"];
+/// Where the guest finds the object of empty programs.
+const EMPTY: &str = "/capwatch/empty.o";
+const CALLS: [&str; 4] = ["allowed", "denied", "prctl", "getppid"];
+const MECHANISMS: [&str; 2] = ["fexit", "kprobe"];
+
+/// By instruction count; then a storm with each mechanism, at full speed.
+pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
+    let measured = Overhead::read(&run(bench, &counting(), true)?)?;
+    for call in CALLS {
+        let bare = Spread::of(measured.samples(call, "none")?)?;
+        table.row(
+            format!("{call}, nobody watching"),
+            bare,
+            "instructions",
+            Bar::None,
+        );
+        for mechanism in MECHANISMS {
+            for who in ["empty", "capwatch"] {
+                let added = Spread::of(&measured.added(call, &format!("{who} {mechanism}"))?)?;
+                let what = format!("{call}: added by {who}, {mechanism}");
+                table.row(what, added, "instructions", Bar::None);
+            }
+        }
+        for peer in ["bcc capable", "bpftrace capable.bt"] {
+            let added = Spread::of(&measured.added(call, peer)?)?;
+            table.row(
+                format!("{call}: added by {peer}"),
+                added,
+                "instructions",
+                Bar::None,
+            );
+        }
+    }
+    for mechanism in MECHANISMS {
+        let (ours, empty) = (
+            format!("capwatch {mechanism}"),
+            format!("empty {mechanism}"),
+        );
+        for (call, bar) in [("allowed", 1.3), ("denied", 3.0)] {
+            let what = format!("{call}: {ours}, over an empty program");
+            table.row(
+                what,
+                measured.ratio(call, &ours, &empty)?,
+                "×",
+                Bar::AtMost(bar),
+            );
+        }
+        for peer in ["bcc capable", "bpftrace capable.bt"] {
+            let what = format!("denied: {ours}, over {peer}");
+            table.row(what, measured.ratio("denied", &ours, peer)?, "×", Bar::None);
+        }
+    }
+    for mechanism in MECHANISMS {
+        let count = bench.reduced(1_000_000);
+        let script = format!(
+            "captest bench storm --capwatch \"$(command -v capwatch)\" --count {count} -- --hooks={mechanism}\n"
+        );
+        storm_rows(
+            &format!("Linux {KERNEL}, {mechanism}"),
+            &run(bench, &script, false)?,
+            table,
+        )?;
+    }
+    Ok(())
+}
+
+fn counting() -> String {
+    let mut script = String::from(
+        "set -eu\nmount -t debugfs nodev /sys/kernel/debug 2>/dev/null || true\n\
+         capwatch=$(command -v capwatch)\ntab=$(printf '\\t')\n\
+         capable_bt=$(find / -xdev -name capable.bt | head -n 1)\n\
+         capable=$(command -v capable-bpfcc-libbpf || find /usr/sbin /usr/bin /sbin -name '*capable*' -type f | grep -v -e capsh -e bt | head -n 1)\n\
+         exec captest bench overhead --rounds 3 --count 500 --loops 3 --call allowed,denied,prctl,getppid --condition none=none",
+    );
+    for mechanism in MECHANISMS {
+        let _ = write!(
+            script,
+            " --condition \"empty {mechanism}=capwatch:$capwatch --bpf-object {EMPTY} --hooks={mechanism}\" \
+             --condition \"capwatch {mechanism}=capwatch:$capwatch --hooks={mechanism}\""
+        );
+    }
+    script.push_str(" --condition \"bcc capable=peer:$capable\" --condition \"bpftrace capable.bt=peer:bpftrace$tab$capable_bt\"\n");
+    script
+}
+
+/// Runs a script in the machine, and returns the object that it prints.
+fn run(bench: &Bench, script: &str, icount: bool) -> Result<Value> {
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("script.sh");
+    std::fs::write(&file, script)?;
+    let mut options = Options::new(KERNEL.parse().map_err(anyhow::Error::msg)?);
+    if icount {
+        options.root = Root::Full;
+        options.packages = PACKAGES.map(str::to_owned).to_vec();
+        options.cpus = Some(1);
+        options.icount = true;
+    }
+    options.files = vec![(bench.empty.clone(), EMPTY.to_owned())];
+    options.jobs = vec![Job {
+        name: "bench".to_owned(),
+        script: file,
+        env: Vec::new(),
+        timeout: Duration::from_mins(20),
+    }];
+    let outcome = vm::run(&options)?;
+    let job = outcome.jobs.first().context("the machine never ran it")?;
+    let output = String::from_utf8_lossy(&job.output);
+    ensure!(
+        job.exit_code == Some(0),
+        "it ended with {:?}:\n{output}{:?}",
+        job.exit_code,
+        outcome.failure
+    );
+    let line = output
+        .lines()
+        .find(|line| line.starts_with('{'))
+        .context("it printed no object")?;
+    Ok(serde_json::from_str(line)?)
+}
