@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -21,13 +21,16 @@ use crate::{
         stream::{Failure, Recorder, WhenFull},
     },
     sources::bpf::{Counted, Kernel},
-    time::{Clock, Stamp},
+    time::{Clock, Stamp, monotonic},
 };
 
 /// Events that a slow subscriber may lag behind before it misses some.
 const EVENTS: usize = 1_024;
 /// Rows in the kernel beyond which those of ended supervisors are forgotten.
 const FOLD_ABOVE: usize = 8_192;
+
+/// For so many nanoseconds the kernel's counts are fresh enough for readers.
+const FRESH_NS: u64 = 250_000_000;
 
 /// What outputs share with the agent.
 pub struct Shared {
@@ -38,6 +41,8 @@ pub struct Shared {
     latency: Mutex<Latency>,
     started: Stamp,
     ready: AtomicBool,
+    /// When the kernel's counts were taken over last, monotonic; 0 before.
+    refreshed: AtomicU64,
 }
 
 impl Shared {
@@ -50,6 +55,7 @@ impl Shared {
             latency: Mutex::new(Latency::default()),
             started: Stamp::now(),
             ready: AtomicBool::new(false),
+            refreshed: AtomicU64::new(0),
         }
     }
 
@@ -94,8 +100,19 @@ impl Shared {
         self.events.subscribe()
     }
 
+    /// Takes over the kernel's counts, unless that was done a moment ago: however
+    /// many read the metrics and the page, the rows are read four times a second
+    /// at most.
+    pub fn refresh_for_readers(&self) {
+        let refreshed = self.refreshed.load(Ordering::Relaxed);
+        if refreshed == 0 || monotonic().saturating_sub(refreshed) >= FRESH_NS {
+            self.refresh();
+        }
+    }
+
     /// Takes over the kernel's counts as they stand now.
     pub fn refresh(&self) {
+        self.refreshed.store(monotonic(), Ordering::Relaxed);
         let mut kernel = self.kernel();
         let Some(kernel) = kernel.as_mut() else {
             return;

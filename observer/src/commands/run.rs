@@ -19,7 +19,7 @@ use crate::{
     agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind, Verdict},
-    outputs::{color::Color, columns::Layout, web},
+    outputs::{color::Color, columns::Layout, terminal, web},
 };
 
 /// Runs the command.
@@ -109,7 +109,9 @@ async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
                     &event.kind,
                     EventKind::Episode(episode) if episode.verdict >= Verdict::Pending
                 );
-                if failed && let Some(line) = Layout::piped().line(&event, color) {
+                let layout = terminal::size(&io::stderr());
+                let layout = layout.map_or_else(Layout::piped, |(columns, _)| Layout::fit(columns));
+                if failed && let Some(line) = layout.line(&event, color) {
                     eprintln!("{line}");
                 }
             }

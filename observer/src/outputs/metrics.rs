@@ -24,7 +24,7 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 /// When the text can't be made.
 pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
     let began = Instant::now();
-    shared.refresh();
+    shared.refresh_for_readers();
     let mut families = {
         let ledger = shared.ledger();
         let mut families = findings(&ledger);

@@ -16,7 +16,7 @@ use crate::{
 
 impl View for Shared {
     fn report(&self) -> Report {
-        self.refresh();
+        self.refresh_for_readers();
         self.ledger().report(false, None)
     }
 

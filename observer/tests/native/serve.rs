@@ -73,6 +73,13 @@ fn a_failed_drop_becomes_a_metric() {
     testsup(stage, "fork clear");
     testsup(stage, "fork drop chown exec true");
     let mut metrics = String::new();
+    let own = "supervisor=\"testsup\"";
+    let setpcap = [
+        own,
+        "capability=\"setpcap\"",
+        "layer=\"commoncap\"",
+        "role=\"supervisor\"",
+    ];
     let episodes = |metrics: &str, verdict: &str| {
         let labels = [
             "supervisor=\"testsup\"",
@@ -84,21 +91,18 @@ fn a_failed_drop_becomes_a_metric() {
     };
     until("the episodes in the metrics", || {
         metrics = get(&address, "/metrics").expect("no metrics").1;
-        episodes(&metrics, "fatal") == Some(1.0) && episodes(&metrics, "degraded") == Some(1.0)
+        // Denials are read from the kernel four times a second at most.
+        let denials = sample(&metrics, "capwatch_denials_total", &setpcap);
+        episodes(&metrics, "fatal") == Some(1.0)
+            && episodes(&metrics, "degraded") == Some(1.0)
+            && denials == Some(2.0)
     });
-    let own = "supervisor=\"testsup\"";
     let drops = |result: &str| {
         let result = format!("result=\"{result}\"");
         sample(&metrics, "capwatch_bounding_drops_total", &[own, &result])
     };
     assert_eq!(drops("refused_raised"), Some(2.0));
     assert_eq!(drops("dropped"), Some(0.0));
-    let setpcap = [
-        own,
-        "capability=\"setpcap\"",
-        "layer=\"commoncap\"",
-        "role=\"supervisor\"",
-    ];
     assert_eq!(
         sample(&metrics, "capwatch_denials_total", &setpcap),
         Some(2.0)

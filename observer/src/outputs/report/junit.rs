@@ -113,11 +113,9 @@ fn episode(episode: &Episode, gate: &Gate) -> Case {
 /// Denials are cases where they are asked for; else they are no failures, and
 /// many.
 fn denials(report: &Report, gate: &Gate) -> Vec<Case> {
-    let denials = words::most_first(report).into_iter();
-    denials
-        .filter(|found| gate.stops_denial(found))
-        .map(denial)
-        .collect()
+    let denials = words::most_first(report);
+    let stopped = denials.iter().filter(|found| gate.stops_denial(found));
+    stopped.map(denial).collect()
 }
 
 fn denial(denial: &Denial) -> Case {

@@ -131,6 +131,8 @@ fn report() -> Report {
         denials: vec![
             denial("setpriv", 3, true),
             denial("日本語", 12, false),
+            // Of another instance: shown as one with the row above.
+            denial("日本語", 12, false),
             denial(HOSTILE, 1, false),
         ],
         episodes: vec![

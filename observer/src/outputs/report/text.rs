@@ -125,7 +125,7 @@ fn write_episodes(
     more(text, episodes.len(), "episodes")
 }
 
-fn write_denials(text: &mut String, denials: &[&Denial], color: bool) -> std::fmt::Result {
+fn write_denials(text: &mut String, denials: &[Denial], color: bool) -> std::fmt::Result {
     if denials.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! What the forms of a report say alike.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use crate::finding::{Denial, Episode, HookReport, Report, SourceReport, Verdict};
 
@@ -50,9 +50,26 @@ pub fn worst_first(report: &Report) -> Vec<&Episode> {
     episodes
 }
 
-/// Denials that no rule expects first, the most first.
-pub fn most_first(report: &Report) -> Vec<&Denial> {
-    let mut denials: Vec<_> = report.denials.iter().collect();
+/// Denials that no rule expects first, the most first. Rows that a person could
+/// not tell apart, such as those of two instances of a supervisor, are one.
+pub fn most_first(report: &Report) -> Vec<Denial> {
+    let mut denials: Vec<Denial> = Vec::new();
+    let mut places = HashMap::new();
+    for denial in &report.denials {
+        let alike = (
+            owner(denial.supervisor.as_deref(), denial.role.as_deref()),
+            (&denial.comm, &denial.capability, &denial.layer),
+            (why(denial), logged(denial)),
+        );
+        let place = *places.entry(alike).or_insert(denials.len());
+        match denials.get_mut(place) {
+            None => denials.push(denial.clone()),
+            Some(row) => {
+                row.count += denial.count;
+                row.exact &= denial.exact;
+            }
+        }
+    }
     denials.sort_by_key(|denial| (denial.expected, std::cmp::Reverse(denial.count)));
     denials
 }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::answer::{self, Keep};
+use super::cache::{Cache, share};
 use super::feed::Feed;
 use super::guard::{Hosts, guard};
 use super::view::View;
@@ -29,19 +30,22 @@ pub struct Shared {
 
 /// The whole server as a service.
 pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts) -> Router {
+    let lists = Router::new()
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/report", get(api::report))
+        .route("/api/v1/episodes", get(api::episodes))
+        .route("/api/v1/denials", get(api::denials))
+        .route("/api/v1/supervisors", get(api::supervisors))
+        .layer(middleware::from_fn_with_state(Cache::default(), share));
     Router::new()
+        .merge(lists)
         .route("/", get(page::overview))
         .route("/episodes/{id}", get(page::episode))
         .route("/assets/{name}", get(asset))
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/report", get(api::report))
-        .route("/api/v1/episodes", get(api::episodes))
         .route("/api/v1/episodes/{id}", get(api::episode))
-        .route("/api/v1/denials", get(api::denials))
-        .route("/api/v1/supervisors", get(api::supervisors))
         .route("/api/v1/events", get(events))
         .fallback(nowhere)
         .with_state(Shared { view, feed })
