@@ -28,34 +28,4 @@ while read -r line <&"${BROWSER[0]}"; do
     esac
 done
 wait "$browser" || failures=$((failures + 1))
-
-# Fifty clients of the live feed, and the agent's memory before and after.
-resident() { sed -n 's/^VmRSS:\s*\([0-9]*\) kB/\1/p' "/proc/$AGENT_PID/status"; }
-if [ -n "${AGENT_PID:-}" ]; then
-    clients=()
-    follow() {
-        local _
-        for _ in $(seq 50); do
-            curl -sS -N "http://$ADDRESS/api/v1/events" >/dev/null 2>&1 &
-            clients+=($!)
-            started+=($!)
-        done
-    }
-    follow
-    sleep 2
-    before=$(resident)
-    if [ -x "${CAPTEST:-}" ]; then
-        for _ in $(seq 200); do "$CAPTEST" do lower setpcap clear >/dev/null 2>&1; done
-    fi
-    sleep 3
-    after=$(resident)
-    if [ $((after - before)) -lt 4096 ]; then
-        ok "page: 50 clients follow without growth ($before to $after KiB)"
-    else
-        not_ok "page: 50 clients follow without growth" "from $before to $after KiB"
-    fi
-    kill "${clients[@]}" 2>/dev/null
-else
-    skip "page: 50 clients follow without growth" "the agent was not started here"
-fi
 finish

@@ -114,7 +114,8 @@ export function series(title, description, unit, targets, { bars = false, verdic
 
 /** A table of one instant query; `names` says how columns are called and in which order. */
 export function table(title, description, unit, target, names, links = []) {
-  const options = { cellHeight: "sm", showHeader: true };
+  // By the alphabet, degraded and fatal come before harmless and ok.
+  const options = { cellHeight: "sm", showHeader: true, ...(names.verdict ? { sortBy: [{ displayName: names.verdict, desc: false }] } : {}) };
   const organize = {
     id: "organize",
     options: {
@@ -129,8 +130,17 @@ export function table(title, description, unit, target, names, links = []) {
     links,
     defaults: { decimals: 0, custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
     transformations: [organize],
+    overrides: names.verdict ? [colouredVerdicts(names.verdict)] : [],
   });
 }
+
+const colouredVerdicts = (column) => ({
+  matcher: { id: "byName", options: column },
+  properties: [
+    { id: "custom.cellOptions", value: { type: "color-background", mode: "basic" } },
+    { id: "mappings", value: [{ type: "value", options: Object.fromEntries(Object.entries(VERDICT_COLOURS).map(([verdict, color], index) => [verdict, { text: verdict, color, index }])) }] },
+  ],
+});
 
 export function state(title, description, targets) {
   const mappings = [{ type: "value", options: { 0: { text: "down", color: "red", index: 0 }, 1: { text: "up", color: "green", index: 1 } } }];
@@ -197,6 +207,14 @@ const annotation = (name, iconColor, expr, titleFormat, tagKeys) => ({
   useValueForTime: false,
 });
 
+const FAILED = `capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}}`;
+
+/** Versions that run, and versions that ran and are gone again but had an episode. */
+const versions = (offset) => {
+  const by = "group by (job, instance, supervisor, version)";
+  return `(${by} (capwatch_supervisor_info{${SUPERVISED}, version!=""}${offset}) or ${by} (capwatch_bounding_drop_episodes_total{${SUPERVISED}, version!=""}${offset}))`;
+};
+
 /** What all dashboards mark on their time axis. */
 const annotations = [
   {
@@ -211,14 +229,15 @@ const annotations = [
   annotation(
     "Failed drops",
     "red",
-    `changes(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}}[$__rate_interval]) > 0`,
+    // A supervisor's first failure is its series' birth, which is no change of it.
+    `changes(${FAILED}[$__rate_interval]) > 0 or (${FAILED} unless ${FAILED} offset $__rate_interval)`,
     "A drop was refused to {{supervisor}}",
     "supervisor,instance",
   ),
   annotation(
     "Version changes",
     "blue",
-    `count by (job, instance, supervisor, version) (capwatch_supervisor_info{${SUPERVISED}}) unless count by (job, instance, supervisor, version) (capwatch_supervisor_info{${SUPERVISED}} offset 5m)`,
+    `${versions("")} unless ${versions(" offset 5m")}`,
     "{{supervisor}} now also runs {{version}}",
     "supervisor,version,instance",
   ),

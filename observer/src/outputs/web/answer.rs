@@ -42,7 +42,10 @@ pub fn html(status: StatusCode, text: String) -> Response {
 /// JSON.
 pub fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => body(StatusCode::OK, "application/json", Keep::No, bytes),
+        Ok(mut bytes) => {
+            bytes.shrink_to_fit();
+            body(StatusCode::OK, "application/json", Keep::No, bytes)
+        }
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }

@@ -23,10 +23,11 @@ use crate::time::Stamp;
 
 /// Clients at one time.
 pub const MAX_CLIENTS: usize = 64;
-/// Pieces that a slow client may lag behind.
-const PIECES: usize = 32;
+/// Pieces that a slow client may lag behind: they are what a client that reads
+/// nothing makes the agent hold, some 2 KiB an event.
+const PIECES: usize = 8;
 /// Events in one piece.
-const PIECE_EVENTS: usize = 256;
+const PIECE_EVENTS: usize = 128;
 /// How long events are gathered.
 const GATHER: Duration = Duration::from_millis(100);
 /// A comment is sent after so long a silence, so that both ends see a dead
@@ -101,6 +102,8 @@ async fn pump(
         for event in &batch {
             frame(&mut text, event);
         }
+        // It is held as long as the slowest client needs it.
+        text.shrink_to_fit();
         let count = batch.len() as u64;
         // An error says that no client is left: nothing is lost by it.
         let _ = sender.send(Piece {

@@ -1,14 +1,28 @@
 // The live feed: events as lines, the newest first; drawn at most once a frame.
 
-import { badge, byId, clean, el, name } from "./dom.js";
+import { badge, byId, clean, el, episodePath, name } from "./dom.js";
 
 const LINES = 100;
 const SPEAK_EVERY = 5000;
 
 const clock = (stamp) => el("time", { datetime: stamp, title: stamp }, stamp.slice(11, 19));
 
+/** What failed, in short; its page says why and what to change. */
+const refused = ({ id, supervisor, comm, pid, first_refused: first, layer, profile, residual }) => [
+  el("b", {}, name(supervisor ?? comm)),
+  supervisor && supervisor !== comm ? [" ", name(comm)] : [],
+  ` (pid ${pid}) was refused to drop `,
+  el("b", {}, first),
+  residual.length > 1 ? ` and ${residual.length - 1} more` : "",
+  " by ",
+  el("b", {}, layer ?? "an unknown layer"),
+  profile ? [", profile ", name(profile)] : [],
+  ". ",
+  el("a", { href: episodePath(id) }, "Why"),
+];
+
 const sentences = {
-  episode: (event) => [badge(event.verdict), [event.explanation]],
+  episode: (event) => [badge(event.verdict), event.first_refused ? refused(event) : [event.explanation]],
   denial: (event) => [badge("denial"), [event.explanation, event.count > 1 ? ` ${event.count} times so far.` : ""]],
   audit: (event) => [badge("audit"), [name(event.comm ?? "unknown"), ` ${event.verdict ?? "record"} ${event.capability ?? ""} `, event.profile ? ["profile ", name(event.profile)] : [], event.result === "audit_only" ? " (no event seen)" : ""]],
   supervisor: (event) => [badge("supervisor", "harmless"), [name(event.supervisor), ` ${event.change}, pid ${event.pid}`, event.version ? [", ", name(event.version)] : []]],
