@@ -245,7 +245,10 @@ async fn lists_are_filtered_and_cut() {
         "openshell 0.0.91 ended after a refused drop"
     );
     let detail = status["findings"]["detail"].as_str().unwrap();
-    assert!(detail.contains("6 refused to no supervisor."), "{detail}");
+    assert!(
+        detail.contains("6 refused outside of any supervisor."),
+        "{detail}"
+    );
     let groups = supervisors["groups"].as_array().unwrap();
     assert_eq!(groups.last().unwrap()["supervisor"], "none");
     assert_eq!(status["uptime_seconds"], 90.0);

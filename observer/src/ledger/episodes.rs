@@ -101,7 +101,8 @@ impl Episodes {
         let failed =
             episode.verdict >= Verdict::Pending && episode.role.as_deref() != Some("workload");
         let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
-        if failed && self.last_failed.len() < self.limit {
+        let room = self.last_failed.len() < self.limit || self.last_failed.contains_key(supervisor);
+        if failed && room {
             self.last_failed.insert(supervisor.to_owned(), time);
         }
         if episode.fate != Fate::Running {

@@ -175,7 +175,7 @@ impl Summary {
         let mut below = String::new();
         for (count, place) in [
             (workloads, "inside workloads"),
-            (strangers, "to no supervisor"),
+            (strangers, "outside of any supervisor"),
         ] {
             if count > 0 {
                 let _ = write!(below, " {count} refused {place}.");

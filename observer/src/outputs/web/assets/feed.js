@@ -7,6 +7,10 @@ const SPEAK_EVERY = 5000;
 
 const clock = (stamp) => el("time", { datetime: stamp, title: stamp }, stamp.slice(11, 19));
 
+/** Denials that tell nobody anything: expected, asked without a record, or the
+ *  memory accounting of every process, which the tracepoint can't tell apart. */
+const idle = ({ kind, expected, audited, capability }) => kind === "denial" && (expected || audited === "no" || (audited === "unknown" && capability === "sys_admin"));
+
 /** What failed, in short; its page says why and what to change. */
 const refused = ({ id, supervisor, comm, pid, first_refused: first, layer, profile, residual }) => [
   el("b", {}, name(supervisor ?? comm)),
@@ -60,7 +64,7 @@ export class Feed {
   }
 
   push(event) {
-    if (!this.#wanted(event)) return;
+    if (idle(event) || !this.#wanted(event)) return;
     this.#waiting.push(event);
     if (this.#waiting.length > LINES) this.#waiting.shift();
     this.#speak(event);

@@ -137,7 +137,7 @@ fn feed(html: &mut Html) {
          <button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></div>\
          <noscript><p class=\"empty\">The live feed needs scripts. This page loads anew every 30 seconds; \
          <code>capwatch watch</code> shows the same in a terminal.</p></noscript>\
-         <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event.</p>\
+         <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event. Denials that a rule expects, or that nobody wanted logged, are left out here.</p>\
          <ol id=\"feed\" class=\"feed\" tabindex=\"0\" aria-labelledby=\"feed-title\" hidden></ol>\
          <p id=\"spoken\" class=\"unseen\" role=\"status\" aria-live=\"polite\"></p></section>",
     );
