@@ -57,11 +57,14 @@ pub enum Loss {
     ProvisionalFull,
     /// A refusal came back whose check was not seen to begin (kprobes only).
     Unpaired,
+    /// A check or a drop whose return was not seen: the kernel had no room for
+    /// one more return probe under way (kprobes only).
+    ReturnMissed,
 }
 
 impl Loss {
     /// Every loss, in the order of its index.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DenialRingFull,
         Self::StateRingFull,
         Self::RowsFull,
@@ -72,6 +75,7 @@ impl Loss {
         Self::ProfilesFull,
         Self::ProvisionalFull,
         Self::Unpaired,
+        Self::ReturnMissed,
     ];
 
     /// The word for it in the label `reason` of `capwatch_events_lost_total`.
@@ -88,6 +92,7 @@ impl Loss {
             Self::ProfilesFull => "profiles_full",
             Self::ProvisionalFull => "provisional_full",
             Self::Unpaired => "unpaired",
+            Self::ReturnMissed => "return_missed",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `int cap_task_prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)`
 
 use aya_ebpf::{
+    bindings::BPF_NOEXIST,
     helpers::bpf_get_current_pid_tgid,
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
@@ -50,11 +51,17 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
     with_current!(M, task => {
         episode::open::<M>(task, bounding::<M>(task));
     });
-    if PENDING
-        .insert(bpf_get_current_pid_tgid(), capability, 0)
-        .is_err()
-    {
-        lose(Loss::ProvisionalFull);
+    let id = bpf_get_current_pid_tgid();
+    if PENDING.insert(id, capability, BPF_NOEXIST as u64).is_ok() {
+        return 0;
+    }
+    match PENDING.get_ptr_mut(id) {
+        Some(kept) => {
+            // SAFETY: a live map value that this thread alone writes.
+            unsafe { *kept = capability };
+            lose(Loss::ReturnMissed);
+        }
+        None => lose(Loss::ProvisionalFull),
     }
     0
 }

@@ -16,8 +16,11 @@ use super::{
     verdict::{direct, profile, settle},
 };
 
+/// Keeps what is asked until the return. An entry that is there already is of
+/// the check under way, where commoncap is called by `security_capable`; else
+/// of one whose return was missed (`nmissed`, `kernel/kprobes.c`).
 #[inline(always)]
-fn begin(ctx: &ProbeContext, direct: u32, flags: u64) {
+fn begin(ctx: &ProbeContext, direct: u32) {
     let check = Check {
         cred: ctx.arg(0).unwrap_or(0),
         target: ctx.arg(1).unwrap_or(0),
@@ -29,9 +32,20 @@ fn begin(ctx: &ProbeContext, direct: u32, flags: u64) {
         direct,
     };
     let id = bpf_get_current_pid_tgid();
-    if CHECKS.insert(id, check, flags).is_err() && CHECKS.get_ptr(id).is_none() {
-        lose(Loss::InflightFull);
+    if CHECKS.insert(id, check, BPF_NOEXIST as u64).is_ok() {
+        return;
     }
+    let Some(kept) = CHECKS.get_ptr_mut(id) else {
+        return lose(Loss::InflightFull);
+    };
+    // SAFETY: a live map value that this thread alone writes.
+    unsafe {
+        if direct == 1 && (*kept).direct == 0 {
+            return;
+        }
+        *kept = check;
+    }
+    lose(Loss::ReturnMissed);
 }
 
 #[inline(always)]
@@ -45,7 +59,7 @@ fn take(id: u64) -> Option<Check> {
 /// Keeps what is asked.
 #[kprobe]
 pub fn security_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
-    begin(&ctx, 0, 0);
+    begin(&ctx, 0);
     0
 }
 
@@ -73,7 +87,7 @@ pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
 /// Keeps a check that did not come through `security_capable`.
 #[kprobe]
 pub fn cap_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
-    begin(&ctx, 1, BPF_NOEXIST as u64);
+    begin(&ctx, 1);
     0
 }
 

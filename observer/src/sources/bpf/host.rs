@@ -16,17 +16,20 @@ pub fn active_lsms() -> Vec<String> {
     names
 }
 
+/// The kernel's version; none where it is not told.
+pub fn release() -> Option<(u32, u32)> {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = text.split(['.', '-', '+']);
+    let major = numbers.next()?.parse().ok()?;
+    Some((major, numbers.next()?.parse().ok()?))
+}
+
 /// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
 /// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
 pub fn allow_locked_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return;
-    };
-    if (major, minor) >= (5, 11) {
+    if release().is_none_or(|release| release >= (5, 11)) {
         return;
     }
     let unlimited = Rlimit {

@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, fs, path::PathBuf};
 
-use super::{error::KernelError, mechanism::Choice};
+use object::{Object as _, ObjectSection as _};
+
+use super::{error::KernelError, host::release, mechanism::Choice};
+
+/// `include/uapi/linux/bpf.h`
+const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// The compiled programs, committed so that a build needs no BPF toolchain.
 #[cfg(target_arch = "x86_64")]
@@ -22,13 +27,74 @@ pub struct Attach {
 
 impl Attach {
     pub(super) fn object(&self) -> Result<Cow<'static, [u8]>, KernelError> {
-        let Some(path) = &self.object else {
-            return Ok(Cow::Borrowed(OBJECT));
+        let object = match &self.object {
+            None => Cow::Borrowed(OBJECT),
+            Some(path) => {
+                let bytes = fs::read(path).map_err(|source| KernelError::Object {
+                    path: path.display().to_string(),
+                    source,
+                })?;
+                Cow::Owned(bytes)
+            }
         };
-        let bytes = fs::read(path).map_err(|source| KernelError::Object {
-            path: path.display().to_string(),
-            source,
-        })?;
+        if release().is_none_or(|release| release >= (6, 1)) {
+            return Ok(object);
+        }
+        let mut bytes = object.into_owned();
+        preallocate(&mut bytes);
         Ok(Cow::Owned(bytes))
+    }
+}
+
+/// Has every hash take its memory at once.
+///
+/// Until 6.1 gave BPF an allocator of its own, an entry was allocated within
+/// the program by kmalloc, which is unsafe wherever kmalloc itself is probed,
+/// and of which kernels warn ("trace type BPF program uses run-time
+/// allocation", `kernel/bpf/verifier.c`, 5.10).
+fn preallocate(bytes: &mut [u8]) {
+    /// `struct bpf_map_def`: type, sizes of key and value, entries, flags, id, pinning.
+    const DEFINITION: usize = 7 * 4;
+    const FLAGS: std::ops::Range<usize> = 16..20;
+    let Ok(file) = object::File::parse(&*bytes) else {
+        // Nothing that the loader would take.
+        return;
+    };
+    let section = file.section_by_name("maps");
+    let Some((start, length)) = section.and_then(|section| section.file_range()) else {
+        return;
+    };
+    let range = usize::try_from(start)
+        .ok()
+        .zip(usize::try_from(length).ok());
+    let Some(maps) = range.and_then(|(start, length)| bytes.get_mut(start..start + length)) else {
+        return;
+    };
+    for definition in maps.chunks_exact_mut(DEFINITION) {
+        if let Some(flags) = definition[FLAGS].first_chunk_mut::<4>() {
+            let kept = u32::from_le_bytes(*flags) & !BPF_F_NO_PREALLOC;
+            *flags = kept.to_le_bytes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_map_allocates_late_once_told_not_to() {
+        let late = |bytes: &[u8]| {
+            let file = object::File::parse(bytes).unwrap();
+            let maps = file.section_by_name("maps").unwrap();
+            let definitions = maps.data().unwrap().chunks_exact(28);
+            let flags = definitions.map(|definition| definition[16] & 1);
+            flags.filter(|late| *late == 1).count()
+        };
+        let mut bytes = OBJECT.to_vec();
+        assert!(late(&bytes) > 0);
+        preallocate(&mut bytes);
+        assert_eq!(late(&bytes), 0);
+        preallocate(&mut Vec::new());
     }
 }
