@@ -2,6 +2,7 @@
 
 mod bench;
 mod incident;
+mod loaded;
 mod steps;
 mod storm;
 
@@ -34,6 +35,8 @@ enum Cli {
     },
     Suite(suite::Args),
     Bench(bench::Args),
+    /// Print every BPF program, map and link that the kernel holds
+    Loaded,
 }
 
 fn main() -> Result<ExitCode> {
@@ -44,5 +47,6 @@ fn main() -> Result<ExitCode> {
         Cli::Check { file, expectations } => check::main(&file, &expectations),
         Cli::Suite(args) => suite::main(&args),
         Cli::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Cli::Loaded => loaded::main().map(|()| ExitCode::SUCCESS),
     }
 }

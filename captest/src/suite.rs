@@ -137,6 +137,11 @@ impl Stage {
         command
     }
 
+    /// One of the programs under test, by the name that it goes by.
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.path(name))
+    }
+
     /// Runs a scenario and checks its report.
     ///
     /// # Errors

@@ -25,6 +25,49 @@ fn loaded() -> BTreeSet<u32> {
         .collect()
 }
 
+/// What an agent could have changed: what is pinned, and the kernel's settings.
+fn host() -> (Vec<String>, Vec<String>) {
+    let pinned = fs::read_dir("/sys/fs/bpf").into_iter().flatten().flatten();
+    let mut pinned: Vec<String> = pinned
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    pinned.sort();
+    let settings = ["bpf_stats_enabled", "unprivileged_bpf_disabled"];
+    let settings = settings.map(|name| {
+        let path = format!("/proc/sys/kernel/{name}");
+        fs::read_to_string(path).unwrap_or_default()
+    });
+    (pinned, settings.to_vec())
+}
+
+/// While it loads, while it attaches, once it serves, with an open episode.
+#[test]
+fn killed_in_any_state_it_leaves_nothing() {
+    let Some((stage, _turn)) = crate::stage("killed in any state") else {
+        return;
+    };
+    let before = host();
+    let mut most = 0;
+    for delay in [0, 20, 50, 80, 120, 200, 400, 1_000] {
+        let mut command = stage.capwatch();
+        command
+            .args(["--quiet", "run", "--web.listen-address=127.0.0.1:0"])
+            .stderr(std::process::Stdio::null());
+        let mut agent = Guard::start(&mut command);
+        let mut workload = stage.program("testsup");
+        workload.args(["do", "lower", "setpcap", "drop", "chown", "sleep", "5000"]);
+        let _workload = Guard::start(&mut workload);
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        let held = held(agent.0.id());
+        most = most.max(held.len());
+        agent.signal(libc::SIGKILL);
+        agent.code();
+        until("the programs to go", || held.is_disjoint(&loaded()));
+    }
+    assert!(most > 0, "it never held a program");
+    assert_eq!(host(), before);
+}
+
 #[test]
 fn programs_go_with_the_agent() {
     let Some((stage, _turn)) = crate::stage("leftovers") else {
