@@ -54,25 +54,30 @@ fn read<'a>(
     let mut any = false;
     while let Some((key, value)) = fields.next()? {
         any = true;
-        match key {
-            b"apparmor" => record.verdict = Some(verdict(value.raw())?),
-            b"operation" => keep(&mut record.operation, value),
-            b"class" => keep(&mut record.class, value),
-            b"profile" => keep(&mut record.profile, value),
-            b"label" => keep(&mut fallbacks.label, value),
-            b"namespace" => keep(&mut record.namespace, value),
-            b"name" => keep(&mut record.name, value),
-            b"info" => keep(&mut record.info, value),
-            b"comm" => keep(&mut record.comm, value),
-            b"exe" => keep(&mut fallbacks.exe, value),
-            b"capname" => keep(&mut record.capability_name, value),
-            b"pid" if record.pid.is_none() => record.pid = value.process("pid")?,
+        // By length first: a key is then told by one or two comparisons.
+        match key.len() {
+            3 if key == b"pid" && record.pid.is_none() => record.pid = value.process("pid")?,
+            3 if key == b"exe" => keep(&mut fallbacks.exe, value),
+            4 if key == b"comm" => keep(&mut record.comm, value),
+            4 if key == b"name" => keep(&mut record.name, value),
+            4 if key == b"info" => keep(&mut record.info, value),
             // `parent=` is what kernels before 2.6.39 call it.
-            b"ppid" | b"parent" if record.ppid.is_none() => record.ppid = value.process("ppid")?,
-            b"capability" if record.capability.is_none() => record.capability = capability(value)?,
-            b"error" if record.error.is_none() => {
+            4 | 6 if (key == b"ppid" || key == b"parent") && record.ppid.is_none() => {
+                record.ppid = value.process("ppid")?;
+            }
+            5 if key == b"class" => keep(&mut record.class, value),
+            5 if key == b"label" => keep(&mut fallbacks.label, value),
+            5 if key == b"error" && record.error.is_none() => {
                 record.error =
                     Some(number::signed(value.raw()).ok_or(Malformed::BadNumber("error"))?);
+            }
+            7 if key == b"profile" => keep(&mut record.profile, value),
+            7 if key == b"capname" => keep(&mut record.capability_name, value),
+            8 if key == b"apparmor" => record.verdict = Some(verdict(value.raw())?),
+            9 if key == b"operation" => keep(&mut record.operation, value),
+            9 if key == b"namespace" => keep(&mut record.namespace, value),
+            10 if key == b"capability" && record.capability.is_none() => {
+                record.capability = capability(value)?;
             }
             _ => {}
         }
@@ -102,7 +107,7 @@ fn settle<'a>(record: &mut Record<'a>, label: Option<Bytes<'a>>) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn keep<'a>(field: &mut Option<Bytes<'a>>, value: Value<'a>) {
     match value {
         // An earlier one counts.

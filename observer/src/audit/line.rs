@@ -9,7 +9,7 @@ use super::kmsg::Kmsg;
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Record;
 use super::stamp::{self, Stamp};
-use super::{MAX_LINE, apparmor, journal, kind, loss, origin, seccomp, selinux};
+use super::{MAX_LINE, apparmor, journal, kind, loss, origin, scan, seccomp, selinux};
 
 static AUDIT: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("audit"));
 
@@ -100,7 +100,7 @@ const fn is_ours(number: u16) -> bool {
 fn common_head(line: &[u8]) -> Option<(Kind, &[u8])> {
     let bare = line.strip_prefix(b"audit: ").unwrap_or(line);
     let rest = bare.strip_prefix(b"type=")?;
-    let space = memchr(b' ', rest)?;
+    let space = scan::find(b' ', rest)?;
     let after = &rest[space + 1..];
     let after = after.strip_prefix(b"msg=").unwrap_or(after);
     Some((Kind::of(&rest[..space]), after.strip_prefix(b"audit(")?))
@@ -261,23 +261,23 @@ pub(super) fn parse_body(given: Kind, stamp: Stamp, body: &[u8]) -> Parsed<'_> {
         Kind::Unknown => return Parsed::Foreign(Foreign::UnknownType),
         Kind::Absent => None,
     };
-    let body = match memchr(ENRICHMENT, body) {
-        Some(end) => body[..end].trim_ascii_end(),
-        None => body,
-    };
-    // Filled in place: a record is large, and moving it costs as much as reading.
-    let mut record = Record {
+    // Filled where it is returned: a record is large, and moving it costs as much
+    // as reading.
+    let mut parsed = Parsed::Record(Record {
         epoch: stamp.epoch,
         zone_unknown: stamp.interpreted,
         serial: stamp.serial,
         message_type: number.or(Some(kind::AVC)),
         ..Record::default()
-    };
-    match fill(number, stamp.interpreted, body, &mut record) {
-        Ok(Ok(())) => Parsed::Record(record),
-        Ok(Err(kind)) => Parsed::Foreign(kind),
-        Err(why) => Parsed::Malformed(why),
+    });
+    if let Parsed::Record(record) = &mut parsed {
+        match fill(number, stamp.interpreted, body, record) {
+            Ok(Ok(())) => {}
+            Ok(Err(kind)) => parsed = Parsed::Foreign(kind),
+            Err(why) => parsed = Parsed::Malformed(why),
+        }
     }
+    parsed
 }
 
 /// The record's own, something else's, or broken.
@@ -292,6 +292,14 @@ fn fill<'a>(
     if body.is_empty() {
         return Err(Malformed::Empty);
     }
+    // The common case; the fields' reader itself ends at the enrichment.
+    if body.starts_with(b"apparmor=") && number.is_none_or(|number| number == kind::AVC) {
+        return apparmor::parse(body, interpreted, record);
+    }
+    let body = match memchr(ENRICHMENT, body) {
+        Some(end) => body[..end].trim_ascii_end(),
+        None => body,
+    };
     if number == Some(kind::USER_AVC) {
         let inner = quoted_message(body);
         // Buses speak for AppArmor and SELinux; policy notices are neither's.

@@ -2,13 +2,21 @@
 //! long, where the call of a vector search costs more than the search.
 
 /// Where `wanted` first stands in `text`.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "the bytes become constants: a fifth faster, measured"
+)]
+#[inline(always)]
 pub(super) fn find(wanted: u8, text: &[u8]) -> Option<usize> {
     find_either(wanted, wanted, text)
 }
 
 /// Where `one` or `other` first stands in `text`.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "the bytes become constants: a fifth faster, measured"
+)]
+#[inline(always)]
 pub(super) fn find_either(one: u8, other: u8, text: &[u8]) -> Option<usize> {
     let (mut words, mut at) = (text, 0);
     while let Some((word, rest)) = words.split_first_chunk::<8>() {
@@ -18,8 +26,7 @@ pub(super) fn find_either(one: u8, other: u8, text: &[u8]) -> Option<usize> {
             return Some(at + hits.trailing_zeros() as usize / 8);
         }
         if at == 24 {
-            let further = memchr::memchr2(one, other, rest)?;
-            return Some(at + 8 + further);
+            return far(one, other, rest).map(|further| at + 8 + further);
         }
         at += 8;
         words = rest;
@@ -28,6 +35,12 @@ pub(super) fn find_either(one: u8, other: u8, text: &[u8]) -> Option<usize> {
         .iter()
         .position(|&byte| byte == one || byte == other)?;
     Some(at + further)
+}
+
+#[cold]
+#[inline(never)]
+fn far(one: u8, other: u8, text: &[u8]) -> Option<usize> {
+    memchr::memchr2(one, other, text)
 }
 
 const fn spread(byte: u8) -> u64 {
