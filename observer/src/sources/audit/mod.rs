@@ -12,6 +12,7 @@
 //! and pipes are buffers themselves, so their readers do wait, and lose nothing.
 
 mod choice;
+mod count;
 mod counters;
 mod dedup;
 mod event;

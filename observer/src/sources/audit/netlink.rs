@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::count::LostCount;
 use super::event::LostReason;
 use super::ready;
 use super::sequence::Sequence;
@@ -75,8 +76,8 @@ pub fn in_initial_network_namespace() -> Option<bool> {
 #[derive(Debug)]
 pub struct Netlink {
     socket: AsyncFd<OwnedFd>,
-    /// A socket to ask for the kernel's own count on.
-    status: Option<OwnedFd>,
+    /// Tells the kernel's own count, where it may be asked.
+    status: Option<LostCount>,
     inode: u64,
 }
 
@@ -102,7 +103,7 @@ impl Netlink {
             .map_err(|error| NetlinkError::Socket(error.into()))?
             .st_ino;
         let socket = ready::register(socket).map_err(NetlinkError::Bind)?;
-        let status = open().ok().filter(|status| kernel_lost(status).is_ok());
+        let status = LostCount::open();
         Ok(Self {
             socket,
             status,
@@ -131,10 +132,7 @@ impl Netlink {
             buffer: vec![0; MAX_LINE].into_boxed_slice(),
             sequence: Sequence::default(),
             drops: self.drops().unwrap_or(0),
-            lost: self
-                .status
-                .as_ref()
-                .and_then(|status| kernel_lost(status).ok()),
+            lost: self.status.as_ref().map(LostCount::first),
         };
         let start = Instant::now();
         let mut settle = interval(SETTLE);
@@ -203,10 +201,9 @@ impl Netlink {
         if self.drops().is_some_and(|total| total > reading.drops) {
             self.overflown(reading, sink, now);
         }
-        // The rate limit's drops leave gaps too, and are counted once: asked for
-        // first, since a gap is told only after a while.
-        let lost = self.status.as_ref().map(kernel_lost);
-        if let Some(Ok(lost)) = lost
+        // The rate limit's drops leave gaps too, and are counted once: the count
+        // comes within a second or two, a gap is told after two.
+        if let Some(lost) = self.status.as_ref().and_then(LostCount::newest)
             && let Some(before) = reading.lost.replace(lost)
         {
             let new = u64::from(lost.wrapping_sub(before));
@@ -253,41 +250,9 @@ fn nanos_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn open() -> rustix::io::Result<OwnedFd> {
+pub(super) fn open() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(AUDIT))
-}
-
-/// Asks the kernel how many records it has lost since boot.
-fn kernel_lost(socket: &OwnedFd) -> io::Result<u32> {
-    rustix::net::sendto(
-        socket,
-        &wire::request(wire::GET),
-        SendFlags::empty(),
-        &SocketAddrNetlink::new(0, 0),
-    )?;
-    let mut buffer = [0; 512];
-    // The answer is there when the request returns; others may stand before it
-    // from a request whose answer nobody read.
-    for _ in 0..8 {
-        let (length, _) = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?;
-        let Some(message) = wire::message(&buffer[..length.min(512)]) else {
-            continue;
-        };
-        match message.kind {
-            wire::GET => {
-                return wire::status_lost(message.payload)
-                    .ok_or_else(|| io::ErrorKind::InvalidData.into());
-            }
-            wire::ERROR => match wire::errno(message.payload) {
-                Some(0) => {}
-                Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
-                None => return Err(io::ErrorKind::InvalidData.into()),
-            },
-            _ => {}
-        }
-    }
-    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// The `Drops` column of the socket with this inode number.

@@ -10,15 +10,23 @@ use std::collections::VecDeque;
 /// How long a number may be late, in nanoseconds.
 const PATIENCE: u64 = 2_000_000_000;
 
-/// A gap wider than this is lost at once: that is no disorder any more.
-const MAX_MISSING: u64 = 4096;
+/// Gaps that wait at one time; beyond, the oldest is lost at once.
+const MAX_GAPS: usize = 4096;
+
+/// Numbers that were passed over.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    first: u32,
+    count: u32,
+    since: u64,
+}
 
 /// Watches one stream of serial numbers.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     highest: Option<u32>,
-    /// Numbers passed over, and when; oldest first.
-    missing: VecDeque<(u32, u64)>,
+    /// Oldest first.
+    gaps: VecDeque<Gap>,
     lost: u64,
     /// Datagrams that the socket is known to have dropped: they leave gaps too.
     explained: u64,
@@ -42,20 +50,50 @@ impl Sequence {
         }
         // The number is 32 bits wide and wraps: what seems far ahead is behind.
         if ahead > u32::MAX / 2 {
-            if let Some(place) = self.missing.iter().position(|&(late, _)| late == serial) {
-                self.missing.remove(place);
-            }
+            self.fill(serial);
             return;
         }
         self.highest = Some(serial);
-        let skipped = u64::from(ahead - 1);
-        let room = MAX_MISSING.saturating_sub(self.missing.len() as u64);
-        if skipped > room {
-            self.lost += skipped;
-            return;
+        if ahead > 1 {
+            self.gaps.push_back(Gap {
+                first: highest.wrapping_add(1),
+                count: ahead - 1,
+                since: now,
+            });
+            self.bound();
         }
-        for step in 1..ahead {
-            self.missing.push_back((highest.wrapping_add(step), now));
+    }
+
+    /// Takes a late number out of its gap.
+    fn fill(&mut self, serial: u32) {
+        let place = |gap: &Gap| serial.wrapping_sub(gap.first) < gap.count;
+        let Some(index) = self.gaps.iter().position(place) else {
+            return;
+        };
+        let Some(gap) = self.gaps.remove(index) else {
+            return;
+        };
+        let before = serial.wrapping_sub(gap.first);
+        let parts = [
+            (gap.first, before),
+            (serial.wrapping_add(1), gap.count - before - 1),
+        ];
+        for (first, count) in parts.into_iter().rev().filter(|(_, count)| *count > 0) {
+            let part = Gap {
+                first,
+                count,
+                since: gap.since,
+            };
+            self.gaps.insert(index, part);
+        }
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        if self.gaps.len() > MAX_GAPS
+            && let Some(oldest) = self.gaps.pop_front()
+        {
+            self.lost += u64::from(oldest.count);
         }
     }
 
@@ -70,19 +108,18 @@ impl Sequence {
 
     /// The numbers that have become losses by `now`, and have not been told.
     pub(super) fn settle(&mut self, now: u64) -> u64 {
-        while let Some(&(_, since)) = self.missing.front() {
-            if now.saturating_sub(since) < PATIENCE {
-                break;
-            }
-            self.missing.pop_front();
-            self.lost += 1;
+        while let Some(gap) = self
+            .gaps
+            .pop_front_if(|gap| now.saturating_sub(gap.since) >= PATIENCE)
+        {
+            self.lost += u64::from(gap.count);
         }
         let lost = std::mem::take(&mut self.lost);
         let unexplained = lost.saturating_sub(self.explained);
         self.explained = self.explained.saturating_sub(lost);
         // Several datagrams share a number, so that more may have been dropped
         // than are missing: the rest explains nothing later.
-        if self.outlived && self.missing.is_empty() {
+        if self.outlived && self.gaps.is_empty() {
             self.explained = 0;
         }
         unexplained
@@ -116,8 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_gap_is_a_loss_at_once() {
-        assert_eq!(after(&[1, 100_002]).settle(0), 100_000);
+    fn a_wide_gap_waits_too_and_late_numbers_come_out_of_its_midst() {
+        let mut sequence = after(&[1, 100_002, 50_000, 50_000, 2, 100_001, 60_000]);
+        assert_eq!(sequence.settle(PATIENCE - 1), 0);
+        assert_eq!(sequence.settle(PATIENCE), 99_996);
+    }
+
+    #[test]
+    fn gaps_beyond_number_are_lost_at_once() {
+        let mut sequence = Sequence::default();
+        for serial in 0..10_000 {
+            sequence.arrived(serial * 3, 0);
+        }
+        assert!(sequence.gaps.len() <= MAX_GAPS);
+        let at_once = sequence.settle(0);
+        assert_eq!(at_once, 2 * (9_999 - MAX_GAPS as u64));
+        assert_eq!(at_once + sequence.settle(PATIENCE), 2 * 9_999);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{fs, io};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use serde::Serialize;
@@ -25,6 +26,12 @@ pub struct AuditStatus {
     pub backlog: u32,
 }
 
+/// How long an answer is waited for.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000_000,
+};
+
 /// Asks the kernel. Needs `CAP_AUDIT_CONTROL` in the initial user namespace.
 ///
 /// # Errors
@@ -41,8 +48,10 @@ pub fn audit_status() -> io::Result<AuditStatus> {
         &kernel,
     )?;
     let mut buffer = [0; 512];
-    // The kernel answers within the request (`audit_receive`, kernel/audit.c, 6.12).
+    // A kernel thread of its own sends the answer (`audit_send_reply`, kernel/audit.c, 6.12).
     for _ in 0..4 {
+        let mut fds = [PollFd::new(&socket, PollFlags::IN)];
+        poll(&mut fds, Some(&PATIENCE))?;
         let (length, _) = rustix::net::recv(&socket, &mut buffer, RecvFlags::empty())?;
         let Some(message) = wire::message(&buffer[..length.min(buffer.len())]) else {
             continue;
