@@ -326,6 +326,7 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
         command: None,
         denials: (0..7).map(|row| denial(row, now)).collect(),
         episodes,
+        notes: Vec::new(),
         failed_on: Vec::new(),
         audit: Audit {
             records: 1_204,

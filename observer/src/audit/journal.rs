@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::epoch::Epoch;
+use super::form::Form;
 use super::line::{Kind, into_owned, parse_body, parse_text};
 use super::number::decimal;
 use super::origin;
@@ -70,6 +71,15 @@ impl Entry {
         }
     }
 
+    /// By which way the record came to journald.
+    pub(super) fn form(&self) -> Form {
+        match self.transport.as_deref() {
+            Some(b"audit") => Form::Journal,
+            Some(b"kernel") => Form::KernelLog,
+            _ => self.message.as_deref().map_or(Form::Audit, Form::of_line),
+        }
+    }
+
     /// journald vouches for `_TRANSPORT=kernel`; any program may send the others.
     fn is_believed(&self) -> bool {
         match (self.transport.as_deref(), self.identifier.as_deref()) {
@@ -109,11 +119,11 @@ pub(super) fn json_text(line: &[u8]) -> Option<&[u8]> {
     bare.starts_with(b"{").then_some(bare)
 }
 
-/// Parses an entry in JSON.
-pub(super) fn parse_json(text: &[u8]) -> Parsed<'static> {
+/// Parses an entry in JSON; tells by which way it came to journald.
+pub(super) fn parse_json(text: &[u8]) -> (Form, Parsed<'static>) {
     match serde_json::from_slice::<Entry>(text) {
-        Ok(entry) => entry.parse(),
-        Err(_) => Parsed::Malformed(Malformed::BadJson),
+        Ok(entry) => (entry.form(), entry.parse()),
+        Err(_) => (Form::default(), Parsed::Malformed(Malformed::BadJson)),
     }
 }
 
@@ -264,7 +274,7 @@ mod tests {
     const BODY: &str = r#"AVC apparmor=\"DENIED\" operation=\"capable\" profile=\"p\" pid=7 comm=\"c\" capability=8  capname=\"setpcap\""#;
 
     fn record(json: &str) -> Option<Record<'static>> {
-        match parse_json(json.as_bytes()) {
+        match parse_json(json.as_bytes()).1 {
             Parsed::Record(record) => Some(record),
             Parsed::Foreign(_) | Parsed::Malformed(_) => None,
         }
@@ -301,7 +311,7 @@ mod tests {
             r#"{{"_TRANSPORT":"syslog","SYSLOG_IDENTIFIER":"mallory","MESSAGE":"{BODY}"}}"#
         );
         assert_eq!(
-            parse_json(json.as_bytes()),
+            parse_json(json.as_bytes()).1,
             Parsed::Foreign(Foreign::OtherProgram)
         );
         let json = format!(
@@ -314,7 +324,7 @@ mod tests {
     fn what_is_no_entry() {
         for json in ["{", "{\"MESSAGE\":[300]}", "{\"MESSAGE\":\"x\"} trailing"] {
             assert_eq!(
-                parse_json(json.as_bytes()),
+                parse_json(json.as_bytes()).1,
                 Parsed::Malformed(Malformed::BadJson),
                 "{json}"
             );
@@ -326,7 +336,7 @@ mod tests {
             "{\"MESSAGE\":\"x\",\"a\":-1}",
         ] {
             assert_eq!(
-                parse_json(json.as_bytes()),
+                parse_json(json.as_bytes()).1,
                 Parsed::Foreign(Foreign::NotAudit),
                 "{json}"
             );

@@ -25,7 +25,7 @@ pub fn parse_line(line: &[u8]) -> Parsed<'_> {
         return Parsed::Malformed(Malformed::TooLong);
     }
     if let Some(json) = journal::json_text(line) {
-        return journal::parse_json(json);
+        return journal::parse_json(json).1;
     }
     if line[0].is_ascii_digit()
         && let Some(kmsg) = Kmsg::split(line)

@@ -13,6 +13,7 @@ mod apparmor;
 mod decompress;
 mod epoch;
 mod fields;
+mod form;
 mod journal;
 pub mod kind;
 mod kmsg;
@@ -33,6 +34,7 @@ mod stamp;
 
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;
+pub use form::Form;
 pub use kmsg::Kmsg;
 pub use line::{parse_line, parse_message};
 pub use lines::{Line, Lines};

@@ -3,7 +3,8 @@
 
 use std::io::{self, Read};
 
-use super::journal::Entry;
+use super::form::Form;
+use super::journal::{self, Entry};
 use super::line::parse_line;
 use super::lines::{Lines, Taken};
 use super::outcome::{Malformed, Parsed};
@@ -13,6 +14,8 @@ use super::outcome::{Malformed, Parsed};
 pub struct Item<'a> {
     /// The line it begins on, from 1.
     pub line: u64,
+    /// By which way it came into the log, where it is a record.
+    pub form: Form,
     /// What it says.
     pub parsed: Parsed<'a>,
 }
@@ -21,6 +24,19 @@ pub struct Item<'a> {
 #[derive(Debug)]
 pub struct Reader<R> {
     lines: Lines<R>,
+}
+
+/// Parses a line; tells by which way its record came into the log.
+fn parse_formed(line: &[u8]) -> (Form, Parsed<'_>) {
+    if let Some(json) = journal::json_text(line.trim_ascii_end()) {
+        return journal::parse_json(json);
+    }
+    let parsed = parse_line(line);
+    let form = match &parsed {
+        Parsed::Record(_) => Form::of_line(line),
+        Parsed::Foreign(_) | Parsed::Malformed(_) => Form::default(),
+    };
+    (form, parsed)
 }
 
 /// What every entry of the export format begins with.
@@ -46,25 +62,31 @@ impl<R: Read> Reader<R> {
     pub fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
         let number = self.lines.number() + 1;
         if self.lines.peek_starts_with(ENTRY)? == Some(true) {
-            let parsed = self.entry()?;
+            let (form, parsed) = self.entry()?;
             return Ok(Some(Item {
                 line: number,
+                form,
                 parsed,
             }));
         }
-        Ok(self.lines.next_line()?.map(|line| Item {
-            line: line.number,
-            parsed: if line.too_long {
-                Parsed::Malformed(Malformed::TooLong)
+        Ok(self.lines.next_line()?.map(|line| {
+            let (form, parsed) = if line.too_long {
+                (Form::default(), Parsed::Malformed(Malformed::TooLong))
             } else {
-                parse_line(line.bytes)
-            },
+                parse_formed(line.bytes)
+            };
+            Item {
+                line: line.number,
+                form,
+                parsed,
+            }
         }))
     }
 
     /// An entry: `NAME=value` lines, or `NAME`, a length of eight bytes (little
     /// endian), so many bytes and a line end; an empty line closes it.
-    fn entry(&mut self) -> io::Result<Parsed<'static>> {
+    fn entry(&mut self) -> io::Result<(Form, Parsed<'static>)> {
+        let broken = |why| (Form::default(), Parsed::Malformed(why));
         let mut entry = Entry::default();
         while let Some(line) = self.lines.next_line()? {
             if line.bytes.is_empty() {
@@ -74,7 +96,7 @@ impl<R: Read> Reader<R> {
                 // A long field of no interest is no reason to lose the entry.
                 if line.bytes.starts_with(b"MESSAGE=") {
                     self.skip_entry()?;
-                    return Ok(Parsed::Malformed(Malformed::TooLong));
+                    return Ok(broken(Malformed::TooLong));
                 }
                 continue;
             }
@@ -91,20 +113,20 @@ impl<R: Read> Reader<R> {
                 .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
             if !is_name {
                 self.skip_entry()?;
-                return Ok(Parsed::Malformed(Malformed::BadExport));
+                return Ok(broken(Malformed::BadExport));
             }
             let name = line.bytes.to_vec();
             match self.binary() {
                 Taken::Bytes(value) => entry.set(&name, value),
                 Taken::TooMany if name == b"MESSAGE" => {
                     self.skip_entry()?;
-                    return Ok(Parsed::Malformed(Malformed::TooLong));
+                    return Ok(broken(Malformed::TooLong));
                 }
                 Taken::TooMany => {}
-                Taken::Ended => return Ok(Parsed::Malformed(Malformed::BadExport)),
+                Taken::Ended => return Ok(broken(Malformed::BadExport)),
             }
         }
-        Ok(entry.parse())
+        Ok((entry.form(), entry.parse()))
     }
 
     fn binary(&mut self) -> Taken {

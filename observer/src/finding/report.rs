@@ -54,6 +54,8 @@ pub struct Report {
     pub denials: Vec<Denial>,
     /// Episodes in their last state.
     pub episodes: Vec<Episode>,
+    /// What to know before reading it.
+    pub notes: Vec<String>,
     /// What `--fail-on` matched.
     pub failed_on: Vec<String>,
     /// What came of the audit log.

@@ -183,6 +183,7 @@ impl Ledger {
             command,
             denials,
             episodes: self.episodes.report(tree_only),
+            notes: Vec::new(),
             failed_on: Vec::new(),
             audit,
         }

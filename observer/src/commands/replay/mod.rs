@@ -26,7 +26,10 @@ use crate::{
         report::{self, Style},
         terminal,
     },
-    sources::recorded::sniff,
+    sources::{
+        audit::{Dedup, SourceName},
+        recorded::sniff,
+    },
     time::Stamp,
 };
 
@@ -94,6 +97,12 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     Ok(Box::new(file))
 }
 
+/// Records by which one that the log holds in two forms is known again.
+const REMEMBERED: usize = 4_096;
+/// What to know of a log's process ids.
+const OF_A_LOG: &str = "read from a log: process ids are those of the host that wrote it, at that \
+    time, and mean nothing here";
+
 /// The report of a log. No event stands beside its records, so that each
 /// denial is known from its record alone.
 fn report_of(
@@ -128,7 +137,11 @@ fn report_of(
         ledger.lose("audit", "log", source.lost);
     }
     ledger.sources = vec![source];
-    (ledger.report(false, None), broken.err())
+    let report = Report {
+        notes: vec![OF_A_LOG.to_owned()],
+        ..ledger.report(false, None)
+    };
+    (report, broken.err())
 }
 
 fn read(
@@ -138,7 +151,7 @@ fn read(
 ) -> anyhow::Result<()> {
     let name = source.name.clone();
     let mut reader = Reader::new(input);
-    let mut losses = LossCount::new();
+    let mut seen = Seen::new();
     loop {
         let item = match reader.next_item() {
             Ok(Some(item)) => item,
@@ -150,19 +163,37 @@ fn read(
                 });
             }
         };
-        take(item, source, &mut losses, &mut hand);
+        take(item, source, &mut seen, &mut hand);
+    }
+}
+
+/// What a log told so far.
+struct Seen {
+    records: Dedup,
+    losses: LossCount,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            records: Dedup::new(REMEMBERED),
+            losses: LossCount::new(),
+        }
     }
 }
 
 fn take(
     item: Item<'_>,
     source: &mut SourceReport,
-    losses: &mut LossCount,
+    seen: &mut Seen,
     hand: &mut impl FnMut(Observation),
 ) {
     match item.parsed {
         Parsed::Record(record) => {
             source.records += 1;
+            if !seen.records.is_new(SourceName::Stream, item.form, &record) {
+                return;
+            }
             for record in record.each().filter(Record::is_about_capability) {
                 let stamp = record.epoch.map_or(0, audit::Epoch::nanos);
                 hand(Observation::Audit(Box::new(AuditSeen {
@@ -174,7 +205,7 @@ fn take(
                 })));
             }
         }
-        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += losses.newly(loss),
+        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += seen.losses.newly(loss),
         Parsed::Foreign(_) => {}
         Parsed::Malformed(_) => source.malformed += 1,
     }

@@ -51,7 +51,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
-    let mut notes = Vec::new();
+    let mut notes: Vec<_> = report.notes.iter().map(|note| escape(note)).collect();
     for hook in words::missing_hooks(report) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         notes.push(format!(

@@ -142,6 +142,7 @@ fn report() -> Report {
             episode(Verdict::Ok, "crun"),
             episode(Verdict::Pending, "日本語"),
         ],
+        notes: Vec::new(),
         failed_on: vec![format!("fatal: episode of {HOSTILE}")],
         audit: Audit {
             records: 2,

@@ -72,6 +72,9 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
         let reason = source.reason.as_deref().unwrap_or("not told");
         warn(format!("not heard: {} ({})", source.name, clean(reason)))?;
     }
+    for note in &report.notes {
+        warn(clean(note).into_owned())?;
+    }
     for (reason, count) in words::losses(report) {
         warn(format!("lost: {count} ({reason})"))?;
     }

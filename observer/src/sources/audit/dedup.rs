@@ -4,16 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use super::event::SourceName;
-use crate::audit::Record;
+use crate::audit::{Form, Record};
+
+/// Ways by which a record may come: each source, in each form.
+const WAYS: usize = SourceName::ALL.len() * Form::COUNT;
 
 /// Remembers the newest records by stamp, serial, type and content.
 ///
 /// One system call may write the same record twice, under one serial number:
 /// these are two records, and a source that saw both has told two. So the
-/// number told is the greatest that any one source has seen.
+/// number told is the greatest that any one source has seen in any one form.
 #[derive(Debug)]
 pub struct Dedup {
-    seen: HashMap<u64, [u16; SourceName::ALL.len()]>,
+    seen: HashMap<u64, [u16; WAYS]>,
     order: VecDeque<u64>,
     capacity: usize,
     hasher: RandomState,
@@ -30,9 +33,9 @@ impl Dedup {
         }
     }
 
-    /// Whether `record`, seen by `source`, has not been told yet. Records without
+    /// Whether `record`, seen by `source` in this form, has not been told yet. Records without
     /// stamp or serial are always new: nothing tells them apart.
-    pub fn is_new(&mut self, source: SourceName, record: &Record<'_>) -> bool {
+    pub fn is_new(&mut self, source: SourceName, form: Form, record: &Record<'_>) -> bool {
         let (Some(epoch), Some(serial)) = (record.epoch, record.serial) else {
             return true;
         };
@@ -60,7 +63,7 @@ impl Dedup {
         }
         let counts = self.seen.entry(key).or_default();
         let told = counts.iter().copied().max().unwrap_or(0);
-        let own = &mut counts[source as usize];
+        let own = &mut counts[source as usize * Form::COUNT + form as usize];
         *own = own.saturating_add(1);
         *own > told || *own == u16::MAX
     }
@@ -84,31 +87,42 @@ mod tests {
     #[test]
     fn two_sources_one_record() {
         let mut dedup = Dedup::new(16);
-        assert!(dedup.is_new(SourceName::Netlink, &record(1)));
-        assert!(!dedup.is_new(SourceName::Kmsg, &record(1)));
-        assert!(dedup.is_new(SourceName::Kmsg, &record(2)));
-        assert!(!dedup.is_new(SourceName::Netlink, &record(2)));
+        assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &record(1)));
+        assert!(!dedup.is_new(SourceName::Kmsg, Form::Audit, &record(1)));
+        assert!(dedup.is_new(SourceName::Kmsg, Form::Audit, &record(2)));
+        assert!(!dedup.is_new(SourceName::Netlink, Form::Audit, &record(2)));
+    }
+
+    /// journald has it from the audit socket and from the kernel's log.
+    #[test]
+    fn one_source_two_forms_one_record() {
+        let mut dedup = Dedup::new(16);
+        let mut is_new = |form| dedup.is_new(SourceName::Stream, form, &record(1));
+        assert!(is_new(Form::Journal));
+        assert!(!is_new(Form::KernelLog));
+        assert!(is_new(Form::KernelLog));
+        assert!(!is_new(Form::Journal));
     }
 
     #[test]
     fn one_source_two_equal_records_of_one_system_call() {
         let mut dedup = Dedup::new(16);
-        assert!(dedup.is_new(SourceName::Netlink, &record(1)));
-        assert!(dedup.is_new(SourceName::Netlink, &record(1)));
-        assert!(!dedup.is_new(SourceName::Auditd, &record(1)));
-        assert!(!dedup.is_new(SourceName::Auditd, &record(1)));
-        assert!(dedup.is_new(SourceName::Auditd, &record(1)));
+        assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &record(1)));
+        assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &record(1)));
+        assert!(!dedup.is_new(SourceName::Auditd, Form::Audit, &record(1)));
+        assert!(!dedup.is_new(SourceName::Auditd, Form::Audit, &record(1)));
+        assert!(dedup.is_new(SourceName::Auditd, Form::Audit, &record(1)));
     }
 
     #[test]
     fn records_of_one_serial_that_differ_are_two() {
         let mut dedup = Dedup::new(16);
-        assert!(dedup.is_new(SourceName::Netlink, &record(1)));
+        assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &record(1)));
         let other = Record {
             capability: Some(21),
             ..record(1)
         };
-        assert!(dedup.is_new(SourceName::Kmsg, &other));
+        assert!(dedup.is_new(SourceName::Kmsg, Form::Audit, &other));
     }
 
     #[test]
@@ -129,8 +143,8 @@ mod tests {
                 ..record(1)
             },
         ] {
-            assert!(dedup.is_new(SourceName::Netlink, &stamped));
-            assert!(dedup.is_new(SourceName::Kmsg, &stamped));
+            assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &stamped));
+            assert!(dedup.is_new(SourceName::Kmsg, Form::Audit, &stamped));
         }
     }
 
@@ -138,10 +152,10 @@ mod tests {
     fn memory_is_bounded() {
         let mut dedup = Dedup::new(4);
         for serial in 0..100 {
-            assert!(dedup.is_new(SourceName::Netlink, &record(serial)));
+            assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &record(serial)));
         }
         assert_eq!((dedup.seen.len(), dedup.order.len()), (4, 4));
-        assert!(!dedup.is_new(SourceName::Kmsg, &record(99)));
-        assert!(dedup.is_new(SourceName::Kmsg, &record(0)));
+        assert!(!dedup.is_new(SourceName::Kmsg, Form::Audit, &record(99)));
+        assert!(dedup.is_new(SourceName::Kmsg, Form::Audit, &record(0)));
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::counters::{Counters, bump};
 use super::dedup::Dedup;
 use super::event::{LostReason, SourceEvent, SourceName};
-use crate::audit::{Foreign, LossCount, Parsed};
+use crate::audit::{Foreign, Form, LossCount, Parsed};
 
 /// What one source has to tell goes through here.
 #[derive(Debug)]
@@ -64,6 +64,11 @@ impl Sink {
 
     /// Tells what was received at `received`.
     pub fn offer(&mut self, parsed: Parsed<'_>, received: u64) {
+        self.offer_formed(Form::default(), parsed, received);
+    }
+
+    /// The same of a log that may hold a record in several forms.
+    pub fn offer_formed(&mut self, form: Form, parsed: Parsed<'_>, received: u64) {
         match parsed {
             Parsed::Record(record) => {
                 bump(&self.counters.records);
@@ -72,7 +77,7 @@ impl Sink {
                     .dedup
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .is_new(self.source, &record);
+                    .is_new(self.source, form, &record);
                 if !is_new {
                     bump(&self.counters.duplicates);
                     return;
