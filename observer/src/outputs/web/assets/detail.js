@@ -6,13 +6,14 @@ import { fate } from "./tables.js";
 const link = (what, value) => el("li", {}, dim(what), " ", name(value));
 const fact = (term, value) => el("div", {}, el("dt", {}, term), el("dd", {}, name(value)));
 
-function chain({ container, supervisor, ppid, comm, pid, layer, ...rest }) {
+function chain({ container, supervisor, chain: links = [], ppid, comm, pid, layer, ...rest }) {
   return el(
     "ol",
     { class: "chain", "aria-label": "Chain" },
     container ? link("container", container.name ?? container.id) : null,
     supervisor ? link("supervisor", supervisor) : null,
-    link("parent", `pid ${ppid}`),
+    // Down to the process itself, which is the last; where they are not known, its parent.
+    ...(links.length > 1 ? links.slice(0, -1).map((one) => link("process", `${one.comm} ${one.pid}`)) : [link("parent", `pid ${ppid}`)]),
     link("process", `${comm} ${pid}`),
     layer ? link("refused by", layer) : null,
     link("fate", fate(rest)),
@@ -54,6 +55,7 @@ function article(episode) {
     el("h2", { id: "detail-title", tabindex: "-1" }, badge(episode.verdict), " ", name(episode.supervisor ?? episode.comm)),
     el("p", { class: "explanation" }, episode.explanation),
     chain(episode),
+    ...(episode.not_the_cause ?? []).map((sentence) => el("p", { class: "hint" }, sentence)),
     facts(episode),
   );
 }
