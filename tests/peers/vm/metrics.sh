@@ -32,14 +32,19 @@ until wget -qO /dev/null http://127.0.0.1:11400/-/ready; do
     sleep 1
 done
 
-cp "$(command -v captest)" openshell-sandbox
-supervisor=$PWD/openshell-sandbox
+mkdir -p 1 2
+working=$PWD/1/openshell-sandbox
+supervisor=$PWD/2/openshell-sandbox
+cp "$(command -v captest)" "$working"
+cp "$working" "$supervisor"
+# Another digest, and so another version.
+echo >>"$supervisor"
 : >samples
 second=0
 while [ "$second" -lt 75 ]; do
     case $second in
-    8 | 9 | 12) "$supervisor" do clear exec /bin/true ;;
-    16) "$supervisor" do drop chown lower setpcap drop chown exec /bin/true ;;
+    8 | 9 | 12 | 28) "$working" do clear exec /bin/true ;;
+    16) "$working" do drop chown lower setpcap drop chown exec /bin/true ;;
     20 | 22 | 50) "$supervisor" do lower setpcap clear ;;
     24) "$supervisor" do lower setpcap try-clear exec /bin/sleep 100 & ;;
     26) "$supervisor" do lower setpcap try-clear sleep 100000 exit 0 & ;;
@@ -51,7 +56,6 @@ while [ "$second" -lt 75 ]; do
     second=$((second + 1))
     sleep 1
 done
-wget -qO status http://127.0.0.1:11400/api/v1/status
 say "$(wc -l <samples) lines of metrics"
 echo "-----BEGIN SAMPLES-----"
 gzip -c samples | base64
