@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -51,6 +52,9 @@ pub struct Args {
     /// These groups only: apparmor, counts, drops, `fail_on`, fates, threads, tree
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
+    /// So many at a time; each has programs and a tree of its own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
     /// Keep the reports in this directory
     #[arg(long, value_name = "DIRECTORY")]
     keep: Option<PathBuf>,
@@ -71,21 +75,40 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             && (args.groups.is_empty() || args.groups.iter().any(|group| group == scenario.group))
     });
     ensure!(!chosen.is_empty(), "no scenario is called that");
-    let mut code = 0;
-    for scenario in &chosen {
-        match stage.play(scenario, &args.hooks) {
-            Ok(()) => println!("ok {}", scenario.name),
-            Err(error) => {
-                println!("not ok {}: {error:#}", scenario.name);
-                code = 1;
-            }
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !tell(&stage, scenario, args) {
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
         }
-        if let Some(directory) = &args.keep {
-            let name = format!("{}.json", scenario.name);
-            let _ = fs::copy(stage.path("report.json"), directory.join(name));
-        }
-    }
+    });
+    let code = u8::from(failed.into_inner());
     Ok(ExitCode::from(code))
+}
+
+/// Plays one and says what came of it, in one line.
+fn tell(stage: &Stage, scenario: &Scenario, args: &Args) -> bool {
+    let outcome = stage.play(scenario, &args.hooks);
+    match &outcome {
+        Ok(()) => println!("ok {}", scenario.name),
+        Err(error) => println!("not ok {}: {error:#}", scenario.name),
+    }
+    if let Some(directory) = &args.keep {
+        let name = report_name(scenario);
+        // A scenario that could not be played has none.
+        let _ = fs::copy(stage.path(&name), directory.join(name));
+    }
+    outcome.is_ok()
+}
+
+fn report_name(scenario: &Scenario) -> String {
+    format!("{}.json", scenario.name)
 }
 
 /// A directory with the programs under test and the configuration that knows them.
@@ -147,7 +170,8 @@ impl Stage {
     /// # Errors
     /// When it can't be run, or something does not hold: then with all that does not.
     pub fn play(&self, scenario: &Scenario, hooks: &str) -> Result<()> {
-        let (report, stream) = (self.path("report.json"), self.path("stream.jsonl"));
+        let report = self.path(&report_name(scenario));
+        let stream = self.path(&format!("{}.jsonl", scenario.name));
         let _ = fs::remove_file(&report);
         let mut command = self.capwatch();
         command

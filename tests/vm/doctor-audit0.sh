@@ -1,6 +1,7 @@
 #!/bin/sh
 # `audit=0`: no module writes a record, and eBPF tells all the same.
 # append: audit=0
+# timeout: 300
 # full-only
 . "$CAPWATCH_LIB"
 cd /tmp || exit

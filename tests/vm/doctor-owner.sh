@@ -2,7 +2,7 @@
 # `capwatch doctor` beside auditd, and inside a rootless container.
 # root: full
 # packages: auditd
-# timeout: 180
+# timeout: 300
 # full-only
 . "$CAPWATCH_LIB"
 cd /tmp || exit

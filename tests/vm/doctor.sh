@@ -1,5 +1,6 @@
 #!/bin/sh
 # `capwatch doctor` is right: as root, as nobody, without BTF, with too little memory.
+# timeout: 300
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

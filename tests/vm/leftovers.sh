@@ -1,6 +1,7 @@
 #!/bin/sh
 # kill -9 of the agent in any state leaves nothing attached, pinned or changed.
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
+# timeout: 300
 # full-only
 . "$CAPWATCH_LIB"
 cd /tmp || exit

@@ -1,5 +1,6 @@
 #!/bin/sh
 # `capwatch probe` where AppArmor refuses, and where nothing can be attached.
+# timeout: 300
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

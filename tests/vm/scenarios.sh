@@ -5,7 +5,7 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-captest suite --hooks="$HOOKS" --groups counts,drops,fail_on,fates,threads,tree
+captest suite --jobs "$(nproc)" --hooks="$HOOKS" --groups counts,drops,fail_on,fates,threads,tree
 status=$?
 # Its lines tell what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"

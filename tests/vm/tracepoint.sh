@@ -1,0 +1,42 @@
+#!/bin/sh
+# What the tracepoint shows of a refusal by AppArmor: a drop that was granted by
+# commoncap and whose bit is still raised; any other denial by its record alone.
+# kernels: 7.x
+# timeout: 300
+# full-only
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+unprivileged_userns_profile >userns.profile
+sed 's/unprivileged_userns/capwatch_quiet/g; s/audit deny capability/deny capability/' \
+    userns.profile >quiet.profile
+check "the profiles load" load_profile userns.profile quiet.profile
+
+tracepoint() {
+    report=$1
+    shift
+    capwatch record --hooks=tracepoint -o json --report "$report" -- "$@" 2>/dev/null
+}
+
+tracepoint quiet.json captest do profile capwatch_quiet exec captest do fork drop chown exit 1
+check "a drop that is refused quietly: fatal, by a module that is not told" captest check quiet.json \
+    'hooks[hook=cap_capable].mechanism == tracepoint' \
+    'count(episodes) == 1' \
+    'episodes.verdict == fatal' \
+    'episodes.layer == lsm' \
+    'episodes.profile == null' \
+    'episodes.first_refused == chown' \
+    'count(denials[capability=setpcap]) == 0'
+
+tracepoint incident.json aa-exec -p unprivileged_userns -- unshare -Ur true
+check "the incident: told by its record alone" captest check incident.json \
+    'audit.records >= 1' \
+    'audit.audit_only >= 1' \
+    'any(denials[capability=sys_admin, comm=unshare].layer) == apparmor' \
+    'any(denials[capability=sys_admin, comm=unshare].profile) == unprivileged_userns'
+
+tracepoint noise.json captest do setuid 65534 exec ls /
+check "memory accounting shows, with audited unknown" captest check noise.json \
+    'sum(denials[capability=sys_admin, comm=ls].count) >= 1' \
+    'denials[capability=sys_admin, comm=ls].audited == unknown' \
+    'denials[capability=sys_admin, comm=ls].layer == commoncap'
