@@ -94,8 +94,10 @@ golden() {
         -e 's/"\(boot_id\|kernel\)": "[^"]*"/"\1": ""/' \
         -e 's/"\(pid\|records\|backlog\|user.max_user_namespaces\|locked_memory\)": [0-9][0-9]*/"\1": 0/' \
         "$2" >golden.json
-    if [ ! -e "/capwatch/data/golden/$golden_name" ]; then
+    if [ -e "/capwatch/data/golden/$golden_name" ]; then
+        check "golden $golden_name" diff -u "/capwatch/data/golden/$golden_name" golden.json
+    else
         sed "s|^|golden $golden_name:|" golden.json
+        skip "golden $golden_name" "none was recorded"
     fi
-    check "golden $golden_name" diff -u "/capwatch/data/golden/$golden_name" golden.json
 }
