@@ -39,6 +39,10 @@ pub struct Offsets {
     pub task_exit_code: u32,
     /// `task_struct.thread_info.status` (x86) or `.flags` (arm64): tells a 32-bit task
     pub task_compat: u32,
+    /// `mm_struct.arg_start`
+    pub mm_arg_start: u32,
+    /// `mm_struct.arg_end`
+    pub mm_arg_end: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
     /// `signal_struct.group_exit_code`
@@ -80,7 +84,7 @@ pub struct Offsets {
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 34 * 4);
+const _: () = assert!(size_of::<Offsets>() == 36 * 4);
 
 /// Hooks that other programs ask for, as indices of the map `HOOKS`.
 #[repr(u32)]

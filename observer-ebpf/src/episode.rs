@@ -1,6 +1,6 @@
 //! An episode: all drops of one process until it execs or ends.
 
-use crate::{COMM_LEN, NAME_LEN, Owner};
+use crate::{ANCESTORS, Ancestor, COMM_LEN, NAME_LEN, Owner};
 
 /// Value of the map `EPISODES`, keyed by process id.
 ///
@@ -58,9 +58,12 @@ pub struct Episode {
     pub exe: [u8; NAME_LEN],
     /// 1 for each capability that was refused while raised.
     pub refused: [u8; 64],
+    /// The processes above it at the first drop, its parent first.
+    pub ancestors: [Ancestor; ANCESTORS],
 }
 
-const _: () = assert!(size_of::<Episode>() == 3 * 8 + 16 + 5 * 8 + 12 * 4 + 16 + 64 + 64);
+const _: () =
+    assert!(size_of::<Episode>() == 3 * 8 + 16 + 5 * 8 + 12 * 4 + 16 + 64 + 64 + 20 * ANCESTORS);
 
 /// What ended an episode.
 #[repr(u32)]

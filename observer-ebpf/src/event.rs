@@ -1,6 +1,6 @@
 //! What the programs send to user space.
 
-use crate::{Episode, EpisodeEnd, NAME_LEN, Owner, RowKey};
+use crate::{ANCESTORS, ARGV_LEN, COMM_LEN, Episode, EpisodeEnd, NAME_LEN, Owner, RowKey};
 
 /// First word of every event.
 #[repr(u32)]
@@ -12,7 +12,21 @@ pub enum EventKind {
     Episode,
     /// [`ProcessEvent`], in the ring `STATES`.
     Process,
+    /// [`ArgvEvent`], in the ring `STATES`, before its process's event.
+    Argv,
 }
+
+/// A process above another one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ancestor {
+    /// Process id; 0 where the list ends.
+    pub pid: u32,
+    /// Name of its main thread.
+    pub comm: [u8; COMM_LEN],
+}
+
+const _: () = assert!(size_of::<Ancestor>() == 20);
 
 /// The detail of one denial. Rows are told at their first denial and then at
 /// most once a second on each CPU; an LSM's denials are told one by one.
@@ -47,9 +61,11 @@ pub struct DenialEvent {
     pub level: u32,
     /// Basename of the executable.
     pub exe: [u8; NAME_LEN],
+    /// The processes above it, its parent first.
+    pub ancestors: [Ancestor; ANCESTORS],
 }
 
-const _: () = assert!(size_of::<DenialEvent>() == 16 + 64 + 24 + 24 + 64);
+const _: () = assert!(size_of::<DenialEvent>() == 16 + 64 + 24 + 24 + 64 + 20 * ANCESTORS);
 
 /// A closed episode.
 #[repr(C)]
@@ -95,8 +111,30 @@ pub struct ProcessEvent {
     pub ppid: u32,
     /// User id.
     pub uid: u32,
+    /// The supervisor that owned the process until now: the one above it.
+    pub above: Owner,
     /// Basename of the executable.
     pub exe: [u8; NAME_LEN],
 }
 
-const _: () = assert!(size_of::<ProcessEvent>() == 16 + 16 + 16 + 64);
+const _: () = assert!(size_of::<ProcessEvent>() == 16 + 16 + 16 + 16 + 64);
+
+/// The words of a program that names its container by them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgvEvent {
+    /// [`EventKind::Argv`]
+    pub kind: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// Start time of the process.
+    pub start: u64,
+    /// How many bytes were read; 0 where they could not be.
+    pub length: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
+    /// The words, each closed by a zero; cut to the room.
+    pub bytes: [u8; ARGV_LEN],
+}
+
+const _: () = assert!(size_of::<ArgvEvent>() == 24 + ARGV_LEN);

@@ -140,8 +140,8 @@ pub struct Rule {
     /// 1 for a container runtime: its workload is a container, in which a
     /// supervisor is again a supervisor.
     pub runtime: u8,
-    /// Keeps the size even.
-    pub reserved: u8,
+    /// 1 for conmon, whose words name its container: they are told at its exec.
+    pub argv: u8,
 }
 
 /// Key of a denial's row: everything that rows are told apart by.

@@ -15,7 +15,9 @@ mod pod;
 
 pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Fate};
-pub use event::{DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent};
+pub use event::{
+    Ancestor, ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent,
+};
 pub use key::{
     Audited, Count, Layer, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule, TASK_IN_TREE, Task,
     TotalKey, Via,
@@ -27,6 +29,10 @@ pub const COMM_LEN: usize = 16;
 pub const NAME_LEN: usize = 64;
 /// Bytes of an LSM profile's name that are kept; longer names are cut.
 pub const PROFILE_LEN: usize = 256;
+/// Processes above another one that are told.
+pub const ANCESTORS: usize = 8;
+/// Bytes of a program's words that are told; a power of two, as the verifier's bound is a mask.
+pub const ARGV_LEN: usize = 1_024;
 
 /// Number of `PR_CAPBSET_DROP` (`include/uapi/linux/prctl.h`).
 pub const PR_CAPBSET_DROP: u32 = 24;

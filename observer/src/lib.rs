@@ -17,3 +17,4 @@ pub mod observation;
 pub mod outputs;
 pub mod sources;
 pub mod time;
+pub mod who;

@@ -229,6 +229,7 @@ fn tell<M: Mem>(key: &RowKey, cred: Ptr, target: Ptr, id: u64) -> bool {
             (*event).start = task::start::<C>(task);
             (*event).ppid = task::ppid::<C>(task);
             task::basename::<C>(task::exe_file::<C>(task), &mut (*event).exe);
+            task::ancestors::<C>(task, &raw mut (*event).ancestors);
         });
     }
     entry.submit(0);

@@ -68,6 +68,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         (*episode).level = M::u32(namespace, off!(ns_level));
         (*episode).comm = bpf_get_current_comm().unwrap_or_default();
         task::basename::<M>(task::exe_file::<M>(task), &mut (*episode).exe);
+        task::ancestors::<M>(task, &raw mut (*episode).ancestors);
     }
     Some(episode)
 }

@@ -20,6 +20,8 @@ pub static OFFSETS: Offsets = Offsets {
     task_signal: NONE,
     task_exit_code: NONE,
     task_compat: NONE,
+    mm_arg_start: NONE,
+    mm_arg_end: NONE,
     signal_live: NONE,
     signal_group_exit_code: NONE,
     cred_effective: NONE,

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel_str_bytes,
     generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf},
 };
-use observer_ebpf::{COMM_LEN, NAME_LEN, NONE, Reason};
+use observer_ebpf::{ANCESTORS, Ancestor, COMM_LEN, NAME_LEN, NONE, Reason};
 
 use super::{
     host::{config, off},
@@ -63,6 +63,37 @@ pub fn start<M: Mem>(task: Ptr) -> u64 {
 #[inline(always)]
 pub fn ppid<M: Mem>(task: Ptr) -> u32 {
     M::u32(M::ptr(task, off!(task_real_parent)), off!(task_tgid))
+}
+
+/// Writes the processes above a task, its parent first, up to the first one
+/// (which is above all and tells nothing); the rest of the room is zeroed.
+///
+/// Told with a denial's detail and at an episode's opening alone: who lives
+/// half a millisecond is gone before user space can look.
+#[inline(always)]
+pub fn ancestors<M: Mem>(task: Ptr, list: *mut [Ancestor; ANCESTORS]) {
+    let mut task = task;
+    for index in 0..ANCESTORS {
+        task = M::ptr(
+            M::ptr(task, off!(task_real_parent)),
+            off!(task_group_leader),
+        );
+        let mut pid = M::u32(task, off!(task_tgid));
+        if pid <= 1 {
+            task = core::ptr::null();
+            pid = 0;
+        }
+        let comm = [
+            M::u64(task, off!(task_comm)),
+            M::u64(task, off!(task_comm) + 8),
+        ];
+        // SAFETY: the caller's room is live, and the index is below its length.
+        unsafe {
+            let ancestor = list.cast::<Ancestor>().add(index);
+            (*ancestor).pid = pid;
+            (*ancestor).comm = core::mem::transmute::<[u64; 2], [u8; 16]>(comm);
+        }
+    }
 }
 
 /// The file that a task executes; null for a kernel thread.

@@ -6,13 +6,14 @@
 use aya_ebpf::{
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns},
+        generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns, bpf_probe_read_user},
     },
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use observer_ebpf::{
-    EventKind, Fate, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role, Rule, Task,
+    ARGV_LEN, ArgvEvent, EventKind, Fate, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role,
+    Rule, Task,
 };
 
 use super::{
@@ -77,13 +78,17 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     if TASKS.insert(tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }
-    if rule.is_some() {
-        tell(ProcessChange::Started, &entry.owner, task, &name);
+    let above = before.map_or(Owner::default(), |before| before.owner);
+    if let Some(rule) = rule {
+        if rule.argv == 1 {
+            tell_argv(tgid, start, task);
+        }
+        tell(ProcessChange::Started, &entry.owner, &above, task, &name);
     } else if let Some(before) = before
         && before.owner.tgid == tgid
         && before.owner.role != Role::Workload as u8
     {
-        tell(ProcessChange::Replaced, &entry.owner, task, &name);
+        tell(ProcessChange::Replaced, &entry.owner, &above, task, &name);
     }
     0
 }
@@ -157,13 +162,49 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
     };
     let _ = TASKS.remove(tgid);
     if entry.owner.tgid == tgid {
-        tell(ProcessChange::Ended, &entry.owner, task, &[0; NAME_LEN]);
+        let above = Owner::default();
+        tell(
+            ProcessChange::Ended,
+            &entry.owner,
+            &above,
+            task,
+            &[0; NAME_LEN],
+        );
     }
     0
 }
 
+/// Tells the words of the program that has just been executed; they lie in
+/// the new stack's first pages, which exec has just written. What follows them
+/// is the environment, which is not read.
 #[inline(always)]
-fn tell(change: ProcessChange, owner: &Owner, task: Ptr, name: &[u8; NAME_LEN]) {
+fn tell_argv(tgid: u32, start: u64, task: Ptr) {
+    let Some(mut entry) = STATES.reserve::<ArgvEvent>(0) else {
+        return lose(Loss::StateRingFull);
+    };
+    let event = entry.as_mut_ptr();
+    let mm = Typed::ptr(task, off!(task_mm));
+    let from = Typed::u64(mm, off!(mm_arg_start));
+    let room = Typed::u64(mm, off!(mm_arg_end)).saturating_sub(from);
+    let length = room.min(ARGV_LEN as u64 - 1);
+    // Masked where the compiler can't see that it need not be: the verifier
+    // takes its bound from the mask.
+    let length = core::hint::black_box(length) & (ARGV_LEN as u64 - 1);
+    // SAFETY: the reserved room is as large as the event, and longer than what is read.
+    unsafe {
+        (*event).kind = EventKind::Argv as u32;
+        (*event).tgid = tgid;
+        (*event).start = start;
+        (*event).reserved = 0;
+        let bytes = (&raw mut (*event).bytes).cast();
+        let read = bpf_probe_read_user(bytes, length as u32, from as *const _);
+        (*event).length = if read == 0 { length as u32 } else { 0 };
+    }
+    entry.submit(0);
+}
+
+#[inline(always)]
+fn tell(change: ProcessChange, owner: &Owner, above: &Owner, task: Ptr, name: &[u8; NAME_LEN]) {
     let Some(mut entry) = STATES.reserve::<ProcessEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -177,6 +218,7 @@ fn tell(change: ProcessChange, owner: &Owner, task: Ptr, name: &[u8; NAME_LEN]) 
         (*event).cgroup = bpf_get_current_cgroup_id();
         (*event).ppid = task::ppid::<Typed>(task);
         (*event).uid = Typed::u32(Typed::ptr(task, off!(task_cred)), off!(cred_uid));
+        (*event).above = *above;
         (*event).exe = *name;
     }
     entry.submit(0);

@@ -33,6 +33,7 @@ fn container(version: &str) -> Option<Container> {
         id: "4f5c1a9d7e21".to_owned(),
         name: text("sandbox-7"),
         image: text(version),
+        ..Container::default()
     })
 }
 
@@ -49,6 +50,7 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         container,
         pid: 4_000 + u32::try_from(number % 9_000).unwrap_or_default(),
         ppid: 3_990,
+        chain: Vec::new(),
         comm: supervisor.chars().take(15).collect(),
         exe: text(supervisor),
         layer: None,
@@ -68,6 +70,7 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         fate: Fate::Exec,
         exit: None,
         first_refused: None,
+        not_the_cause: Vec::new(),
         duration_seconds: 0.000_412,
         explanation: format!("{supervisor} emptied its bounding set; nothing was refused."),
     }
@@ -190,6 +193,7 @@ pub fn denial(row: u64, now: Stamp) -> Denial {
         },
         exe: text("openshell-sandbox"),
         pid: Some(4_711),
+        chain: Vec::new(),
         capability: capability.to_owned(),
         number,
         layer: if by_profile { "apparmor" } else { "commoncap" }.to_owned(),

@@ -1,7 +1,7 @@
 //! What no event tells and has to be looked at: open episodes, losses, ended
 //! workloads, the clocks.
 
-use std::os::fd::OwnedFd;
+use std::{collections::HashSet, os::fd::OwnedFd};
 
 use observer_ebpf::{Episode, Loss};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -11,7 +11,7 @@ use crate::{
     correlate::Finding,
     finding::{EventKind, Fate, LossEvent, Verdict},
     ledger::{MISSED_RUNS, PROGRAM},
-    observation::{EpisodeSeen, Observation},
+    observation::Observation,
     sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
 };
@@ -53,6 +53,7 @@ impl Agent {
         self.settle(expired);
         self.note_sources();
         self.tell_open(SILENCE_NS);
+        self.forget_supervisors();
         self.workloads.retain(|_, pidfd| !ended(pidfd));
         let workloads = &self.workloads;
         self.shared
@@ -93,6 +94,21 @@ impl Agent {
         }
     }
 
+    /// Forgets supervisors of which no process is left, once many are known.
+    fn forget_supervisors(&mut self) {
+        if !self.who.is_crowded() {
+            return;
+        }
+        let Some(tasks) = self.shared.kernel().as_ref().map(Kernel::tasks) else {
+            return;
+        };
+        let owners: HashSet<_> = tasks
+            .iter()
+            .map(|(_, task)| (task.owner.tgid, task.owner.start))
+            .collect();
+        self.who.retain(|process| owners.contains(process));
+    }
+
     pub(super) fn note_sources(&self) {
         let sources = self.log.report();
         let mut ledger = self.shared.ledger();
@@ -122,15 +138,8 @@ impl Agent {
                 continue;
             }
             self.told.insert(episode.tgid, episode.last);
-            let seen = EpisodeSeen {
-                first: self.clock.stamp(episode.first),
-                until: self.clock.stamp(now),
-                episode,
-                end: None,
-                profile: self.profile(episode.profile),
-                container: None,
-                version: None,
-            };
+            let until = self.clock.stamp(now);
+            let seen = self.episode(&episode, None, until);
             self.enter(now, Observation::Episode(Box::new(seen)));
         }
     }

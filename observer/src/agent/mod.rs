@@ -2,26 +2,28 @@
 //! command is this agent with other outputs.
 
 mod look;
+mod posture;
 mod shared;
 
 pub use shared::Shared;
 
 use std::{collections::HashMap, fs, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use observer_ebpf::{ProcessChange, ProcessEvent};
+use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent};
 
 use crate::{
     config::Rules,
     correlate::{self, Correlator, Finding},
-    finding::{HookReport, Host},
+    finding::{Container, HookReport, Host},
     ledger::Ledger,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
     sources::{
         audit::{AuditSource, Live, SourceEvent},
         bpf::{Attach, Kernel, KernelError, RingReader, Told, active_lsms},
-        proc,
+        proc::{self, Adopted},
     },
     time::{Clock, Stamp, monotonic},
+    who::{Identity, Who},
 };
 
 /// How often open episodes and losses are looked at.
@@ -53,6 +55,7 @@ pub struct Agent {
     rules: Arc<Rules>,
     /// Ticks since the stream's last checkpoint.
     unchecked: u32,
+    who: Who,
 }
 
 impl Agent {
@@ -84,6 +87,7 @@ impl Agent {
             ledger.hooks = kernel.hooks().to_vec();
         }
         let shared = Shared::new(ledger, kernel);
+        let names = Arc::clone(shared.names());
         let agent = Self {
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
@@ -92,6 +96,7 @@ impl Agent {
             clock: Clock::sample(),
             told: HashMap::new(),
             workloads: HashMap::new(),
+            who: Who::new(Arc::clone(&rules), names),
             rules,
             unchecked: 0,
         };
@@ -125,7 +130,12 @@ impl Agent {
                 return;
             }
         };
-        for (process, task) in adopted {
+        for Adopted {
+            process,
+            task,
+            above,
+        } in adopted
+        {
             let mut exe = [0; observer_ebpf::NAME_LEN];
             let name = process.exe.unwrap_or_default();
             let length = name.len().min(exe.len() - 1);
@@ -135,13 +145,15 @@ impl Agent {
                 change: ProcessChange::Started as u32,
                 time: monotonic(),
                 owner: task.owner,
-                cgroup: 0,
+                cgroup: self.who.cgroup_id(process.pid),
                 ppid: process.ppid,
-                uid: 0,
+                uid: proc::status(process.pid).map_or(0, |status| status.uid),
+                above,
                 exe,
             };
             self.process(event);
         }
+        self.find_residual();
     }
 
     /// Handles what comes, for ever; a future that may be dropped at any time.
@@ -210,7 +222,8 @@ impl Agent {
                 let owner = record
                     .pid
                     .and_then(|pid| self.shared.kernel().as_ref()?.task(pid));
-                let owner = owner.map(|task| task.owner).unwrap_or_default();
+                let mut owner = owner.map(|task| task.owner).unwrap_or_default();
+                self.shared.names().rename(&mut owner, 0);
                 let seen = AuditSeen {
                     received: Stamp(received),
                     source: source.name().to_owned(),
@@ -244,8 +257,11 @@ impl Agent {
 
     fn handle(&mut self, told: Told) {
         match told {
-            Told::Denial(event) => {
+            Told::Denial(mut event) => {
                 let profile = self.profile(event.row.profile);
+                let container = self.container(&event.row.owner, event.row.cgroup, event.tgid);
+                let cgroup = event.row.cgroup;
+                self.shared.names().rename(&mut event.row.owner, cgroup);
                 let time = self.clock.stamp(event.time);
                 self.enter(
                     event.time,
@@ -253,34 +269,60 @@ impl Agent {
                         time,
                         event: *event,
                         profile,
-                        container: None,
+                        container,
                         count: 1,
                     })),
                 );
             }
             Told::Episode(event) => {
                 self.told.remove(&event.episode.tgid);
-                let seen = EpisodeSeen {
-                    first: self.clock.stamp(event.episode.first),
-                    until: self.clock.stamp(event.end.time),
-                    episode: event.episode,
-                    end: Some(event.end),
-                    profile: self.profile(event.episode.profile),
-                    container: None,
-                    version: None,
-                };
+                let until = self.clock.stamp(event.end.time);
+                let seen = self.episode(&event.episode, Some(event.end), until);
                 self.enter(event.end.time, Observation::Episode(Box::new(seen)));
             }
             Told::Process(event) => self.process(*event),
+            Told::Argv(event) => self.who.told(&event),
         }
     }
 
-    fn process(&mut self, event: ProcessEvent) {
+    /// An episode with what is known of its process.
+    fn episode(&mut self, told: &Episode, end: Option<EpisodeEnd>, until: Stamp) -> EpisodeSeen {
+        let container = self.container(&told.owner, told.cgroup, told.tgid);
+        let version = self.who.identity(&told.owner).version;
+        let mut episode = *told;
+        self.shared.names().rename(&mut episode.owner, told.cgroup);
+        EpisodeSeen {
+            first: self.clock.stamp(episode.first),
+            until,
+            end,
+            profile: self.profile(episode.profile),
+            container,
+            version,
+            episode,
+        }
+    }
+
+    fn container(&mut self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Container> {
+        let container = self.who.container(owner, cgroup, pid);
+        container.map(Arc::unwrap_or_clone)
+    }
+
+    fn process(&mut self, mut event: ProcessEvent) {
+        let Identity { container, version } = if event.change == ProcessChange::Started as u32 {
+            self.who.started(&event)
+        } else {
+            self.who.identity(&event.owner)
+        };
+        self.shared.names().rename(&mut event.owner, 0);
+        if event.owner.rule == 0 {
+            // By its path or its cgroup it is no supervisor after all.
+            return;
+        }
         let seen = ProcessSeen {
             time: self.clock.stamp(event.time),
             event,
-            container: None,
-            version: None,
+            container: container.map(Arc::unwrap_or_clone),
+            version,
         };
         self.enter(event.time, Observation::Process(Box::new(seen)));
     }

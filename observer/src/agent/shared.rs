@@ -22,6 +22,7 @@ use crate::{
     },
     sources::bpf::{Counted, Kernel},
     time::{Clock, Stamp, monotonic},
+    who::Names,
 };
 
 /// Events that a slow subscriber may lag behind before it misses some.
@@ -43,6 +44,7 @@ pub struct Shared {
     ready: AtomicBool,
     /// When the kernel's counts were taken over last, monotonic; 0 before.
     refreshed: AtomicU64,
+    names: Arc<Names>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
             started: Stamp::now(),
             ready: AtomicBool::new(false),
             refreshed: AtomicU64::new(0),
+            names: Arc::default(),
         }
     }
 
@@ -67,6 +70,11 @@ impl Shared {
     /// The kernel side; none where it can't be had.
     pub fn kernel(&self) -> MutexGuard<'_, Option<Kernel>> {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which supervisors are named by another rule than the kernel side told.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
     }
 
     /// How long findings took from the kernel to the ledger.
@@ -127,11 +135,20 @@ impl Shared {
             (key, tally)
         };
         let mut rows: Vec<_> = kernel.rows().into_iter().map(tallied).collect();
-        let totals = kernel.totals();
+        let mut totals = kernel.totals();
+        for (key, _) in &mut totals {
+            self.names.rename(&mut key.owner, 0);
+        }
+        let rename = |rows: &mut Vec<(RowKey, Tally)>| {
+            for (key, _) in rows {
+                self.names.rename(&mut key.owner, key.cgroup);
+            }
+        };
         let mut ledger = self.ledger();
         if rows.len() > FOLD_ABOVE {
-            let gone = split_gone(kernel, &mut rows);
+            let mut gone = split_gone(kernel, &mut rows);
             let keys: Vec<_> = gone.iter().map(|(key, _)| *key).collect();
+            rename(&mut gone);
             if let Some(recorder) = self.recorder().as_mut() {
                 let grounds = ledger.grounds();
                 for (key, tally) in &gone {
@@ -142,6 +159,7 @@ impl Shared {
             ledger.denials.fold(&gone);
             kernel.forget_rows(&keys);
         }
+        rename(&mut rows);
         ledger.denials.set(rows, totals);
     }
 

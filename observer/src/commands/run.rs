@@ -19,7 +19,7 @@ use crate::{
     agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind, Verdict},
-    outputs::{color::Color, columns::Layout, terminal, web},
+    outputs::{color::Color, columns::Layout, terminal, told::Told, web},
 };
 
 /// Runs the command.
@@ -102,6 +102,7 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
 
 /// Tells an operator of every drop that failed, in one line and a sentence.
 async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
+    let mut told = Told::default();
     loop {
         match events.recv().await {
             Ok(event) => {
@@ -111,7 +112,8 @@ async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
                 );
                 let layout = terminal::size(&io::stderr());
                 let layout = layout.map_or_else(Layout::piped, |(columns, _)| Layout::fit(columns));
-                if failed && let Some(line) = layout.line(&event, color) {
+                let line = told.again(&event).or_else(|| layout.line(&event, color));
+                if failed && let Some(line) = line {
                     eprintln!("{line}");
                 }
             }

@@ -22,6 +22,7 @@ use crate::{
         color::{Color, Tint},
         columns::Layout,
         terminal::{self, Keys},
+        told::Told,
     },
 };
 
@@ -100,6 +101,7 @@ struct Screen {
     rows: Option<usize>,
     /// Lines since the heading; none before it.
     since_heading: Option<usize>,
+    told: Told,
 }
 
 impl Screen {
@@ -110,6 +112,7 @@ impl Screen {
             layout: Layout::piped(),
             rows: None,
             since_heading: None,
+            told: Told::default(),
         };
         screen.measure();
         screen
@@ -150,7 +153,8 @@ impl Screen {
             out.write_all(b"\n")?;
             return Ok(out.flush()?);
         }
-        let Some(text) = self.layout.line(event, self.color) else {
+        let again = self.told.again(event);
+        let Some(text) = again.or_else(|| self.layout.line(event, self.color)) else {
             return Ok(());
         };
         let lines = text.lines().count();

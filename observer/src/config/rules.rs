@@ -5,10 +5,16 @@ use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
-use crate::caps;
+use crate::{caps, outputs::metrics};
 
 /// The rules that ship inside the binary.
 pub const CATALOGUE: &str = include_str!("catalogue.toml");
+
+/// Each is a label of a metric.
+const MAX_LABELS: usize = 16;
+
+/// The one program whose words are read: they name its container.
+const CONMON: &str = "conmon";
 
 /// The kernel's map of names has room for as many.
 const MAX_NAMES: usize = 1_024;
@@ -49,6 +55,16 @@ pub enum ConfigError {
 struct File {
     #[serde(default)]
     supervisor: Vec<Typed>,
+    #[serde(default)]
+    container: TypedContainer,
+}
+
+/// What is told of containers, as it was typed.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedContainer {
+    #[serde(default)]
+    labels: Vec<String>,
 }
 
 /// A rule as it was typed.
@@ -62,6 +78,8 @@ struct Typed {
     cgroup: Vec<String>,
     #[serde(default)]
     runtime: bool,
+    #[serde(default)]
+    empties: bool,
     #[serde(default)]
     expect: Vec<TypedExpectation>,
     #[serde(default)]
@@ -99,6 +117,8 @@ pub struct Supervisor {
     pub cgroup: Vec<String>,
     /// Whether its workload is a container.
     pub runtime: bool,
+    /// Whether its workload should have an empty bounding set.
+    pub empties: bool,
     /// Denials that are benign.
     pub expect: Vec<Expectation>,
     /// What an operator should know of it.
@@ -109,6 +129,7 @@ pub struct Supervisor {
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     supervisors: Vec<Supervisor>,
+    labels: Vec<String>,
 }
 
 impl Rules {
@@ -156,6 +177,37 @@ impl Rules {
                 None => self.supervisors.push(rule),
             }
         }
+        for label in file.container.labels {
+            if label.is_empty() {
+                return Err(ConfigError::Syntax {
+                    path: path.to_owned(),
+                    message: "container.labels: a label needs a name".to_owned(),
+                });
+            }
+            if self.labels.contains(&label) {
+                continue;
+            }
+            let as_metric = metrics::label(&label);
+            let same = self.labels.iter();
+            if let Some(other) = same
+                .into_iter()
+                .find(|other| metrics::label(other) == as_metric)
+            {
+                return Err(ConfigError::Syntax {
+                    path: path.to_owned(),
+                    message: format!(
+                        "container.labels: {label:?} and {other:?} have the same name as a metric's label"
+                    ),
+                });
+            }
+            self.labels.push(label);
+        }
+        if self.labels.len() > MAX_LABELS {
+            return Err(ConfigError::Syntax {
+                path: path.to_owned(),
+                message: format!("container.labels: more than {MAX_LABELS}: name fewer"),
+            });
+        }
         if self.basenames().count() > MAX_NAMES {
             return Err(ConfigError::Syntax {
                 path: path.to_owned(),
@@ -168,6 +220,11 @@ impl Rules {
     /// Every rule, in the order of its number.
     pub fn supervisors(&self) -> &[Supervisor] {
         &self.supervisors
+    }
+
+    /// Labels of containers and images that are told; no other one is kept.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// The rule of a number that the kernel tells; `None` for 0.
@@ -190,13 +247,61 @@ impl Rules {
             let rule = Rule {
                 id: u16::try_from(index + 1).unwrap_or_default(),
                 runtime: u8::from(supervisor.runtime),
-                reserved: 0,
+                argv: 0,
             };
             for exe in &supervisor.exe {
-                names.insert(padded(basename(exe).as_bytes()), rule);
+                let name = basename(exe);
+                let argv = u8::from(name == CONMON);
+                let name = padded(name.as_bytes());
+                // A rule with a path or a cgroup may not be meant; then the other
+                // one is, and what it runs is a container all the same.
+                let other = names.get(&name).map_or(0, |other: &Rule| other.runtime);
+                let runtime = rule.runtime | if supervisor.is_qualified() { other } else { 0 };
+                let rule = Rule {
+                    argv,
+                    runtime,
+                    ..rule
+                };
+                names.insert(name, rule);
             }
         }
         names.into_iter()
+    }
+
+    /// Whether any rule says more than a basename.
+    pub fn are_qualified(&self) -> bool {
+        self.supervisors.iter().any(Supervisor::is_qualified)
+    }
+
+    /// The number of the rule that names a program: the last one that fits its
+    /// basename, or its path, and its cgroup; 0 where none does.
+    pub fn named(&self, basename: &[u8], path: &str, cgroup: Option<&str>) -> u16 {
+        let fits = |rule: &Supervisor| {
+            let mut exe = rule.exe.iter();
+            exe.any(|exe| match glob(exe).filter(|_| exe.starts_with('/')) {
+                Some(pattern) => pattern.matches(path),
+                None => exe.as_bytes() == basename,
+            }) && (rule.cgroup.is_empty() || rule.fits_cgroup(cgroup.unwrap_or_default()))
+        };
+        let mut rules = self.supervisors.iter().rev();
+        let place = rules
+            .position(fits)
+            .map(|place| self.supervisors.len() - place);
+        place
+            .and_then(|place| u16::try_from(place).ok())
+            .unwrap_or(0)
+    }
+
+    /// The number of the rule that names whatever runs in a cgroup; 0 for none.
+    pub fn of_cgroup(&self, cgroup: &str) -> u16 {
+        let fits = |rule: &Supervisor| rule.exe.is_empty() && rule.fits_cgroup(cgroup);
+        let mut rules = self.supervisors.iter().rev();
+        let place = rules
+            .position(fits)
+            .map(|place| self.supervisors.len() - place);
+        place
+            .and_then(|place| u16::try_from(place).ok())
+            .unwrap_or(0)
     }
 
     /// The expectation that a denial meets.
@@ -204,6 +309,23 @@ impl Rules {
         let mut expect = self.get(id)?.expect.iter();
         expect.find(|expected| expected.capability == capability && expected.layer == layer)
     }
+}
+
+impl Supervisor {
+    /// Whether it says more than the basename that the kernel side compares.
+    pub fn is_qualified(&self) -> bool {
+        !self.cgroup.is_empty() || self.exe.iter().any(|exe| exe.starts_with('/'))
+    }
+
+    fn fits_cgroup(&self, path: &str) -> bool {
+        let mut globs = self.cgroup.iter().filter_map(|text| glob(text));
+        globs.any(|pattern| pattern.matches(path))
+    }
+}
+
+/// A glob in which `*` stands for slashes too; its syntax was checked.
+fn glob(text: &str) -> Option<glob::Pattern> {
+    glob::Pattern::new(text).ok()
 }
 
 /// The part of an executable that the kernel compares. The name of a memfd
@@ -230,6 +352,7 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         exe,
         cgroup,
         runtime,
+        empties,
         expect,
         note,
     } = typed;
@@ -242,6 +365,19 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
     if let Some(empty) = exe.iter().find(|exe| basename(exe).is_empty()) {
         return Err(format!("exe {empty:?} has no basename"));
     }
+    for text in exe.iter().filter(|exe| exe.starts_with('/')).chain(&cgroup) {
+        if let Err(error) = glob::Pattern::new(text) {
+            return Err(format!("{text:?} is no glob: {error}"));
+        }
+    }
+    if let Some(exe) = exe
+        .iter()
+        .find(|exe| basename(exe).contains(['*', '?', '[']))
+    {
+        return Err(format!(
+            "exe {exe:?}: the basename is compared in the kernel and can't have a glob"
+        ));
+    }
     let expect = expect
         .into_iter()
         .map(expectation)
@@ -251,6 +387,7 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         exe,
         cgroup,
         runtime,
+        empties,
         expect,
         note,
     })
@@ -326,6 +463,69 @@ mod tests {
         let error = add("[[supervisor]]\nname = \"x\"\nexe = [\"a\"]\n\
              expect = [{ capability = \"setuid\", layer = \"kernel\" }]\n");
         assert!(error.contains("no layer is called \"kernel\""), "{error}");
+    }
+
+    #[test]
+    fn paths_and_cgroups_tell_programs_of_one_name_apart() {
+        let mut rules = Rules::load(None).unwrap();
+        let text = "[[supervisor]]\nname = \"ours\"\nexe = [\"/opt/*/crun\"]\n\
+             [[supervisor]]\nname = \"pods\"\nexe = [\"runc\"]\ncgroup = [\"*/kubepods*\"]\n\
+             [[supervisor]]\nname = \"scope\"\ncgroup = [\"*/sandbox-*.scope\"]\n";
+        assert!(!rules.are_qualified());
+        rules.add(text, "user.toml").unwrap();
+        assert!(rules.are_qualified());
+        let named = |name: &str, path: &str, cgroup: Option<&str>| {
+            let id = rules.named(name.as_bytes(), path, cgroup);
+            rules.get(id).map(|rule| rule.name.to_string())
+        };
+        assert_eq!(named("crun", "/opt/a/b/crun", None).unwrap(), "ours");
+        assert_eq!(named("crun", "/usr/bin/crun", None).unwrap(), "crun");
+        let pod = Some("/kubepods.slice/x");
+        assert_eq!(named("runc", "/usr/bin/runc", pod).unwrap(), "pods");
+        assert_eq!(named("runc", "/usr/bin/runc", None).unwrap(), "runc");
+        assert_eq!(named("bash", "/bin/bash", pod), None);
+        assert_eq!(
+            rules.by_basename(b"crun").unwrap().runtime,
+            1,
+            "crun's all the same"
+        );
+        let scope = rules.of_cgroup("/user.slice/sandbox-7.scope");
+        assert_eq!(&*rules.get(scope).unwrap().name, "scope");
+        assert_eq!(rules.of_cgroup("/user.slice"), 0);
+
+        let add = |text: &str| {
+            Rules::default()
+                .add(text, "user.toml")
+                .unwrap_err()
+                .to_string()
+        };
+        let error = add("[[supervisor]]\nname = \"x\"\nexe = [\"/opt/cr*\"]\n");
+        assert!(error.contains("can't have a glob"), "{error}");
+        let error = add("[[supervisor]]\nname = \"x\"\ncgroup = [\"[\"]\n");
+        assert!(error.contains("is no glob"), "{error}");
+    }
+
+    #[test]
+    fn labels_are_few_and_told_apart() {
+        let add = |labels: &str| {
+            let mut rules = Rules::default();
+            let text = format!("[container]\nlabels = [{labels}]\n");
+            let added = rules.add(&text, "user.toml");
+            (added.map_err(|error| error.to_string()), rules)
+        };
+        let (added, rules) = add("\"a.b/c\", \"d\", \"d\"");
+        assert_eq!(added, Ok(()));
+        assert_eq!(rules.labels(), ["a.b/c", "d"]);
+        assert_eq!(metrics::label("a.b/c"), "label_a_b_c");
+        assert!(add("\"a.b\", \"a-b\"").0.unwrap_err().contains("same name"));
+        assert!(add("\"\"").0.unwrap_err().contains("needs a name"));
+        let many: Vec<_> = (0..17).map(|n| format!("\"l{n}\"")).collect();
+        assert!(
+            add(&many.join(", "))
+                .0
+                .unwrap_err()
+                .contains("more than 16")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use observer_ebpf::{Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason};
 
-use super::{explain, name, role};
+use super::{chain::chain, explain, name, role};
 use crate::{
     caps::{self, CapSet},
     config::Rules,
@@ -88,10 +88,12 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
         exit: end
             .filter(|_| fate == Fate::Exit)
             .map(|end| exit(end.status)),
+        chain: chain(&told.ancestors, &told.owner, told.tgid, &told.comm),
         first_refused: told
             .first_refused
             .checked_sub(1)
             .map(|n| caps::name(n).into_owned()),
+        not_the_cause: Vec::new(),
         duration_seconds: seconds(until.since(*first)),
         explanation: String::new(),
     };

@@ -265,6 +265,7 @@ mod tests {
                 target: 0,
                 level: 0,
                 exe: [0; 64],
+                ancestors: [observer_ebpf::Ancestor::default(); 8],
             },
             profile: Some(profile.to_owned()),
             container: None,

@@ -1,9 +1,11 @@
 //! Joins observations and gives verdicts. No I/O and no clock: observations
 //! carry their stamps, so that a recorded stream gives the same findings.
 
+mod chain;
 mod episode;
 mod explain;
 mod join;
+mod near;
 
 pub use episode::verdict;
 pub use explain::{Refusal, denial as explain_denial, episode as explain_episode};
@@ -11,6 +13,7 @@ pub use explain::{Refusal, denial as explain_denial, episode as explain_episode}
 use std::sync::Arc;
 
 use join::{Join, Joined};
+use near::Near;
 
 use observer_ebpf::{Audited, Layer, ProcessChange, Reason, Role, RowKey, Via};
 
@@ -18,7 +21,7 @@ use crate::{
     audit::Bytes,
     caps,
     config::Rules,
-    finding::{AuditEvent, Container, Denial, Event, EventKind, LossEvent, SupervisorEvent},
+    finding::{AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, SupervisorEvent},
     observation::{AuditSeen, DenialSeen, Observation, ProcessSeen},
     sources::bpf::text,
     time::Stamp,
@@ -53,6 +56,7 @@ impl Finding {
 pub struct Correlator {
     rules: Arc<Rules>,
     join: Join,
+    near: Near,
 }
 
 impl Correlator {
@@ -61,6 +65,7 @@ impl Correlator {
         Self {
             rules,
             join: Join::default(),
+            near: Near::default(),
         }
     }
 
@@ -72,13 +77,23 @@ impl Correlator {
                 let supervisor = name(&self.rules, seen.row().owner.rule);
                 let joined = self.join.event(&seen, supervisor);
                 let joined = joined.into_iter().map(audit);
-                std::iter::once(self.denial(&seen)).chain(joined).collect()
+                let finding = self.denial(&seen);
+                let told_again = match &finding.event.kind {
+                    EventKind::Denial(denial) => self.near.denial(denial, seen.time),
+                    _ => Vec::new(),
+                };
+                std::iter::once(finding)
+                    .chain(joined)
+                    .chain(told_again)
+                    .collect()
             }
             Observation::Episode(seen) => {
-                let episode = episode::finding(&seen, &self.rules);
+                let in_tree = seen.episode.owner.in_tree == 1;
+                let mut episode = episode::finding(&seen, &self.rules);
+                self.near.judge(&mut episode, seen.until, in_tree);
                 vec![Finding {
                     event: Event::new(seen.until, EventKind::Episode(episode)),
-                    in_tree: seen.episode.owner.in_tree == 1,
+                    in_tree,
                     row: None,
                     joined: None,
                 }]
@@ -116,6 +131,12 @@ impl Correlator {
             namespace: None,
             profile: seen.profile.clone(),
             container: seen.container.clone(),
+            chain: chain::chain(
+                &seen.event.ancestors,
+                &seen.row().owner,
+                seen.event.tgid,
+                &seen.row().comm,
+            ),
         };
         let denial = denial(seen.row(), tally, Some(&detail), &self.rules);
         Finding {
@@ -237,6 +258,8 @@ pub struct Detail {
     pub profile: Option<String>,
     /// The container it happened in.
     pub container: Option<Container>,
+    /// The processes from the supervisor down.
+    pub chain: Vec<Link>,
 }
 
 /// The name of a rule; `None` for number 0.
@@ -266,6 +289,7 @@ pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules
         comm: text(&key.comm),
         exe: exe.filter(|exe| !exe.is_empty()),
         pid: detail.map(|detail| detail.pid),
+        chain: detail.map_or_else(Vec::new, |detail| detail.chain.clone()),
         capability: caps::name(number).into_owned(),
         number,
         layer: layer.as_str().to_owned(),
@@ -290,6 +314,7 @@ pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules
         last: tally.last,
         explanation: String::new(),
     };
-    denial.explanation = explain::denial(&denial, expectation);
+    let rule = rules.get(key.owner.rule);
+    denial.explanation = explain::denial(&denial, expectation, rule);
     denial
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Container;
+use super::{Container, Link};
 use crate::time::Stamp;
 
 /// A user namespace.
@@ -29,6 +29,9 @@ pub struct Denial {
     pub exe: Option<String>,
     /// Process id of the one that was told last.
     pub pid: Option<u32>,
+    /// The processes from the supervisor down to that one.
+    #[serde(default)]
+    pub chain: Vec<Link>,
     /// Name of the capability.
     pub capability: String,
     /// Its number.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Namespace};
+use super::{Container, Link, Namespace};
 
 /// What an episode came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +103,9 @@ pub struct Episode {
     pub pid: u32,
     /// Process id of its parent.
     pub ppid: u32,
+    /// The processes from the supervisor down to this one.
+    #[serde(default)]
+    pub chain: Vec<Link>,
     /// Name of the thread at the first drop.
     pub comm: String,
     /// Basename of the executable at the first drop.
@@ -135,6 +138,10 @@ pub struct Episode {
     pub exit: Option<Exit>,
     /// First capability refused while raised.
     pub first_refused: Option<String>,
+    /// Denials of other processes at the same time, which the log shows and
+    /// which are not the cause, a sentence each.
+    #[serde(default)]
+    pub not_the_cause: Vec<String>,
     /// From the first drop to the end, or to now.
     pub duration_seconds: f64,
     /// The sentence for a person.

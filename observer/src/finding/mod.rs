@@ -3,21 +3,27 @@
 //! The shapes are the contract of `docs/events.md`; every output serialises
 //! these types and no other.
 
+mod chain;
+mod container;
 mod denial;
 mod episode;
 mod gate;
 mod host;
 mod report;
 mod stream;
+mod workload;
 
 use serde::{Deserialize, Serialize};
 
+pub use chain::Link;
+pub use container::{Container, Pod, Requested};
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Verdict};
 pub use gate::{FailOn, Gate, RoleFilter};
 pub use host::{HookReport, Host, SourceReport};
 pub use report::{Audit, Command, Report};
 pub use stream::{End, Header, Row, Sources, State, StateLine};
+pub use workload::Workload;
 
 use crate::time::Stamp;
 
@@ -25,19 +31,6 @@ use crate::time::Stamp;
 pub const EVENT_SCHEMA: &str = "capwatch.event/1";
 /// Schema of a report.
 pub const REPORT_SCHEMA: &str = "capwatch.report/1";
-
-/// The container that a process belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Container {
-    /// `podman`, `docker`, `containerd`, `cri-o`, `systemd-nspawn`.
-    pub runtime: String,
-    /// Its id, as the runtime gave it.
-    pub id: String,
-    /// Its name, where state on disk tells it.
-    pub name: Option<String>,
-    /// Its image reference, where state on disk tells it.
-    pub image: Option<String>,
-}
 
 /// One line of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -161,6 +161,7 @@ fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row, grounds: &Grounds
         comm: comm.unwrap_or_default().to_owned(),
         exe: None,
         pid: row.pid,
+        chain: Vec::new(),
         number: caps::number(capability.as_bytes()).unwrap_or_default(),
         capability: capability.clone(),
         layer: lsm.clone(),

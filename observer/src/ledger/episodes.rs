@@ -55,8 +55,8 @@ impl Episodes {
         }
     }
 
-    /// Starts a supervisor's counters at zero, so that a first failure is seen to rise.
-    pub fn appear(&mut self, supervisor: &str) {
+    /// Starts the counters of a supervisor's version at zero, so that a first failure is seen to rise.
+    pub fn appear(&mut self, supervisor: &str, version: &str) {
         for result in [
             "dropped",
             "refused_raised",
@@ -69,7 +69,7 @@ impl Episodes {
             let series = EpisodeSeries {
                 supervisor: supervisor.to_owned(),
                 role: "supervisor".to_owned(),
-                version: String::new(),
+                version: version.to_owned(),
                 verdict,
                 layer: "commoncap".to_owned(),
             };
@@ -83,6 +83,10 @@ impl Episodes {
             .kept
             .iter_mut()
             .rfind(|kept| kept.episode.id == episode.id);
+        // One that is told again with more in its sentence counts once.
+        let counted = kept
+            .as_ref()
+            .is_some_and(|kept| kept.episode.fate != Fate::Running);
         if let Some(kept) = kept {
             kept.episode = episode.clone();
             kept.time = time;
@@ -105,7 +109,7 @@ impl Episodes {
         if failed && room {
             self.last_failed.insert(supervisor.to_owned(), time);
         }
-        if episode.fate != Fate::Running {
+        if episode.fate != Fate::Running && !counted {
             self.count(episode, supervisor);
         }
     }

@@ -15,7 +15,7 @@ pub use denials::{DenialSeries, Denials, LsmSeries, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use leftover::Grounds;
 pub use limited::Limited;
-pub use supervisors::{ResidualWorkload, Supervisors};
+pub use supervisors::Supervisors;
 pub use told::ToldRows;
 
 use crate::{
@@ -53,6 +53,8 @@ pub struct Ledger {
     pub supervisors: Supervisors,
     /// What came of the audit log.
     pub audit: AuditLog,
+    /// Labels of containers that are told.
+    pub labels: Vec<String>,
     losses: BTreeMap<(String, String), u64>,
 }
 
@@ -63,6 +65,7 @@ impl Ledger {
             host,
             hooks: Vec::new(),
             sources: Vec::new(),
+            labels: rules.labels().to_vec(),
             denials: Denials::new(rules, series),
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
@@ -82,11 +85,12 @@ impl Ledger {
             EventKind::Episode(episode) => {
                 self.episodes
                     .enter(episode, finding.event.time, finding.in_tree);
-                self.supervisors.judge(episode);
+                self.supervisors.judge(episode, finding.event.time);
             }
             EventKind::Supervisor(event) => {
                 if event.change == "started" {
-                    self.episodes.appear(&event.supervisor);
+                    let version = event.version.as_deref().unwrap_or_default();
+                    self.episodes.appear(&event.supervisor, version);
                 }
                 self.supervisors.enter(event, finding.event.time);
             }

@@ -5,27 +5,18 @@ use std::collections::BTreeMap;
 
 use super::{NONE, OVERFLOW};
 use crate::{
-    finding::{Episode, Fate, SupervisorEvent, Verdict},
+    finding::{Episode, Fate, SupervisorEvent, Verdict, Workload},
     time::Stamp,
 };
 
 /// Live supervisors that are kept; beyond, only their number is right.
 const MAX_KEPT: usize = 16_384;
 
-/// A live workload that runs with what should have been dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResidualWorkload {
-    /// Name of the supervisor's rule.
-    pub supervisor: String,
-    /// Capabilities that are still raised.
-    pub residual: Vec<String>,
-}
-
 /// Who lives now.
 #[derive(Default)]
 pub struct Supervisors {
     live: BTreeMap<u32, (SupervisorEvent, Stamp)>,
-    residual: BTreeMap<u32, ResidualWorkload>,
+    residual: BTreeMap<u32, Workload>,
 }
 
 impl Supervisors {
@@ -39,19 +30,25 @@ impl Supervisors {
     }
 
     /// Enters a workload that runs on with what was refused.
-    pub fn judge(&mut self, episode: &Episode) {
-        if episode.verdict == Verdict::Degraded
-            && episode.fate == Fate::Exec
-            && self.residual.len() < MAX_KEPT
-        {
-            let workload = ResidualWorkload {
-                supervisor: episode
-                    .supervisor
-                    .clone()
-                    .unwrap_or_else(|| NONE.to_owned()),
+    pub fn judge(&mut self, episode: &Episode, time: Stamp) {
+        if episode.verdict == Verdict::Degraded && episode.fate == Fate::Exec {
+            self.keep(Workload {
+                pid: episode.pid,
+                comm: episode.comm.clone(),
+                supervisor: episode.supervisor.clone(),
+                version: episode.version.clone(),
+                container: episode.container.clone(),
                 residual: episode.residual.clone(),
-            };
-            self.residual.insert(episode.pid, workload);
+                found: "episode".to_owned(),
+                since: time,
+            });
+        }
+    }
+
+    /// Keeps a workload whose bounding set is not what it should be.
+    pub fn keep(&mut self, workload: Workload) {
+        if self.residual.len() < MAX_KEPT {
+            self.residual.insert(workload.pid, workload);
         }
     }
 
@@ -66,7 +63,7 @@ impl Supervisors {
     }
 
     /// Workloads that run on with what was refused, by process id.
-    pub const fn workloads(&self) -> &BTreeMap<u32, ResidualWorkload> {
+    pub const fn workloads(&self) -> &BTreeMap<u32, Workload> {
         &self.residual
     }
 
@@ -85,7 +82,8 @@ impl Supervisors {
         let mut series: BTreeMap<(String, String), u64> = BTreeMap::new();
         for workload in self.residual.values() {
             for capability in &workload.residual {
-                let mut key = (workload.supervisor.clone(), capability.clone());
+                let supervisor = workload.supervisor.as_deref().unwrap_or(NONE);
+                let mut key = (supervisor.to_owned(), capability.clone());
                 if series.len() >= limit && !series.contains_key(&key) {
                     key = (OVERFLOW.to_owned(), OVERFLOW.to_owned());
                 }

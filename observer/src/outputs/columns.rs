@@ -5,7 +5,7 @@ use super::{
     color::Tint,
     fit::{clip, pad, pad_left, wrap},
 };
-use crate::finding::{Denial, Episode, Event, EventKind, LossEvent, Verdict};
+use crate::finding::{Denial, Episode, Event, EventKind, Link, LossEvent, Verdict};
 
 /// A column: its name, the width that it takes in a pipe, and the least and the
 /// most that it takes on a terminal.
@@ -183,7 +183,8 @@ impl Layout {
             return line;
         }
         let sentence = wrap(&clean(&episode.explanation), "    ", self.terminal);
-        format!("{line}\n{sentence}")
+        let chain = wrap(&chain(&episode.chain), "    ", self.terminal);
+        format!("{line}\n{sentence}\n{chain}")
     }
 
     fn loss(&self, time: &str, loss: &LossEvent, color: bool) -> String {
@@ -192,6 +193,14 @@ impl Layout {
         let what = format!("lost {} ({}: {})", loss.count, loss.stage, loss.reason);
         format!("{} {}", pad(&time, width), Tint::Warning.paint(what, color))
     }
+}
+
+/// The processes from the supervisor down, as text that is safe to show.
+pub fn chain(links: &[Link]) -> String {
+    let links = links
+        .iter()
+        .map(|link| format!("{} ({})", clean(&link.comm), link.pid));
+    format!("chain: {}", links.collect::<Vec<_>>().join(" > "))
 }
 
 fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {

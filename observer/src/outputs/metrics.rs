@@ -6,7 +6,7 @@ mod own;
 
 pub use latency::Latency;
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use prometheus::{
     Encoder, TextEncoder,
@@ -46,12 +46,12 @@ pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
 }
 
 /// One sample: labels and value.
-type Sample = (Vec<(&'static str, String)>, f64);
+type Sample = (Vec<(Cow<'static, str>, String)>, f64);
 
 fn sample(labels: &[(&'static str, &str)], value: f64) -> Sample {
     let labels = labels
         .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()));
+        .map(|(name, value)| (Cow::Borrowed(*name), (*value).to_owned()));
     (labels.collect(), value)
 }
 
@@ -73,7 +73,7 @@ fn family(name: &str, help: &str, kind: MetricType, mut samples: Vec<Sample>) ->
     let metrics = samples.into_iter().map(|(labels, value)| {
         let pairs = labels.into_iter().map(|(name, value)| {
             let mut pair = LabelPair::default();
-            pair.set_name(name.to_owned());
+            pair.set_name(name.into_owned());
             pair.set_value(value);
             pair
         });
@@ -218,7 +218,12 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
                 ("image", image.unwrap_or_default()),
                 ("version", event.version.as_deref().unwrap_or_default()),
             ];
-            sample(&labels, 1.0)
+            let (mut labels, value) = sample(&labels, 1.0);
+            for name in &ledger.labels {
+                let told = container.and_then(|container| container.labels.get(name));
+                labels.push((label(name).into(), told.cloned().unwrap_or_default()));
+            }
+            (labels, value)
         });
     vec![
         gauge(
@@ -237,6 +242,16 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
             info.collect(),
         ),
     ]
+}
+
+/// The name that a container's label has as a metric's.
+pub fn label(name: &str) -> String {
+    let plain = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => character,
+        _ => '_',
+    };
+    let name: String = name.chars().map(plain).collect();
+    format!("label_{name}")
 }
 
 fn health(ledger: &Ledger) -> Vec<MetricFamily> {

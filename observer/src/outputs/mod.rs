@@ -8,5 +8,6 @@ pub mod metrics;
 pub mod report;
 pub mod stream;
 pub mod terminal;
+pub mod told;
 mod view;
 pub mod web;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     agent::Shared,
-    finding::{Event, Report},
+    finding::{Event, Report, Workload},
     time::Stamp,
 };
 
@@ -42,6 +42,11 @@ impl View for Shared {
             since: *since,
         })
         .collect()
+    }
+
+    fn workloads(&self) -> Vec<Workload> {
+        let ledger = self.ledger();
+        ledger.supervisors.workloads().values().cloned().collect()
     }
 
     fn status(&self) -> Status {

@@ -29,17 +29,28 @@ pub struct Process {
     pub exe: Option<Vec<u8>>,
 }
 
+/// A supervisor that ran before the hooks were attached.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// Its process.
+    pub process: Process,
+    /// The entry that it was given.
+    pub task: Task,
+    /// The supervisor that its parent belongs to.
+    pub above: Owner,
+}
+
 /// Rounds of the scan: a process that forks meanwhile is found by the next one.
 const ROUNDS: usize = 5;
 
 /// Enters the trees of supervisors that run already. The hooks are attached by
 /// now, so that a process is entered by them or found here; what they entered stays.
 ///
-/// Returns the supervisors found.
+/// Returns the supervisors found, each after those above it.
 ///
 /// # Errors
 /// When the kernel's map is full.
-pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<(Process, Task)>, KernelError> {
+pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<Adopted>, KernelError> {
     let mut supervisors = Vec::new();
     let mut seen = HashSet::new();
     for _ in 0..ROUNDS {
@@ -51,7 +62,12 @@ pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<(Process, Task)>,
             kernel.follow(process.pid, task)?;
             grown = true;
             if task.owner.tgid == process.pid {
-                supervisors.push((process, task));
+                let above = kernel.task(process.ppid);
+                supervisors.push(Adopted {
+                    above: above.map(|above| above.owner).unwrap_or_default(),
+                    process,
+                    task,
+                });
             }
         }
         if !grown {
@@ -166,9 +182,37 @@ pub fn read(pid: u32) -> Option<Process> {
     })
 }
 
+/// What the status of a process tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Name of its main thread.
+    pub comm: String,
+    /// Its real user; `/proc`'s own owner is root's for one that can't be dumped.
+    pub uid: u32,
+    /// Its bounding set.
+    pub bounding: CapSet,
+}
+
+/// The status of a process; `None` where it is gone.
+pub fn status(pid: u32) -> Option<Status> {
+    // A name may hold bytes that are no text, and a line's end is escaped in it.
+    let bytes = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&bytes);
+    let field = |name: &str| {
+        let mut lines = status.lines();
+        lines.find_map(|line| Some(line.strip_prefix(name)?.trim()))
+    };
+    let uid = field("Uid:")?.split_ascii_whitespace().next()?;
+    Some(Status {
+        comm: field("Name:")?.to_owned(),
+        uid: uid.parse().ok()?,
+        bounding: CapSet(u64::from_str_radix(field("CapBnd:")?, 16).ok()?),
+    })
+}
+
 /// The name as the kernel's dentry has it: `/proc` adds a slash to a memfd's
 /// name, and ` (deleted)` to that of a file without a link.
-fn basename(exe: &Path) -> Option<Vec<u8>> {
+pub fn basename(exe: &Path) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
 
     let bytes = exe.as_os_str().as_bytes();
@@ -318,6 +362,9 @@ mod tests {
     fn this_process_is_found() {
         let own = read(std::process::id()).unwrap();
         assert!(own.start > 0 && own.exe.is_some());
+        let told = status(std::process::id()).unwrap();
+        assert_eq!(told.uid, rustix::process::getuid().as_raw());
+        assert!(status(u32::MAX).is_none());
         assert!(read(u32::MAX).is_none());
     }
 }

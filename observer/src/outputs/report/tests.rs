@@ -28,6 +28,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         container: None,
         pid: 29_030,
         ppid: 1,
+        chain: Vec::new(),
         comm: comm.to_owned(),
         exe: Some("openshell-sandbox".to_owned()),
         layer: failed.then(|| "commoncap".to_owned()),
@@ -60,6 +61,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
             signal: None,
         }),
         first_refused: failed.then(|| "chown".to_owned()),
+        not_the_cause: Vec::new(),
         duration_seconds: 0.000_076,
         explanation: format!("Supervisor openshell, process {comm}, is {verdict}."),
     }
@@ -73,6 +75,7 @@ fn denial(comm: &str, count: u64, expected: bool) -> Denial {
         comm: comm.to_owned(),
         exe: None,
         pid: Some(29_030),
+        chain: Vec::new(),
         capability: "setpcap".to_owned(),
         number: 8,
         layer: "apparmor".to_owned(),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     finding::{Denial, Episode, Report, Verdict},
-    outputs::{clean::clean, color::Tint, fit::wrap, web::short_version},
+    outputs::{clean::clean, color::Tint, columns::chain, fit::wrap, web::short_version},
 };
 
 /// The report as lines.
@@ -123,6 +123,8 @@ fn write_episodes(
         if episode.verdict >= Verdict::Pending {
             let sentence = clean(&episode.explanation);
             writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
+            let chain = chain(&episode.chain);
+            writeln!(text, "{}", wrap(&chain, "    ", columns))?;
         }
     }
     more(text, episodes.len(), "episodes")

@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::router::Shared;
 use super::summary::{Group, Headline, Summary};
 use super::view::{Status, Supervisor, TimedEpisode};
-use crate::finding::Denial;
+use crate::finding::{Denial, Workload};
 
 type Asked = Result<Query<Filter>, QueryRejection>;
 
@@ -42,6 +42,12 @@ struct Supervisors {
     groups: Vec<Group>,
     #[serde(rename = "supervisors")]
     live: Vec<Supervisor>,
+}
+
+#[derive(Serialize)]
+struct Workloads {
+    schema: &'static str,
+    workloads: Vec<Workload>,
 }
 
 /// The agent's state and the two sentences at the top of the page.
@@ -117,6 +123,21 @@ pub async fn supervisors(State(shared): State<Shared>, query: Asked) -> Response
         schema: "capwatch.supervisors/1",
         groups,
         live: filter.last_of(supervisors),
+    })
+}
+
+/// Live workloads whose bounding set is not what it should be.
+pub async fn workloads(State(shared): State<Shared>, query: Asked) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return refused(&rejection),
+    };
+    let mut workloads = shared.view.workloads();
+    let none = crate::ledger::NONE;
+    workloads.retain(|one| filter.wants_supervisor(one.supervisor.as_deref().unwrap_or(none)));
+    answer::json(&Workloads {
+        schema: "capwatch.workloads/1",
+        workloads: filter.last_of(workloads),
     })
 }
 

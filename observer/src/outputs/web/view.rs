@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::finding::{Container, Episode, Event, HookReport, Host, Report, SourceReport};
+use crate::finding::{Container, Episode, Event, HookReport, Host, Report, SourceReport, Workload};
 use crate::time::Stamp;
 
 /// Schema of `/api/v1/status`.
@@ -24,6 +24,11 @@ pub trait View: Send + Sync + 'static {
 
     /// Supervisors that live now.
     fn supervisors(&self) -> Vec<Supervisor>;
+
+    /// Live workloads whose bounding set is not what it should be.
+    fn workloads(&self) -> Vec<Workload> {
+        Vec::new()
+    }
 
     /// The state of the agent itself.
     fn status(&self) -> Status;

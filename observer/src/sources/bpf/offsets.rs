@@ -36,6 +36,8 @@ pub fn resolve(btf: &Btf) -> Offsets {
         task_signal: at("task_struct", "signal"),
         task_exit_code: at("task_struct", "exit_code"),
         task_compat: at("task_struct", compat),
+        mm_arg_start: at("mm_struct", "arg_start"),
+        mm_arg_end: at("mm_struct", "arg_end"),
         signal_live: at("signal_struct", "live"),
         signal_group_exit_code: at("signal_struct", "group_exit_code"),
         cred_effective: at("cred", "cap_effective"),

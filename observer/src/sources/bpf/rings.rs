@@ -3,7 +3,7 @@
 use std::{io, ptr};
 
 use aya::maps::{MapData, RingBuf};
-use observer_ebpf::{DenialEvent, EpisodeEvent, EventKind, ProcessEvent};
+use observer_ebpf::{ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::kernel::Rings;
@@ -17,6 +17,8 @@ pub enum Told {
     Episode(Box<EpisodeEvent>),
     /// A supervisor came or went.
     Process(Box<ProcessEvent>),
+    /// The words of conmon, before its own event.
+    Argv(Box<ArgvEvent>),
 }
 
 /// Reads both rings.
@@ -90,6 +92,7 @@ fn decode(bytes: &[u8]) -> Option<Told> {
         kind if kind == EventKind::Denial as u32 => copy(bytes).map(Told::Denial),
         kind if kind == EventKind::Episode as u32 => copy(bytes).map(Told::Episode),
         kind if kind == EventKind::Process as u32 => copy(bytes).map(Told::Process),
+        kind if kind == EventKind::Argv as u32 => copy(bytes).map(Told::Argv),
         _ => None,
     }
 }
@@ -113,6 +116,8 @@ unsafe impl Plain for DenialEvent {}
 unsafe impl Plain for EpisodeEvent {}
 // SAFETY: integers and arrays of integers alone.
 unsafe impl Plain for ProcessEvent {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for ArgvEvent {}
 
 #[cfg(test)]
 mod tests {

@@ -197,6 +197,7 @@ impl Live {
             target: 0,
             level: 0,
             exe: [0; 64],
+            ancestors: [observer_ebpf::Ancestor::default(); 8],
         };
         let seen = DenialSeen {
             time,
@@ -256,6 +257,7 @@ fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
         container: None,
         pid: 7,
         ppid: 1,
+        chain: Vec::new(),
         comm: "crun\u{1b}[31m".to_owned(),
         exe: None,
         layer: None,
@@ -275,6 +277,7 @@ fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
             signal: None,
         }),
         first_refused: Some("chown".to_owned()),
+        not_the_cause: Vec::new(),
         duration_seconds: crate::time::seconds(u64::from(micros) * 1_000),
         explanation: "it \"could\" not\n".to_owned(),
     }

@@ -1,0 +1,87 @@
+//! Workloads that began before the agent, and whose bounding set is not what
+//! it should be.
+//!
+//! What it should be is known in two cases. A rule may say that its supervisor
+//! empties the set (`empties = true`): then nothing may be raised. And where a
+//! runtime's container has its configuration on disk, nothing may be raised
+//! that this does not ask for. Of all others nothing is expected, and nothing
+//! is told. Looked at is the first process of each workload; those below it
+//! have the same set or a smaller one.
+
+use std::collections::HashMap;
+
+use observer_ebpf::{Owner, Role, Task};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::Agent;
+use crate::{
+    caps::CapSet,
+    correlate,
+    finding::Workload,
+    sources::{bpf::Kernel, proc},
+    time::Stamp,
+};
+
+impl Agent {
+    /// Looks for such workloads; they are then watched until they end.
+    pub(super) fn find_residual(&mut self) {
+        let tasks = self.shared.kernel().as_ref().map(Kernel::tasks);
+        let tasks = tasks.unwrap_or_default();
+        let owners: HashMap<u32, Owner> =
+            tasks.iter().map(|(pid, task)| (*pid, task.owner)).collect();
+        for (pid, task) in &tasks {
+            let first = owners.get(&task.ppid).is_none_or(|above| {
+                above.role != Role::Workload as u8 || above.tgid != task.owner.tgid
+            });
+            if task.owner.role == Role::Workload as u8 && first {
+                self.look_at_workload(*pid, task);
+            }
+        }
+    }
+
+    fn look_at_workload(&mut self, pid: u32, task: &Task) {
+        let Some(rule) = self.rules.get(task.owner.rule).cloned() else {
+            return;
+        };
+        let id = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+        // The descriptor first, so that what is read is of a process that is watched.
+        let (Some(pidfd), Some(status)) = (pidfd, proc::status(pid)) else {
+            return;
+        };
+        let cgroup = self.who.cgroup_id(pid);
+        let container = self.container(&task.owner, cgroup, pid);
+        let requested = container.as_ref().and_then(|c| c.requested.as_ref());
+        let residual = if rule.empties {
+            status.bounding
+        } else if let Some(requested) = requested.filter(|_| rule.runtime) {
+            let asked = u64::from_str_radix(requested.bounding.trim_start_matches("0x"), 16);
+            CapSet(status.bounding.0 & !asked.unwrap_or(u64::MAX))
+        } else {
+            CapSet::EMPTY
+        };
+        if residual.is_empty() {
+            return;
+        }
+        self.workloads.insert(pid, pidfd);
+        let names = residual.names().map(std::borrow::Cow::into_owned);
+        let workload = Workload {
+            pid,
+            comm: status.comm,
+            supervisor: correlate::name(&self.rules, task.owner.rule),
+            version: self.who.identity(&task.owner).version,
+            container,
+            residual: names.collect(),
+            found: "start".to_owned(),
+            since: Stamp::now(),
+        };
+        tracing::warn!(
+            "{} (pid {pid}), a workload of {} that began earlier, runs with {} capabilities \
+             that should have been dropped",
+            crate::outputs::clean::clean(&workload.comm),
+            workload.supervisor.as_deref().unwrap_or("nobody"),
+            workload.residual.len()
+        );
+        self.shared.ledger().supervisors.keep(workload);
+    }
+}

@@ -1,0 +1,104 @@
+//! The sentence of a row of denials.
+
+use super::words::{give, who};
+use crate::{
+    caps,
+    config::{Expectation, Supervisor},
+    finding::{Container, Denial},
+};
+
+/// The sentence of a row of denials.
+pub fn denial(
+    denial: &Denial,
+    expected: Option<&Expectation>,
+    rule: Option<&Supervisor>,
+) -> String {
+    let who = who(
+        denial.supervisor.as_deref(),
+        denial.role.as_deref(),
+        &denial.comm,
+        None,
+        denial.container.as_ref(),
+    );
+    let workload = denial.role.as_deref() == Some("workload");
+    let inside = workload || !rule.is_some_and(|rule| rule.runtime);
+    let container = denial.container.as_ref().filter(|_| inside);
+    let why = why(denial, container);
+    let mut text = format!("{who} was refused {} {why}", denial.capability);
+    if let Some(expected) = expected {
+        text += "; a rule expects this";
+        if let Some(note) = &expected.note {
+            text = format!("{text} ({note})");
+        }
+    } else if denial.audited == "no" {
+        text += "; the kernel asked without wanting a record, so nothing is logged";
+    } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
+        text += "; most likely memory accounting, which every process asks for (the tracepoint can't tell)";
+    }
+    if !denial.own_credentials {
+        text += "; the check was made with other credentials than the task's own";
+    }
+    text.push('.');
+    if expected.is_none()
+        && denial.audited != "no"
+        && let Some(remedy) = remedy(denial, container)
+    {
+        text = format!("{text} {remedy}");
+    }
+    text
+}
+
+fn why(denial: &Denial, container: Option<&Container>) -> String {
+    match (denial.layer.as_str(), denial.reason.as_deref()) {
+        ("commoncap", Some("not_effective")) => {
+            let lacks = container.is_some_and(|container| container.lacks(denial.number));
+            let lacks = if lacks {
+                ", nor among the container's capabilities"
+            } else {
+                ""
+            };
+            format!("by commoncap: it is not in the effective set{lacks}")
+        }
+        ("commoncap", Some("namespace")) => {
+            "by commoncap: the resource belongs to a user namespace that its credential has no power over"
+                .to_owned()
+        }
+        ("commoncap", _) => "by commoncap".to_owned(),
+        ("apparmor", _) => match &denial.profile {
+            Some(profile) => format!("by AppArmor profile {profile:?}, though commoncap granted it"),
+            None => "by AppArmor, though commoncap granted it".to_owned(),
+        },
+        ("selinux", _) => "by SELinux, though commoncap granted it".to_owned(),
+        (layer, _) => format!("by {layer}, though commoncap granted it"),
+    }
+}
+
+/// What to change: for a module's denial, and for what a supervisor was
+/// refused; what a workload is refused is often the sandbox at work.
+fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
+    let capability = denial.capability.as_str();
+    match (denial.layer.as_str(), denial.profile.as_deref()) {
+        // Ubuntu's, for programs that make a user namespace without a profile of their own.
+        ("apparmor", Some(profile)) if profile.contains("unprivileged_userns") => Some(format!(
+            "If it needs it, give the program a profile of its own that allows userns and \
+             \"capability {capability},\"; this one is for programs that made a user namespace \
+             without one."
+        )),
+        ("apparmor", Some(profile)) => Some(format!(
+            "If it needs it, allow \"capability {capability},\" in profile {profile:?}."
+        )),
+        ("apparmor", None) => Some(format!(
+            "If it needs it, allow \"capability {capability},\" in its profile."
+        )),
+        ("selinux", _) => {
+            Some("If it needs it, allow it for its domain (audit2allow shows the rule).".to_owned())
+        }
+        ("commoncap", _)
+            if denial.role.as_deref() == Some("supervisor")
+                && denial.reason.as_deref() == Some("not_effective") =>
+        {
+            Some(format!("If it needs it: {}.", give(capability, container)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! The sentence of an episode.
+
+use observer_ebpf::Reason;
+
+use super::words::{duration, give, list, shown, who};
+use crate::{
+    caps::{self, CapSet},
+    config::Supervisor,
+    finding::{Container, Denial, Episode, Fate, Requested, Verdict},
+};
+
+/// What is known of a refused drop beyond the episode.
+pub struct Refusal<'a> {
+    /// Why commoncap refused.
+    pub reason: Reason,
+    /// The rule of the supervisor.
+    pub rule: Option<&'a Supervisor>,
+}
+
+/// The sentence of an episode.
+pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
+    let who = who(
+        episode.supervisor.as_deref(),
+        episode.role.as_deref(),
+        &episode.comm,
+        Some(episode.pid),
+        episode.container.as_ref(),
+    );
+    let sentence = match episode.verdict {
+        Verdict::Ok if episode.retried => format!(
+            "{who} was refused drops from its bounding set at first and lowered every bit in the end: nothing to do."
+        ),
+        Verdict::Ok if episode.unknown_capability == episode.drops => format!(
+            "{who} asked to drop capability numbers that this kernel does not know: nothing to do."
+        ),
+        Verdict::Ok => format!(
+            "{who} dropped from its bounding set and was refused nothing ({} calls).",
+            episode.drops
+        ),
+        Verdict::Harmless => format!(
+            "{who} was refused drops of bits that were lowered already ({} calls): nothing was left raised.",
+            episode.refused_lowered
+        ),
+        Verdict::Pending | Verdict::Degraded | Verdict::Fatal => {
+            format!(
+                "{who} {}; {}. {}",
+                refused(episode, refusal),
+                became(episode),
+                remedy(episode, refusal)
+            )
+        }
+    };
+    match refusal.rule.and_then(|rule| rule.note.as_deref()) {
+        Some(note) if episode.verdict >= Verdict::Pending => format!("{sentence} Note: {note}."),
+        _ => sentence,
+    }
+}
+
+fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
+    let capability = episode.first_refused.as_deref().unwrap_or("a capability");
+    let what = format!("could not drop {capability} from its bounding set: ");
+    let why = match (episode.layer.as_deref(), episode.profile.as_deref()) {
+        (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
+            "commoncap refused, since its credential has no power over that user namespace; \
+             no LSM was asked"
+                .to_owned()
+        }
+        (Some("commoncap"), _) => format!(
+            "commoncap refused, since CAP_SETPCAP is not in its effective set{}; \
+             no LSM was asked and nothing was logged",
+            missing(episode, refusal)
+        ),
+        (Some("apparmor"), Some(profile)) => {
+            format!("AppArmor profile {profile:?} refused CAP_SETPCAP, which it holds")
+        }
+        (Some("apparmor"), None) => {
+            "AppArmor refused CAP_SETPCAP, which it holds; the profile is not told".to_owned()
+        }
+        (Some("selinux"), domain) => {
+            let domain = domain.map_or(String::new(), |domain| format!(" in domain {domain:?}"));
+            format!("SELinux refused CAP_SETPCAP, which it holds,{domain}")
+        }
+        (Some("seccomp"), _) => "a seccomp filter refused the call".to_owned(),
+        _ => "it holds CAP_SETPCAP, so a security module refused (inferred: it is not told which)"
+            .to_owned(),
+    };
+    what + &why
+}
+
+/// Why a process of a container lacks SETPCAP, as the container's configuration tells.
+fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
+    let Some(requested) = requested(episode, refusal) else {
+        return "";
+    };
+    let has = |set: &str| {
+        let bits = u64::from_str_radix(set.trim_start_matches("0x"), 16);
+        CapSet(bits.unwrap_or_default()).contains(caps::SETPCAP)
+    };
+    match (has(&requested.bounding), has(&requested.effective)) {
+        (false, _) => ": SETPCAP is not among the container's capabilities",
+        (true, false) => {
+            ": the container's configuration has SETPCAP in the bounding set, but gives it to \
+             no process (its user is not root)"
+        }
+        (true, true) => {
+            ": the container was given SETPCAP, so this process, or one above it, has given it \
+             up (inferred)"
+        }
+    }
+}
+
+/// What the configuration of the container says that the process runs *in*; a
+/// runtime's own program runs outside of it.
+fn requested<'a>(episode: &'a Episode, refusal: &Refusal<'_>) -> Option<&'a Requested> {
+    let workload = episode.role.as_deref() == Some("workload");
+    let outside = refusal.rule.is_some_and(|rule| rule.runtime) && !workload;
+    episode
+        .container
+        .as_ref()
+        .filter(|_| !outside)?
+        .requested
+        .as_ref()
+}
+
+fn became(episode: &Episode) -> String {
+    let left = list(&episode.residual);
+    let after = duration(episode.duration_seconds);
+    match episode.fate {
+        Fate::Exec => format!(
+            "it went on to exec after {after}, and its workload runs with {left} still raised"
+        ),
+        Fate::Running => format!("it is still running after {after} with {left} still raised"),
+        Fate::Exit => {
+            let how = match episode.exit {
+                Some(exit) => match (exit.code, exit.signal) {
+                    (Some(code), _) => format!("with code {code}"),
+                    (None, Some(signal)) => format!("by signal {signal}"),
+                    (None, None) => "in an unknown way".to_owned(),
+                },
+                None => "in an unknown way".to_owned(),
+            };
+            format!("it ended without exec after {after}, {how}")
+        }
+    }
+}
+
+fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
+    match (episode.layer.as_deref(), episode.profile.as_deref()) {
+        (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
+            "Have it drop in the user namespace that its credential belongs to.".to_owned()
+        }
+        (Some("commoncap"), _) => {
+            let told = requested(episode, refusal).is_some();
+            let container = episode.container.as_ref();
+            // Without its configuration the container need not be at fault.
+            let container =
+                container.filter(|c| told || c.is_unit() || !is_outside(refusal, episode));
+            format!(
+                "{}, or have it not drop what it may not.",
+                give("setpcap", container)
+            )
+        }
+        (Some("apparmor"), Some(profile)) => {
+            format!(
+                "Allow \"capability setpcap,\" in profile {profile:?}, or run it under another profile."
+            )
+        }
+        (Some("selinux"), _) => {
+            "Allow cap_userns or capability setpcap for its domain (audit2allow shows the rule)."
+                .to_owned()
+        }
+        (Some("seccomp"), _) => "Allow prctl in the seccomp profile.".to_owned(),
+        _ => "See the audit log and the LSMs in `capwatch doctor` for who refused.".to_owned(),
+    }
+}
+
+fn is_outside(refusal: &Refusal<'_>, episode: &Episode) -> bool {
+    let workload = episode.role.as_deref() == Some("workload");
+    refusal.rule.is_some_and(|rule| rule.runtime) && !workload
+}
+
+/// That a security module's denial, which the log shows at the same time, has
+/// nothing to do with a drop that commoncap refused.
+pub fn not_the_cause(denial: &Denial) -> String {
+    let module = match denial.layer.as_str() {
+        "apparmor" => "AppArmor",
+        "selinux" => "SELinux",
+        layer => layer,
+    };
+    let pid = denial
+        .pid
+        .map_or(String::new(), |pid| format!("pid {pid}, "));
+    format!(
+        "The {module} record of {} ({pid}{}) at the same time is of another process and not the cause.",
+        shown(&denial.comm),
+        denial.capability
+    )
+}
+
+impl Container {
+    /// Whether this is known to lack a capability in its bounding set.
+    pub fn lacks(&self, number: u32) -> bool {
+        self.requested.as_ref().is_some_and(|requested| {
+            let bits = u64::from_str_radix(requested.bounding.trim_start_matches("0x"), 16);
+            bits.is_ok_and(|bits| !CapSet(bits).contains(number))
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! One sentence for a person: who, what, which layer and why it refused, what
+//! became of it, and what to change. Only from facts at hand; what is inferred
+//! is said to be, and no layer is blamed that was not asked.
+
+mod denial;
+mod episode;
+mod words;
+
+pub use denial::denial;
+pub use episode::{Refusal, episode, not_the_cause};

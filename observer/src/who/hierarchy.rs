@@ -1,0 +1,110 @@
+//! From the id of a cgroup, which the kernel side tells, to its path.
+
+use std::{
+    fs::{self, File},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+/// Where the default hierarchy is mounted: alone, or beside the older ones.
+const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// `FILEID_KERNFS` (`include/linux/exportfs.h`, 5.5): the handle is the id.
+const FILEID_KERNFS: i32 = 0xfe;
+
+/// The default hierarchy.
+pub struct Hierarchy {
+    mount: Option<(PathBuf, File)>,
+}
+
+/// `struct file_handle` with room for an id.
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    id: [u8; 8],
+}
+
+impl Hierarchy {
+    /// The hierarchy that this host has mounted.
+    pub fn open() -> Self {
+        let mut mounts = MOUNTS.iter().map(Path::new);
+        let mount = mounts.find(|path| path.join("cgroup.procs").exists());
+        let mount = mount.and_then(|path| Some((path.to_owned(), File::open(path).ok()?)));
+        Self { mount }
+    }
+
+    /// The path of a cgroup: by its id, which needs `CAP_DAC_READ_SEARCH`, or as
+    /// `/proc` tells it of a process, where that is still in it. `None` where it
+    /// is gone.
+    pub fn path(&self, id: u64, pid: u32) -> Option<String> {
+        let (folder, mount) = self.mount.as_ref()?;
+        if let Some(path) = by_id(mount, id) {
+            let path = path.strip_prefix(folder).ok()?;
+            return Some(format!("/{}", path.to_string_lossy()));
+        }
+        let path = of_process(pid)?;
+        (self.id(&path)? == id).then_some(path)
+    }
+
+    /// The id of the cgroup at a path.
+    pub fn id(&self, path: &str) -> Option<u64> {
+        let (folder, _) = self.mount.as_ref()?;
+        let about = fs::metadata(folder.join(path.trim_start_matches('/'))).ok()?;
+        Some(about.ino())
+    }
+}
+
+fn by_id(mount: &File, id: u64) -> Option<PathBuf> {
+    let mut handle = Handle {
+        bytes: 8,
+        kind: FILEID_KERNFS,
+        id: id.to_ne_bytes(),
+    };
+    // SAFETY: the handle is as `struct file_handle` with eight bytes of room,
+    // and lives while the kernel reads it.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            mount.as_raw_fd(),
+            &raw mut handle,
+            libc::O_PATH | libc::O_CLOEXEC,
+        )
+    };
+    let opened = i32::try_from(opened).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: the descriptor is new and nobody else's.
+    let opened = unsafe { OwnedFd::from_raw_fd(opened) };
+    let path = fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
+    (!path.to_string_lossy().ends_with(" (deleted)")).then_some(path)
+}
+
+/// The cgroup of a process on the default hierarchy.
+pub fn of_process(pid: u32) -> Option<String> {
+    let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    lines
+        .find_map(|line| line.strip_prefix("0::"))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_by_its_id() {
+        let hierarchy = Hierarchy::open();
+        let Some(path) = of_process(std::process::id()) else {
+            return;
+        };
+        // In a cgroup namespace the path may lie outside of the mount.
+        let Some(id) = hierarchy.id(&path) else {
+            return;
+        };
+        assert_eq!(hierarchy.path(id, std::process::id()), Some(path));
+        assert_eq!(hierarchy.path(u64::MAX, std::process::id()), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Rules that say more than a basename. The kernel side knows supervisors by
+//! the basename alone; where a rule names a path or a cgroup, user space says
+//! which rule it is, or that it is none.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use observer_ebpf::{Owner, Role};
+
+/// Entries of either table; the kernel's map has as many processes.
+const MAX_KEPT: usize = 65_536;
+
+/// Supervisors and cgroups whose rule is another than the kernel side told.
+#[derive(Default)]
+pub struct Names {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// By process id and start time: the rule, 0 for none.
+    owners: HashMap<(u32, u64), u16>,
+    /// By id: the rule of those that nobody owns.
+    cgroups: HashMap<u64, u16>,
+}
+
+impl Names {
+    /// Says which rule a supervisor is named by.
+    pub fn set_owner(&self, owner: &Owner, rule: u16) {
+        let mut tables = self.tables();
+        if tables.owners.len() < MAX_KEPT {
+            tables.owners.insert((owner.tgid, owner.start), rule);
+        }
+    }
+
+    /// Says by which rule the processes of a cgroup are named that nobody owns.
+    pub fn set_cgroup(&self, id: u64, rule: u16) {
+        let mut tables = self.tables();
+        if tables.cgroups.len() < MAX_KEPT {
+            tables.cgroups.insert(id, rule);
+        }
+    }
+
+    /// Forgets supervisors that are gone.
+    pub fn retain(&self, lives: impl Fn(&(u32, u64)) -> bool) {
+        self.tables().owners.retain(|process, _| lives(process));
+    }
+
+    /// Names an owner, told of a process in this cgroup.
+    pub fn rename(&self, owner: &mut Owner, cgroup: u64) {
+        let tables = self.tables();
+        if let Some(rule) = tables.owners.get(&(owner.tgid, owner.start)) {
+            owner.rule = *rule;
+            if *rule == 0 {
+                owner.role = Role::None as u8;
+            }
+        }
+        if owner.rule == 0
+            && let Some(rule) = tables.cgroups.get(&cgroup)
+        {
+            owner.rule = *rule;
+            owner.role = Role::Supervisor as u8;
+        }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_renamed_and_a_cgroup_names_what_nobody_owns() {
+        let names = Names::default();
+        let crun = Owner {
+            start: 5,
+            tgid: 7,
+            rule: 2,
+            role: Role::Supervisor as u8,
+            in_tree: 1,
+        };
+        let renamed = |mut owner: Owner, cgroup| {
+            names.rename(&mut owner, cgroup);
+            (owner.rule, Role::from_byte(owner.role), owner.in_tree)
+        };
+        assert_eq!(renamed(crun, 9), (2, Role::Supervisor, 1));
+        names.set_owner(&crun, 0);
+        assert_eq!(renamed(crun, 9), (0, Role::None, 1));
+        let reused = Owner { start: 6, ..crun };
+        assert_eq!(renamed(reused, 9).0, 2, "another process of the same id");
+        names.set_cgroup(9, 4);
+        assert_eq!(renamed(crun, 9), (4, Role::Supervisor, 1));
+        assert_eq!(renamed(Owner::default(), 9).0, 4);
+        assert_eq!(renamed(Owner::default(), 8).0, 0);
+        names.retain(|_| false);
+        assert_eq!(renamed(crun, 1).0, 2);
+    }
+}

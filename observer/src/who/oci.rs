@@ -1,0 +1,135 @@
+//! A bundle's `config.json` (OCI runtime specification): the capabilities that
+//! were requested, and the annotations by which runtimes name a container.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+
+use super::{files, text::Bounded};
+use crate::{
+    caps::{self, CapSet},
+    finding::{Container, Pod, Requested},
+};
+
+/// What is read of a configuration; the rest, the environment among it, is
+/// passed over and not kept.
+#[derive(Debug, Default, Deserialize)]
+pub struct Spec {
+    process: Option<Process>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Process {
+    capabilities: Option<Capabilities>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Capabilities {
+    #[serde(default)]
+    bounding: Vec<String>,
+    #[serde(default)]
+    effective: Vec<String>,
+}
+
+/// Annotations that name the container, its image and its pod: CRI-O's,
+/// containerd's, then those that kubelet hands on as labels.
+const NAME: [&str; 3] = [
+    "io.kubernetes.cri-o.ContainerName",
+    "io.kubernetes.cri.container-name",
+    "io.kubernetes.container.name",
+];
+const IMAGE: [&str; 3] = [
+    "io.kubernetes.cri-o.ImageName",
+    "io.kubernetes.cri.image-name",
+    "io.kubernetes.cri-o.Image",
+];
+const DIGEST: [&str; 1] = ["io.kubernetes.cri-o.ImageRef"];
+const POD_NAME: [&str; 3] = [
+    "io.kubernetes.pod.name",
+    "io.kubernetes.cri.sandbox-name",
+    "io.kubernetes.cri-o.KubeName",
+];
+const POD_NAMESPACE: [&str; 3] = [
+    "io.kubernetes.pod.namespace",
+    "io.kubernetes.cri.sandbox-namespace",
+    "io.kubernetes.cri-o.Namespace",
+];
+const POD_UID: [&str; 2] = ["io.kubernetes.pod.uid", "io.kubernetes.cri.sandbox-uid"];
+/// Labels as one JSON object.
+const LABELS: &str = "io.kubernetes.cri-o.Labels";
+
+impl Spec {
+    /// Reads the configuration in a bundle.
+    pub fn read(bundle: &Path, owner: u32) -> Option<Self> {
+        files::json(&bundle.join("config.json"), owner)
+    }
+
+    /// Whether CRI-O made it; Podman writes `libpod`.
+    pub fn is_crio(&self) -> bool {
+        let manager = self.annotations.get("io.container.manager");
+        manager.is_some_and(|manager| manager == "cri-o")
+    }
+
+    /// Adds what it tells of a container; what is known already stays.
+    pub fn describe(&self, container: &mut Container) {
+        let first = |keys: &[&str]| {
+            keys.iter()
+                .find_map(|key| self.annotations.get(*key)?.some())
+        };
+        fill(&mut container.name, first(&NAME));
+        fill(&mut container.image, first(&IMAGE));
+        let digest = first(&DIGEST).filter(|digest| digest.contains("sha256:"));
+        fill(&mut container.digest, digest);
+        let pod = Pod {
+            name: first(&POD_NAME),
+            namespace: first(&POD_NAMESPACE),
+            uid: first(&POD_UID),
+        };
+        if pod != Pod::default() {
+            let known = container.pod.get_or_insert_with(Pod::default);
+            fill(&mut known.name, pod.name);
+            fill(&mut known.namespace, pod.namespace);
+            fill(&mut known.uid, pod.uid);
+        }
+        let capabilities = self.process.as_ref().and_then(|p| p.capabilities.as_ref());
+        fill(&mut container.requested, capabilities.map(requested));
+    }
+
+    /// The labels and annotations that it holds.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.annotations.get(LABELS);
+        let labels = labels.and_then(|labels| serde_json::from_str(labels).ok());
+        let mut all: BTreeMap<String, String> = labels.unwrap_or_default();
+        for (key, value) in &self.annotations {
+            all.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        all
+    }
+}
+
+/// Sets what is not known yet.
+pub fn fill<T>(known: &mut Option<T>, told: Option<T>) {
+    if known.is_none() {
+        *known = told;
+    }
+}
+
+fn requested(capabilities: &Capabilities) -> Requested {
+    Requested {
+        bounding: set(&capabilities.bounding).to_string(),
+        effective: set(&capabilities.effective).to_string(),
+    }
+}
+
+/// The set of some names, written as `CAP_SETPCAP` or `setpcap`; unknown ones are left out.
+pub fn set(names: &[String]) -> CapSet {
+    let mut set = CapSet::EMPTY;
+    for name in names {
+        if let Some(number) = caps::number(name.as_bytes()) {
+            set.insert(number);
+        }
+    }
+    set
+}
