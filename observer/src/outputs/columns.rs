@@ -183,8 +183,13 @@ impl Layout {
             return line;
         }
         let sentence = wrap(&clean(&episode.explanation), "    ", self.terminal);
-        let chain = wrap(&chain(&episode.chain), "    ", self.terminal);
-        format!("{line}\n{sentence}\n{chain}")
+        match chain(&episode.chain) {
+            Some(chain) => {
+                let chain = wrap(&chain, "    ", self.terminal);
+                format!("{line}\n{sentence}\n{chain}")
+            }
+            None => format!("{line}\n{sentence}"),
+        }
     }
 
     fn loss(&self, time: &str, loss: &LossEvent, color: bool) -> String {
@@ -195,12 +200,16 @@ impl Layout {
     }
 }
 
-/// The processes from the supervisor down, as text that is safe to show.
-pub fn chain(links: &[Link]) -> String {
+/// The processes from the supervisor down, as text that is safe to show; `None`
+/// where there is none above.
+pub fn chain(links: &[Link]) -> Option<String> {
+    if links.len() < 2 {
+        return None;
+    }
     let links = links
         .iter()
         .map(|link| format!("{} ({})", clean(&link.comm), link.pid));
-    format!("chain: {}", links.collect::<Vec<_>>().join(" > "))
+    Some(format!("chain: {}", links.collect::<Vec<_>>().join(" > ")))
 }
 
 fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {

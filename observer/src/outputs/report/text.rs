@@ -123,8 +123,9 @@ fn write_episodes(
         if episode.verdict >= Verdict::Pending {
             let sentence = clean(&episode.explanation);
             writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
-            let chain = chain(&episode.chain);
-            writeln!(text, "{}", wrap(&chain, "    ", columns))?;
+            if let Some(chain) = chain(&episode.chain) {
+                writeln!(text, "{}", wrap(&chain, "    ", columns))?;
+            }
         }
     }
     more(text, episodes.len(), "episodes")
