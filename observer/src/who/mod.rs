@@ -23,8 +23,8 @@ use std::{collections::HashMap, fs, io::Read, path::PathBuf, sync::Arc};
 use observer_ebpf::{ArgvEvent, Owner, ProcessEvent};
 
 pub use conmon::{Conmon, parse as parse_conmon};
-pub use names::Names;
 pub use hierarchy::{Hierarchy, of_process as cgroup_of_process};
+pub use names::Names;
 pub use state::State;
 pub use version::of_image;
 
@@ -107,10 +107,7 @@ impl Who {
         let container =
             watched.or_else(|| self.container(&event.above, event.cgroup, event.owner.tgid));
         let rule = self.name(event, exe);
-        let runtime = self
-            .rules
-            .get(rule)
-            .is_some_and(|rule| rule.runtime);
+        let runtime = self.rules.get(rule).is_some_and(|rule| rule.runtime);
         // A runtime's own program is no part of the image that it runs.
         let image = container.as_deref().filter(|_| !runtime);
         let version = image
