@@ -1,6 +1,6 @@
 //! What the kernel says of its audit log, and who takes its records.
 
-use std::{fs, io};
+use std::{fs, io, os::fd::OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
@@ -26,12 +26,6 @@ pub struct AuditStatus {
     pub backlog: u32,
 }
 
-/// How long an answer is waited for.
-const PATIENCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 500_000_000,
-};
-
 /// Asks the kernel. Needs `CAP_AUDIT_CONTROL` in the initial user namespace.
 ///
 /// # Errors
@@ -48,10 +42,10 @@ pub fn audit_status() -> io::Result<AuditStatus> {
         &kernel,
     )?;
     let mut buffer = [0; 512];
-    // A kernel thread of its own sends the answer (`audit_send_reply`, kernel/audit.c, 6.12).
+    // Refusals come with the request, the answer by a thread of the kernel's
+    // (`audit_send_reply`, kernel/audit.c, 5.10 to 7.3).
     for _ in 0..4 {
-        let mut fds = [PollFd::new(&socket, PollFlags::IN)];
-        poll(&mut fds, Some(&PATIENCE))?;
+        wait(&socket)?;
         let (length, _) = rustix::net::recv(&socket, &mut buffer, RecvFlags::empty())?;
         let Some(message) = wire::message(&buffer[..length.min(buffer.len())]) else {
             continue;
@@ -67,6 +61,16 @@ pub fn audit_status() -> io::Result<AuditStatus> {
         }
     }
     Err(io::ErrorKind::InvalidData.into())
+}
+
+/// Waits for an answer; where none comes, reading says so.
+fn wait(socket: &OwnedFd) -> rustix::io::Result<()> {
+    let mut fds = [PollFd::new(socket, PollFlags::IN)];
+    let patience = Timespec {
+        tv_sec: 0,
+        tv_nsec: 500_000_000,
+    };
+    poll(&mut fds, Some(&patience)).map(drop)
 }
 
 fn parse(payload: &[u8]) -> Option<AuditStatus> {
