@@ -109,6 +109,15 @@ impl Agent {
         Arc::clone(&self.shared)
     }
 
+    /// How many entries each bounded table has, in the kernel and here.
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let kernel = self.shared.kernel();
+        let mut sizes = kernel.as_ref().map_or_else(Vec::new, Kernel::sizes);
+        sizes.extend(self.who.sizes());
+        sizes.push(("workloads", self.workloads.len()));
+        sizes
+    }
+
     /// Whether any hook is attached.
     pub fn sees(&self) -> bool {
         self.shared.ledger().hooks.iter().any(|hook| hook.attached)

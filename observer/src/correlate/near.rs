@@ -93,3 +93,101 @@ fn acquit(episode: &mut Episode, denial: &Denial) {
     episode.explanation = format!("{} {text}", episode.explanation);
     episode.not_the_cause.push(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(ms: u64) -> Stamp {
+        Stamp(1_795_460_062_000_000_000 + ms * 1_000_000)
+    }
+
+    fn failed(pid: u32, layer: &str) -> Episode {
+        let json = format!(
+            r#"{{"id":"{pid}","verdict":"fatal","retried":false,"supervisor":"openshell","role":"supervisor",
+            "version":null,"container":null,"pid":{pid},"ppid":1,"comm":"x","exe":null,"layer":"{layer}","profile":null,
+            "drops":1,"refused_raised":1,"refused_lowered":0,"unknown_capability":0,"bounding_before":"0x1",
+            "bounding_after":"0x1","residual":["chown"],"effective":"0x0","user_namespace":{{"inode":1,"level":1}},
+            "fate":"exit","exit":{{"code":1,"signal":null}},"first_refused":"chown","duration_seconds":0.1,"explanation":"It failed."}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn denial(pid: u32, layer: &str, audited: &str) -> Denial {
+        let json = format!(
+            r#"{{"supervisor":null,"role":null,"container":null,"comm":"unshare","exe":null,"pid":{pid},
+            "capability":"sys_admin","number":21,"layer":"{layer}","reason":null,"profile":"unprivileged_userns",
+            "namespace":null,"target_namespace":null,"audited":"{audited}","expected":false,"own_credentials":true,
+            "via":"unknown","count":1,"exact":true,"first":"2026-11-24T01:00:00Z","last":"2026-11-24T01:00:00Z","explanation":""}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    const TEXT: &str = "The AppArmor record of unshare (pid 9, sys_admin) at the same time is of \
+                        another process and not the cause.";
+
+    #[test]
+    fn a_denial_before_the_episode_is_named_in_it() {
+        let mut near = Near::default();
+        assert!(
+            near.denial(&denial(9, "apparmor", "yes"), stamp(0))
+                .is_empty()
+        );
+        let mut episode = failed(7, "commoncap");
+        near.judge(&mut episode, stamp(900), true);
+        assert_eq!(episode.not_the_cause, [TEXT]);
+        assert_eq!(episode.explanation, format!("It failed. {TEXT}"));
+    }
+
+    #[test]
+    fn a_denial_after_it_has_the_episode_told_again_once() {
+        let mut near = Near::default();
+        let mut episode = failed(7, "commoncap");
+        near.judge(&mut episode, stamp(0), true);
+        assert!(episode.not_the_cause.is_empty());
+        let again = near.denial(&denial(9, "apparmor", "yes"), stamp(500));
+        assert_eq!(again.len(), 1);
+        assert!(again[0].in_tree);
+        let EventKind::Episode(told) = &again[0].event.kind else {
+            panic!("no episode");
+        };
+        assert_eq!(told.not_the_cause, [TEXT]);
+        let third = near.denial(&denial(9, "apparmor", "yes"), stamp(600));
+        assert!(third.is_empty(), "once");
+    }
+
+    #[test]
+    fn what_may_be_the_cause_or_is_not_logged_is_left_alone() {
+        for (pid, layer, audited, ms, refused_by) in [
+            (7, "apparmor", "yes", 1, "commoncap"),
+            (9, "commoncap", "yes", 1, "commoncap"),
+            (9, "apparmor", "no", 1, "commoncap"),
+            (9, "apparmor", "yes", 1_001, "commoncap"),
+            (9, "apparmor", "yes", 1, "apparmor"),
+        ] {
+            let mut near = Near::default();
+            near.denial(&denial(pid, layer, audited), stamp(0));
+            let mut episode = failed(7, refused_by);
+            near.judge(&mut episode, stamp(ms), false);
+            assert!(
+                episode.not_the_cause.is_empty(),
+                "{pid} {layer} {audited} {ms}"
+            );
+            assert!(
+                near.denial(&denial(pid, layer, audited), stamp(ms + 2_000))
+                    .is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn a_storm_is_bounded() {
+        let mut near = Near::default();
+        for pid in 10..10_000 {
+            near.judge(&mut failed(pid, "commoncap"), stamp(0), false);
+            near.denial(&denial(9, "apparmor", "yes"), stamp(5_000));
+            near.judge(&mut failed(pid, "commoncap"), stamp(10_000), false);
+        }
+        assert!(near.denials.len() <= MAX_KEPT && near.failed.len() <= MAX_KEPT);
+    }
+}

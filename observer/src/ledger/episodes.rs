@@ -202,3 +202,53 @@ fn overflow(series: &EpisodeSeries) -> EpisodeSeries {
         layer: series.layer.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn episode(fate: &str, verdict: &str) -> Episode {
+        let json = format!(
+            r#"{{"id":"1","verdict":"{verdict}","retried":false,"supervisor":"openshell","role":"supervisor",
+            "version":"0.0.73","container":null,"pid":7,"ppid":1,"comm":"x","exe":null,"layer":"commoncap","profile":null,
+            "drops":1,"refused_raised":1,"refused_lowered":0,"unknown_capability":0,"bounding_before":"0x1",
+            "bounding_after":"0x1","residual":["chown"],"effective":"0x0","user_namespace":{{"inode":1,"level":1}},
+            "fate":"{fate}","exit":null,"first_refused":"chown","duration_seconds":0.1,"explanation":"It failed."}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn an_episode_that_is_told_again_counts_once_and_is_kept_in_its_last_state() {
+        let mut episodes = Episodes::new(10);
+        let pending = episode("running", "pending");
+        episodes.enter(&pending, Stamp(1), true);
+        episodes.enter(&pending, Stamp(2), true);
+        assert_eq!(
+            episodes
+                .closed()
+                .iter()
+                .map(|(_, count)| count)
+                .sum::<u64>(),
+            0
+        );
+        let fatal = episode("exit", "fatal");
+        episodes.enter(&fatal, Stamp(3), true);
+        let mut again = fatal;
+        again.explanation = "It failed. Something else is not the cause.".to_owned();
+        episodes.enter(&again, Stamp(3), true);
+        assert_eq!(
+            episodes
+                .closed()
+                .iter()
+                .map(|(_, count)| count)
+                .sum::<u64>(),
+            1
+        );
+        assert_eq!(
+            episodes.drops().iter().map(|(_, count)| count).sum::<u64>(),
+            1
+        );
+        assert_eq!(episodes.report(true), [again]);
+    }
+}

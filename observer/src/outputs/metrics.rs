@@ -342,3 +342,58 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     ]);
     families
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Rules,
+        finding::{Container, Host, SupervisorEvent},
+        time::Stamp,
+    };
+
+    #[test]
+    fn hostile_names_stay_within_their_labels() {
+        let mut rules = Rules::load(None).unwrap();
+        let labels = "[container]\nlabels = [\"a/b\", \"absent\"]\n";
+        rules.add(labels, "test").unwrap();
+        let mut ledger = Ledger::new(rules.into(), Host::default(), 10);
+        let hostile = "a\"} 1\nfake_metric{x=\"\\ \u{1b}[31m";
+        let container = Container {
+            runtime: "podman".to_owned(),
+            id: hostile.to_owned(),
+            name: Some(hostile.to_owned()),
+            image: Some(hostile.to_owned()),
+            labels: [("a/b".to_owned(), hostile.to_owned())].into(),
+            ..Container::default()
+        };
+        let event = SupervisorEvent {
+            supervisor: "crun".to_owned(),
+            change: "started".to_owned(),
+            pid: 7,
+            ppid: 1,
+            exe: None,
+            version: Some(hostile.to_owned()),
+            container: Some(container),
+        };
+        ledger.supervisors.enter(&event, Stamp(1));
+        let mut families = live(&ledger);
+        families.retain(|family| !family.get_metric().is_empty());
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            !text.lines().any(|line| line.starts_with("fake_metric")),
+            "{text}"
+        );
+        let info = text
+            .lines()
+            .find(|line| line.starts_with("capwatch_supervisor_info{"));
+        let info = info.unwrap();
+        assert!(
+            info.contains(r#"label_a_b="a\"} 1\nfake_metric{x=\"\\ "#),
+            "{info}"
+        );
+        assert!(info.ends_with("label_absent=\"\"} 1"), "{info}");
+    }
+}

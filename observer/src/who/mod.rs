@@ -144,6 +144,15 @@ impl Who {
         rule
     }
 
+    /// How many entries each table has.
+    pub fn sizes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("words", self.words.len()),
+            ("supervisors", self.supervisors.len()),
+            ("cgroups", self.cgroups.len()),
+        ]
+    }
+
     /// Whether it is time to forget those that are gone.
     pub fn is_crowded(&self) -> bool {
         self.supervisors.len() > CROWDED

@@ -49,7 +49,6 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.entries.len()
     }

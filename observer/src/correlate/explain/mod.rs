@@ -4,6 +4,8 @@
 
 mod denial;
 mod episode;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use denial::denial;

@@ -211,6 +211,28 @@ impl Kernel {
             .collect()
     }
 
+    /// How many entries each table of processes and threads has: what comes and
+    /// goes must leave none.
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let mut sizes = vec![
+            ("tasks", self.maps.tasks.keys().flatten().count()),
+            ("episodes", self.maps.episodes.keys().flatten().count()),
+        ];
+        // Tables that the programs alone use, by the size of their values.
+        sizes.extend([
+            ("checks", self.threads::<48>("CHECKS")),
+            ("setpcap", self.threads::<16>("SETPCAP")),
+            ("pending", self.threads::<8>("PENDING")),
+        ]);
+        sizes
+    }
+
+    fn threads<const VALUE: usize>(&self, name: &str) -> usize {
+        let map = self.ebpf.map(name);
+        let map = map.and_then(|map| HashMap::<_, u64, [u8; VALUE]>::try_from(map).ok());
+        map.map_or(usize::MAX, |map| map.keys().flatten().count())
+    }
+
     /// The entry of one process.
     pub fn task(&self, tgid: u32) -> Option<Task> {
         self.maps.tasks.get(&tgid, 0).ok()

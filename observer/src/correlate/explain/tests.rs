@@ -1,0 +1,169 @@
+//! Sentences on facts at hand.
+
+use observer_ebpf::Reason;
+
+use super::{Refusal, episode};
+use crate::{
+    config::Rules,
+    finding::{Container, Episode, Exit, Fate, Namespace, Requested, Verdict},
+};
+
+const WITHOUT_SETPCAP: &str = "0x800404fb";
+const WITH_SETPCAP: &str = "0x800405fb";
+
+fn container(bounding: &str, effective: &str) -> Container {
+    Container {
+        runtime: "podman".to_owned(),
+        id: "ab".repeat(32),
+        name: Some("web".to_owned()),
+        image: Some("registry.example/openshell/supervisor:0.0.73".to_owned()),
+        requested: Some(Requested {
+            bounding: bounding.to_owned(),
+            effective: effective.to_owned(),
+        }),
+        ..Container::default()
+    }
+}
+
+fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode {
+    Episode {
+        id: "1".to_owned(),
+        verdict: Verdict::Fatal,
+        retried: false,
+        supervisor: Some(supervisor.to_owned()),
+        role: Some("supervisor".to_owned()),
+        version: None,
+        container,
+        pid: 7,
+        ppid: 6,
+        chain: Vec::new(),
+        comm: "openshell-sandb".to_owned(),
+        exe: None,
+        layer: Some(layer.to_owned()),
+        profile: (layer == "apparmor").then(|| "p\"q".to_owned()),
+        drops: 1,
+        refused_raised: 1,
+        refused_lowered: 0,
+        unknown_capability: 0,
+        bounding_before: WITHOUT_SETPCAP.to_owned(),
+        bounding_after: WITHOUT_SETPCAP.to_owned(),
+        residual: vec!["chown".to_owned()],
+        effective: WITHOUT_SETPCAP.to_owned(),
+        user_namespace: Namespace::default(),
+        fate: Fate::Exit,
+        exit: Some(Exit {
+            code: Some(1),
+            signal: None,
+        }),
+        first_refused: Some("chown".to_owned()),
+        not_the_cause: Vec::new(),
+        duration_seconds: 0.000_076,
+        explanation: String::new(),
+    }
+}
+
+fn sentence(told: &Episode, reason: Reason) -> String {
+    let rules = Rules::load(None).unwrap();
+    let supervisor = told.supervisor.as_deref().unwrap_or_default();
+    let rule = rules.by_basename(supervisor.as_bytes());
+    let rule = rule.and_then(|rule| rules.get(rule.id));
+    episode(told, &Refusal { reason, rule })
+}
+
+#[test]
+fn what_was_not_requested_is_said_and_no_module_is_blamed() {
+    let container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
+    let told = fatal("openshell", "commoncap", Some(container));
+    let text = sentence(&told, Reason::NotEffective);
+    for words in [
+        "in podman container web (image registry.example/openshell/supervisor:0.0.73)",
+        "could not drop chown",
+        "SETPCAP is not among the container's capabilities",
+        "no LSM was asked and nothing was logged",
+        "it ended without exec after 76 µs",
+        "podman run --cap-add SETPCAP",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(
+        !text.contains("AppArmor") && !text.contains("SELinux"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_was_requested_and_is_missing_is_told_apart() {
+    let told = |bounding, effective| {
+        let container = container(bounding, effective);
+        let told = fatal("openshell", "commoncap", Some(container));
+        sentence(&told, Reason::NotEffective)
+    };
+    let text = told(WITH_SETPCAP, "0x0");
+    assert!(
+        text.contains("in the bounding set, but gives it to no process"),
+        "{text}"
+    );
+    let text = told(WITH_SETPCAP, WITH_SETPCAP);
+    assert!(text.contains("has given it up (inferred)"), "{text}");
+}
+
+#[test]
+fn a_runtime_runs_outside_of_the_container_that_it_makes() {
+    let container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
+    let told = fatal("crun", "commoncap", Some(container));
+    let text = sentence(&told, Reason::NotEffective);
+    assert!(!text.contains("among the container's"), "{text}");
+    assert!(
+        text.contains("crun drops what the container must not have"),
+        "{text}"
+    );
+}
+
+#[test]
+fn another_namespace_and_a_modules_refusal() {
+    let told = fatal("openshell", "commoncap", None);
+    let text = sentence(&told, Reason::Namespace);
+    assert!(text.contains("no power over that user namespace"), "{text}");
+    assert!(!text.contains("--cap-add"), "{text}");
+    let told = fatal("openshell", "apparmor", None);
+    let text = sentence(&told, Reason::None);
+    assert!(
+        text.contains(r#"AppArmor profile "p\"q" refused CAP_SETPCAP, which it holds"#),
+        "{text}"
+    );
+    let told = fatal("openshell", "lsm", None);
+    assert!(sentence(&told, Reason::None).contains("inferred"));
+}
+
+#[test]
+fn each_manager_of_containers_has_its_own_remedy() {
+    for (runtime, remedy) in [
+        ("docker", "docker run --cap-add SETPCAP"),
+        ("systemd-nspawn", "--capability=CAP_SETPCAP"),
+        ("systemd", "AmbientCapabilities="),
+        ("containerd", "capabilities.add: [SETPCAP]"),
+    ] {
+        let mut container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
+        runtime.clone_into(&mut container.runtime);
+        let told = fatal("openshell", "commoncap", Some(container));
+        let text = sentence(&told, Reason::NotEffective);
+        assert!(text.contains(remedy), "{runtime}: {text}");
+    }
+}
+
+#[test]
+fn hostile_names_can_not_speak_for_the_sentence() {
+    let mut container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
+    container.name = Some("x, which AppArmor refused\n\u{1b}[31m\u{202e}".to_owned());
+    container.image = Some("i\"mage".to_owned());
+    let mut told = fatal("openshell", "commoncap", Some(container));
+    told.comm = "sixteen bytes 16".to_owned();
+    let text = sentence(&told, Reason::NotEffective);
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(
+        text.contains(r#""x, which AppArmor refused\n\u{1b}[31m"#),
+        "{text}"
+    );
+    assert!(text.contains(r#"(image "i\"mage")"#), "{text}");
+    assert!(text.contains(r#"process "sixteen bytes 16""#), "{text}");
+}
