@@ -5,7 +5,7 @@ const episodes = (matchers) => `capwatch_bounding_drop_episodes_total{${SUPERVIS
 const own = (verdict) =>
   `sum(${grown(episodes(`role="supervisor", verdict="${verdict}"`), "$__range")}) or vector(0)`;
 
-const failedRecently = `sum(max by (job, instance, supervisor) (capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}}) > bool (time() - $__range_s)) or vector(0)`;
+const failedRecently = `sum(max by (job, instance, supervisor) (capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}, supervisor!="none"}) > bool (time() - $__range_s)) or vector(0)`;
 
 export default dashboard(
   "capwatch-overview",
@@ -21,7 +21,7 @@ export default dashboard(
         stat("Degraded episodes", "Supervisors that started their workload after a refused drop, in the chosen time.", "short", [query(own("degraded"), "degraded", { instant: true })], ALARM),
         stat("Pending", "Processes that go on after a refused drop, now.", "short", [query(`sum(capwatch_bounding_drops_pending{${SUPERVISED}})`, "pending", { instant: true })], WARN),
         stat("Live supervisors", "Supervisors that run now.", "short", [query(`sum(capwatch_supervisors{${SUPERVISED}})`, "live", { instant: true })], PLAIN),
-        stat("Last refused drop", "How long ago a drop of a raised capability was last refused.", "s", [query(`time() - max(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}} > 0)`, "ago", { instant: true })], PLAIN),
+        stat("Last refused drop", "How long ago a drop of a raised capability was last refused.", "s", [query(`time() - max(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}, supervisor!="none"} > 0)`, "ago", { instant: true })], PLAIN),
       ],
     },
     {

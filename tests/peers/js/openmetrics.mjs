@@ -3,7 +3,7 @@
 // Times are moved so that the last is now; job and instance are what a scrape would add.
 import { readFileSync } from "node:fs";
 
-const OWN = 'job="capwatch", instance="vm:11400"';
+const OWN = 'job="capwatch",instance="vm:11400"';
 const scrapes = readFileSync(process.argv[2], "utf8").split(/^at (\d+)\n/mu).slice(1);
 const times = scrapes.filter((_, index) => index % 2 === 0).map(Number);
 const shift = Math.floor(Date.now() / 1000) - times.at(-1);
@@ -14,7 +14,7 @@ for (const [index, time] of times.entries()) {
     const sample = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/u.exec(line);
     if (!sample) continue;
     const [, name, labels, value] = sample;
-    out.push(`${name}{${[labels, OWN].filter(Boolean).join(", ")}} ${value} ${at}`);
+    out.push(`${name}{${[labels, OWN].filter(Boolean).join(",")}} ${value} ${at}`);
   }
   out.push(`up{${OWN}} 1 ${at}`);
 }

@@ -85,7 +85,7 @@ function draw(panel) {
   const place = `left:${x * CELL.width}px;top:${y * CELL.height + 46}px;width:${w * CELL.width - 10}px;height:${h * CELL.height - 10}px`;
   if (panel.type === "row") return `<h2 style="${place}">${escape(panel.title)}</h2>`;
   const mine = answers.filter(({ title }) => title === panel.title);
-  const lines = mine.flatMap(({ result }, index) => result.map(({ metric, values }) => ({ label: legend(panel.targets[index].legendFormat, metric), values })));
+  const lines = mine.flatMap(({ result }, index) => result.map(({ metric, values = [] }) => ({ label: legend(panel.targets[index].legendFormat, metric), values: values.filter(([, value]) => Number.isFinite(Number(value))) })));
   const drawn = { gauge: () => stat(panel, mine[0]), "state-timeline": () => state(lines), stat: () => stat(panel, mine[0]), table: () => table(panel, mine[0]), timeseries: () => timeseries(panel, lines, w * CELL.width - 34, h * CELL.height - 84) };
   return `<section style="${place}"><h3>${escape(panel.title)}</h3>${drawn[panel.type]?.() ?? ""}</section>`;
 }
@@ -96,8 +96,8 @@ const style = `body{margin:0;font:13px system-ui,"Liberation Sans","DejaVu Sans"
   h2,section{position:absolute;box-sizing:border-box;margin-left:8px}h2{font-size:13px;margin-top:8px}
   section{background:#fff;border:1px solid #ddd;border-radius:3px;padding:8px 12px;overflow:hidden}h3{font-size:13px;margin:0 0 8px}
   .stat{position:absolute;inset:36px 8px 8px;display:grid;place-items:center;color:#fff;font-size:30px;border-radius:3px}
-  table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:5px 8px 5px 0;border-bottom:1px solid #eee;font-size:12px}
-  svg text{font-size:11px;fill:#666}.key span{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:10px;height:10px;margin-right:5px}.none{color:#888}td.paint{color:#fff;padding-left:8px}`;
+  table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:5px 8px;border-bottom:1px solid #eee;font-size:12px}
+  svg text{font-size:11px;fill:#666}.key span{margin-right:14px;white-space:nowrap}.key i{display:inline-block;width:10px;height:10px;margin-right:5px}.none{color:#888}td.paint{color:#fff}`;
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 const page = await browser.newPage({ viewport: { width: 24 * CELL.width + 8, height } });
 await page.setContent(`<style>${style}</style><h1>${escape(dashboard.title)}<small>drawn by tests/peers/js/panels.mjs from Prometheus's answers, not by Grafana</small></h1>${dashboard.panels.map(draw).join("")}`);

@@ -89,7 +89,7 @@ const needed = made.has("fatal") || made.has("degraded")
   : ["Hooks", "Memory", "Versions", "Scrape"];
 
 // Where LSM says that one refused, what tells of it shows something too, and more than 0.
-if (process.env.LSM) needed.push("Profiles that refuse", "Missing in the audit log", "By profile", "Joined with the log", "As the log tells it");
+if (process.env.LSM) needed.push("Profiles that refuse", "Missing in the audit log", "By profile", "Joined with the log", "As the log tells it", "Residual capabilities now", "Runs of BPF programs", "Run time of BPF programs", "From the kernel to the ledger");
 const shows = (result) => result.some(({ value, values }) => (values ?? [value]).some(([, one]) => Number(one) > 0));
 
 const kept = {};

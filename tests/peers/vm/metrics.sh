@@ -32,6 +32,9 @@ until wget -qO /dev/null http://127.0.0.1:11400/-/ready; do
     sleep 1
 done
 
+true=$(command -v true) sleep=$(command -v sleep)
+# Or the panels of what programs cost have nothing to show.
+echo 1 >/proc/sys/kernel/bpf_stats_enabled
 mkdir -p 1 2
 working=$PWD/1/openshell-sandbox
 supervisor=$PWD/2/openshell-sandbox
@@ -43,14 +46,14 @@ echo >>"$supervisor"
 second=0
 while [ "$second" -lt 75 ]; do
     case $second in
-    8 | 9 | 12 | 28) "$working" do clear exec /bin/true ;;
-    16) "$working" do drop chown lower setpcap drop chown exec /bin/true ;;
+    8 | 9 | 12 | 28) "$working" do clear exec "$true" ;;
+    16) "$working" do drop chown lower setpcap drop chown exec "$true" ;;
     20 | 22 | 50) "$supervisor" do lower setpcap clear ;;
-    24) "$supervisor" do lower setpcap try-clear exec /bin/sleep 100 & ;;
+    24) "$supervisor" do lower setpcap try-clear exec "$sleep" 100 & ;;
     26) "$supervisor" do lower setpcap try-clear sleep 100000 exit 0 & ;;
     30 | 34 | 38 | 52 | 60) aa-exec -p capwatch_loud -- "$supervisor" do clear ;;
     32 | 36 | 40 | 54 | 62) aa-exec -p capwatch_quiet -- "$supervisor" do clear ;;
-    44) aa-exec -p capwatch_loud -- "$supervisor" do try-clear exec /bin/sleep 100 & ;;
+    44) aa-exec -p capwatch_loud -- "$supervisor" do try-clear exec "$sleep" 100 & ;;
     esac >/dev/null 2>&1
     { echo "at $(date +%s)"; wget -qO - http://127.0.0.1:11400/metrics; } >>samples
     second=$((second + 1))
