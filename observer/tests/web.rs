@@ -283,6 +283,12 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     }
     let episode = server.get("/episodes/ep-6").await;
     assert!(episode.contains("AppArmor refused SETPCAP"), "{episode}");
+    // Who stood above it, and what was not the cause.
+    for told in ["1234</bdi>", "1235</bdi>", "that is not the cause."] {
+        assert!(episode.contains(told), "{told}: {episode}");
+    }
+    assert!(!episode.contains("1236</bdi>"), "the process itself twice");
+    assert!(!episode.contains("<img"), "a name of the chain is markup");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use observer::finding::{
-    Audit, Container, Denial, Episode, Exit, Fate, HookReport, Host, Namespace, REPORT_SCHEMA,
-    Report, SourceReport, Verdict,
+    Audit, Container, Denial, Episode, Exit, Fate, HookReport, Host, Link, Namespace,
+    REPORT_SCHEMA, Report, SourceReport, Verdict,
 };
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
 use observer::sources::bpf::Mechanism;
@@ -50,7 +50,11 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         container,
         pid: 4_000 + u32::try_from(number % 9_000).unwrap_or_default(),
         ppid: 3_990,
-        chain: Vec::new(),
+        chain: vec![
+            link(1_234, supervisor),
+            link(1_235, HOSTILE[0]),
+            link(1_236, "init"),
+        ],
         comm: supervisor.chars().take(15).collect(),
         exe: text(supervisor),
         layer: None,
@@ -70,7 +74,9 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         fate: Fate::Exec,
         exit: None,
         first_refused: None,
-        not_the_cause: Vec::new(),
+        not_the_cause: vec![
+            "The log has unshare refused sys_admin: that is not the cause.".to_owned(),
+        ],
         duration_seconds: 0.000_412,
         explanation: format!("{supervisor} emptied its bounding set; nothing was refused."),
     }
@@ -109,6 +115,13 @@ fn refused(number: u64, supervisor: &str, version: &str, verdict: Verdict) -> Ep
             "{supervisor} asked to drop 41 capabilities from its bounding set; AppArmor refused SETPCAP under profile unprivileged_userns, so chown was the first to stay. {became} Allow `capability setpcap` in that profile, or start the supervisor under one of its own."
         ),
         ..fine(number, supervisor, version)
+    }
+}
+
+fn link(pid: u32, comm: &str) -> Link {
+    Link {
+        pid,
+        comm: comm.to_owned(),
     }
 }
 

@@ -15,6 +15,9 @@ pub fn article(html: &mut Html, timed: &TimedEpisode) {
         .text(&episode.explanation)
         .raw("</p>");
     chain(html, episode);
+    for sentence in &episode.not_the_cause {
+        html.raw("<p class=\"hint\">").text(sentence).raw("</p>");
+    }
     html.raw("<dl class=\"facts\">");
     fact(html, "Time", time);
     fact(
@@ -94,7 +97,15 @@ fn chain(html: &mut Html, episode: &Episode) {
     if let Some(supervisor) = &episode.supervisor {
         link(html, "supervisor", supervisor);
     }
-    link(html, "parent", format_args!("pid {}", episode.ppid));
+    // Down to the process itself, which is the last; where they are not known, its parent.
+    match episode.chain.split_last() {
+        Some((_, above)) if !above.is_empty() => {
+            for one in above {
+                link(html, "process", format_args!("{} {}", one.comm, one.pid));
+            }
+        }
+        _ => link(html, "parent", format_args!("pid {}", episode.ppid)),
+    }
     link(
         html,
         "process",
