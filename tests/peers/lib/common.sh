@@ -109,13 +109,15 @@ make_episodes() {
         # Another digest, and so another version.
         echo >>"$supervisor"
     fi
-    "$working" do clear exec /bin/true >/dev/null 2>&1 && echo ok
-    "$working" do drop chown lower setpcap drop chown exec /bin/true >/dev/null 2>&1 && echo harmless
-    "$supervisor" do lower setpcap clear >/dev/null 2>&1 || echo fatal
-    "$supervisor" do lower setpcap try-clear exec /bin/sleep 30 >/dev/null 2>&1 &
+    # As supervisors do: the process lives, which is how its version is known, and
+    # a child of it drops.
+    "$working" do sleep 300 fork clear exec /bin/true >/dev/null 2>&1 && echo ok
+    "$working" do sleep 300 fork drop chown lower setpcap drop chown exec /bin/true >/dev/null 2>&1 && echo harmless
+    "$supervisor" do sleep 300 fork lower setpcap clear >/dev/null 2>&1 || echo fatal
+    "$supervisor" do sleep 300 fork lower setpcap try-clear exec /bin/sleep 30 >/dev/null 2>&1 &
     started+=($!)
     echo degraded
-    "$supervisor" do lower setpcap try-clear sleep 30000 exit 0 >/dev/null 2>&1 &
+    "$supervisor" do sleep 300 fork lower setpcap try-clear sleep 30000 exit 0 >/dev/null 2>&1 &
     started+=($!)
     echo pending
 }
