@@ -33,7 +33,7 @@ fn speaker() -> rustix::io::Result<OwnedFd> {
 /// byte for a terminator.
 fn say(socket: &OwnedFd, marker: &str, number: u32) -> rustix::io::Result<()> {
     let text = format!(
-        "apparmor=\"DENIED\" operation=\"{marker}\" name=\"{number}\" pid=1 label=\"test\"\0"
+        "apparmor=\"DENIED\" operation=\"{marker}\" name=\"{number}\" pid=1 capability=8 label=\"test\"\0"
     );
     let length = 16 + text.len();
     let mut message = Vec::with_capacity(length);

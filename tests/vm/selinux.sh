@@ -88,6 +88,7 @@ for class in capability cap_userns; do
         'denials[capability=setpcap, comm=captest].count == 1' \
         'episodes[comm=captest].verdict == fatal' \
         'episodes[comm=captest].layer == selinux' \
+        'episodes[comm=captest].profile == confined_t' \
         'audit.matched >= 1' \
         'audit.audit_only == 0' \
         'audit.malformed == 0'

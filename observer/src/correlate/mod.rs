@@ -2,6 +2,7 @@
 //! carry their stamps, so that a recorded stream gives the same findings.
 
 mod chain;
+mod domain;
 mod episode;
 mod explain;
 mod join;
@@ -12,6 +13,7 @@ pub use explain::{Refusal, denial as explain_denial, episode as explain_episode}
 
 use std::sync::Arc;
 
+use domain::Domains;
 use join::{Join, Joined};
 use near::Near;
 
@@ -22,7 +24,7 @@ use crate::{
     caps,
     config::Rules,
     finding::{AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, SupervisorEvent},
-    observation::{AuditSeen, DenialSeen, Observation, ProcessSeen},
+    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
     sources::bpf::text,
     time::Stamp,
 };
@@ -57,6 +59,7 @@ pub struct Correlator {
     rules: Arc<Rules>,
     join: Join,
     near: Near,
+    domains: Domains,
 }
 
 impl Correlator {
@@ -66,6 +69,7 @@ impl Correlator {
             rules,
             join: Join::default(),
             near: Near::default(),
+            domains: Domains::default(),
         }
     }
 
@@ -88,34 +92,52 @@ impl Correlator {
                     .collect()
             }
             Observation::Episode(seen) => {
-                let in_tree = seen.episode.owner.in_tree == 1;
-                let mut episode = episode::finding(&seen, &self.rules);
-                self.near.judge(&mut episode, seen.until, in_tree);
-                vec![Finding {
-                    event: Event::new(seen.until, EventKind::Episode(episode)),
-                    in_tree,
-                    row: None,
-                    joined: None,
-                }]
+                let seen = self.domains.episode(*seen);
+                seen.iter().map(|seen| self.episode(seen)).collect()
             }
             Observation::Process(seen) => vec![self.process(&seen)],
-            Observation::Audit(seen) => self.join.record(*seen).into_iter().map(audit).collect(),
+            Observation::Audit(seen) => {
+                let named = self.domains.record(&seen.record);
+                let joined = self.join.record(*seen).into_iter().map(audit);
+                let named = named.iter().map(|seen| self.episode(seen));
+                named.chain(joined).collect()
+            }
         }
     }
 
-    /// What has waited for too long: records that no event came for.
+    /// What has waited for too long: records that no event came for, episodes
+    /// whose record did not come.
     pub fn expire(&mut self, now: Stamp) -> Vec<Finding> {
-        self.join.expire(now).into_iter().map(audit).collect()
+        let (alone, unnamed) = (self.join.expire(now), self.domains.expire(now));
+        self.settled(alone, &unnamed)
     }
 
     /// What still waits, at the end of a stream.
     pub fn finish(&mut self) -> Vec<Finding> {
-        self.join.finish().into_iter().map(audit).collect()
+        let (alone, unnamed) = (self.join.finish(), self.domains.finish());
+        self.settled(alone, &unnamed)
+    }
+
+    fn settled(&mut self, alone: Vec<Joined>, unnamed: &[EpisodeSeen]) -> Vec<Finding> {
+        let unnamed = unnamed.iter().map(|seen| self.episode(seen));
+        unnamed.chain(alone.into_iter().map(audit)).collect()
     }
 
     /// Whether something younger than so many nanoseconds waits to be joined.
     pub fn waits(&self, now: Stamp, younger: u64) -> bool {
-        self.join.waits(now, younger)
+        self.join.waits(now, younger) || self.domains.waits(now, younger)
+    }
+
+    fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
+        let in_tree = seen.episode.owner.in_tree == 1;
+        let mut episode = episode::finding(seen, &self.rules);
+        self.near.judge(&mut episode, seen.until, in_tree);
+        Finding {
+            event: Event::new(seen.until, EventKind::Episode(episode)),
+            in_tree,
+            row: None,
+            joined: None,
+        }
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {

@@ -68,7 +68,10 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
             Some(profile) => format!("by AppArmor profile {profile:?}, though commoncap granted it"),
             None => "by AppArmor, though commoncap granted it".to_owned(),
         },
-        ("selinux", _) => "by SELinux, though commoncap granted it".to_owned(),
+        ("selinux", _) => match &denial.profile {
+            Some(domain) => format!("by SELinux in domain {domain:?}, though commoncap granted it"),
+            None => "by SELinux, though commoncap granted it".to_owned(),
+        },
         (layer, _) => format!("by {layer}, though commoncap granted it"),
     }
 }

@@ -77,8 +77,8 @@ fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
             "AppArmor refused CAP_SETPCAP, which it holds; the profile is not told".to_owned()
         }
         (Some("selinux"), domain) => {
-            let domain = domain.map_or(String::new(), |domain| format!(" in domain {domain:?}"));
-            format!("SELinux refused CAP_SETPCAP, which it holds,{domain}")
+            let domain = domain.map_or(String::new(), |domain| format!(", in domain {domain:?}"));
+            format!("SELinux refused CAP_SETPCAP, which it holds{domain}")
         }
         (Some("seccomp"), _) => "a seccomp filter refused the call".to_owned(),
         _ => "it holds CAP_SETPCAP, so a security module refused (inferred: it is not told which)"

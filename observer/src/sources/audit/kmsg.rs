@@ -135,7 +135,7 @@ mod tests {
         for record in [
             "5,10,1,-;x\n",
             "5,11,1,-;x\n",
-            "5,15,1,-;audit: type=1400 audit(1.1:1): apparmor=\"DENIED\" pid=7\n",
+            "5,15,1,-;audit: type=1400 audit(1.1:1): apparmor=\"DENIED\" pid=7 capability=8\n",
         ] {
             tell(record.as_bytes(), &mut expected, &mut sink);
         }

@@ -1,0 +1,222 @@
+//! The domain of an episode that `SELinux` refused: the hooks can't read it, its
+//! access-vector record names it.
+
+use std::collections::VecDeque;
+
+use observer_ebpf::Layer;
+
+use crate::{
+    audit::{Lsm, Record},
+    caps,
+    observation::EpisodeSeen,
+    time::Stamp,
+};
+
+/// Records that are remembered, and episodes that wait.
+const MAX_KEPT: usize = 256;
+/// How long an episode waits for its record: kauditd takes some milliseconds,
+/// longer under emulation.
+const HOLD_NS: u64 = 200_000_000;
+/// How far a record's stamp may lie before the episode's first drop: a tick.
+const BEFORE_NS: u64 = 12_000_000;
+
+/// A refusal of SETPCAP as a record tells it.
+struct Told {
+    pid: u32,
+    time: u64,
+    domain: String,
+}
+
+/// Records and episodes that wait for one another.
+#[derive(Default)]
+pub struct Domains {
+    told: VecDeque<Told>,
+    waiting: VecDeque<EpisodeSeen>,
+}
+
+impl Domains {
+    /// Takes in a record; gives the episodes that waited for it.
+    pub fn record(&mut self, record: &Record<'_>) -> Vec<EpisodeSeen> {
+        let is_refusal = record.lsm == Some(Lsm::SeLinux)
+            && record.is_capability_denial()
+            && record.capability == Some(caps::SETPCAP);
+        let (true, Some(pid), Some(domain), Some(epoch)) = (
+            is_refusal,
+            record.pid,
+            record.profile.as_deref(),
+            record.epoch,
+        ) else {
+            return Vec::new();
+        };
+        if self.told.len() == MAX_KEPT {
+            self.told.pop_front();
+        }
+        self.told.push_back(Told {
+            pid,
+            time: epoch.nanos(),
+            domain: String::from_utf8_lossy(domain).into_owned(),
+        });
+        let waiting = std::mem::take(&mut self.waiting);
+        let (named, waiting) = waiting
+            .into_iter()
+            .map(|seen| self.name(seen))
+            .partition(|seen| seen.profile.is_some());
+        self.waiting = waiting;
+        let named: VecDeque<_> = named;
+        named.into()
+    }
+
+    /// Takes in an episode; gives it back at once unless its record is to come.
+    pub fn episode(&mut self, seen: EpisodeSeen) -> Option<EpisodeSeen> {
+        // One that is open is told again.
+        if seen.episode.layer != Layer::Selinux as u32 || seen.end.is_none() {
+            return Some(seen);
+        }
+        let seen = self.name(seen);
+        if seen.profile.is_some() || self.waiting.len() == MAX_KEPT {
+            return Some(seen);
+        }
+        self.waiting.push_back(seen);
+        None
+    }
+
+    /// Episodes that have waited for too long.
+    pub fn expire(&mut self, now: Stamp) -> Vec<EpisodeSeen> {
+        let mut given_up = Vec::new();
+        while let Some(seen) = self
+            .waiting
+            .pop_front_if(|seen| now.since(seen.until) > HOLD_NS)
+        {
+            given_up.push(seen);
+        }
+        given_up
+    }
+
+    /// Every episode that waits.
+    pub fn finish(&mut self) -> Vec<EpisodeSeen> {
+        self.waiting.drain(..).collect()
+    }
+
+    /// Whether an episode younger than so many nanoseconds waits.
+    pub fn waits(&self, now: Stamp, younger: u64) -> bool {
+        self.waiting
+            .iter()
+            .any(|seen| now.since(seen.until) < younger)
+    }
+
+    fn name(&self, mut seen: EpisodeSeen) -> EpisodeSeen {
+        let mut told = self.told.iter().rev();
+        let of_it = told.find(|told| {
+            told.pid == seen.episode.tgid
+                && told.time + BEFORE_NS >= seen.first.0
+                && told.time <= seen.until.0
+        });
+        if seen.profile.is_none() {
+            seen.profile = of_it.map(|told| told.domain.clone());
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_ebpf::{Episode, EpisodeEnd, Owner};
+
+    use super::*;
+    use crate::audit::{Parsed, parse_line};
+
+    const BASE_MS: u64 = 1_795_482_188_000;
+
+    fn stamp(ms: u64) -> Stamp {
+        Stamp((BASE_MS + ms) * 1_000_000)
+    }
+
+    fn episode(tgid: u32, layer: Layer) -> EpisodeSeen {
+        EpisodeSeen {
+            first: stamp(145),
+            until: stamp(150),
+            episode: Episode {
+                tgid,
+                layer: layer as u32,
+                start: 0,
+                first: 0,
+                last: 0,
+                owner: Owner::default(),
+                cgroup: 0,
+                before: 1,
+                after: 1,
+                effective: 0,
+                profile: 0,
+                ppid: 1,
+                uid: 0,
+                namespace: 0,
+                level: 0,
+                drops: 1,
+                refused_raised: 1,
+                refused_lowered: 0,
+                unknown: 0,
+                first_refused: 1,
+                reason: 0,
+                comm: [0; 16],
+                exe: [0; 64],
+                refused: [0; 64],
+                ancestors: Default::default(),
+            },
+            end: Some(EpisodeEnd {
+                time: 0,
+                after: 1,
+                fate: 0,
+                status: 0,
+            }),
+            profile: None,
+            container: None,
+            version: None,
+        }
+    }
+
+    fn record(pid: u32, capability: &str) -> Record<'static> {
+        let line = format!(
+            "audit: type=1400 audit(1795482188.145:3): avc:  denied  {{ {capability} }} for  pid={pid} \
+             comm=\"x\" scontext=u:r:confined_t:s0 tcontext=u:r:confined_t:s0 \
+             tclass=capability permissive=0"
+        );
+        match parse_line(line.as_bytes()) {
+            Parsed::Record(record) => record.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn episode_and_record_meet_in_either_order() {
+        let mut domains = Domains::default();
+        assert!(domains.episode(episode(7, Layer::Selinux)).is_none());
+        assert!(domains.record(&record(8, "setpcap")).is_empty());
+        assert!(domains.record(&record(7, "chown")).is_empty());
+        let named = domains.record(&record(7, "setpcap"));
+        assert_eq!(named[0].profile.as_deref(), Some("confined_t"));
+
+        let known = domains.episode(episode(8, Layer::Selinux)).unwrap();
+        assert_eq!(known.profile.as_deref(), Some("confined_t"));
+        assert!(domains.finish().is_empty());
+    }
+
+    #[test]
+    fn no_episode_waits_for_ever_nor_without_need() {
+        let mut domains = Domains::default();
+        let other = domains.episode(episode(7, Layer::Commoncap));
+        assert!(other.unwrap().profile.is_none());
+        let open = EpisodeSeen {
+            end: None,
+            ..episode(7, Layer::Selinux)
+        };
+        assert!(domains.episode(open).is_some());
+        assert!(domains.episode(episode(7, Layer::Selinux)).is_none());
+        assert!(domains.waits(stamp(160), 400_000_000));
+        assert!(domains.expire(stamp(300)).is_empty());
+        assert_eq!(domains.expire(stamp(351)).len(), 1);
+        for pid in 0..1_000 {
+            domains.episode(episode(pid, Layer::Selinux));
+        }
+        assert_eq!(domains.finish().len(), MAX_KEPT);
+    }
+}
