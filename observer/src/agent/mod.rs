@@ -26,6 +26,8 @@ use crate::{
     who::{Identity, Who},
 };
 
+/// Records that are taken before the rings get their turn again.
+const HEARD_AT_ONCE: usize = 256;
 /// How often open episodes and losses are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -184,7 +186,10 @@ impl Agent {
             tokio::select! {
                 biased;
                 result = ring => result?,
-                event = self.log.next() => self.hear(event),
+                event = self.log.next() => {
+                    self.hear(event);
+                    self.hear_more();
+                }
                 _ = tick.tick() => self.tick(),
             }
             for event in told {
@@ -216,6 +221,16 @@ impl Agent {
     /// Whether something younger than so many nanoseconds waits to be joined.
     pub fn waits(&self, younger: u64) -> bool {
         self.correlator.waits(Stamp::now(), younger)
+    }
+
+    /// Handles what else has come by now, up to a batch.
+    fn hear_more(&mut self) {
+        for _ in 0..HEARD_AT_ONCE {
+            let Some(event) = self.log.rest() else {
+                return;
+            };
+            self.hear(event);
+        }
     }
 
     fn hear(&mut self, event: SourceEvent) {

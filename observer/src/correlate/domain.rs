@@ -16,7 +16,7 @@ use crate::{
 const MAX_KEPT: usize = 256;
 /// How long an episode waits for its record: kauditd takes some milliseconds,
 /// longer under emulation.
-const HOLD_NS: u64 = 200_000_000;
+const HOLD_NS: u64 = 400_000_000;
 /// How far a record's stamp may lie before the episode's first drop: a tick.
 const BEFORE_NS: u64 = 12_000_000;
 
@@ -212,8 +212,8 @@ mod tests {
         assert!(domains.episode(open).is_some());
         assert!(domains.episode(episode(7, Layer::Selinux)).is_none());
         assert!(domains.waits(stamp(160), 400_000_000));
-        assert!(domains.expire(stamp(300)).is_empty());
-        assert_eq!(domains.expire(stamp(351)).len(), 1);
+        assert!(domains.expire(stamp(500)).is_empty());
+        assert_eq!(domains.expire(stamp(551)).len(), 1);
         for pid in 0..1_000 {
             domains.episode(episode(pid, Layer::Selinux));
         }

@@ -82,6 +82,11 @@ impl Sink {
                     bump(&self.counters.duplicates);
                     return;
                 }
+                // The others are counted, and nobody asks for more of them: a flood of
+                // file accesses is to leave room for what matters.
+                if !record.is_about_capability() {
+                    return;
+                }
                 for one in record.into_owned().each() {
                     let record = Box::new(one);
                     self.send(SourceEvent::Record {
