@@ -239,7 +239,13 @@ fn virtual_machine() -> Option<String> {
             .any(|flag| flag == "hypervisor");
         guest.then(|| "unknown".to_owned())
     };
+    // QEMU's board for arm64, where no firmware tells.
+    let board = || {
+        let compatible = read("/proc/device-tree/compatible")?;
+        compatible.contains("dummy-virt").then(|| "QEMU".to_owned())
+    };
     firmware
+        .or_else(board)
         .or_else(|| read("/sys/hypervisor/type"))
         .or_else(|| read("/proc/device-tree/hypervisor/compatible"))
         .or_else(hypervisor)
