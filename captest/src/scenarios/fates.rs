@@ -46,7 +46,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "still_running",
-            "@chown detach drop chown sleep 4000 exit 0",
+            "@chown detach drop chown sleep 4000 exit 0 end sleep 300 exit 0",
         )
         .options(&["--fail-on", "pending"])
         .fails(0)
