@@ -159,10 +159,13 @@ pub fn attach(
     ready(ebpf, has(&verdict), has(&drops));
     if verdict.attached {
         let mechanism = verdict.mechanism.unwrap_or(Mechanism::Fexit);
-        let mut inner = attach_hook(ebpf, btf, &COMMONCAP, &[mechanism]);
-        if !drops.attached && mechanism != Mechanism::Tracepoint {
-            inner = attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint]);
-        }
+        let inner = if !drops.attached {
+            attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint])
+        } else if btf.prototypes.tracepoint(COMMONCAP.name).is_some() {
+            attach_hook(ebpf, btf, &COMMONCAP, &[mechanism])
+        } else {
+            no_direct_checks()
+        };
         hooks.push(inner);
         for (lsm, hook) in [("apparmor", &APPARMOR), ("selinux", &SELINUX)] {
             if active(lsm) {
@@ -175,6 +178,22 @@ pub fn attach(
     hooks.extend([verdict, drops]);
     needed::mark(&mut hooks, lsms);
     hooks
+}
+
+/// The exit of `security_capable` tells commoncap's refusals too. Its own hook
+/// tells of the checks that come to it directly, but before 6.14, when it got a
+/// tracepoint, the compiler inlines those: the hook would only cost time, at
+/// every check that is granted.
+fn no_direct_checks() -> HookStatus {
+    HookStatus {
+        hook: COMMONCAP.name.to_owned(),
+        mechanism: None,
+        attached: false,
+        needed: false,
+        reason: Some(
+            "before 6.14 it sees no check that security_capable doesn't tell of".to_owned(),
+        ),
+    }
 }
 
 fn attach_hook(

@@ -17,7 +17,9 @@ pub fn mark(hooks: &mut [HookStatus], lsms: &[String]) {
         hook.hook == COMMONCAP && hook.attached && by
     });
     let alone = !lsms.iter().any(|lsm| REFUSE_TOO.contains(&lsm.as_str()));
-    for hook in hooks.iter_mut().filter(|hook| !hook.attached) {
+    // Whether commoncap's own is needed was decided where it was left out.
+    let others = hooks.iter_mut().filter(|hook| hook.hook != COMMONCAP);
+    for hook in others.filter(|hook| !hook.attached) {
         let superseded = hook.hook == DROPS || (hook.hook == VERDICT && alone);
         hook.needed = !(tracepoint && superseded);
     }
