@@ -1,7 +1,7 @@
 //! What is told about the tests: steps, checks, and the last line.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -105,7 +105,13 @@ impl Report {
     pub fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Tally>) {
         println!("== {name}");
         let begun = Instant::now();
-        let tally = run().unwrap_or_else(|error| {
+        let result = run();
+        self.ended(name, begun.elapsed(), result);
+    }
+
+    /// Tells how a step ended; an error is a failure of it.
+    pub fn ended(&mut self, name: &str, took: Duration, result: Result<Tally>) {
+        let tally = result.unwrap_or_else(|error| {
             let mut tally = Tally::default();
             tally.add(name, Check::NotOk("error".into(), format!("{error:#}")));
             tally
@@ -116,7 +122,7 @@ impl Report {
         let outcome = if tally.failed > 0 { "FAILED" } else { "ok" };
         println!(
             "== {name}: {outcome} ({tally}) in {:.1} s",
-            begun.elapsed().as_secs_f64()
+            took.as_secs_f64()
         );
         self.total.extend(tally);
     }

@@ -1,7 +1,14 @@
-//! Ring 3: real kernels. Scripts that want the same machine share one boot.
+//! Ring 3: real kernels. Scripts that want the same machine share one boot, and
+//! as many machines as there are processors run side by side: a guest of two
+//! processors seldom uses more than one.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -39,6 +46,7 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
         }
     }
     let mut matrix = Matrix::default();
+    let mut boots = Vec::new();
     for (series, arch, every_day) in KERNELS {
         let name = match arch {
             Arch::X86_64 => series.to_owned(),
@@ -66,9 +74,16 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
             if jobs.is_empty() {
                 continue;
             }
-            report.step(&name, || boot(&machine, jobs, &version, arch, &mut matrix));
+            boots.push(Boot {
+                name,
+                machine,
+                kernel: version.clone(),
+                arch,
+                jobs,
+            });
         }
     }
+    run_all(boots, report, &mut matrix);
     if !matrix.is_empty() {
         println!("\n{}", matrix.table());
         report.step("the table's results", || {
@@ -84,6 +99,65 @@ const fn word(arch: Arch) -> &'static str {
         Arch::X86_64 => "x86_64",
         Arch::Arm64 => "arm64",
     }
+}
+
+/// A machine to boot, and what runs there.
+struct Boot {
+    name: String,
+    machine: Machine,
+    kernel: Kernel,
+    arch: Arch,
+    jobs: Vec<Planned>,
+}
+
+/// What became of a machine's jobs.
+struct Ended {
+    results: Vec<(Row, String, Tally)>,
+    /// The machine's own failure.
+    machine: Tally,
+    /// What is shown of it.
+    output: String,
+}
+
+/// Boots them, some side by side, and tells of each as it ends.
+fn run_all(mut boots: Vec<Boot>, report: &mut Report, matrix: &mut Matrix) {
+    // The longest begins first; a worker takes from the end.
+    let limit = |boot: &Boot| -> Duration { boot.jobs.iter().map(|one| one.job.timeout).sum() };
+    boots.sort_by_key(limit);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let queue = Mutex::new(boots);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (sender, queue) = (sender.clone(), &queue);
+            scope.spawn(move || {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(boot) = next else {
+                        return;
+                    };
+                    let (name, begun) = (boot.name.clone(), Instant::now());
+                    let result = run(boot);
+                    // Nobody listens only where the report is gone.
+                    let _ = sender.send((name, begun.elapsed(), result));
+                }
+            });
+        }
+        drop(sender);
+        for (name, took, result) in receiver {
+            println!("== {name}");
+            let tally = result.map(|ended| {
+                print!("{}", ended.output);
+                let mut tally = ended.machine;
+                for (row, test, result) in ended.results {
+                    matrix.ran(row, &test, &result);
+                    tally.extend(result);
+                }
+                tally
+            });
+            report.ended(&name, took, tally);
+        }
+    });
 }
 
 /// A job, and where its result goes in the table.
@@ -179,49 +253,57 @@ fn machines<'a>(
     machines
 }
 
-fn boot(
-    machine: &Machine,
-    planned: Vec<Planned>,
-    kernel: &Kernel,
-    arch: Arch,
-    matrix: &mut Matrix,
-) -> Result<Tally> {
-    let mut options = Options::new(kernel.clone());
-    options.arch = arch;
-    options.root = machine.root;
-    options.packages.clone_from(&machine.packages);
-    options.append.clone_from(&machine.append);
+fn run(boot: Boot) -> Result<Ended> {
+    let Machine {
+        root,
+        packages,
+        append,
+    } = boot.machine;
+    let mut options = Options::new(boot.kernel);
+    options.arch = boot.arch;
+    options.root = root;
+    options.packages = packages;
+    options.append = append;
     options.files = data(&cmd::workspace().join("tests/vm/data"));
-    options.jobs = planned.iter().map(|planned| planned.job.clone()).collect();
+    options.jobs = boot
+        .jobs
+        .iter()
+        .map(|planned| planned.job.clone())
+        .collect();
     let outcome = vm::run(&options).context("cannot run the machine")?;
 
-    let mut tally = Tally::default();
-    for Planned { job, row, test } in planned {
+    let mut output = String::new();
+    let mut results = Vec::new();
+    for Planned { job, row, test } in boot.jobs {
         let Some(ended) = outcome.jobs.iter().find(|outcome| outcome.name == job.name) else {
             let mut gone = Tally::default();
             gone.add(
                 &job.name,
                 Check::NotOk("begin".into(), "the machine was gone".into()),
             );
-            matrix.ran(row, &test, &gone);
-            tally.extend(gone);
+            results.push((row, test, gone));
             continue;
         };
-        let output = String::from_utf8_lossy(&ended.output);
-        let result = evaluate(&job.name, &output, ended.exit_code);
-        println!("   {} took {:.1} s", job.name, ended.duration.as_secs_f64());
+        let said = String::from_utf8_lossy(&ended.output);
+        let result = evaluate(&job.name, &said, ended.exit_code);
+        let seconds = ended.duration.as_secs_f64();
+        let _ = writeln!(output, "   {} took {seconds:.1} s", job.name);
         if result.failed > 0 {
-            for line in output.lines() {
-                println!("   | {line}");
+            for line in said.lines() {
+                let _ = writeln!(output, "   | {line}");
             }
         }
-        matrix.ran(row, &test, &result);
-        tally.extend(result);
+        results.push((row, test, result));
     }
+    let mut machine = Tally::default();
     if let Some(failure) = outcome.failure {
-        tally.add("machine", Check::NotOk("end".into(), failure));
+        machine.add("machine", Check::NotOk("end".into(), failure));
     }
-    Ok(tally)
+    Ok(Ended {
+        results,
+        machine,
+        output,
+    })
 }
 
 /// Files that the scripts share.
