@@ -104,7 +104,7 @@ pub struct AuditEvent {
 }
 
 /// A supervisor came or went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupervisorEvent {
     /// Name of its rule.
     pub supervisor: String,

@@ -15,7 +15,7 @@ pub use denials::{DenialSeries, Denials, LsmSeries, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use leftover::Grounds;
 pub use limited::Limited;
-pub use supervisors::Supervisors;
+pub use supervisors::{MAX_SERIES, Supervisors};
 pub use told::ToldRows;
 
 use crate::{
@@ -150,7 +150,10 @@ impl Ledger {
 
     /// How many findings no series was free for.
     pub fn series_overflow(&self) -> u64 {
-        self.denials.overflowed() + self.episodes.overflowed() + self.audit.overflowed()
+        self.denials.overflowed()
+            + self.episodes.overflowed()
+            + self.audit.overflowed()
+            + self.supervisors.overflowed()
     }
 
     /// What tells why log and hooks differ.

@@ -9,14 +9,17 @@ use crate::{
     time::Stamp,
 };
 
-/// Live supervisors that are kept; beyond, only their number is right.
+/// Live supervisors and residual workloads that are kept.
 const MAX_KEPT: usize = 16_384;
+/// Series of gauges about live processes.
+pub const MAX_SERIES: usize = 5_000;
 
 /// Who lives now.
 #[derive(Default)]
 pub struct Supervisors {
     live: BTreeMap<u32, (SupervisorEvent, Stamp)>,
     residual: BTreeMap<u32, Workload>,
+    overflowed: u64,
 }
 
 impl Supervisors {
@@ -24,9 +27,12 @@ impl Supervisors {
     pub fn enter(&mut self, event: &SupervisorEvent, time: Stamp) {
         if event.change != "started" {
             self.live.remove(&event.pid);
-        } else if self.live.len() < MAX_KEPT {
+            return;
+        }
+        if self.live.len() < MAX_KEPT {
             self.live.insert(event.pid, (event.clone(), time));
         }
+        self.overflowed += u64::from(self.live.len() > MAX_SERIES);
     }
 
     /// Enters a workload that runs on with what was refused.
@@ -55,6 +61,11 @@ impl Supervisors {
     /// Forgets workloads that no longer live.
     pub fn retain_workloads(&mut self, mut lives: impl FnMut(u32) -> bool) {
         self.residual.retain(|pid, _| lives(*pid));
+    }
+
+    /// How many supervisors came when no series was free for them.
+    pub const fn overflowed(&self) -> u64 {
+        self.overflowed
     }
 
     /// Live supervisors by process id, and since when.
@@ -91,5 +102,25 @@ impl Supervisors {
             }
         }
         series
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_without_a_series_is_counted() {
+        let mut supervisors = Supervisors::default();
+        for pid in 1..=5_002 {
+            let event = SupervisorEvent {
+                pid,
+                change: "started".to_owned(),
+                ..SupervisorEvent::default()
+            };
+            supervisors.enter(&event, Stamp::default());
+        }
+        assert_eq!(supervisors.overflowed(), 2);
+        assert_eq!(supervisors.live().len(), 5_002);
     }
 }

@@ -13,7 +13,10 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::{agent::Shared, ledger::Ledger};
+use crate::{
+    agent::Shared,
+    ledger::{Ledger, MAX_SERIES, OVERFLOW},
+};
 
 /// Content type of the text form.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -184,11 +187,8 @@ fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
     ]
 }
 
-/// Series of gauges about live processes.
-const MAX_LIVE_SERIES: usize = 5_000;
-
 fn live(ledger: &Ledger) -> Vec<MetricFamily> {
-    let residual = ledger.supervisors.residual(MAX_LIVE_SERIES);
+    let residual = ledger.supervisors.residual(MAX_SERIES);
     let residual = residual.iter().map(|((supervisor, capability), count)| {
         let labels = [
             ("supervisor", supervisor.as_str()),
@@ -204,7 +204,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         .supervisors
         .live()
         .values()
-        .take(MAX_LIVE_SERIES)
+        .take(MAX_SERIES)
         .map(|(event, _)| {
             let container = event.container.as_ref();
             let name =
@@ -225,6 +225,13 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
             }
             (labels, value)
         });
+    let unnamed = ledger.supervisors.live().len().saturating_sub(MAX_SERIES);
+    let overflow = (unnamed > 0).then(|| {
+        let named = ["pid", "container", "image", "version"].map(|name| (name, ""));
+        let mut labels = vec![("supervisor", OVERFLOW)];
+        labels.extend(named);
+        sample(&labels, number(unnamed as u64))
+    });
     vec![
         gauge(
             "capwatch_residual_capabilities",
@@ -239,7 +246,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         gauge(
             "capwatch_supervisor_info",
             "A live supervisor; the series goes when the process goes.",
-            info.collect(),
+            info.chain(overflow).collect(),
         ),
     ]
 }
