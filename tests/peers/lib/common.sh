@@ -114,7 +114,7 @@ make_episodes() {
     "$working" do sleep 300 fork clear exec /bin/true >/dev/null 2>&1 && echo ok
     "$working" do sleep 300 fork drop chown lower setpcap drop chown exec /bin/true >/dev/null 2>&1 && echo harmless
     "$supervisor" do sleep 300 fork lower setpcap clear >/dev/null 2>&1 || echo fatal
-    "$supervisor" do sleep 300 fork lower setpcap try-clear exec /bin/sleep 30 >/dev/null 2>&1 &
+    "$supervisor" do sleep 300 fork lower setpcap try-clear exec /bin/sleep 120 >/dev/null 2>&1 &
     started+=($!)
     echo degraded
     "$supervisor" do sleep 300 fork lower setpcap try-clear sleep 30000 exit 0 >/dev/null 2>&1 &

@@ -80,7 +80,7 @@ async function read() {
   }
   reading = true;
   try {
-    const [status, supervisors, episodes, denials] = await Promise.all(["status", "supervisors?limit=0", "episodes?limit=500", "denials?limit=500"].map((path) => fetchJson(`/api/v1/${path}`)));
+    const [status, supervisors, workloads, episodes, denials] = await Promise.all(["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"].map((path) => fetchJson(`/api/v1/${path}`)));
     Object.assign(known, { episodes: episodes.episodes, denials: denials.denials, now: Date.parse(status.now), readAt: Date.now() });
     const rows = [...known.episodes, ...known.denials];
     offer("supervisor", [...rows.map((row) => row.supervisor ?? "none"), ...supervisors.groups.map((group) => group.supervisor)]);
@@ -88,6 +88,7 @@ async function read() {
     tables.headline("findings", status.findings);
     tables.headline("agent", status.agent);
     tables.groups(supervisors.groups, known.now);
+    tables.workloads(workloads.workloads, known.now);
     tables.agent(status);
     draw();
   } catch (error) {

@@ -53,6 +53,25 @@ export function groups(list, now) {
   fill("groups", rows.length ? rows : [empty(11, "No supervisor was seen yet.")]);
 }
 
+/** Live workloads with capabilities left raised; the section hides where there are none. */
+export function workloads(list, now) {
+  byId("workloads-card").hidden = list.length === 0;
+  const rows = list.slice(0, GROUP_ROWS).map((one) => {
+    const { container } = one;
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name(one.comm), " ", dim(one.pid)),
+      td(optional(one.supervisor), one.version ? [" ", dim(shortVersion(one.version), one.version)] : []),
+      td(container ? name(container.name ?? container.id) : optional(null), container?.image ? [" ", dim(container.image)] : []),
+      td(el("span", { title: one.residual.join(", ") }, firstFew(one.residual))),
+      td(one.found),
+      td(time(now, one.since)),
+    );
+  });
+  fill("workloads", rows);
+}
+
 export function fate(episode) {
   const { fate: word, exit } = episode;
   if (exit?.signal != null) return `${word}, signal ${exit.signal}`;

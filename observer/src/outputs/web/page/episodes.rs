@@ -68,7 +68,7 @@ fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
 }
 
 /// Names up to three, and how many more.
-fn first_few(names: &[String]) -> String {
+pub(super) fn first_few(names: &[String]) -> String {
     let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(3) {
         0 => shown,

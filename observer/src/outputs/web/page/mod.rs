@@ -6,6 +6,7 @@ mod detail;
 mod episodes;
 mod html;
 mod state;
+mod workloads;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -53,6 +54,7 @@ pub async fn overview(State(shared): State<Shared>) -> Response {
     state::headline(&mut html, "agent", &Headline::agent(&status));
     html.raw("</section>");
     state::groups(&mut html, &summary, status.now);
+    workloads::section(&mut html, &shared.view.workloads(), status.now);
     html.raw("<div class=\"pair\">");
     chart::section(&mut html, &episodes, status.now);
     feed(&mut html);
