@@ -200,7 +200,14 @@ impl Stage {
             Ok(report) => {
                 wrong.extend(check::failures(&report, &always(scenario))?);
                 wrong.extend(check::failures(&report, &scenario.expectations)?);
-                let missed = report["lost"]["missed_runs"].as_u64().unwrap_or(0);
+                let lost = |what: &str| report["lost"][what].as_u64().unwrap_or(0);
+                // A kretprobe has few instances, and whatever else runs on the
+                // host may hold them all: counted, and no fault of the scenario.
+                let returns = lost("return_missed");
+                if lost("events") != returns {
+                    wrong.push(format!("lost: {}", report["lost"]));
+                }
+                let missed = lost("missed_runs") + returns;
                 wrong.extend(check::failures(&report, &scenario.counted(missed))?);
             }
             Err(error) => wrong.push(format!("{error:#}")),
@@ -233,7 +240,6 @@ impl Stage {
 fn always(scenario: &Scenario) -> Vec<String> {
     vec![
         "schema == capwatch.report/1".to_owned(),
-        "lost.events == 0".to_owned(),
         "audit.malformed == 0".to_owned(),
         format!("command.exit_code == {}", scenario.own_exit),
     ]

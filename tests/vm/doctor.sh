@@ -22,7 +22,7 @@ doctor root 0
 check "root: every hook is attached, and saw what was provoked" captest check root.json \
     'schema == capwatch.doctor/1' \
     'verdict == all' \
-    'hooks.attached == true' \
+    'hooks[needed=true].attached == true' \
     'count(hooks) == 7' \
     'self_test.seen == true' \
     'self_tests[kind=hook, provoked=true].seen == true' \
@@ -80,9 +80,12 @@ check "without BTF: a clear word, and the audit source runs" captest check no-bt
     'any(findings.what) ~ BTF' \
     'sources[name=netlink].up == true' \
     'self_tests[name=netlink].seen == true'
+# A profile of which nothing was logged yet: the kernel leaves duplicates out.
+unprivileged_userns_profile | sed s/unprivileged_userns/without_btf/ >without_btf
+load_profile without_btf
 capwatch run --events no-btf.jsonl >/dev/null 2>run.err &
 agent=$!
-aa_denial() { aa-exec -p unprivileged_userns -- unshare -Ur true; grep -q '"capability":"sys_admin"' no-btf.jsonl; }
+aa_denial() { aa-exec -p without_btf -- unshare -Ur true; grep -q '"capability":"sys_admin"' no-btf.jsonl; }
 check "without BTF: run tells a denial from its record" wait_for 10 aa_denial
 kill $agent
 wait $agent
