@@ -11,6 +11,7 @@ use super::figures::Spread;
 use crate::cmd;
 
 const BEGIN: &str = "<!-- figures: written by `cargo xtask bench --write` -->\n";
+const HEADING: &str = "\n### ";
 const END: &str = "<!-- end of figures -->\n";
 
 /// What a figure must be.
@@ -75,9 +76,13 @@ impl Table {
 
     /// As Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = String::new();
-        for (name, rows) in &self.0 {
-            let _ = writeln!(text, "\n### {name}\n");
+        self.sections().map(|(_, text)| text).collect()
+    }
+
+    /// Each section's name and Markdown.
+    fn sections(&self) -> impl Iterator<Item = (&str, String)> {
+        self.0.iter().map(|(name, rows)| {
+            let mut text = format!("{HEADING}{name}\n\n");
             let _ = writeln!(text, "| what | measured (least to most) | bar | holds |");
             let _ = writeln!(text, "|---|---|---|---|");
             for row in rows {
@@ -89,8 +94,8 @@ impl Table {
                 let (what, bar) = (&row.what, row.bar.text());
                 let _ = writeln!(text, "| {what} | {} | {bar} | {holds} |", describe(row));
             }
-        }
-        text
+            (name.as_str(), text)
+        })
     }
 
     /// As JSON.
@@ -112,7 +117,8 @@ impl Table {
         json!({ "schema": "capwatch.bench/1", "rows": rows.collect::<Vec<_>>() })
     }
 
-    /// Puts the table between the marks of a document.
+    /// Puts the sections between the marks of a document, in place of those of
+    /// the same name.
     ///
     /// # Errors
     /// When the document has no marks.
@@ -121,14 +127,28 @@ impl Table {
         let (before, rest) = text
             .split_once(BEGIN)
             .context("no mark where figures begin")?;
-        let (_, after) = rest.split_once(END).context("no mark where figures end")?;
-        let machine = machine()?;
-        let table = self.markdown();
-        fs::write(
-            file,
-            format!("{before}{BEGIN}\n{machine}{table}\n{END}{after}"),
-        )?;
+        let (old, after) = rest.split_once(END).context("no mark where figures end")?;
+        let figures = self.merged(old, &machine()?);
+        fs::write(file, format!("{before}{BEGIN}{figures}\n{END}{after}"))?;
         Ok(())
+    }
+
+    /// The sections of a text, with those of this table in place of older ones.
+    fn merged(&self, old: &str, machine: &str) -> String {
+        let mut kept: Vec<(&str, String)> = Vec::new();
+        for section in old.split(HEADING).skip(1) {
+            let name = section.lines().next().unwrap_or_default();
+            kept.push((name, format!("{HEADING}{}\n", section.trim_end())));
+        }
+        for (name, text) in self.sections() {
+            let (heading, rows) = text.split_at(HEADING.len() + name.len() + 1);
+            let text = format!("{heading}\n{machine}{rows}");
+            match kept.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, older)) => *older = text,
+                None => kept.push((name, text)),
+            }
+        }
+        kept.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -189,6 +209,19 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_takes_the_place_of_its_older_self() {
+        let mut table = Table::default();
+        table.section("storm");
+        table.row("counted", Spread::one(2.0), "", Bar::None);
+        let old = "\n### parser\n\nold\n\n| a |\n\n### storm\n\n| b |\n";
+        let text = table.merged(old, "Measured.\n");
+        let start = "\n### parser\n\nold\n\n| a |\n\n### storm\n\nMeasured.\n\n| what";
+        assert!(text.starts_with(start), "{text}");
+        assert!(!text.contains("| b |"), "{text}");
+        assert_eq!(table.merged(&text, "Measured.\n"), text);
+    }
 
     #[test]
     fn a_bar_that_is_not_met_is_told() {
