@@ -8,6 +8,7 @@
     reason = "the agent starts no programs, its tests do"
 )]
 
+mod catalogue;
 mod doctor;
 mod exits;
 mod leftovers;
