@@ -144,7 +144,7 @@ impl Machine<'_> {
         command
             // Never a list of accelerators: a /dev/kvm that exists may not work.
             .args(if options.icount {
-                ["-accel", "tcg", "-icount", "shift=0,sleep=off"].as_slice()
+                ["-accel", "tcg", "-icount", "shift=0"].as_slice()
             } else {
                 &["-accel", "tcg,thread=multi"]
             })
