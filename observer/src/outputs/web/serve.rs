@@ -16,7 +16,7 @@ use super::router::router;
 use super::view::View;
 
 /// Connections at one time, over all addresses.
-const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 512;
 /// After so long without a byte in either direction a connection ends.
 const IDLE: Duration = Duration::from_mins(1);
 /// How long requests under way may take after the stop.
