@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Container, Link};
-use crate::time::Stamp;
+use crate::{caps, time::Stamp};
 
 /// A user namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,4 +72,13 @@ pub struct Denial {
     pub last: Stamp,
     /// The sentence for a person.
     pub explanation: String,
+}
+
+impl Denial {
+    /// Whether it may matter to anybody: not what a rule expects, what nobody
+    /// wanted a record of, or the tracepoint's memory accounting.
+    pub fn is_telling(&self) -> bool {
+        let accounting = self.audited == "unknown" && self.number == caps::SYS_ADMIN;
+        !self.expected && self.audited != "no" && !accounting
+    }
 }

@@ -3,7 +3,6 @@
 use clap::ValueEnum;
 
 use super::{Denial, Episode, Report, Verdict};
-use crate::caps;
 
 /// What to fail on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,7 +59,7 @@ impl Gate {
     pub fn stops_denial(&self, denial: &Denial) -> bool {
         self.fail_on.contains(&FailOn::Denied)
             && self.counts(denial.role.as_deref())
-            && is_telling(denial)
+            && denial.is_telling()
     }
 
     fn counts(&self, role: Option<&str>) -> bool {
@@ -88,11 +87,4 @@ impl Gate {
         }));
         why
     }
-}
-
-/// Leaves out what a rule expects, what nobody wanted a record of, and the
-/// tracepoint's memory accounting.
-fn is_telling(denial: &Denial) -> bool {
-    let accounting = denial.audited == "unknown" && denial.number == caps::SYS_ADMIN;
-    !denial.expected && denial.audited != "no" && !accounting
 }

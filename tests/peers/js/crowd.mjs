@@ -1,5 +1,6 @@
-// Fifty clients of the live feed, some of them real pages, while it storms:
-//   crowd.mjs URL PID FOLDER     (PID: the agent's, whose memory is read)
+// Fifty pages, or some of them and clients of the live feed, while it storms:
+//   crowd.mjs URL PID FOLDER     (PID: the agent's, whose memory is read; PAGES: how many
+//   real pages, each in a browser context of its own)
 // Prints a result a line, and "begin the storm" and "end the storm" when it wants that.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -8,10 +9,9 @@ import { connect } from "node:net";
 const require = createRequire(`${process.env.MODULES}/package.json`);
 const { chromium } = require("playwright-core");
 const [url, pid, folder] = process.argv.slice(2);
-/** Real pages, of which fifty are more than a small machine can draw at that rate; the others
- * are clients that ask for the same feed. */
-const PAGES = Number(process.env.PAGES ?? 5);
-const CLIENTS = 49 - PAGES;
+const PAGES = Number(process.env.PAGES ?? 50);
+/** Clients of the whole feed: what pages are short of fifty, and at least one that counts. */
+const CLIENTS = Math.max(1, 49 - PAGES);
 const EVENTS_A_SECOND = 1000;
 /** Seconds until every bounded buffer is full, and seconds that are measured. */
 const WARM = 20;

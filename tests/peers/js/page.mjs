@@ -104,6 +104,32 @@ if (total > 0) {
   report("the keyboard opens an episode and closes it", [...inDialog, ...(closed ? ["the dialog stays open"] : []), ...(skipLink.startsWith("Skip") ? [] : [`the first stop is ${skipLink}`])]);
 } else console.log("skip page: the keyboard opens an episode and closes it: there is no episode");
 
+// A browser has six connections for all pages of one address, and a page that is followed
+// keeps one. Without a window none is ever hidden: the page is told that it is.
+const hide = (tab, hidden) => tab.evaluate((value) => {
+  Object.defineProperty(document, "hidden", { value, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+const tabs = [];
+const unread = [];
+for (let number = 1; number <= 8; number += 1) {
+  const tab = number === 1 ? await open({}) : await tabs[0].context().newPage();
+  if (number > 1) {
+    await tab.goto(url, { timeout: 10000 }).catch((error) => unread.push(`tab ${number}: ${error.message}`));
+    await tab.locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push(`tab ${number} is not live`));
+  }
+  tabs.push(tab);
+  if (number < 8) await hide(tab, true);
+}
+if ((await tabs[0].locator("#live.off").count()) !== 1) unread.push("a hidden tab says that it is live");
+await hide(tabs[7], true);
+await hide(tabs[0], false);
+await tabs[0].locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push("a tab that is seen again is not live"));
+const told = await tabs[0].locator("#feed li").allInnerTexts().catch(() => []);
+if (!told.some((text) => text.includes("Not followed from"))) unread.push("what was not followed is not told");
+report("eight tabs of one browser, of which one is seen", unread);
+await tabs[0].context().close();
+
 const markup = await page.evaluate(() => document.querySelectorAll("main img, main script, main [style], main [onerror]").length);
 report("hostile names are text", markup ? [`${markup} elements came from names`] : []);
 

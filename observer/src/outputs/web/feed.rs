@@ -5,6 +5,9 @@
 //! a second is sent together, so that a storm costs a client ten writes a
 //! second. A client that is too slow loses the oldest pieces and is told how
 //! many events that were.
+//!
+//! A second task makes the brief feed, for those whose reader is a person: no
+//! more of each moment than can be read, and the number of what is left out.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -18,6 +21,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::brief::Brief;
 use crate::finding::{Event, EventKind, LossEvent};
 use crate::time::Stamp;
 
@@ -30,6 +34,8 @@ const PIECES: usize = 8;
 const PIECE_EVENTS: usize = 128;
 /// How long events are gathered.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long they are for the brief feed: as often as a page draws.
+const GATHER_BRIEF: Duration = Duration::from_millis(250);
 /// A comment is sent after so long a silence, so that both ends see a dead
 /// connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -44,37 +50,67 @@ struct Piece {
     events: u64,
 }
 
+/// Which feed a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Every event.
+    Full,
+    /// As many as a person can read.
+    Brief,
+}
+
+/// Pieces that are sent to everybody who listens.
+#[derive(Clone, Debug)]
+struct Channel {
+    pieces: broadcast::WeakSender<Piece>,
+    told: Arc<AtomicU64>,
+}
+
+impl Channel {
+    fn start(
+        detail: Detail,
+        events: broadcast::Receiver<Arc<Event>>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let (sender, _) = broadcast::channel(PIECES);
+        let pieces = sender.downgrade();
+        let told = Arc::new(AtomicU64::new(0));
+        tokio::spawn(pump(detail, events, sender, Arc::clone(&told), stop));
+        Self { pieces, told }
+    }
+}
+
 /// The live feed and its clients.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    pieces: broadcast::WeakSender<Piece>,
-    told: Arc<AtomicU64>,
+    full: Channel,
+    brief: Channel,
     clients: Arc<Semaphore>,
 }
 
 impl Feed {
-    /// Starts the task that feeds; it ends when `stop` becomes true, and the
-    /// clients' streams end with it.
+    /// Starts the tasks that feed; they end when `stop` becomes true, and the
+    /// clients' streams end with them.
     pub fn start(events: broadcast::Receiver<Arc<Event>>, stop: watch::Receiver<bool>) -> Self {
-        let (sender, _) = broadcast::channel(PIECES);
-        let pieces = sender.downgrade();
-        let told = Arc::new(AtomicU64::new(0));
-        tokio::spawn(pump(events, sender, Arc::clone(&told), stop));
         Self {
-            pieces,
-            told,
+            brief: Channel::start(Detail::Brief, events.resubscribe(), stop.clone()),
+            full: Channel::start(Detail::Full, events, stop),
             clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
         }
     }
 
     /// A body for one more client; none when there are too many, or when the
     /// feed ended.
-    pub fn client(&self) -> Option<Body> {
+    pub fn client(&self, detail: Detail) -> Option<Body> {
         let permit = Arc::clone(&self.clients).try_acquire_owned().ok()?;
-        let receiver = self.pieces.upgrade()?.subscribe();
+        let channel = match detail {
+            Detail::Full => &self.full,
+            Detail::Brief => &self.brief,
+        };
+        let receiver = channel.pieces.upgrade()?.subscribe();
         let client = Client {
             receiver,
-            told: self.told.load(Ordering::Acquire),
+            told: channel.told.load(Ordering::Acquire),
             greeted: false,
             held: None,
             _permit: permit,
@@ -84,14 +120,21 @@ impl Feed {
 }
 
 async fn pump(
+    detail: Detail,
     mut events: broadcast::Receiver<Arc<Event>>,
     sender: broadcast::Sender<Piece>,
     told: Arc<AtomicU64>,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
+        let gather = async {
+            match detail {
+                Detail::Full => gather(&mut events).await,
+                Detail::Brief => gather_brief(&mut events).await,
+            }
+        };
         let gathered = tokio::select! {
-            gathered = gather(&mut events) => gathered,
+            gathered = gather => gathered,
             _ = stop.wait_for(|stopped| *stopped) => return,
         };
         let Some(batch) = gathered else { return };
@@ -99,12 +142,15 @@ async fn pump(
             continue;
         }
         let mut text = String::new();
-        for event in &batch {
+        for event in &batch.events {
             frame(&mut text, event);
+        }
+        if batch.left_out > 0 {
+            frame(&mut text, &loss("brief", batch.left_out));
         }
         // It is held as long as the slowest client needs it.
         text.shrink_to_fit();
-        let count = batch.len() as u64;
+        let count = batch.events.len() as u64 + batch.left_out;
         // An error says that no client is left: nothing is lost by it.
         let _ = sender.send(Piece {
             text: text.into(),
@@ -114,8 +160,14 @@ async fn pump(
     }
 }
 
+/// What goes into one piece.
+struct Batch {
+    events: Vec<Arc<Event>>,
+    left_out: u64,
+}
+
 /// Events of a tenth of a second, at least one; none when no more will come.
-async fn gather(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Vec<Arc<Event>>> {
+async fn gather(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Batch> {
     let mut batch = vec![receive(events).await?];
     let end = Instant::now() + GATHER;
     while batch.len() < PIECE_EVENTS {
@@ -127,7 +179,32 @@ async fn gather(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Vec<Arc<
             () = sleep_until(end) => break,
         }
     }
-    Some(batch)
+    Some(Batch {
+        events: batch,
+        left_out: 0,
+    })
+}
+
+/// What a person would want of a quarter of a second, at least one event; none
+/// when no more will come.
+async fn gather_brief(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Batch> {
+    let mut brief = Brief::default();
+    while brief.is_empty() {
+        brief.add(receive(events).await?);
+    }
+    let end = sleep_until(Instant::now() + GATHER_BRIEF);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            event = receive(events) => match event {
+                Some(event) => brief.add(event),
+                None => break,
+            },
+            () = &mut end => break,
+        }
+    }
+    let (events, left_out) = brief.finish();
+    Some(Batch { events, left_out })
 }
 
 async fn receive(events: &mut broadcast::Receiver<Arc<Event>>) -> Option<Arc<Event>> {
@@ -253,7 +330,7 @@ mod tests {
         let (events, receiver) = broadcast::channel(16);
         let (_stop, stopped) = watch::channel(false);
         let feed = Feed::start(receiver, stopped);
-        let mut body = feed.client().unwrap();
+        let mut body = feed.client(Detail::Full).unwrap();
         assert_eq!(text(&mut body).await, "retry: 3000\n\n");
         for _ in 0..20 {
             events.send(Arc::new(loss("test", 1))).unwrap();
@@ -268,18 +345,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_brief_feed_tells_how_many_it_leaves_out() {
+        let (events, receiver) = broadcast::channel(256);
+        let (_stop, stopped) = watch::channel(false);
+        let feed = Feed::start(receiver, stopped);
+        let mut body = feed.client(Detail::Brief).unwrap();
+        assert_eq!(text(&mut body).await, "retry: 3000\n\n");
+        for _ in 0..100 {
+            events.send(Arc::new(loss("test", 1))).unwrap();
+        }
+        let sent = text(&mut body).await;
+        let shown = sent.matches("\"reason\":\"test\"").count();
+        assert!((1..100).contains(&shown), "{sent}");
+        let rest = format!("\"reason\":\"brief\",\"count\":{}}}", 100 - shown);
+        assert!(sent.contains(&rest), "{sent}");
+    }
+
+    #[tokio::test]
     async fn clients_are_bounded_and_end_with_the_feed() {
         let (events, receiver) = broadcast::channel(16);
         let (stop, stopped) = watch::channel(false);
         let feed = Feed::start(receiver, stopped);
-        let mut clients: Vec<_> = (0..MAX_CLIENTS).map(|_| feed.client().unwrap()).collect();
-        assert!(feed.client().is_none());
+        let mut clients: Vec<_> = (0..MAX_CLIENTS)
+            .map(|_| feed.client(Detail::Full).unwrap())
+            .collect();
+        assert!(feed.client(Detail::Full).is_none());
         let mut last = clients.pop().unwrap();
-        assert!(feed.client().is_none());
+        assert!(feed.client(Detail::Full).is_none());
         stop.send(true).unwrap();
         assert_eq!(text(&mut last).await, "retry: 3000\n\n");
         assert!(last.frame().await.is_none());
         drop((last, events));
-        assert!(feed.client().is_none());
+        assert!(feed.client(Detail::Full).is_none());
     }
 }

@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod bind;
+mod brief;
 mod cache;
 mod connection;
 mod feed;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use serde::Deserialize;
 
 use super::answer::{self, Keep};
 use super::cache::{Cache, share};
-use super::feed::Feed;
+use super::feed::{Detail, Feed};
 use super::guard::{Hosts, guard};
 use super::view::View;
 use super::{api, page};
@@ -87,8 +89,24 @@ async fn ready(State(shared): State<Shared>) -> Response {
     )
 }
 
-async fn events(State(shared): State<Shared>) -> Response {
-    let Some(body) = shared.feed.client() else {
+/// The query of the live feed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Follow {
+    #[serde(default)]
+    brief: bool,
+}
+
+async fn events(
+    State(shared): State<Shared>,
+    query: Result<Query<Follow>, QueryRejection>,
+) -> Response {
+    let detail = match query {
+        Ok(Query(Follow { brief: true })) => Detail::Brief,
+        Ok(Query(Follow { brief: false })) => Detail::Full,
+        Err(rejection) => return answer::problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    let Some(body) = shared.feed.client(detail) else {
         let mut refused = answer::problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many clients follow the live feed; try again later",

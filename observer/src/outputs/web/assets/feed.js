@@ -1,15 +1,12 @@
-// The live feed: events as lines, the newest first; drawn at most once a frame.
+// The live feed: events as lines, the newest first; drawn at most four times a second.
 
 import { badge, byId, clean, el, episodePath, name } from "./dom.js";
 
 const LINES = 100;
 const SPEAK_EVERY = 5000;
+const DRAW_EVERY = 250;
 
 const clock = (stamp) => el("time", { datetime: stamp, title: stamp }, stamp.slice(11, 19));
-
-/** Denials that tell nobody anything: expected, asked without a record, or the
- *  memory accounting of every process, which the tracepoint can't tell apart. */
-const idle = ({ kind, expected, audited, capability }) => kind === "denial" && (expected || audited === "no" || (audited === "unknown" && capability === "sys_admin"));
 
 /** What failed, in short; its page says why and what to change. */
 const refused = ({ id, supervisor, comm, pid, first_refused: first, layer, profile, residual }) => [
@@ -30,6 +27,7 @@ const sentences = {
   denial: (event) => [badge("denial"), [event.explanation, event.count > 1 ? ` ${event.count} times so far.` : ""]],
   audit: (event) => [badge("audit"), [name(event.comm ?? "unknown"), ` ${event.verdict ?? "record"} ${event.capability ?? ""} `, event.profile ? ["profile ", name(event.profile)] : [], event.result === "audit_only" ? " (no event seen)" : ""]],
   supervisor: (event) => [badge("supervisor", "harmless"), [name(event.supervisor), ` ${event.change}, pid ${event.pid}`, event.version ? [", ", name(event.version)] : []]],
+  gap: (event) => [badge("gap", "harmless"), [`Not followed from ${event.from.slice(11, 19)} on, while this page was hidden; the tables have what happened.`]],
   loss: (event) => [badge("loss"), [`${event.count} events lost in ${event.stage}: ${event.reason}`]],
 };
 
@@ -44,7 +42,9 @@ function line(event) {
 export class Feed {
   #list = byId("feed");
   #waiting = [];
+  #leftOut = 0;
   #drawing = false;
+  #drawnAt = 0;
   #paused = false;
   #wanted;
   #spokenAt = 0;
@@ -64,25 +64,47 @@ export class Feed {
   }
 
   push(event) {
-    if (idle(event) || !this.#wanted(event)) return;
+    if (event.kind === "loss" && event.reason === "brief") {
+      this.#leftOut += event.count;
+      this.#schedule();
+      return;
+    }
+    if (!this.#wanted(event)) return;
+    this.#wait(event);
+    this.#speak(event);
+  }
+
+  /** Says that nothing was followed between two times (milliseconds since 1970). */
+  gap(from, to) {
+    this.#wait({ kind: "gap", time: new Date(to).toISOString(), from: new Date(from).toISOString() });
+  }
+
+  #wait(event) {
     this.#waiting.push(event);
     if (this.#waiting.length > LINES) this.#waiting.shift();
-    this.#speak(event);
     this.#schedule();
   }
 
   #schedule() {
     if (this.#drawing || this.#paused) return;
     this.#drawing = true;
-    requestAnimationFrame(() => {
-      this.#drawing = false;
-      const lines = this.#waiting.splice(0).map(line).filter(Boolean).reverse();
-      if (lines.length === 0) return;
-      byId("feed-empty").hidden = true;
-      this.#list.hidden = false;
-      this.#list.prepend(...lines);
-      while (this.#list.children.length > LINES) this.#list.lastChild.remove();
-    });
+    const delay = Math.max(0, this.#drawnAt + DRAW_EVERY - Date.now());
+    setTimeout(() => requestAnimationFrame(() => this.#draw()), delay);
+  }
+
+  #draw() {
+    this.#drawing = false;
+    this.#drawnAt = Date.now();
+    if (this.#leftOut > 0) {
+      byId("feed-more").hidden = false;
+      byId("feed-more").textContent = `${this.#leftOut} more came than can be read, and are left out of this list.`;
+    }
+    const lines = this.#waiting.splice(0).map(line).filter(Boolean).reverse();
+    if (lines.length === 0) return;
+    byId("feed-empty").hidden = true;
+    this.#list.hidden = false;
+    this.#list.prepend(...lines);
+    while (this.#list.children.length > LINES) this.#list.lastChild.remove();
   }
 
   /** Only what alarms is spoken, and not too often. */

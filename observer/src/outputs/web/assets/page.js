@@ -9,8 +9,10 @@ import * as tables from "./tables.js";
 const REFRESH = 10000;
 const SOON = 400;
 const LEAST = 2000;
+/** A page that takes long to read and draw does so less often. */
+const REST = 10;
 
-const known = { episodes: [], denials: [], now: Date.now(), readAt: Date.now() };
+const known = { episodes: [], denials: [], now: Date.now(), readAt: Date.now(), took: 0 };
 const filters = ["supervisor", "layer", "verdict"];
 let chosenSpan = false;
 let reading = false;
@@ -79,8 +81,12 @@ async function read() {
     return;
   }
   reading = true;
+  const begun = Date.now();
   try {
-    const [status, supervisors, workloads, episodes, denials] = await Promise.all(["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"].map((path) => fetchJson(`/api/v1/${path}`)));
+    // One after the other, over one connection: a browser has six for all its pages.
+    const answers = [];
+    for (const path of ["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"]) answers.push(await fetchJson(`/api/v1/${path}`));
+    const [status, supervisors, workloads, episodes, denials] = answers;
     Object.assign(known, { episodes: episodes.episodes, denials: denials.denials, now: Date.parse(status.now), readAt: Date.now() });
     const rows = [...known.episodes, ...known.denials];
     offer("supervisor", [...rows.map((row) => row.supervisor ?? "none"), ...supervisors.groups.map((group) => group.supervisor)]);
@@ -91,6 +97,7 @@ async function read() {
     tables.workloads(workloads.workloads, known.now);
     tables.agent(status);
     draw();
+    known.took = Date.now() - begun;
   } catch (error) {
     live("off", `not reachable: ${error.message}`);
   } finally {
@@ -102,9 +109,9 @@ async function read() {
   }
 }
 
-/** Reads once after a burst of events, and in a storm every two seconds. */
+/** Reads once after a burst of events, and in a storm every two seconds at most. */
 function soon() {
-  const delay = Math.max(SOON, known.readAt + LEAST - Date.now());
+  const delay = Math.max(SOON, known.readAt + Math.max(LEAST, REST * known.took) - Date.now());
   timer ??= setTimeout(() => {
     timer = null;
     if (!document.hidden) read();
@@ -118,19 +125,37 @@ function live(state, words) {
   place.textContent = clean(words);
 }
 
+/** Follows the events while the page is seen: a hidden one would keep one of the few
+ *  connections that the browser has for all pages of this address. */
 function follow(feed) {
-  const source = new EventSource("/api/v1/events");
-  source.addEventListener("open", () => {
-    live("on", "live");
-    read();
-  });
-  source.addEventListener("error", () => live("off", "connection lost, trying again"));
-  for (const kind of ["episode", "denial", "audit", "supervisor", "loss"]) {
-    source.addEventListener(kind, (message) => {
-      feed.push(JSON.parse(message.data));
-      soon();
+  let source = null;
+  let hiddenAt = null;
+  const connect = () => {
+    source = new EventSource("/api/v1/events?brief=true");
+    source.addEventListener("open", () => {
+      live("on", "live");
+      read();
     });
-  }
+    source.addEventListener("error", () => live("off", "connection lost, trying again"));
+    for (const kind of ["episode", "denial", "audit", "supervisor", "loss"]) {
+      source.addEventListener(kind, (message) => {
+        feed.push(JSON.parse(message.data));
+        soon();
+      });
+    }
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && source) {
+      source.close();
+      source = null;
+      hiddenAt = Date.now();
+      live("off", "not followed while hidden");
+    } else if (!document.hidden && !source) {
+      if (hiddenAt) feed.gap(hiddenAt, Date.now());
+      connect();
+    }
+  });
+  if (!document.hidden) connect();
 }
 
 function start() {
@@ -146,7 +171,6 @@ function start() {
     chosenSpan = true;
     draw();
   });
-  document.addEventListener("visibilitychange", soon);
   setInterval(soon, REFRESH);
   startDetail();
   follow(new Feed(fitsEvent));

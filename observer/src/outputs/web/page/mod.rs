@@ -140,6 +140,7 @@ fn feed(html: &mut Html) {
          <noscript><p class=\"empty\">The live feed needs scripts. This page loads anew every 30 seconds; \
          <code>capwatch watch</code> shows the same in a terminal.</p></noscript>\
          <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event. Denials that a rule expects, or that nobody wanted logged, are left out here.</p>\
+         <p id=\"feed-more\" class=\"empty\" hidden></p>\
          <ol id=\"feed\" class=\"feed\" tabindex=\"0\" aria-labelledby=\"feed-title\" hidden></ol>\
          <p id=\"spoken\" class=\"unseen\" role=\"status\" aria-live=\"polite\"></p></section>",
     );
