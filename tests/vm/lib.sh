@@ -81,17 +81,21 @@ import_busybox() {
     cd /home/user && as_user podman import --quiet /usr/share/capwatch/busybox.tar busybox
 }
 
+# The series that this kernel is of: 6.12, or 7.x.
+series() {
+    case $(uname -r) in
+    [7-9].*) echo 7.x ;;
+    *) uname -r | cut -d. -f1,2 ;;
+    esac
+}
+
 # golden NAME FILE: compares JSON with what was recorded on this series of
-# kernels (data/golden/NAME-SERIES.json), but for times, ids and releases.
+# kernels (data/golden/NAME-SERIES-MACHINE.json), but for times, ids and releases.
 # Where nothing was, it prints what would be.
 golden() {
-    case $(uname -r) in
-    [7-9].*) golden_series=7.x ;;
-    *) golden_series=$(uname -r | cut -d. -f1,2) ;;
-    esac
-    golden_name=$1-$golden_series-$(uname -m).json
+    golden_name=$1-$(series)-$(uname -m).json
     sed -e 's/"after_seconds": [0-9][0-9.e-]*/"after_seconds": 0/' \
-        -e 's/"\(boot_id\|kernel\)": "[^"]*"/"\1": ""/' \
+        -e 's/"\(boot_id\|kernel\)": "[^"]*"/"\1": ""/' -e 's/(pid [0-9]*)/(pid 0)/' \
         -e 's/"\(pid\|records\|backlog\|user.max_user_namespaces\|locked_memory\)": [0-9][0-9]*/"\1": 0/' \
         "$2" >golden.json
     if [ -e "/capwatch/data/golden/$golden_name" ]; then

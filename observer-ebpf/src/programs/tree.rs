@@ -19,7 +19,7 @@ use observer_ebpf::{
 use super::{
     drops::bounding,
     episode,
-    host::off,
+    host::{config, off},
     maps::{CHECKS, PENDING, RULES, SETPCAP, STATES, TASKS, lose},
     mem::{Mem, Ptr, Typed},
     task, tracepoint,
@@ -177,8 +177,15 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
 /// Tells the words of the program that has just been executed; they lie in
 /// the new stack's first pages, which exec has just written. What follows them
 /// is the environment, which is not read.
+///
+/// Where lockdown forbids `bpf_probe_read_kernel`, aya puts the older
+/// `bpf_probe_read` in place of this helper too, which is forbidden as well: user
+/// space then reads the words itself.
 #[inline(always)]
 fn tell_argv(tgid: u32, start: u64, task: Ptr) {
+    if config!(probe_read) == 0 {
+        return;
+    }
     let Some(mut entry) = STATES.reserve::<ArgvEvent>(0) else {
         return lose(Loss::StateRingFull);
     };

@@ -205,7 +205,8 @@ impl Who {
     }
 }
 
-/// The words of a conmon that began before the agent.
+/// The words of a conmon that began before the agent, or whose words the
+/// programs may not read.
 fn words(pid: u32) -> Option<Conmon> {
     let mut words = Vec::new();
     let file = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?;

@@ -106,9 +106,17 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
         );
     }
     if facts.lockdown.as_deref() == Some("confidentiality") {
+        let counts = seen.hooks.iter().any(|hook| {
+            hook.attached && ["security_capable", "cap_capable"].contains(&hook.hook.as_str())
+        });
         list.problem(
-            "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
-             names and long names of executables are lost, counts and layers are not",
+            if counts {
+                "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
+                 names and long names of executables are lost, counts and layers are not"
+            } else {
+                "lockdown=confidentiality forbids kprobes, and there is nothing else to attach: \
+                 denials are told by the audit log alone"
+            },
             "boot with lockdown=integrity, which forbids nothing that is needed",
         );
     }
