@@ -39,8 +39,7 @@ pub fn denial(
         text += "; the check was made with other credentials than the task's own";
     }
     text.push('.');
-    if expected.is_none()
-        && denial.audited != "no"
+    if denial.is_telling()
         && let Some(remedy) = remedy(denial, container)
     {
         text = format!("{text} {remedy}");
