@@ -80,10 +80,13 @@ impl Toolchain {
             repository.unpack(&["libstd-rust-web-dev"], root)
         })?;
         let link = toolchain.usr.join("lib/rustlib/aarch64-unknown-linux-gnu");
-        if !link.exists() {
-            std::os::unix::fs::symlink(library.join(rustlib), link)?;
+        // Another machine that starts beside this one may have made it.
+        match std::os::unix::fs::symlink(library.join(rustlib), link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(error).context("cannot link the library for arm64")
+            }
+            _ => Ok(toolchain),
         }
-        Ok(toolchain)
     }
 
     /// A cargo of this toolchain, run in the workspace.

@@ -52,6 +52,7 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
         "the full root is made for x86_64 only: its packages' scripts must run here"
     );
     let mut packages = packages.to_vec();
+    packages.retain(|package| !FULL.split(',').any(|known| known == package));
     packages.sort();
     packages.dedup();
     let mut include = FULL.to_owned();
