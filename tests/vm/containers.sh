@@ -3,7 +3,7 @@
 # between fork and exec, with and without SETPCAP.
 # root: full
 # timeout: 600
-# env-matrix: HOOKS=fexit,kprobe
+# env-matrix: HOOKS=fexit,kprobe,tracepoint
 . "$CAPWATCH_LIB"
 cd /home/user || exit
 

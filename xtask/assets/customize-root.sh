@@ -2,7 +2,18 @@
 set -eu
 root=$1
 
-chroot "$root" useradd --create-home --uid 1000 --shell /bin/bash user
+# Where packages were unpacked only, nobody made these yet.
+for file in passwd group; do
+    [ -e "$root/etc/$file" ] || cp "$root/usr/share/base-passwd/$file.master" "$root/etc/$file"
+done
+[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
+[ -e "$root/bin/sh" ] || ln -s dash "$root/bin/sh"
+[ -e "$root/lib/modules" ] || [ -L "$root/lib" ] || ln -s ../usr/lib/modules "$root/lib/modules"
+
+echo user:x:1000:1000::/home/user:/bin/bash >>"$root/etc/passwd"
+echo user:x:1000: >>"$root/etc/group"
+mkdir -p "$root/home/user"
+chown 1000:1000 "$root/home/user"
 echo user:100000:65536 >"$root/etc/subuid"
 echo user:100000:65536 >"$root/etc/subgid"
 # Set-user-ID instead of file capabilities: mke2fs -d loses extended attributes.
@@ -20,7 +31,7 @@ CONF
 image=$(mktemp -d)
 mkdir -p "$image/bin" "$image/etc" "$image/proc" "$image/sys" "$image/dev" "$image/tmp"
 cp "$root/bin/busybox" "$image/bin/"
-for applet in $(chroot "$root" /bin/busybox --list); do
+for applet in $(busybox --list); do
     [ "$applet" = busybox ] || ln -s busybox "$image/bin/$applet"
 done
 echo root:x:0:0:root:/:/bin/sh >"$image/etc/passwd"

@@ -41,6 +41,40 @@ fn a_provoked_denial_is_seen() {
     assert!(provoked("source") >= 1, "{tests:?}");
 }
 
+/// The golden was recorded on the machine that the tests are run on every day.
+#[test]
+fn on_this_kernel_it_says_what_it_always_said() {
+    let Some((stage, _turn)) = crate::stage("doctor's golden") else {
+        return;
+    };
+    let outcome = run(stage.capwatch().args(["doctor", "-o", "json"])).expect("no outcome");
+    let mut diagnosis: Value = serde_json::from_str(&outcome.stdout).expect("not JSON");
+    let kernel = diagnosis["host"]["kernel"].as_str().expect("no release");
+    if !kernel.starts_with("6.18.") || diagnosis["kprobes"] != false {
+        println!("skipped: doctor's golden is of 6.18 without kprobes, this is {kernel}");
+        return;
+    }
+    // What the machine's owner chose, and what differs from run to run.
+    let told = diagnosis.as_object_mut().expect("no object");
+    for other in ["host", "settings", "audit", "inside", "locked_memory"] {
+        assert!(told.remove(other).is_some(), "{other}");
+    }
+    let notes = told["findings"].as_array_mut().expect("no list");
+    notes.retain(|finding| finding["level"] != "note");
+    let tests = told["self_tests"].as_array_mut().expect("no list");
+    for test in tests {
+        if test["after_seconds"].is_number() {
+            test["after_seconds"] = 0.into();
+        }
+    }
+    told["self_test"]["after_seconds"] = 0.into();
+    for source in told["sources"].as_array_mut().expect("no list") {
+        source["records"] = 0.into();
+    }
+    let text = serde_json::to_string_pretty(&diagnosis).expect("no text");
+    insta::assert_snapshot!("doctor_6.18", text);
+}
+
 #[test]
 fn without_privileges_it_is_blind_and_says_so() {
     let Some((_, _turn)) = crate::stage("doctor without privileges") else {

@@ -110,25 +110,24 @@ const hide = (tab, hidden) => tab.evaluate((value) => {
   Object.defineProperty(document, "hidden", { value, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
 }, hidden);
-const tabs = [];
+const first = await open({});
 const unread = [];
-for (let number = 1; number <= 8; number += 1) {
-  const tab = number === 1 ? await open({}) : await tabs[0].context().newPage();
-  if (number > 1) {
-    await tab.goto(url, { timeout: 10000 }).catch((error) => unread.push(`tab ${number}: ${error.message}`));
-    await tab.locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push(`tab ${number} is not live`));
-  }
-  tabs.push(tab);
-  if (number < 8) await hide(tab, true);
+let last = first;
+for (let number = 2; number <= 8 && unread.length === 0; number += 1) {
+  await hide(last, true);
+  if ((await first.locator("#live.off").count()) !== 1) unread.push("a hidden tab says that it is live");
+  last = await first.context().newPage();
+  const loaded = last.goto(url, { timeout: 10000 }).then(() => last.locator("#live.on").waitFor({ timeout: 10000 }));
+  await loaded.catch((error) => unread.push(`tab ${number}: ${error.message}`));
 }
-if ((await tabs[0].locator("#live.off").count()) !== 1) unread.push("a hidden tab says that it is live");
-await hide(tabs[7], true);
-await hide(tabs[0], false);
-await tabs[0].locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push("a tab that is seen again is not live"));
-const told = await tabs[0].locator("#feed li").allInnerTexts().catch(() => []);
-if (!told.some((text) => text.includes("Not followed from"))) unread.push("what was not followed is not told");
+if (unread.length === 0) {
+  await hide(last, true);
+  await hide(first, false);
+  await first.locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push("a tab that is seen again is not live"));
+  await first.locator("#feed", { hasText: "Not followed from" }).waitFor({ timeout: 5000 }).catch(() => unread.push("what was not followed is not told"));
+}
 report("eight tabs of one browser, of which one is seen", unread);
-await tabs[0].context().close();
+await first.context().close();
 
 const markup = await page.evaluate(() => document.querySelectorAll("main img, main script, main [style], main [onerror]").length);
 report("hostile names are text", markup ? [`${markup} elements came from names`] : []);

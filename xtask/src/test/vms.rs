@@ -63,10 +63,6 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
         let version: Kernel = series.parse().expect("the table has series");
         for (machine, scripts) in machines(&scripts, &version, full) {
             let name = machine.describe(&version, arch);
-            if arch == Arch::Arm64 && machine.root == Root::Full {
-                report.skip(&name, "the full root is made for x86_64 only");
-                continue;
-            }
             let (jobs, missing) = jobs(&scripts, series, arch, full);
             for (row, test, why) in missing {
                 matrix.not_there(row, &test, why);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::Arch;
 use super::kernel::Modules;
@@ -20,7 +20,12 @@ const SMALL: &str = "apparmor,busybox-static,libcap2-bin,util-linux";
 const FULL: &str = "apparmor,auditd,bubblewrap,busybox-static,conmon,crun,fuse-overlayfs,iproute2,\
     jq,kmod,libcap2-bin,passwd,podman,procps,runc,slirp4netns,uidmap,util-linux";
 
-/// Set up as root in the new system's directory, which is `$1`.
+/// What Debian's minimum is, where packages are unpacked and no more: `sh` and
+/// what every script takes for granted.
+const MINIMUM: &str = "base-files,base-passwd,bash,coreutils,dash,debianutils,diffutils,findutils,\
+    grep,gzip,hostname,login,mawk,mount,ncurses-base,sed,tar";
+
+/// Set up as root in the new system's directory, which is `$1`; nothing of it is run.
 const CUSTOMIZE: &str = include_str!("../../assets/customize-root.sh");
 
 /// The disks of a machine with a full root.
@@ -46,37 +51,44 @@ pub fn busybox(arch: Arch) -> Result<PathBuf> {
 }
 
 /// Makes the full root's image, or finds it in the cache.
+///
+/// Another machine's packages are unpacked only, since their scripts can't run here.
 pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
-    ensure!(
-        arch == Arch::X86_64,
-        "the full root is made for x86_64 only: its packages' scripts must run here"
-    );
+    let native = arch.target().starts_with(std::env::consts::ARCH);
     let mut packages = packages.to_vec();
     packages.retain(|package| !FULL.split(',').any(|known| known == package));
     packages.sort();
     packages.dedup();
     let mut include = FULL.to_owned();
+    if !native {
+        include.push(',');
+        include.push_str(MINIMUM);
+    }
     for package in &packages {
         include.push(',');
         include.push_str(package);
     }
     let key = cache::key(&format!("{include}\n{CUSTOMIZE}"));
     let dir = cache::entry(&format!("roots/full-{}-{key}", arch.debian()), |dir| {
-        apt::ensure(&["mmdebstrap", "e2fsprogs"])?;
+        apt::ensure(&["mmdebstrap", "e2fsprogs", "busybox-static"])?;
         let extra = if packages.is_empty() {
             String::new()
         } else {
             packages.join(" ")
         };
-        eprintln!("xtask: making the full root {extra}");
+        eprintln!("xtask: making the full root for {} {extra}", arch.debian());
         let repository = Repository::open(&SUITES, arch.debian())?;
         let hook = dir.join("customize");
         fs::write(&hook, CUSTOMIZE)?;
         let root = dir.join("root");
         let mut command = mmdebstrap(arch)?;
         command
-            .args(["--variant=minbase", &format!("--include={include}")])
-            .arg(format!("--customize-hook=sh {} \"$1\"", hook.display()))
+            .arg(if native {
+                "--variant=minbase"
+            } else {
+                "--variant=extract"
+            })
+            .arg(format!("--include={include}"))
             .arg("--aptopt=Acquire::Languages \"none\"");
         for path in [
             "/usr/share/doc/*",
@@ -86,6 +98,8 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
             command.arg(format!("--dpkgopt=path-exclude={path}"));
         }
         debootstrap(command, &repository, &root)?;
+        // No hook of mmdebstrap's, which calls none where it only unpacks.
+        cmd::run_quietly(cmd::as_root("sh")?.arg(&hook).arg(&root))?;
         make_image(&root, &dir.join("image"), "root", Some("3G"))?;
         cmd::run_quietly(
             cmd::as_root("rm")?

@@ -106,11 +106,9 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
         );
     }
     if facts.lockdown.as_deref() == Some("confidentiality") {
-        let counts = seen.hooks.iter().any(|hook| {
-            hook.attached && ["security_capable", "cap_capable"].contains(&hook.hook.as_str())
-        });
+        let mut direct = [Mechanism::Fexit, Mechanism::Tracepoint].into_iter();
         list.problem(
-            if counts {
+            if direct.any(|direct| mechanism(seen, direct)) {
                 "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
                  names and long names of executables are lost, counts and layers are not"
             } else {
