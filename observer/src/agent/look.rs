@@ -130,8 +130,8 @@ impl Agent {
     pub fn tell_open(&mut self, silence: u64) {
         let now = monotonic();
         let episodes = self.open_episodes();
-        self.told
-            .retain(|tgid, _| episodes.iter().any(|episode| episode.tgid == *tgid));
+        let open: HashSet<u32> = episodes.iter().map(|episode| episode.tgid).collect();
+        self.told.retain(|tgid, _| open.contains(tgid));
         for episode in episodes {
             let silent = now.saturating_sub(episode.last) >= silence;
             if !silent || self.told.get(&episode.tgid) == Some(&episode.last) {

@@ -240,6 +240,16 @@ fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
     Some((ppid, ticks.saturating_mul(1_000_000_000 / per_second)))
 }
 
+/// Inode number of the initial user namespace (`PROC_USER_INIT_INO`,
+/// `include/linux/proc_ns.h`, 3.8 to 7.3).
+const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
+
+/// Whether this process is in the host's user namespace; also where `/proc` can't tell.
+pub fn in_initial_user_namespace() -> bool {
+    let link = fs::read_link("/proc/self/ns/user");
+    link.map_or(true, |link| link.as_os_str() == INITIAL_USER_NAMESPACE)
+}
+
 /// The effective set of this process; empty where `/proc` can't be read.
 pub fn effective_capabilities() -> CapSet {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

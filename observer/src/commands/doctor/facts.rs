@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Serialize;
 
-use crate::sources::audit::{
-    AuditStatus, audit_sockets, audit_status, netlink::in_initial_network_namespace,
+use crate::sources::{
+    audit::{AuditStatus, audit_sockets, audit_status, netlink::in_initial_network_namespace},
+    proc::in_initial_user_namespace,
 };
 
 /// The sysctls that decide what can be seen.
@@ -21,10 +22,6 @@ const SETTINGS: [&str; 9] = [
     "kernel.apparmor_restrict_unprivileged_unconfined",
     "user.max_user_namespaces",
 ];
-
-/// Inode number of the initial user namespace (`PROC_USER_INIT_INO`,
-/// `include/linux/proc_ns.h`, 3.8 to 7.3).
-const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// What the host says of itself.
 #[derive(Serialize)]
@@ -163,7 +160,9 @@ fn why(error: &io::Error) -> String {
         Some(libc::EPERM) => {
             "CAP_AUDIT_CONTROL is missing, which the agent does not need".to_owned()
         }
-        Some(libc::EPROTONOSUPPORT) => "the kernel has no audit socket".to_owned(),
+        Some(libc::EPROTONOSUPPORT) => {
+            "there is no audit socket: audit=0, or a kernel without CONFIG_AUDIT".to_owned()
+        }
         Some(libc::ECONNREFUSED) => {
             "the kernel does not answer: audit is off, or this is another namespace".to_owned()
         }
@@ -180,10 +179,9 @@ fn inside() -> Inside {
     let seccomp = status
         .lines()
         .find_map(|line| line.strip_prefix("Seccomp:"));
-    let namespace = fs::read_link("/proc/self/ns/user");
     Inside {
         container: container(),
-        user_namespace: namespace.is_ok_and(|link| link.as_os_str() != INITIAL_USER_NAMESPACE),
+        user_namespace: !in_initial_user_namespace(),
         network_namespace: in_initial_network_namespace().map(|initial| !initial),
         virtual_machine: virtual_machine(),
         seccomp: seccomp.is_some_and(|mode| mode.trim() != "0"),

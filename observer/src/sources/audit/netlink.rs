@@ -40,7 +40,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Debug, Error)]
 pub enum NetlinkError {
     /// No such socket: the kernel is built without audit.
-    #[error("this kernel has no audit socket: {0}")]
+    #[error("there is no audit socket (audit=0, or a kernel without CONFIG_AUDIT): {0}")]
     Socket(#[source] io::Error),
     /// Listening was refused.
     #[error(

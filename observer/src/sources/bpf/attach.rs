@@ -10,7 +10,9 @@ use aya::{
 use super::{
     btf::Btf as Prototypes,
     mechanism::{Choice, HookStatus, Mechanism},
-    needed, prototype,
+    needed,
+    privilege::{TO_ATTACH, not_permitted},
+    prototype,
 };
 
 /// The running kernel's types: aya's reading of them, and ours.
@@ -300,31 +302,10 @@ fn program(ebpf: &mut Ebpf, part: Part) -> Result<&mut Program, String> {
         .ok_or_else(|| format!("the object has no program {}", part.program))
 }
 
-/// Which privilege is missing; where none is, who else may forbid it.
-fn not_permitted() -> String {
-    use crate::sources::proc::effective_capabilities;
-
-    let held = effective_capabilities();
-    let missing: Vec<_> = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (21, "CAP_SYS_ADMIN")]
-        .into_iter()
-        .filter(|(number, _)| !held.contains(*number))
-        .map(|(_, name)| name)
-        .collect();
-    if missing.is_empty() {
-        return "not permitted, though every capability is held: lockdown or the kernel's \
-                configuration forbids it"
-            .to_owned();
-    }
-    format!(
-        "not permitted: {} missing; run as root or see `capwatch doctor`",
-        missing.join(", ")
-    )
-}
-
 /// One line of what the kernel said, with the privilege that is missing.
 fn explain(error: &ProgramError, part: Part) -> String {
     let io = |error: &std::io::Error| match error.raw_os_error() {
-        Some(libc::EPERM) => not_permitted(),
+        Some(libc::EPERM) => not_permitted(TO_ATTACH),
         Some(libc::ENOENT) => "the kernel has no such function or probe".to_owned(),
         Some(524) => "this kernel's architecture has no BPF trampolines (ENOTSUPP)".to_owned(),
         _ => error.to_string(),

@@ -2,7 +2,10 @@
 
 use aya::maps::MapError;
 
-use super::btf::BtfError;
+use super::{
+    btf::BtfError,
+    privilege::{TO_LOAD, not_permitted},
+};
 
 /// Why the kernel side can't be had at all.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +27,7 @@ pub enum KernelError {
         source: std::io::Error,
     },
     /// The object can't be loaded.
-    #[error("cannot load the BPF object: {}{}", chain(.0), remedy(.0))]
+    #[error("cannot load the BPF object: {}", why(.0))]
     Load(#[source] Box<aya::EbpfError>),
     /// A map can't be used.
     #[error("cannot use the BPF map {name}: {source}")]
@@ -36,28 +39,25 @@ pub enum KernelError {
     },
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// Every cause, from the outermost in; a missing privilege alone where that is it.
+fn why(error: &aya::EbpfError) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let code = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error);
+        if code == Some(libc::EPERM) {
+            return not_permitted(TO_LOAD);
         }
-        source = cause.source();
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        if code == Some(libc::ENOMEM) {
+            text += "; the memory limit of its cgroup may be too low (MemoryMax=)";
+        }
+        next = cause.source();
     }
     text
-}
-
-fn remedy(error: &aya::EbpfError) -> &'static str {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && io.raw_os_error() == Some(libc::EPERM)
-        {
-            return "; CAP_BPF and CAP_PERFMON are missing: run as root or see `capwatch doctor`";
-        }
-        source = cause.source();
-    }
-    ""
 }

@@ -26,10 +26,15 @@ pub fn release() -> Option<(u32, u32)> {
 
 /// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
 /// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
+pub fn counts_locked_memory() -> bool {
+    release().is_some_and(|release| release < (5, 11))
+}
+
+/// Raises the limit of locked memory where maps count.
 pub fn allow_locked_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
-    if release().is_none_or(|release| release >= (5, 11)) {
+    if !counts_locked_memory() {
         return;
     }
     let unlimited = Rlimit {

@@ -11,6 +11,7 @@ mod mechanism;
 mod needed;
 mod object;
 mod offsets;
+mod privilege;
 mod prototype;
 mod rings;
 mod rows;
