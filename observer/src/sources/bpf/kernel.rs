@@ -11,6 +11,7 @@ use observer_ebpf::{
 
 use super::{
     attach::{self, Types},
+    batch::Batch,
     btf::Btf,
     error::KernelError,
     host::{active_lsms, allow_locked_memory},
@@ -36,8 +37,9 @@ struct Maps {
     overflow: PerCpuArray<MapData, u64>,
     losses: PerCpuArray<MapData, u64>,
     profiles: HashMap<MapData, u64, [u8; PROFILE_LEN]>,
-    episodes: HashMap<MapData, u32, Episode>,
+    episodes: Batch<u32, Episode>,
     tasks: HashMap<MapData, u32, Task>,
+    all_tasks: Batch<u32, Task>,
 }
 
 /// The two rings, for their reader.
@@ -115,7 +117,8 @@ impl Kernel {
             overflow: take(&mut ebpf, "OVERFLOW")?,
             losses: take(&mut ebpf, "LOSSES")?,
             profiles: take(&mut ebpf, "PROFILES")?,
-            episodes: take(&mut ebpf, "EPISODES")?,
+            episodes: batch(&ebpf, "EPISODES")?,
+            all_tasks: batch(&ebpf, "TASKS")?,
             tasks: take(&mut ebpf, "TASKS")?,
         };
         // Only an object that was built with diagnostics has their map.
@@ -195,28 +198,21 @@ impl Kernel {
 
     /// Episodes that are open now.
     pub fn open_episodes(&self) -> Vec<Episode> {
-        let episodes = self.maps.episodes.iter();
-        episodes
-            .filter_map(|episode| skip("EPISODES", episode))
-            .map(|(_, episode)| episode)
-            .collect()
+        let episodes = self.maps.episodes.read().into_iter();
+        episodes.map(|(_, episode)| episode).collect()
     }
 
     /// Every process of a followed tree.
     pub fn tasks(&self) -> Vec<(u32, Task)> {
-        self.maps
-            .tasks
-            .iter()
-            .filter_map(|task| skip("TASKS", task))
-            .collect()
+        self.maps.all_tasks.read()
     }
 
     /// How many entries each table of processes and threads has: what comes and
     /// goes must leave none.
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![
-            ("tasks", self.maps.tasks.keys().flatten().count()),
-            ("episodes", self.maps.episodes.keys().flatten().count()),
+            ("tasks", self.tasks().len()),
+            ("episodes", self.open_episodes().len()),
         ];
         // Tables that the programs alone use, by the size of their values.
         sizes.extend([
@@ -298,6 +294,13 @@ where
     });
     map.and_then(T::try_from)
         .map_err(|source| KernelError::Map { name, source })
+}
+
+fn batch<K: Pod, V: Pod>(ebpf: &Ebpf, name: &'static str) -> Result<Batch<K, V>, KernelError> {
+    Batch::open(ebpf, name).map_err(|source| KernelError::Map {
+        name,
+        source: MapError::IoError(source),
+    })
 }
 
 fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {

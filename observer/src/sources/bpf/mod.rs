@@ -2,6 +2,7 @@
 //! tell.
 
 mod attach;
+mod batch;
 mod btf;
 mod error;
 mod host;
