@@ -129,14 +129,18 @@ impl Agent {
     /// once for its last drop; they stay open.
     pub fn tell_open(&mut self, silence: u64) {
         let now = monotonic();
-        let episodes = self.open_episodes();
-        let open: HashSet<u32> = episodes.iter().map(|episode| episode.tgid).collect();
+        let (mut open, mut untold) = (HashSet::new(), Vec::new());
+        if let Some(kernel) = self.shared.kernel().as_ref() {
+            kernel.each_open_episode(|episode| {
+                open.insert(episode.tgid);
+                let silent = now.saturating_sub(episode.last) >= silence;
+                if silent && self.told.get(&episode.tgid) != Some(&episode.last) {
+                    untold.push(*episode);
+                }
+            });
+        }
         self.told.retain(|tgid, _| open.contains(tgid));
-        for episode in episodes {
-            let silent = now.saturating_sub(episode.last) >= silence;
-            if !silent || self.told.get(&episode.tgid) == Some(&episode.last) {
-                continue;
-            }
+        for episode in untold {
             self.told.insert(episode.tgid, episode.last);
             let until = self.clock.stamp(now);
             let seen = self.episode(&episode, None, until);

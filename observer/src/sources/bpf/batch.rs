@@ -53,16 +53,14 @@ impl<K: Pod, V: Pod> Batch<K, V> {
         })
     }
 
-    /// Every entry; those of a walk that failed are told with a warning.
-    pub fn read(&self) -> Vec<(K, V)> {
-        let mut entries = Vec::new();
-        if let Err(error) = self.walk(&mut entries) {
+    /// Calls `see` with every entry; a walk that fails is told with a warning.
+    pub fn each(&self, see: impl FnMut(&K, &V)) {
+        if let Err(error) = self.walk(see) {
             tracing::warn!("cannot read the BPF map {}: {error}", self.name);
         }
-        entries
     }
 
-    fn walk(&self, entries: &mut Vec<(K, V)>) -> io::Result<()> {
+    fn walk(&self, mut see: impl FnMut(&K, &V)) -> io::Result<()> {
         let mut keys: Vec<MaybeUninit<K>> = vec![MaybeUninit::uninit(); ROOM];
         let mut values: Vec<MaybeUninit<V>> = vec![MaybeUninit::uninit(); ROOM];
         // Where the walk stands: the number of a bucket.
@@ -103,7 +101,8 @@ impl<K: Pod, V: Pod> Batch<K, V> {
             let told = (attr.count as usize).min(keys.len());
             for (key, value) in keys.iter().zip(&values).take(told) {
                 // SAFETY: the kernel has written so many of both.
-                entries.push(unsafe { (key.assume_init(), value.assume_init()) });
+                let (key, value) = unsafe { (key.assume_init_ref(), value.assume_init_ref()) };
+                see(key, value);
             }
             if error.is_some() {
                 return Ok(());

@@ -198,13 +198,23 @@ impl Kernel {
 
     /// Episodes that are open now.
     pub fn open_episodes(&self) -> Vec<Episode> {
-        let episodes = self.maps.episodes.read().into_iter();
-        episodes.map(|(_, episode)| episode).collect()
+        let mut episodes = Vec::new();
+        self.each_open_episode(|episode| episodes.push(*episode));
+        episodes
+    }
+
+    /// Shows every episode that is open now.
+    pub fn each_open_episode(&self, mut see: impl FnMut(&Episode)) {
+        self.maps.episodes.each(|_, episode| see(episode));
     }
 
     /// Every process of a followed tree.
     pub fn tasks(&self) -> Vec<(u32, Task)> {
-        self.maps.all_tasks.read()
+        let mut tasks = Vec::new();
+        self.maps
+            .all_tasks
+            .each(|tgid, task| tasks.push((*tgid, *task)));
+        tasks
     }
 
     /// How many entries each table of processes and threads has: what comes and
