@@ -109,3 +109,15 @@ case $(uname -r) in
     golden doctor-memory memory.json
     ;;
 esac
+
+# A cgroup's limit: the kernel ends what exceeds it, without a word.
+if echo +memory >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null; then
+    mkdir /sys/fs/cgroup/small
+    echo 16M >/sys/fs/cgroup/small/memory.max
+    sh -c 'echo $$ >/sys/fs/cgroup/small/cgroup.procs; exec capwatch doctor' >/dev/null 2>small.err
+    status=$?
+    check "under a memory limit of 16 MiB: it is killed" test "$status" = 137
+    check "under a memory limit of 16 MiB: the word came first" grep -q 'memory limit of this cgroup is 16 MiB' small.err
+else
+    skip "under a memory limit" "this kernel has no memory controller"
+fi

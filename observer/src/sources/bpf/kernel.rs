@@ -14,7 +14,7 @@ use super::{
     batch::Batch,
     btf::Btf,
     error::KernelError,
-    host::{active_lsms, allow_locked_memory},
+    host::{active_lsms, allow_locked_memory, warn_of_memory_limit},
     mechanism::HookStatus,
     object::Attach,
     offsets,
@@ -58,6 +58,7 @@ impl Kernel {
     pub fn open(attach: &Attach, rules: &Rules) -> Result<(Self, Rings), KernelError> {
         let object = attach.object()?;
         allow_locked_memory();
+        warn_of_memory_limit();
         let btf = Btf::vmlinux()?;
         let offsets = offsets::resolve(&btf);
         let aya_btf = AyaBtf::from_sys_fs()?;
