@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::sources::{
     audit::{AuditStatus, audit_sockets, audit_status, netlink::in_initial_network_namespace},
+    bpf::has_kprobes,
     proc::in_initial_user_namespace,
 };
 
@@ -87,7 +88,7 @@ impl Facts {
         let settings = SETTINGS.into_iter().map(|name| (name, setting(name)));
         Self {
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
-            kprobes: Path::new("/sys/bus/event_source/devices/kprobe").exists(),
+            kprobes: has_kprobes(),
             lockdown: lockdown(),
             settings: settings.collect(),
             cgroup: cgroup(),

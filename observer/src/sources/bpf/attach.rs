@@ -9,6 +9,7 @@ use aya::{
 
 use super::{
     btf::Btf as Prototypes,
+    host::has_kprobes,
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
@@ -245,6 +246,9 @@ fn attach_parts(
     mechanism: Mechanism,
     parts: &[Part],
 ) -> Result<(), String> {
+    if mechanism == Mechanism::Kprobe && !has_kprobes() {
+        return Err("this kernel has no kprobes".to_owned());
+    }
     let result = parts.iter().try_for_each(|part| {
         load(ebpf, btf, mechanism, *part)?;
         attach_part(ebpf, *part)

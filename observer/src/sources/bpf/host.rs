@@ -16,6 +16,12 @@ pub fn active_lsms() -> Vec<String> {
     names
 }
 
+/// Whether kprobes can be made by `perf_event_open` (4.17): where they can't, a
+/// program for them need not be loaded, which takes the verifier its time.
+pub fn has_kprobes() -> bool {
+    Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
+}
+
 /// The kernel's version; none where it is not told.
 pub fn release() -> Option<(u32, u32)> {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;

@@ -18,7 +18,7 @@ mod rings;
 mod rows;
 
 pub use error::KernelError;
-pub use host::active_lsms;
+pub use host::{active_lsms, has_kprobes};
 pub use info::{Runs, runs};
 pub use kernel::{Kernel, Rings, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
