@@ -53,9 +53,11 @@ const ROUNDS: usize = 5;
 pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<Adopted>, KernelError> {
     let mut supervisors = Vec::new();
     let mut seen = HashSet::new();
+    let mut processes = Vec::new();
     for _ in 0..ROUNDS {
         let mut grown = false;
-        for (process, task) in trees(&scan(), rules) {
+        scan(&mut processes);
+        for (process, task) in trees(&processes, rules) {
             if !seen.insert((process.pid, process.start)) || kernel.task(process.pid).is_some() {
                 continue;
             }
@@ -158,15 +160,17 @@ fn entry(
     })
 }
 
-/// Every process that can be read; one that vanishes meanwhile is left out.
-pub fn scan() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(read).collect()
+/// Leaves those that are gone out, and adds every other process that can be read.
+fn scan(processes: &mut Vec<Process>) {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids: HashSet<u32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    processes.retain(|process| pids.contains(&process.pid));
+    let known: HashSet<u32> = processes.iter().map(|process| process.pid).collect();
+    let mut new: Vec<u32> = pids.difference(&known).copied().collect();
+    new.sort_unstable();
+    processes.extend(new.into_iter().filter_map(read));
 }
 
 /// One process; `None` where it is gone.
