@@ -19,6 +19,8 @@ use crate::{
 /// Ticks between two checkpoints of a stream: what may be missing at the end of
 /// one that is cut short.
 const CHECKPOINT: u32 = 10;
+/// Ticks between two looks at open episodes, which divide those above.
+const OPEN: u32 = 2;
 /// An open episode without a drop for this long is told as running.
 const SILENCE_NS: u64 = 2_000_000_000;
 
@@ -52,8 +54,9 @@ impl Agent {
         let expired = self.correlator.expire(Stamp::now());
         self.settle(expired);
         self.note_sources();
-        // With a thousand of them most of an idle agent's time: every other tick.
-        if self.unchecked.is_multiple_of(2) {
+        // With a thousand of them most of an idle agent's time.
+        const { assert!(CHECKPOINT.is_multiple_of(OPEN)) };
+        if self.unchecked.is_multiple_of(OPEN) {
             self.tell_open(SILENCE_NS);
         }
         self.forget_supervisors();
@@ -102,7 +105,7 @@ impl Agent {
         if !self.who.is_crowded() {
             return;
         }
-        let Some(tasks) = self.shared.kernel().as_ref().map(Kernel::tasks) else {
+        let Some(tasks) = self.shared.kernel().as_ref().and_then(Kernel::tasks) else {
             return;
         };
         let owners: HashSet<_> = tasks
@@ -120,12 +123,12 @@ impl Agent {
         ledger.sources = sources;
     }
 
-    /// Episodes that are open now.
-    pub fn open_episodes(&self) -> Vec<Episode> {
-        self.shared
-            .kernel()
+    /// Episodes that are open now; none where they can't be read.
+    pub fn open_episodes(&self) -> Option<Vec<Episode>> {
+        let kernel = self.shared.kernel();
+        kernel
             .as_ref()
-            .map_or_else(Vec::new, Kernel::open_episodes)
+            .map_or_else(|| Some(Vec::new()), Kernel::open_episodes)
     }
 
     /// Tells open episodes that have been silent for so many nanoseconds, each
@@ -133,16 +136,19 @@ impl Agent {
     pub fn tell_open(&mut self, silence: u64) {
         let now = monotonic();
         let (mut open, mut untold) = (HashSet::new(), Vec::new());
-        if let Some(kernel) = self.shared.kernel().as_ref() {
+        let seen = self.shared.kernel().as_ref().map(|kernel| {
             kernel.each_open_episode(|episode| {
                 open.insert(episode.tgid);
                 let silent = now.saturating_sub(episode.last) >= silence;
                 if silent && self.told.get(&episode.tgid) != Some(&episode.last) {
                     untold.push(*episode);
                 }
-            });
+            })
+        });
+        // What was not read is not over: it would be told twice.
+        if seen == Some(Some(())) {
+            self.told.retain(|tgid, _| open.contains(tgid));
         }
-        self.told.retain(|tgid, _| open.contains(tgid));
         for episode in untold {
             self.told.insert(episode.tgid, episode.last);
             let until = self.clock.stamp(now);

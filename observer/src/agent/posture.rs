@@ -25,7 +25,7 @@ use crate::{
 impl Agent {
     /// Looks for such workloads; they are then watched until they end.
     pub(super) fn find_residual(&mut self) {
-        let tasks = self.shared.kernel().as_ref().map(Kernel::tasks);
+        let tasks = self.shared.kernel().as_ref().and_then(Kernel::tasks);
         let tasks = tasks.unwrap_or_default();
         let owners: HashMap<u32, Owner> =
             tasks.iter().map(|(pid, task)| (*pid, task.owner)).collect();

@@ -264,8 +264,10 @@ impl Shared {
 /// Takes out the rows of supervisors of which no process is left, so that
 /// nobody counts in them any more.
 fn split_gone(kernel: &Kernel, rows: &mut Vec<(RowKey, Tally)>) -> Vec<(RowKey, Tally)> {
-    let owners: HashSet<_> = kernel
-        .tasks()
+    let Some(tasks) = kernel.tasks() else {
+        return Vec::new();
+    };
+    let owners: HashSet<_> = tasks
         .iter()
         .map(|(_, task)| (task.owner.tgid, task.owner.start))
         .collect();

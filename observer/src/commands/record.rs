@@ -216,10 +216,10 @@ async fn settle(agent: &mut Agent) -> io::Result<()> {
         if let Ok(Err(error)) = pumped {
             return Err(error);
         }
-        let episodes = agent.open_episodes();
-        let open = episodes
-            .iter()
-            .any(|episode| episode.owner.in_tree == TASK_IN_TREE);
+        let open = agent.open_episodes().is_none_or(|episodes| {
+            let mut trees = episodes.iter().map(|episode| episode.owner.in_tree);
+            trees.any(|tree| tree == TASK_IN_TREE)
+        });
         let settled = !open && !agent.waits(RECORD_DELAY_NS);
         if settled || Instant::now() >= deadline {
             break;

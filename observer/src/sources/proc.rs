@@ -373,6 +373,17 @@ mod tests {
     }
 
     #[test]
+    fn a_second_scan_forgets_those_that_are_gone_and_keeps_the_others() {
+        let own = std::process::id();
+        let mut processes = vec![process(u32::MAX, 1, "gone"), process(own, 7, "kept")];
+        scan(&mut processes);
+        assert!(processes.iter().all(|one| one.pid != u32::MAX));
+        let kept: Vec<_> = processes.iter().filter(|one| one.pid == own).collect();
+        assert_eq!(kept, [&process(own, 7, "kept")]);
+        assert!(processes.len() > 1, "others run here too");
+    }
+
+    #[test]
     fn this_process_is_found() {
         let own = read(std::process::id()).unwrap();
         assert!(own.start > 0 && own.exe.is_some());

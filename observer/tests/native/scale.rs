@@ -54,7 +54,8 @@ fn orphans(agent: &Agent) -> usize {
     let kernel = shared.kernel();
     let tasks = kernel
         .as_ref()
-        .map_or_else(Vec::new, observer::sources::bpf::Kernel::tasks);
+        .and_then(observer::sources::bpf::Kernel::tasks)
+        .expect("no tasks");
     let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
     tasks.iter().filter(|(pid, _)| gone(pid)).count()
 }

@@ -118,7 +118,7 @@ async fn drops(agent: &Agent) -> SelfTest {
         Ok(()) => {
             let own = std::process::id();
             let seen = || {
-                let episodes = agent.open_episodes();
+                let episodes = agent.open_episodes().unwrap_or_default();
                 episodes
                     .iter()
                     .any(|episode| episode.tgid == own && episode.drops > 0)

@@ -11,7 +11,7 @@ use observer_ebpf::{
 
 use super::{
     attach::{self, Types},
-    batch::Batch,
+    batch,
     btf::Btf,
     error::KernelError,
     host::{active_lsms, allow_locked_memory, warn_of_memory_limit},
@@ -37,9 +37,8 @@ struct Maps {
     overflow: PerCpuArray<MapData, u64>,
     losses: PerCpuArray<MapData, u64>,
     profiles: HashMap<MapData, u64, [u8; PROFILE_LEN]>,
-    episodes: Batch<u32, Episode>,
+    episodes: HashMap<MapData, u32, Episode>,
     tasks: HashMap<MapData, u32, Task>,
-    all_tasks: Batch<u32, Task>,
 }
 
 /// The two rings, for their reader.
@@ -118,8 +117,7 @@ impl Kernel {
             overflow: take(&mut ebpf, "OVERFLOW")?,
             losses: take(&mut ebpf, "LOSSES")?,
             profiles: take(&mut ebpf, "PROFILES")?,
-            episodes: batch(&ebpf, "EPISODES")?,
-            all_tasks: batch(&ebpf, "TASKS")?,
+            episodes: take(&mut ebpf, "EPISODES")?,
             tasks: take(&mut ebpf, "TASKS")?,
         };
         // Only an object that was built with diagnostics has their map.
@@ -197,33 +195,39 @@ impl Kernel {
         Some(text(&name))
     }
 
-    /// Episodes that are open now.
-    pub fn open_episodes(&self) -> Vec<Episode> {
+    /// Episodes that are open now; none where they can't be read.
+    pub fn open_episodes(&self) -> Option<Vec<Episode>> {
         let mut episodes = Vec::new();
-        self.each_open_episode(|episode| episodes.push(*episode));
-        episodes
+        self.each_open_episode(|episode| episodes.push(*episode))?;
+        Some(episodes)
     }
 
-    /// Shows every episode that is open now.
-    pub fn each_open_episode(&self, mut see: impl FnMut(&Episode)) {
-        self.maps.episodes.each(|_, episode| see(episode));
+    /// Shows every episode that is open now; none where not all could be read.
+    pub fn each_open_episode(&self, mut see: impl FnMut(&Episode)) -> Option<()> {
+        let walked = batch::each(&self.maps.episodes, |_, episode| see(episode));
+        all("EPISODES", walked)
     }
 
-    /// Every process of a followed tree.
-    pub fn tasks(&self) -> Vec<(u32, Task)> {
+    /// Every process of a followed tree; none where they can't be read.
+    pub fn tasks(&self) -> Option<Vec<(u32, Task)>> {
         let mut tasks = Vec::new();
-        self.maps
-            .all_tasks
-            .each(|tgid, task| tasks.push((*tgid, *task)));
-        tasks
+        let walked = batch::each(&self.maps.tasks, |tgid, task| tasks.push((*tgid, *task)));
+        all("TASKS", walked)?;
+        Some(tasks)
     }
 
     /// How many entries each table of processes and threads has: what comes and
     /// goes must leave none.
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![
-            ("tasks", self.tasks().len()),
-            ("episodes", self.open_episodes().len()),
+            (
+                "tasks",
+                self.tasks().map_or(usize::MAX, |tasks| tasks.len()),
+            ),
+            (
+                "episodes",
+                self.open_episodes().map_or(usize::MAX, |open| open.len()),
+            ),
         ];
         // Tables that the programs alone use, by the size of their values.
         sizes.extend([
@@ -282,6 +286,13 @@ pub(super) fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
     }
 }
 
+/// A part of a map must not pass for all of it.
+fn all(map: &str, walked: std::io::Result<()>) -> Option<()> {
+    walked
+        .inspect_err(|error| tracing::warn!("cannot read the BPF map {map}: {error}"))
+        .ok()
+}
+
 fn load(
     object: &[u8],
     btf: &AyaBtf,
@@ -305,13 +316,6 @@ where
     });
     map.and_then(T::try_from)
         .map_err(|source| KernelError::Map { name, source })
-}
-
-fn batch<K: Pod, V: Pod>(ebpf: &Ebpf, name: &'static str) -> Result<Batch<K, V>, KernelError> {
-    Batch::open(ebpf, name).map_err(|source| KernelError::Map {
-        name,
-        source: MapError::IoError(source),
-    })
 }
 
 fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
