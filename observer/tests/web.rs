@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use observer::finding::{Event, EventKind, LossEvent, Report};
+use observer::finding::{Event, EventKind, LossEvent, Report, SupervisorEvent, Verdict};
 use observer::outputs::web::{self, Options, Status, Supervisor, TimedEpisode, View};
 use observer::time::Stamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -326,6 +326,57 @@ async fn events_arrive_live_and_the_stop_ends_them() {
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_brief_feed_has_what_alarms_and_counts_the_rest() {
+    let server = server().await;
+    for query in ["brief=x", "brief", "long=true"] {
+        let answer = server.get(&format!("/api/v1/events?{query}")).await;
+        assert_eq!(status_of(&answer), 400, "{query}");
+    }
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /api/v1/events?brief=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut heard = Vec::new();
+    until(&mut stream, &mut heard, "retry: 3000").await;
+    let tell = |kind: EventKind| {
+        let event = Event::new(Stamp::now(), kind);
+        server.view.events.send(Arc::new(event)).unwrap();
+    };
+    // Thirty sorts of events, and a fatal episode when there is no place left.
+    for number in 0..30 {
+        tell(EventKind::Supervisor(SupervisorEvent {
+            supervisor: format!("supervisor-{number}"),
+            ..SupervisorEvent::default()
+        }));
+    }
+    let history = findings::history(Stamp::now()).into_iter();
+    let mut history = history.map(|timed| timed.episode);
+    let fatal = history.find(|one| one.verdict == Verdict::Fatal).unwrap();
+    tell(EventKind::Episode(fatal));
+    // What nobody has to read: expected, asked without a record, memory accounting.
+    let mut denial = findings::denial(0, Stamp::now());
+    denial.expected = true;
+    tell(EventKind::Denial(denial.clone()));
+    (denial.expected, denial.audited) = (false, "no".to_owned());
+    tell(EventKind::Denial(denial.clone()));
+    (denial.number, denial.audited) = (21, "unknown".to_owned());
+    tell(EventKind::Denial(denial));
+    for count in [3, 4] {
+        tell(EventKind::Loss(LossEvent {
+            stage: "ring".to_owned(),
+            reason: "full".to_owned(),
+            count,
+        }));
+    }
+    until(&mut stream, &mut heard, "\"reason\":\"brief\"").await;
+    let heard = String::from_utf8(heard).unwrap();
+    assert!(heard.contains("\"verdict\":\"fatal\""), "{heard}");
+    assert_eq!(heard.matches("event: supervisor").count(), 19, "{heard}");
+    assert!(heard.contains("\"reason\":\"brief\",\"count\":11}"));
+    assert!(heard.contains("\"reason\":\"full\",\"count\":7}"));
+    assert!(!heard.contains("event: denial"), "{heard}");
 }
 
 #[tokio::test]

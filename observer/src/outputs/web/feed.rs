@@ -287,6 +287,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::finding::SupervisorEvent;
 
     async fn text(body: &mut Body) -> String {
         let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -352,10 +353,12 @@ mod tests {
         let mut body = feed.client(Detail::Brief).unwrap();
         assert_eq!(text(&mut body).await, "retry: 3000\n\n");
         for _ in 0..100 {
-            events.send(Arc::new(loss("test", 1))).unwrap();
+            let change = EventKind::Supervisor(SupervisorEvent::default());
+            let event = Event::new(Stamp::now(), change);
+            events.send(Arc::new(event)).unwrap();
         }
         let sent = text(&mut body).await;
-        let shown = sent.matches("\"reason\":\"test\"").count();
+        let shown = sent.matches("event: supervisor").count();
         assert!((1..100).contains(&shown), "{sent}");
         let rest = format!("\"reason\":\"brief\",\"count\":{}}}", 100 - shown);
         assert!(sent.contains(&rest), "{sent}");

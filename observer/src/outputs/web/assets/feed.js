@@ -94,6 +94,7 @@ export class Feed {
 
   #draw() {
     this.#drawing = false;
+    if (this.#paused) return;
     this.#drawnAt = Date.now();
     if (this.#leftOut > 0) {
       byId("feed-more").hidden = false;

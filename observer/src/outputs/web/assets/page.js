@@ -9,8 +9,9 @@ import * as tables from "./tables.js";
 const REFRESH = 10000;
 const SOON = 400;
 const LEAST = 2000;
-/** A page that takes long to read and draw does so less often. */
+/** A page that takes long to read and draw does so less often, but not seldom. */
 const REST = 10;
+const MOST = 30000;
 
 const known = { episodes: [], denials: [], now: Date.now(), readAt: Date.now(), took: 0 };
 const filters = ["supervisor", "layer", "verdict"];
@@ -81,13 +82,16 @@ async function read() {
     return;
   }
   reading = true;
-  const begun = Date.now();
+  const begun = performance.now();
   try {
     // One after the other, over one connection: a browser has six for all its pages.
     const answers = [];
-    for (const path of ["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"]) answers.push(await fetchJson(`/api/v1/${path}`));
+    for (const path of ["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"]) {
+      answers.push(await fetchJson(`/api/v1/${path}`));
+      if (answers.length === 1) Object.assign(known, { now: Date.parse(answers[0].now), readAt: Date.now() });
+    }
     const [status, supervisors, workloads, episodes, denials] = answers;
-    Object.assign(known, { episodes: episodes.episodes, denials: denials.denials, now: Date.parse(status.now), readAt: Date.now() });
+    Object.assign(known, { episodes: episodes.episodes, denials: denials.denials });
     const rows = [...known.episodes, ...known.denials];
     offer("supervisor", [...rows.map((row) => row.supervisor ?? "none"), ...supervisors.groups.map((group) => group.supervisor)]);
     offer("layer", rows.map((row) => row.layer ?? "none"));
@@ -97,7 +101,7 @@ async function read() {
     tables.workloads(workloads.workloads, known.now);
     tables.agent(status);
     draw();
-    known.took = Date.now() - begun;
+    known.took = performance.now() - begun;
   } catch (error) {
     live("off", `not reachable: ${error.message}`);
   } finally {
@@ -111,7 +115,7 @@ async function read() {
 
 /** Reads once after a burst of events, and in a storm every two seconds at most. */
 function soon() {
-  const delay = Math.max(SOON, known.readAt + Math.max(LEAST, REST * known.took) - Date.now());
+  const delay = Math.max(SOON, known.readAt + Math.max(LEAST, Math.min(MOST, REST * known.took)) - Date.now());
   timer ??= setTimeout(() => {
     timer = null;
     if (!document.hidden) read();
@@ -148,11 +152,12 @@ function follow(feed) {
     if (document.hidden && source) {
       source.close();
       source = null;
-      hiddenAt = Date.now();
+      hiddenAt = present();
       live("off", "not followed while hidden");
     } else if (!document.hidden && !source) {
-      if (hiddenAt) feed.gap(hiddenAt, Date.now());
+      if (hiddenAt) feed.gap(hiddenAt, present());
       connect();
+      soon();
     }
   });
   if (!document.hidden) connect();
