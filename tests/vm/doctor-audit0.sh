@@ -17,7 +17,7 @@ check "audit=0 is named, and AppArmor's denial is seen" captest check doctor.jso
     'hooks[needed=true].attached == true' \
     'self_tests[kind=lsm, name=apparmor].seen == true' \
     'self_tests[name=netlink].seen != true'
-[ "$(series)" != 6.12 ] || golden doctor-audit0 doctor.json
+golden_of doctor-audit0 doctor.json
 capwatch record --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
 check "the incident is told without its record" captest check incident.json \

@@ -30,7 +30,7 @@ if [ "$(series)-$(uname -m)" = 6.1-aarch64 ]; then
         'hooks[hook=security_capable].attached == false'
     exit
 fi
-[ "$(series)" != 6.12 ] || golden doctor-lockdown doctor.json
+golden_of doctor-lockdown doctor.json
 check "doctor: the hooks are attached by fexit, and say what is lost" captest check doctor.json \
     'verdict == degraded' \
     'lockdown == confidentiality' \

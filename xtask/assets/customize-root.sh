@@ -6,7 +6,7 @@ root=$1
 for file in passwd group; do
     [ -e "$root/etc/$file" ] || cp "$root/usr/share/base-passwd/$file.master" "$root/etc/$file"
 done
-[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
+[ -e "$root/usr/bin/awk" ] || [ -L "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
 [ -e "$root/bin/sh" ] || ln -s dash "$root/bin/sh"
 [ -e "$root/lib/modules" ] || [ -L "$root/lib" ] || ln -s ../usr/lib/modules "$root/lib/modules"
 
@@ -31,7 +31,9 @@ CONF
 image=$(mktemp -d)
 mkdir -p "$image/bin" "$image/etc" "$image/proc" "$image/sys" "$image/dev" "$image/tmp"
 cp "$root/bin/busybox" "$image/bin/"
-for applet in $(busybox --list); do
+# Every build of a release has the same ones; another machine's can't run here.
+applets=$(busybox --list)
+for applet in $applets; do
     [ "$applet" = busybox ] || ln -s busybox "$image/bin/$applet"
 done
 echo root:x:0:0:root:/:/bin/sh >"$image/etc/passwd"

@@ -106,14 +106,14 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
         );
     }
     if facts.lockdown.as_deref() == Some("confidentiality") {
-        let mut direct = [Mechanism::Fexit, Mechanism::Tracepoint].into_iter();
+        let mut others = [Mechanism::Fexit, Mechanism::Tracepoint].into_iter();
         list.problem(
-            if direct.any(|direct| mechanism(seen, direct)) {
+            if others.any(|other| mechanism(seen, other)) {
                 "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
                  names and long names of executables are lost, counts and layers are not"
             } else {
-                "lockdown=confidentiality forbids kprobes, and there is nothing else to attach: \
-                 denials are told by the audit log alone"
+                "lockdown=confidentiality forbids kprobes, and no other hook that tells denials \
+                 is attached: the audit log alone tells them"
             },
             "boot with lockdown=integrity, which forbids nothing that is needed",
         );
@@ -360,6 +360,37 @@ mod unit {
             sources: &sources,
             tests: &[],
         })
+    }
+
+    #[test]
+    fn lockdown_leaves_what_is_attached_without_kprobes() {
+        let mut facts = Facts::gather();
+        facts.lockdown = Some("confidentiality".to_owned());
+        let lost = |hooks: &[HookReport]| {
+            let found = find(&Seen {
+                facts: &facts,
+                kernel: "6.12.1",
+                lsm: &["capability".to_owned()],
+                held: CapSet(u64::MAX),
+                hooks,
+                sources: &[],
+                tests: &[],
+            });
+            let mut found = found.into_iter().map(|finding| finding.what);
+            found.find(|what| what.contains("confidentiality"))
+        };
+        let mut hook = HookReport {
+            hook: "security_capable".to_owned(),
+            mechanism: Some(Mechanism::Fexit),
+            attached: true,
+            needed: true,
+            reason: None,
+        };
+        let kept = lost(std::slice::from_ref(&hook)).unwrap();
+        assert!(kept.contains("counts and layers are not"), "{kept}");
+        hook.attached = false;
+        let blind = lost(&[hook]).unwrap();
+        assert!(blind.contains("the audit log alone"), "{blind}");
     }
 
     fn told(findings: &[Finding], word: &str) -> Option<Level> {

@@ -2,10 +2,11 @@
 
 use observer_ebpf::Reason;
 
-use super::{Refusal, episode};
+use super::{Refusal, denial, episode};
 use crate::{
     config::Rules,
-    finding::{Container, Episode, Exit, Fate, Namespace, Requested, Verdict},
+    finding::{Container, Denial, Episode, Exit, Fate, Namespace, Requested, Verdict},
+    time::Stamp,
 };
 
 const WITHOUT_SETPCAP: &str = "0x800404fb";
@@ -166,4 +167,43 @@ fn hostile_names_can_not_speak_for_the_sentence() {
     );
     assert!(text.contains(r#"(image "i\"mage")"#), "{text}");
     assert!(text.contains(r#"process "sixteen bytes 16""#), "{text}");
+}
+
+#[test]
+fn nobody_is_told_to_grant_what_memory_accounting_asks_for() {
+    let told = |audited: &str| {
+        let stamp = Stamp(0);
+        let refused = Denial {
+            supervisor: Some("openshell".to_owned()),
+            role: Some("supervisor".to_owned()),
+            container: None,
+            comm: "openshell-sandb".to_owned(),
+            exe: None,
+            pid: None,
+            chain: Vec::new(),
+            capability: "sys_admin".to_owned(),
+            number: 21,
+            layer: "commoncap".to_owned(),
+            reason: Some("not_effective".to_owned()),
+            profile: None,
+            namespace: None,
+            target_namespace: None,
+            audited: audited.to_owned(),
+            expected: false,
+            own_credentials: true,
+            via: "unknown".to_owned(),
+            count: 1,
+            exact: true,
+            logged: None,
+            leftover: None,
+            first: stamp,
+            last: stamp,
+            explanation: String::new(),
+        };
+        denial(&refused, None, None)
+    };
+    assert!(told("yes").contains("--cap-add SYS_ADMIN"));
+    let unknown = told("unknown");
+    assert!(unknown.contains("memory accounting"), "{unknown}");
+    assert!(!unknown.contains("--cap-add"), "{unknown}");
 }

@@ -39,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Why the multicast group cannot be listened to.
 #[derive(Debug, Error)]
 pub enum NetlinkError {
-    /// No such socket: the kernel is built without audit.
+    /// No such socket: `audit=0`, or the kernel is built without audit.
     #[error("there is no audit socket (audit=0, or a kernel without CONFIG_AUDIT): {0}")]
     Socket(#[source] io::Error),
     /// Listening was refused.

@@ -247,7 +247,9 @@ fn attach_parts(
     parts: &[Part],
 ) -> Result<(), String> {
     if mechanism == Mechanism::Kprobe && !has_kprobes() {
-        return Err("this kernel has no kprobes".to_owned());
+        return Err(
+            "this kernel shows no kprobes (/sys/bus/event_source/devices/kprobe)".to_owned(),
+        );
     }
     let result = parts.iter().try_for_each(|part| {
         load(ebpf, btf, mechanism, *part)?;

@@ -52,11 +52,13 @@ pub fn allow_locked_memory() {
     }
 }
 
-/// What loading takes for a moment, with the kernel's types read twice: 46 MiB
-/// on 6.12, and some room.
-const TO_LOAD: u64 = 56 << 20;
+/// What loading takes for a moment on 6.12, with the kernel's types read twice.
+const TO_LOAD_MIB: u64 = 46;
+/// Under a limit so close to it a larger kernel may not fit.
+const ROOM_MIB: u64 = 10;
 
-/// Warns of a limit under which the kernel would end this process without a word.
+/// Warns of a limit (of cgroup v2) under which the kernel would end this process
+/// without a word.
 pub fn warn_of_memory_limit() {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let unified = own.lines().find_map(|line| line.strip_prefix("0::/"));
@@ -64,12 +66,12 @@ pub fn warn_of_memory_limit() {
     else {
         return;
     };
-    if limit < TO_LOAD {
+    let limit = limit >> 20;
+    if limit < TO_LOAD_MIB + ROOM_MIB {
         tracing::warn!(
-            "the memory limit of this cgroup is {} MiB, and loading takes {} MiB for a moment: \
-             if it ends here, it was killed for that; raise MemoryMax= or the container's limit",
-            limit >> 20,
-            TO_LOAD >> 20
+            "the memory limit of this cgroup is {limit} MiB, and loading takes {TO_LOAD_MIB} MiB \
+             for a moment: if it ends here, it was killed for that; raise MemoryMax= or the \
+             container's limit"
         );
     }
 }

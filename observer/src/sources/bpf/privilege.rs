@@ -3,7 +3,10 @@
 use rustix::process::{Resource, getrlimit};
 
 use super::host::counts_locked_memory;
-use crate::sources::proc::{effective_capabilities, in_initial_user_namespace};
+use crate::{
+    caps::{CapSet, SYS_ADMIN},
+    sources::proc::{effective_capabilities, in_initial_user_namespace},
+};
 
 /// Capabilities that loading takes.
 pub const TO_LOAD: &[(u32, &str)] = &[(39, "CAP_BPF"), (38, "CAP_PERFMON")];
@@ -13,15 +16,28 @@ pub const TO_ATTACH: &[(u32, &str)] =
 
 /// Which privilege is missing; where none is, what else may forbid it.
 pub fn not_permitted(wanted: &[(u32, &str)]) -> String {
-    if !in_initial_user_namespace() {
+    let limit = getrlimit(Resource::Memlock).current;
+    let limit = limit.filter(|_| counts_locked_memory());
+    explain(
+        wanted,
+        effective_capabilities(),
+        in_initial_user_namespace(),
+        limit,
+    )
+}
+
+/// `locked` is the limit of locked memory, in bytes, where maps count as that.
+fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u64>) -> String {
+    if !initial {
         return "not permitted: capabilities of another user namespace than the host's count for \
                 nothing; run it as root of the host"
             .to_owned();
     }
-    let held = effective_capabilities();
+    // It stands for both others (`bpf_capable`, `perfmon_capable`, 5.8).
+    let all = held.contains(SYS_ADMIN);
     let missing: Vec<_> = wanted
         .iter()
-        .filter(|(number, _)| !held.contains(*number))
+        .filter(|(number, _)| !all && !held.contains(*number))
         .map(|(_, name)| *name)
         .collect();
     if !missing.is_empty() {
@@ -30,8 +46,7 @@ pub fn not_permitted(wanted: &[(u32, &str)]) -> String {
             missing.join(", ")
         );
     }
-    let limit = getrlimit(Resource::Memlock).current;
-    if let Some(limit) = limit.filter(|_| counts_locked_memory()) {
+    if let Some(limit) = locked {
         return format!(
             "not permitted: before 5.11 maps count as locked memory, of which {limit} bytes are \
              allowed; set LimitMEMLOCK=infinity or grant CAP_SYS_RESOURCE"
@@ -40,4 +55,23 @@ pub fn not_permitted(wanted: &[(u32, &str)]) -> String {
     "not permitted, though every capability is held: lockdown or the kernel's configuration \
      forbids it"
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_reason_is_told() {
+        let none = CapSet::EMPTY;
+        let root = CapSet(u64::MAX);
+        let admin = CapSet(1 << SYS_ADMIN);
+        let told = |held, initial, locked| explain(TO_LOAD, held, initial, locked);
+        assert!(told(none, true, None).contains("CAP_BPF, CAP_PERFMON missing"));
+        assert!(told(root, false, None).contains("another user namespace"));
+        assert!(told(admin, true, Some(65_536)).contains("65536 bytes"));
+        assert!(told(root, true, None).contains("lockdown"));
+        let attach = explain(TO_ATTACH, CapSet(1 << 39 | 1 << 38), true, None);
+        assert!(attach.contains("CAP_SYS_ADMIN missing"), "{attach}");
+    }
 }
