@@ -91,24 +91,21 @@ impl Machine<'_> {
             chunks: read_in_background(stdout),
             splitter: Splitter::new(self.nonce),
             ready: false,
-            current: None,
-            jobs: Vec::new(),
+            jobs: Jobs::default(),
         };
         let Err(why) = watch.follow() else {
             return Ok(End::Ran(Outcome {
-                jobs: watch.jobs,
+                jobs: watch.jobs.ended,
                 failure: None,
             }));
         };
         if !watch.ready {
             return Ok(End::NoBoot(format!("{why}{}", self.diagnostics(&console))));
         }
-        if let Some(current) = watch.current.take() {
-            watch.jobs.push(current.outcome(None));
-        }
+        watch.jobs.give_up();
         let failure = Some(format!("{why}{}", self.diagnostics(&console)));
         Ok(End::Ran(Outcome {
-            jobs: watch.jobs,
+            jobs: watch.jobs.ended,
             failure,
         }))
     }
@@ -227,14 +224,65 @@ impl Current {
     }
 }
 
+/// What became of the jobs so far.
+#[derive(Default)]
+struct Jobs {
+    current: Option<Current>,
+    /// What came while no job was known to run.
+    loose: Vec<u8>,
+    ended: Vec<JobOutcome>,
+}
+
+impl Jobs {
+    fn begin(&mut self, name: String) {
+        self.give_up();
+        self.loose.clear();
+        self.current = Some(Current {
+            name,
+            begun: Instant::now(),
+            output: Vec::new(),
+        });
+    }
+
+    fn output(&mut self, bytes: Vec<u8>) {
+        let current = self.current.as_mut();
+        current
+            .map_or(&mut self.loose, |current| &mut current.output)
+            .extend(bytes);
+    }
+
+    /// A busy host's serial port was seen to lose the word that a job began: what
+    /// came since the last one ended is its output.
+    fn end(&mut self, name: String, code: u8) {
+        let current = self.current.take().unwrap_or_else(|| {
+            let output = std::mem::take(&mut self.loose);
+            let lead = String::from_utf8_lossy(&output[..output.len().min(80)]).into_owned();
+            eprintln!("xtask: the word that {name} began was lost; in its place: {lead:?}");
+            Current {
+                name,
+                begun: Instant::now(),
+                output,
+            }
+        });
+        self.ended.push(current.outcome(Some(code)));
+        self.loose.clear();
+    }
+
+    /// One that has begun will not be heard of any more.
+    fn give_up(&mut self) {
+        let current = self.current.take();
+        self.ended
+            .extend(current.map(|current| current.outcome(None)));
+    }
+}
+
 /// Follows the guest from its boot to its end.
 struct Watch<'a> {
     machine: &'a Machine<'a>,
     chunks: Receiver<Vec<u8>>,
     splitter: Splitter,
     ready: bool,
-    current: Option<Current>,
-    jobs: Vec<JobOutcome>,
+    jobs: Jobs,
 }
 
 impl Watch<'_> {
@@ -256,21 +304,12 @@ impl Watch<'_> {
                     }
                     Event::Begin(name) => {
                         deadline = Instant::now() + self.limit(&name) + GRACE;
-                        let begun = Instant::now();
-                        self.current = Some(Current {
-                            name,
-                            begun,
-                            output: Vec::new(),
-                        });
+                        self.jobs.begin(name);
                     }
                     Event::Output(bytes) => self.output(bytes),
-                    Event::End(_, code) => {
+                    Event::End(name, code) => {
                         deadline = Instant::now() + GRACE;
-                        let ended = self
-                            .current
-                            .take()
-                            .map(|current| current.outcome(Some(code)));
-                        self.jobs.extend(ended);
+                        self.jobs.end(name, code);
                     }
                     Event::Bye => return Ok(()),
                 }
@@ -284,9 +323,7 @@ impl Watch<'_> {
             let _ = std::io::stdout().write_all(&bytes);
             let _ = std::io::stdout().flush();
         }
-        if let Some(current) = &mut self.current {
-            current.output.extend(bytes);
-        }
+        self.jobs.output(bytes);
     }
 
     fn limit(&self, name: &str) -> Duration {
@@ -297,14 +334,14 @@ impl Watch<'_> {
     }
 
     fn gone(&self) -> String {
-        match &self.current {
+        match &self.jobs.current {
             Some(current) => format!("the machine went down in {}", current.name),
             None => "the machine went down".to_owned(),
         }
     }
 
     fn late(&self) -> String {
-        match &self.current {
+        match &self.jobs.current {
             Some(current) => format!("the machine hangs in {}", current.name),
             None if self.ready => "the machine hangs between jobs".to_owned(),
             None => format!("user space wasn't reached in {} s", BOOT.as_secs()),
@@ -330,4 +367,31 @@ fn read_in_background(mut stdout: impl Read + Send + 'static) -> Receiver<Vec<u8
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_whose_beginning_was_lost_has_its_output() {
+        let mut jobs = Jobs::default();
+        jobs.output(b"boot".to_vec());
+        jobs.begin("a".to_owned());
+        jobs.output(b"ok a\n".to_vec());
+        jobs.end("a".to_owned(), 0);
+        jobs.output(b"ok b\n".to_vec());
+        jobs.end("b".to_owned(), 3);
+        jobs.begin("c".to_owned());
+        jobs.give_up();
+        let told = jobs.ended.iter();
+        let told = told.map(|job| (job.name.as_str(), job.exit_code, job.output.as_slice()));
+        let told: Vec<_> = told.collect();
+        let expected: [(&str, Option<u8>, &[u8]); 3] = [
+            ("a", Some(0), b"ok a\n"),
+            ("b", Some(3), b"ok b\n"),
+            ("c", None, b""),
+        ];
+        assert_eq!(told, expected);
+    }
 }
