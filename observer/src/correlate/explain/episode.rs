@@ -50,8 +50,12 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
             )
         }
     };
+    // What a rule says of its program says nothing of a workload's.
+    let own = episode.role.as_deref() == Some("supervisor");
     match refusal.rule.and_then(|rule| rule.note.as_deref()) {
-        Some(note) if episode.verdict >= Verdict::Pending => format!("{sentence} Note: {note}."),
+        Some(note) if own && episode.verdict >= Verdict::Pending => {
+            format!("{sentence} Note: {note}.")
+        }
         _ => sentence,
     }
 }

@@ -121,6 +121,14 @@ fn a_runtime_runs_outside_of_the_container_that_it_makes() {
 }
 
 #[test]
+fn the_note_on_a_program_is_not_told_of_its_workload() {
+    let mut told = fatal("crun", "commoncap", None);
+    assert!(sentence(&told, Reason::NotEffective).contains("Note: "));
+    told.role = Some("workload".to_owned());
+    assert!(!sentence(&told, Reason::NotEffective).contains("Note: "));
+}
+
+#[test]
 fn another_namespace_and_a_modules_refusal() {
     let told = fatal("openshell", "commoncap", None);
     let text = sentence(&told, Reason::Namespace);
