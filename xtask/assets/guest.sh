@@ -48,7 +48,12 @@ stty -F "$OUT" raw -echo
 exec <"$OUT" >"$OUT" 2>&1
 exec </dev/null
 
+# Twice, and apart: with a busy host a word was seen to get lost on the serial port
+# that followed another at once.
 tell() {
+    sleep 0.1
+    printf '\036%s %s\036' "$NONCE" "$*"
+    sleep 0.1
     printf '\036%s %s\036' "$NONCE" "$*"
 }
 
