@@ -15,6 +15,7 @@ pub mod finding;
 pub mod ledger;
 pub mod observation;
 pub mod outputs;
+pub mod sight;
 pub mod sources;
 pub mod time;
 pub mod who;

@@ -7,6 +7,7 @@ use observer::finding::{
     REPORT_SCHEMA, Report, SourceReport, Verdict,
 };
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
+use observer::sight::Sight;
 use observer::sources::bpf::Mechanism;
 use observer::time::Stamp;
 
@@ -309,6 +310,7 @@ pub fn status(now: Stamp, started: Stamp) -> Status {
         hooks: hooks(),
         sources: sources(),
         lost: BTreeMap::from([("events".to_owned(), 0), ("ring_full".to_owned(), 0)]),
+        sight: Sight::default(),
     }
 }
 
@@ -353,5 +355,6 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
             malformed: 0,
             leftovers: BTreeMap::new(),
         },
+        sight: Sight::default(),
     }
 }

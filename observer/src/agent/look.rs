@@ -1,7 +1,10 @@
 //! What no event tells and has to be looked at: open episodes, losses, ended
 //! workloads, the clocks.
 
-use std::{collections::HashSet, os::fd::OwnedFd};
+use std::{
+    collections::{BTreeMap, HashSet},
+    os::fd::OwnedFd,
+};
 
 use observer_ebpf::{Episode, Loss};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -9,9 +12,10 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::Agent;
 use crate::{
     correlate::Finding,
-    finding::{EventKind, Fate, LossEvent, Verdict},
+    finding::{EventKind, Fate, HookReport, LossEvent, Verdict},
     ledger::{MISSED_RUNS, PROGRAM},
     observation::Observation,
+    sight::reason_of_miss,
     sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
 };
@@ -75,20 +79,31 @@ impl Agent {
     }
 
     fn note_losses(&self) {
-        let losses: Vec<_> = match self.shared.kernel().as_mut() {
-            Some(kernel) => {
-                kernel.flush_diagnostics();
-                let missed = runs(kernel).iter().map(|run| run.misses).sum();
-                let losses = Loss::ALL.iter();
-                losses
-                    .map(|loss| ("kernel", loss.reason(), kernel.loss(*loss)))
-                    .chain([(PROGRAM, MISSED_RUNS, missed)])
-                    .collect()
+        let hooked = |hook: &HookReport| hook.hook == "cap_task_prctl" && hook.attached;
+        let drops_are_hooked = self.shared.ledger().hooks.iter().any(hooked);
+        let counted = self.shared.kernel().as_mut().map(|kernel| {
+            kernel.flush_diagnostics();
+            let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
+            let mut missed = BTreeMap::new();
+            for run in runs(kernel) {
+                let reason = reason_of_miss(&run.program, drops_are_hooked);
+                *missed.entry(reason).or_default() += run.misses;
             }
-            None => return,
-        };
-        for (stage, reason, total) in losses {
-            let grown = self.shared.ledger().set_loss(stage, reason, total);
+            (losses, missed)
+        });
+        let mut grown = Vec::new();
+        {
+            let mut ledger = self.shared.ledger();
+            if let Some((losses, missed)) = counted {
+                let losses = losses.map(|(reason, total)| {
+                    ("kernel", reason, ledger.set_loss("kernel", reason, total))
+                });
+                grown.extend(losses);
+                grown.push((PROGRAM, MISSED_RUNS, ledger.set_missed(missed)));
+            }
+            ledger.look(Stamp::now());
+        }
+        for (stage, reason, grown) in grown {
             if grown > 0 {
                 let loss = LossEvent {
                     stage: stage.to_owned(),

@@ -231,7 +231,7 @@ impl Shared {
             for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
                 recorder.row(name, denial, false);
             }
-            recorder.sources(&ledger.sources);
+            recorder.sources(&ledger.sources, &ledger.sight.overall());
             recorder.take_dropped()
         };
         if dropped > 0 {
@@ -257,6 +257,7 @@ impl Shared {
             sources: report.sources.clone(),
             command: report.command.clone(),
             failed_on: report.failed_on.clone(),
+            sight: Some(report.sight.clone()),
         })
     }
 }

@@ -220,7 +220,8 @@ pub struct Record {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied
+    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied, or
+    /// blind (something was missed that could hide a finding)
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,
     /// Let --fail-on look at this role only

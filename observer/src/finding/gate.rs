@@ -15,6 +15,8 @@ pub enum FailOn {
     Pending,
     /// A denial that is neither expected nor unaudited
     Denied,
+    /// Anything missed that could hide a finding: skipped runs, full tables, missing hooks
+    Blind,
 }
 
 /// Whose findings count.
@@ -85,6 +87,9 @@ impl Gate {
                 denial.capability, denial.layer, denial.comm
             )
         }));
+        if self.fail_on.contains(&FailOn::Blind) {
+            why.extend(report.sight.hiding().map(|lapse| format!("blind: {lapse}")));
+        }
         why
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Denial, Episode, HookReport, Host, SourceReport};
+use crate::sight::Sight;
 
 /// The command that `capwatch record` ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,4 +61,7 @@ pub struct Report {
     pub failed_on: Vec<String>,
     /// What came of the audit log.
     pub audit: Audit,
+    /// What was not seen in the time that the report covers.
+    #[serde(default)]
+    pub sight: Sight,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Denial, EVENT_SCHEMA, HookReport, Host, SourceReport};
-use crate::time::Stamp;
+use crate::{sight::Sight, time::Stamp};
 
 /// One line of a stream that is no event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub struct Row {
 pub struct Sources {
     /// Every one.
     pub sources: Vec<SourceReport>,
+    /// What was not seen until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sight: Option<Sight>,
 }
 
 /// How a stream ends; without this line it was cut short.
@@ -85,4 +88,7 @@ pub struct End {
     pub command: Option<Command>,
     /// What `--fail-on` matched.
     pub failed_on: Vec<String>,
+    /// What was not seen in all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sight: Option<Sight>,
 }

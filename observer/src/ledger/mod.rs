@@ -24,6 +24,8 @@ use crate::{
     finding::{
         Command, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report, SourceReport,
     },
+    sight::{self, Lapses},
+    time::Stamp,
 };
 
 /// The label of what no rule matched.
@@ -34,7 +36,9 @@ pub const OVERFLOW: &str = "overflow";
 /// The stage of losses in which runs of the programs that the kernel skipped
 /// are told, with `missed_runs`.
 pub const PROGRAM: &str = "program";
-/// Their reason.
+/// The stage of losses of audit records.
+pub const AUDIT: &str = "audit";
+/// The reason of skipped runs.
 pub const MISSED_RUNS: &str = "missed_runs";
 
 /// Everything that is known now.
@@ -55,7 +59,11 @@ pub struct Ledger {
     pub audit: AuditLog,
     /// Labels of containers that are told.
     pub labels: Vec<String>,
+    /// Since when, until when and how much was not seen.
+    pub sight: Lapses,
     losses: BTreeMap<(String, String), u64>,
+    /// Runs of the programs that the kernel skipped, by what they stand for.
+    missed: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
@@ -70,7 +78,9 @@ impl Ledger {
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
+            sight: Lapses::default(),
             losses: BTreeMap::new(),
+            missed: BTreeMap::new(),
         }
     }
 
@@ -127,6 +137,49 @@ impl Ledger {
         let grown = total.saturating_sub(*entry);
         *entry = total.max(*entry);
         grown
+    }
+
+    /// Sets how many runs of the programs the kernel skipped; returns by how many
+    /// they grew.
+    pub fn set_missed(&mut self, missed: BTreeMap<&'static str, u64>) -> u64 {
+        self.missed = missed;
+        let total = self.missed.values().sum();
+        self.set_loss(PROGRAM, MISSED_RUNS, total)
+    }
+
+    /// Looks at what makes sight partial, as it stands at this time.
+    pub fn look(&mut self, now: Stamp) {
+        let losses = self.losses.iter();
+        let losses = losses.filter(|((stage, _), _)| stage != PROGRAM && stage != AUDIT);
+        let losses = losses.map(|((stage, loss), total)| (sight::reason_of(stage, loss), *total));
+        let of_stage = |wanted: &str| -> u64 {
+            let losses = self.losses.iter();
+            let losses = losses.filter(|((stage, _), _)| stage == wanted);
+            losses.map(|(_, total)| total).sum()
+        };
+        let told_apart: u64 = self.missed.values().sum();
+        let untold = of_stage(PROGRAM).saturating_sub(told_apart);
+        let missed = self.missed.iter().map(|(reason, total)| (*reason, *total));
+        let sources = self.sources.iter();
+        let (lost, malformed) = sources.fold((0, 0), |(lost, malformed), source| {
+            (lost + source.lost, malformed + source.malformed)
+        });
+        let others = [
+            (sight::CHECKS_MISSED, untold),
+            // A loss that finds no room in the channel is in the source's count alone.
+            (sight::RECORDS_LOST, of_stage(AUDIT).max(lost)),
+            (sight::LINES_UNREAD, malformed),
+        ];
+        let hooks = self.hooks.iter().filter(|hook| hook.is_missed()).count();
+        let silent = self.sources.iter().filter(|source| !source.up).count();
+        self.sight.look(
+            now,
+            losses.chain(missed).chain(others),
+            [
+                (sight::HOOK_DOWN, hooks as u64),
+                (sight::SOURCE_DOWN, silent as u64),
+            ],
+        );
     }
 
     /// Everything that was lost, by stage and reason.
@@ -193,6 +246,7 @@ impl Ledger {
             notes: Vec::new(),
             failed_on: Vec::new(),
             audit,
+            sight: self.sight.overall(),
         }
     }
 }

@@ -304,8 +304,17 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let malformed = ledger.sources.iter();
     let malformed =
         malformed.map(|source| sample(&[("source", &source.name)], number(source.malformed)));
+    let sight = ledger.sight.gauges();
+    let sight = sight
+        .into_iter()
+        .map(|(reason, lasts)| sample(&[("reason", reason)], f64::from(u8::from(lasts))));
     let mut families = live(ledger);
     families.extend([
+        gauge(
+            "capwatch_sight",
+            "Whether something is missed now for this reason: 1 while it lasts.",
+            sight.collect(),
+        ),
         gauge(
             "capwatch_build_info",
             "The agent's version.",

@@ -20,6 +20,7 @@ use crate::{
         Denial, End, Event, EventKind, Header, Row, SourceReport, Sources, State, StateLine,
     },
     ledger::row_name,
+    sight::Sight,
     time::Stamp,
 };
 
@@ -47,6 +48,7 @@ pub struct Recorder {
     /// What was written of each row last, by a hash.
     rows: HashMap<String, u64>,
     sources: Vec<SourceReport>,
+    sight: Sight,
     dropped: u64,
 }
 
@@ -81,6 +83,7 @@ impl Recorder {
             tree_only: header.command.is_some(),
             rows: HashMap::new(),
             sources: header.sources.clone(),
+            sight: Sight::default(),
             dropped: 0,
         };
         recorder.state(Stamp::now(), State::Header(header));
@@ -140,16 +143,19 @@ impl Recorder {
         }
     }
 
-    /// Writes the state of the sources, unless it is the one written last.
-    pub fn sources(&mut self, sources: &[SourceReport]) {
-        if self.sources == sources {
+    /// Writes the state of the sources, and what was not seen, unless it is what
+    /// was written last.
+    pub fn sources(&mut self, sources: &[SourceReport], sight: &Sight) {
+        if self.sources == sources && self.sight == *sight {
             return;
         }
         let line = State::Sources(Sources {
             sources: sources.to_vec(),
+            sight: Some(sight.clone()),
         });
         if self.state(Stamp::now(), line) {
             self.sources = sources.to_vec();
+            self.sight = sight.clone();
         }
     }
 

@@ -64,6 +64,7 @@ impl View for Shared {
             hooks: ledger.hooks.clone(),
             sources: ledger.sources.clone(),
             lost,
+            sight: ledger.sight.present(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::{WANTED, facts::Facts, selftest::SelfTest};
 use crate::{
     caps::{self, CapSet},
     finding::{HookReport, SourceReport},
+    sight::{self, Sight},
     sources::bpf::Mechanism,
 };
 
@@ -46,6 +47,8 @@ pub struct Seen<'a> {
     pub sources: &'a [SourceReport],
     /// What came of the self-tests.
     pub tests: &'a [SelfTest],
+    /// What was not seen meanwhile.
+    pub sight: &'a Sight,
 }
 
 #[derive(Default)]
@@ -77,6 +80,7 @@ pub fn find(seen: &Seen<'_>) -> Vec<Finding> {
     hooks(&mut list, seen);
     audit(&mut list, seen);
     tests(&mut list, seen);
+    lapses(&mut list, seen);
     surroundings(&mut list, seen);
     list.0.sort_by_key(|finding| finding.level == Level::Note);
     list.0
@@ -294,6 +298,23 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
     }
 }
 
+/// What was missed while the doctor looked; hooks and sources have findings of
+/// their own.
+fn lapses(list: &mut List, seen: &Seen<'_>) {
+    let told = [sight::HOOK_DOWN, sight::SOURCE_DOWN];
+    let lapses = seen.sight.reasons.iter();
+    for lapse in lapses.filter(|lapse| !told.contains(&lapse.reason.as_str())) {
+        let (what, remedy) = sight::advice(&lapse.reason);
+        list.problem(
+            format!(
+                "sight is partial ({}, {}): {what}",
+                lapse.reason, lapse.count
+            ),
+            remedy,
+        );
+    }
+}
+
 fn surroundings(list: &mut List, seen: &Seen<'_>) {
     let inside = &seen.facts.inside;
     if inside.user_namespace {
@@ -359,6 +380,7 @@ mod unit {
             hooks: &[],
             sources: &sources,
             tests: &[],
+            sight: &Sight::default(),
         })
     }
 
@@ -375,6 +397,7 @@ mod unit {
                 hooks,
                 sources: &[],
                 tests: &[],
+                sight: &Sight::default(),
             });
             let mut found = found.into_iter().map(|finding| finding.what);
             found.find(|what| what.contains("confidentiality"))
@@ -452,6 +475,37 @@ mod unit {
             assert_eq!(told(&found, word), Some(Level::Problem), "{word}");
         }
         assert!(found.iter().all(|finding| !finding.remedy.is_empty()));
+    }
+
+    #[test]
+    fn what_is_missed_is_a_finding_with_a_remedy() {
+        let mut list = List::default();
+        let facts = Facts::gather();
+        let lapse = |reason: &str| sight::Lapse {
+            reason: reason.to_owned(),
+            since: crate::time::Stamp(0),
+            until: None,
+            count: 7,
+        };
+        let sight = Sight {
+            complete: false,
+            reasons: vec![lapse(sight::DROPS_MISSED), lapse(sight::HOOK_DOWN)],
+        };
+        lapses(
+            &mut list,
+            &Seen {
+                facts: &facts,
+                kernel: "7.3.4",
+                lsm: &[],
+                held: CapSet(u64::MAX),
+                hooks: &[],
+                sources: &[],
+                tests: &[],
+                sight: &sight,
+            },
+        );
+        assert_eq!(told(&list.0, "drops_missed, 7"), Some(Level::Problem));
+        assert_eq!(list.0.len(), 1, "a missing hook has its own finding");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::{
     caps::{self, CapSet},
     config::Rules,
     finding::{HookReport, Host, SourceReport},
+    sight::Sight,
     sources::proc::effective_capabilities,
 };
 use facts::Facts;
@@ -51,6 +52,8 @@ struct Diagnosis {
     /// The denial by commoncap, which is what matters most.
     self_test: SelfTest,
     self_tests: Vec<SelfTest>,
+    /// What was not seen while the doctor looked.
+    sight: Sight,
     findings: Vec<Finding>,
 }
 
@@ -71,6 +74,8 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
     })?;
     agent.tick();
     let tests = selftest::run(&agent).await;
+    // What was lost meanwhile is found too.
+    agent.tick();
     let diagnosis = diagnose(&agent, tests);
     let mut out = io::stdout().lock();
     match output {
@@ -93,6 +98,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
     let held = effective_capabilities();
     let facts = Facts::gather();
     let (hooks, sources) = (ledger.hooks.clone(), ledger.sources.clone());
+    let sight = ledger.sight.overall();
     let findings = findings::find(&Seen {
         facts: &facts,
         kernel: &ledger.host.kernel,
@@ -101,6 +107,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
         hooks: &hooks,
         sources: &sources,
         tests: &self_tests,
+        sight: &sight,
     });
     Diagnosis {
         schema: "capwatch.doctor/1",
@@ -112,6 +119,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
         capabilities: privileges(held),
         self_test: self_tests[0].clone(),
         self_tests,
+        sight,
         findings,
     }
 }

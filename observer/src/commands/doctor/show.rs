@@ -17,6 +17,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         capabilities,
         self_test: _,
         self_tests,
+        sight,
         findings,
     } = diagnosis;
     let lsm = if host.lsm.is_empty() {
@@ -70,6 +71,9 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         let state = if source.up { "heard   " } else { "silent  " };
         writeln!(out, "audit source  {state} {}", source.name)?;
     }
+    let lapses = sight.reasons.iter().map(|lapse| lapse.reason.as_str());
+    let words: Vec<_> = std::iter::once(sight.word()).chain(lapses).collect();
+    writeln!(out, "sight         {}", words.join(" "))?;
     for test in self_tests {
         let result = match (test.seen, test.after_seconds, &test.why_not) {
             (Some(true), Some(after), _) => format!("seen after {after:.6} s"),

@@ -7,9 +7,11 @@ use anyhow::anyhow;
 use crate::{
     config::Rules,
     correlate::Finding,
-    finding::{End, Header, Host, Report, State, StateLine},
+    finding::{End, EventKind, Header, Host, Report, Sources, State, StateLine},
     ledger::Ledger,
+    sight::{LINES_UNREAD, Sight},
     sources::recorded::{Line, Recorded},
+    time::Stamp,
 };
 
 /// The report of a stream, and what is wrong with it: what was read is
@@ -36,6 +38,11 @@ pub fn report(input: impl Read, name: &str, rules: Arc<Rules>) -> (Report, Optio
             replayed.streams
         );
     }
+    if broken.lines > 0 {
+        let (first, last) = (replayed.first, replayed.last);
+        let sight = &mut replayed.ledger.sight;
+        sight.enter(LINES_UNREAD, first, last, broken.lines);
+    }
     let error = broken.told(lines.number(), &replayed);
     let error = error.map(|why| anyhow!("{why}").context(format!("cannot replay all of {name}")));
     (replayed.report(), error)
@@ -47,6 +54,11 @@ struct Replayed {
     ledger: Ledger,
     end: Option<End>,
     streams: u64,
+    /// Whether the stream says itself what was not seen.
+    tells_sight: bool,
+    /// When the first and the last line of the stream were written.
+    first: Stamp,
+    last: Stamp,
 }
 
 impl Replayed {
@@ -56,28 +68,62 @@ impl Replayed {
             rules,
             end: None,
             streams: 0,
+            tells_sight: false,
+            first: Stamp::default(),
+            last: Stamp::default(),
         }
     }
 
     fn take(&mut self, line: Line) {
+        let time = match &line {
+            Line::Event(event, _) => event.time,
+            Line::State(line) => line.time,
+        };
+        if self.first == Stamp::default() {
+            self.first = time;
+        }
+        self.last = self.last.max(time);
         if let Some((row, denial)) = line.denial() {
             return self.ledger.denials.told().add(row, denial);
         }
         match line {
-            Line::Event(event, _) => self.ledger.enter(&Finding {
-                event: *event,
-                in_tree: true,
-                row: None,
-                joined: None,
-            }),
+            Line::Event(event, _) => {
+                let (time, is_loss) = (event.time, matches!(event.kind, EventKind::Loss(_)));
+                self.ledger.enter(&Finding {
+                    event: *event,
+                    in_tree: true,
+                    row: None,
+                    joined: None,
+                });
+                if is_loss {
+                    self.look(time);
+                }
+            }
             Line::State(line) => {
-                let StateLine { state, .. } = *line;
-                self.state(state);
+                let StateLine { time, state, .. } = *line;
+                self.state(time, state);
             }
         }
     }
 
-    fn state(&mut self, state: State) {
+    /// What a stream of before there was sight tells of it.
+    fn look(&mut self, time: Stamp) {
+        if !self.tells_sight {
+            self.ledger.look(time);
+        }
+    }
+
+    fn sight(&mut self, time: Stamp, told: Option<&Sight>) {
+        match told {
+            Some(sight) => {
+                self.tells_sight = true;
+                self.ledger.sight.restore(sight);
+            }
+            None => self.look(time),
+        }
+    }
+
+    fn state(&mut self, time: Stamp, state: State) {
         match state {
             State::Header(Header {
                 host,
@@ -92,11 +138,16 @@ impl Replayed {
                 self.ledger.host = host;
                 self.ledger.hooks = hooks;
                 self.ledger.sources = sources;
+                self.look(time);
             }
             State::Row(row) => self.ledger.denials.told().set(*row),
-            State::Sources(sources) => self.ledger.sources = sources.sources,
+            State::Sources(Sources { sources, sight }) => {
+                self.ledger.sources = sources;
+                self.sight(time, sight.as_ref());
+            }
             State::End(end) => {
                 self.ledger.sources.clone_from(&end.sources);
+                self.sight(time, end.sight.as_ref());
                 self.end = Some(end);
             }
         }

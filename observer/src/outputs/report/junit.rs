@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::words;
 use crate::{
-    finding::{Denial, Episode, Gate, Report},
+    finding::{Denial, Episode, FailOn, Gate, Report},
     outputs::clean::clean,
     time::Stamp,
 };
@@ -40,7 +40,7 @@ pub fn render_from(report: &Report, gate: &Gate, origin: &Origin) -> String {
                 .collect(),
         ),
         Suite::new("denials", denials(report, gate)),
-        Suite::new("sight", sight(report)),
+        Suite::new("sight", sight(report, gate)),
     ];
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     let present = suites.iter().filter(|suite| !suite.cases.is_empty());
@@ -136,7 +136,7 @@ fn denial(denial: &Denial) -> Case {
 }
 
 /// Hooks and sources: what was not seen is skipped, not passed.
-fn sight(report: &Report) -> Vec<Case> {
+fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
     let case = |name: String, outcome: Outcome| Case {
         class: "capwatch.sight".to_owned(),
         name,
@@ -165,6 +165,18 @@ fn sight(report: &Report) -> Vec<Case> {
         let outcome = Outcome::Skipped(format!("{count} lost: their details are missing"));
         cases.push(case(format!("nothing is lost ({what})"), outcome));
     }
+    let blind = report.sight.hiding().next().is_some();
+    let outcome = if report.sight.complete {
+        Outcome::Passed
+    } else if blind && gate.fail_on.contains(&FailOn::Blind) {
+        Outcome::Failed {
+            kind: "blind".to_owned(),
+            message: words::sight(report),
+        }
+    } else {
+        Outcome::Skipped(words::sight(report))
+    };
+    cases.push(case("sight is complete".to_owned(), outcome));
     cases
 }
 

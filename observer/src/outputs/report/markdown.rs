@@ -42,6 +42,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     if let Some(audit) = words::audit(report) {
         writeln!(text, "Audit log: {audit}.\n")?;
     }
+    writeln!(text, "Sight: {}.\n", escape(&words::sight(report)))?;
     if let Some(host) = words::host(report) {
         writeln!(text, "_{}; capwatch {}_", escape(&host), VERSION)?;
     }

@@ -8,6 +8,7 @@ use crate::{
         Audit, Command, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport, Host, Namespace,
         REPORT_SCHEMA, Report, SourceReport, Verdict,
     },
+    sight::{Lapse, Sight},
     sources::bpf::Mechanism,
     time::Stamp,
 };
@@ -155,6 +156,15 @@ fn report() -> Report {
             malformed: 0,
             leftovers: BTreeMap::new(),
         },
+        sight: Sight {
+            complete: false,
+            reasons: vec![Lapse {
+                reason: "drops_missed".to_owned(),
+                since: Stamp(1_795_000_000_500_000_000),
+                until: Some(Stamp(1_795_000_001_000_000_000)),
+                count: 3,
+            }],
+        },
     }
 }
 
@@ -194,9 +204,11 @@ fn text_of_nothing() {
     nothing.failed_on.clear();
     nothing.audit = Audit::default();
     nothing.command = None;
+    nothing.sight = Sight::default();
     insta::assert_snapshot!(shown(Form::Text, &nothing), @r"
     capwatch: no process dropped from its bounding set; no denial
       kernel 6.12.48, LSMs landlock, apparmor
+      sight: complete
     ");
 }
 

@@ -78,7 +78,13 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
     for (reason, count) in words::losses(report) {
         warn(format!("lost: {count} ({reason})"))?;
     }
-    Ok(())
+    let sight = format!("sight: {}", clean(&words::sight(report)));
+    let tint = if report.sight.complete {
+        Tint::Plain
+    } else {
+        Tint::Warning
+    };
+    writeln!(text, "  {}", tint.paint(sight, color))
 }
 
 fn write_episodes(

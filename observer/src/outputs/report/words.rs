@@ -138,6 +138,16 @@ pub fn losses(report: &Report) -> impl Iterator<Item = (&str, u64)> {
         .map(|(reason, count)| (reason.as_str(), *count))
 }
 
+/// Whether all was seen, in a line.
+pub fn sight(report: &Report) -> String {
+    let sight = &report.sight;
+    let lapses: Vec<_> = sight.reasons.iter().map(ToString::to_string).collect();
+    match lapses.as_slice() {
+        [] => sight.word().to_owned(),
+        lapses => format!("{}: {}", sight.word(), lapses.join("; ")),
+    }
+}
+
 /// What came of the audit log; none where there was nothing to join.
 pub fn audit(report: &Report) -> Option<String> {
     let audit = &report.audit;

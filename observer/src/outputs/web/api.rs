@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::answer;
 use super::filter::Filter;
+use super::page::{Lasting, lasting};
 use super::router::Shared;
 use super::summary::{Group, Headline, Summary};
 use super::view::{Status, Supervisor, TimedEpisode};
@@ -16,12 +17,14 @@ use crate::finding::{Denial, Workload};
 type Asked = Result<Query<Filter>, QueryRejection>;
 
 #[derive(Serialize)]
-struct StatusAnswer {
-    #[serde(flatten)]
-    state: Status,
+struct StatusAnswer<'a> {
     uptime_seconds: f64,
     findings: Headline,
     agent: Headline,
+    /// What is missed now, with what it means and what to do.
+    lapses: Vec<Lasting<'a>>,
+    #[serde(flatten)]
+    state: &'a Status,
 }
 
 #[derive(Serialize)]
@@ -58,7 +61,8 @@ pub async fn status(State(shared): State<Shared>) -> Response {
         uptime_seconds: status.now.seconds_since(status.started),
         findings: summary.findings(status.now),
         agent: Headline::agent(&status),
-        state: status,
+        lapses: lasting(&status),
+        state: &status,
     })
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::finding::{Container, Episode, Event, HookReport, Host, Report, SourceReport, Workload};
+use crate::sight::Sight;
 use crate::time::Stamp;
 
 /// Schema of `/api/v1/status`.
@@ -94,4 +95,7 @@ pub struct Status {
     pub sources: Vec<SourceReport>,
     /// What was lost, by reason; `events` is the sum.
     pub lost: BTreeMap<String, u64>,
+    /// Whether anything is missed now, and what was.
+    #[serde(default)]
+    pub sight: Sight,
 }

@@ -67,6 +67,7 @@ enum Happens {
         count: u64,
     },
     Checkpoint,
+    Look,
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -84,6 +85,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         ),
         1 => (reason, 1..1_000_u64).prop_map(|(reason, count)| Happens::Loss { reason, count }),
         1 => Just(Happens::Checkpoint),
+        1 => Just(Happens::Look),
     ]
 }
 
@@ -162,6 +164,8 @@ impl Live {
                 self.enter(finding(stamp(at), EventKind::Audit(event), in_tree));
             }
             Happens::Loss { reason, count } => self.shared.lose("kernel", reason, count),
+            // To the microsecond, as the stream has it.
+            Happens::Look => self.shared.ledger().look(Stamp(stamp(7).0 / 1_000 * 1_000)),
             Happens::Checkpoint => {
                 self.count();
                 self.shared.checkpoint_stream();
@@ -393,6 +397,39 @@ fn a_bad_line_is_named_and_the_others_are_read() {
     }
     let (_, error) = replay(&format!("{LOSS}\nx\ny\n"));
     assert!(error.expect("bad lines").ends_with("(2 such lines)"));
+}
+
+/// A loss is a lapse also where the stream was cut short, or says nothing of sight
+/// since an older capwatch wrote it; what could not be read is one too.
+#[test]
+fn what_was_not_seen_is_still_known() {
+    let lapses = |report: &Report| -> Vec<(String, u64)> {
+        let lapses = report.sight.reasons.iter();
+        lapses
+            .map(|lapse| (lapse.reason.clone(), lapse.count))
+            .collect()
+    };
+    let (report, _) = replay(&format!("{LOSS}\n"));
+    assert_eq!(lapses(&report), [("rows_full".to_owned(), 2)]);
+    assert!(!report.sight.complete);
+    let (report, _) = replay(&format!("{LOSS}\nx\ny\n"));
+    assert!(lapses(&report).contains(&("lines_unread".to_owned(), 2)));
+
+    let happenings = vec![
+        Happens::Loss {
+            reason: "episodes_full",
+            count: 3,
+        },
+        Happens::Look,
+        Happens::Checkpoint,
+    ];
+    let (live, stream) = record(happenings, None);
+    assert_eq!(lapses(&live), [("episodes_full".to_owned(), 3)]);
+    let cut: Vec<_> = stream.lines().collect();
+    let (report, _) = replay(&cut[..cut.len() - 1].join("\n"));
+    assert_eq!(report.sight, live.sight, "of the last checkpoint");
+    let (report, _) = replay(&stream);
+    assert_eq!(report.sight, live.sight);
 }
 
 #[test]

@@ -97,6 +97,7 @@ async function read() {
     offer("layer", rows.map((row) => row.layer ?? "none"));
     tables.headline("findings", status.findings);
     tables.headline("agent", status.agent);
+    tables.sight(status.lapses, known.now);
     tables.groups(supervisors.groups, known.now);
     tables.workloads(workloads.workloads, known.now);
     tables.agent(status);

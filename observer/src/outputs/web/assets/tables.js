@@ -30,6 +30,15 @@ export function headline(id, told) {
   }
 }
 
+/** What is missed now; the banner hides while that is nothing. */
+export function sight(lapses, now) {
+  byId("sight").hidden = lapses.length === 0;
+  const lines = lapses.map((lapse) =>
+    el("li", {}, el("code", {}, lapse.reason), ` (${lapse.count}, began `, time(now, lapse.since), `): ${lapse.what}. ${lapse.remedy}.`),
+  );
+  byId("sight").querySelector("ul").replaceChildren(...lines);
+}
+
 export function groups(list, now) {
   const rows = list.slice(0, GROUP_ROWS).map((group) => {
     const { supervisor, version, live, last, verdicts, refused_by: refusedBy } = group;

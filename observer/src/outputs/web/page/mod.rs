@@ -5,8 +5,11 @@ mod denials;
 mod detail;
 mod episodes;
 mod html;
+mod sight;
 mod state;
 mod workloads;
+
+pub use sight::{Lasting, lasting};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -49,6 +52,7 @@ pub async fn overview(State(shared): State<Shared>) -> Response {
     let mut html = Html::default();
     head(&mut html, "capwatch", &status, Refresh::Yes);
     html.raw("<main id=\"main\">");
+    sight::banner(&mut html, &status);
     html.raw("<section class=\"headlines\" aria-label=\"State\">");
     state::headline(&mut html, "findings", &summary.findings(status.now));
     state::headline(&mut html, "agent", &Headline::agent(&status));
