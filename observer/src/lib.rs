@@ -14,6 +14,7 @@ pub mod correlate;
 pub mod finding;
 pub mod ledger;
 pub mod observation;
+pub mod open;
 pub mod outputs;
 pub mod sight;
 pub mod sources;

@@ -7,7 +7,7 @@ mod shared;
 
 pub use shared::Shared;
 
-use std::{collections::HashMap, fs, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{collections::HashMap, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent};
 
@@ -17,6 +17,7 @@ use crate::{
     finding::{Container, HookReport, Host},
     ledger::Ledger,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
+    open,
     sources::{
         audit::{AuditSource, Live, SourceEvent},
         bpf::{Attach, Kernel, KernelError, RingReader, Told, active_lsms},
@@ -394,7 +395,7 @@ fn missing(error: &KernelError) -> HookReport {
 /// The host as a report names it.
 pub fn host() -> Host {
     let read = |path: &str| {
-        fs::read_to_string(path)
+        open::text(path)
             .map(|text| text.trim().to_owned())
             .unwrap_or_default()
     };

@@ -160,7 +160,8 @@ fn show(
 }
 
 fn create(path: &Path, what: &str) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("cannot write the {what} to {}", path.display()))
+    crate::open::create(path)
+        .with_context(|| format!("cannot write the {what} to {}", path.display()))
 }
 
 /// Starts the command as part of the followed tree: the agent itself is in the

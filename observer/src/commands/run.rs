@@ -1,7 +1,6 @@
 //! `capwatch run`: the agent, with metrics, a status page and JSON lines.
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -128,7 +127,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdout()));
     }
-    let file: io::Result<File> = OpenOptions::new().create(true).append(true).open(path);
+    let file = crate::open::append(path);
     let file = file.with_context(|| format!("cannot write events to {}", path.display()))?;
     Ok(Box::new(file))
 }

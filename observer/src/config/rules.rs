@@ -1,11 +1,11 @@
 //! Rules that name supervisors.
 
-use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
+use std::{collections::HashMap, io, path::Path, sync::Arc};
 
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
-use crate::{caps, outputs::metrics};
+use crate::{caps, open, outputs::metrics};
 
 /// The rules that ship inside the binary.
 pub const CATALOGUE: &str = include_str!("catalogue.toml");
@@ -143,7 +143,7 @@ impl Rules {
         rules.add(CATALOGUE, "(built-in catalogue)")?;
         if let Some(path) = path {
             let shown = path.display().to_string();
-            let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            let text = open::named_text(path).map_err(|source| ConfigError::Read {
                 path: shown.clone(),
                 source,
             })?;

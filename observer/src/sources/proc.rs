@@ -12,6 +12,7 @@ use super::bpf::{Kernel, KernelError};
 use crate::{
     caps::CapSet,
     config::Rules,
+    open,
     time::{Stamp, seconds},
 };
 
@@ -176,7 +177,7 @@ fn scan(processes: &mut Vec<Process>) {
 /// One process; `None` where it is gone.
 pub fn read(pid: u32) -> Option<Process> {
     let folder = Path::new("/proc").join(pid.to_string());
-    let (ppid, start) = parse_stat(&fs::read(folder.join("stat")).ok()?)?;
+    let (ppid, start) = parse_stat(&open::bytes(folder.join("stat")).ok()?)?;
     let exe = fs::read_link(folder.join("exe")).ok();
     Some(Process {
         pid,
@@ -200,7 +201,7 @@ pub struct Status {
 /// The status of a process; `None` where it is gone.
 pub fn status(pid: u32) -> Option<Status> {
     // A name may hold bytes that are no text, and a line's end is escaped in it.
-    let bytes = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let bytes = open::bytes(format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&bytes);
     let field = |name: &str| {
         let mut lines = status.lines();
@@ -256,7 +257,7 @@ pub fn in_initial_user_namespace() -> bool {
 
 /// The effective set of this process; empty where `/proc` can't be read.
 pub fn effective_capabilities() -> CapSet {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = open::text("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
     CapSet(bits.unwrap_or_default())
@@ -279,8 +280,8 @@ pub struct Usage {
 
 /// What the agent itself uses; `None` where `/proc` can't be read.
 pub fn usage() -> Option<Usage> {
-    let (_, start) = parse_stat(&fs::read("/proc/self/stat").ok()?)?;
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let (_, start) = parse_stat(&open::bytes("/proc/self/stat").ok()?)?;
+    let statm = open::text("/proc/self/statm").ok()?;
     let mut pages = statm.split_ascii_whitespace().map(str::parse::<u64>);
     let page = rustix::param::page_size() as u64;
     let virtual_bytes = pages.next()?.ok()? * page;

@@ -4,14 +4,11 @@
 //! and the agent may read everything. So a file counts only where it belongs to
 //! the user whose process named it: nobody borrows another's container.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
-};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
+
+use crate::open::{Folder, Refused};
 
 /// A store of some thousand containers has a list of this size.
 const MAX_BYTES: u64 = 8 << 20;
@@ -19,23 +16,12 @@ const MAX_BYTES: u64 = 8 << 20;
 /// Why a file tells nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It can't be read.
+    /// It can't be read, or is not the user's own plain file.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is a pipe, a device, a directory.
-    #[error("it is no regular file")]
-    Kind,
-    /// It belongs to another user than the one who named it.
-    #[error("it belongs to uid {found}, and uid {expected} named it")]
-    Owner {
-        /// Whose it is.
-        found: u32,
-        /// Who named it.
-        expected: u32,
-    },
-    /// It is too large.
-    #[error("it has more than {MAX_BYTES} bytes")]
-    Size,
+    Refused(#[from] Refused),
+    /// Its folder can't be reached.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// It is not what it should be.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -46,28 +32,8 @@ pub enum FileError {
 /// # Errors
 /// Where it is no such file.
 pub fn read(path: &Path, owner: u32) -> Result<Vec<u8>, FileError> {
-    // Opening a pipe would wait for its writer.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(FileError::Kind);
-    }
-    if about.uid() != owner {
-        return Err(FileError::Owner {
-            found: about.uid(),
-            expected: owner,
-        });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(FileError::Size);
-    }
-    Ok(bytes)
+    let (folder, name) = path.parent().zip(path.file_name()).ok_or(Refused::Kind)?;
+    Ok(Folder::open(folder)?.read(name, owner, MAX_BYTES)?)
 }
 
 /// Reads a file of a user as JSON; `None`, with a word in the log, where it is
@@ -90,8 +56,14 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "[1, 2]").unwrap();
         assert_eq!(json::<Vec<u32>>(&file, own), Some(vec![1, 2]));
-        assert!(matches!(read(&file, own + 1), Err(FileError::Owner { .. })));
-        assert!(matches!(read(folder.path(), own), Err(FileError::Kind)));
+        assert!(matches!(
+            read(&file, own + 1),
+            Err(FileError::Refused(Refused::Owner { .. }))
+        ));
+        assert!(matches!(
+            read(folder.path(), own),
+            Err(FileError::Refused(Refused::Kind))
+        ));
         let pipe = folder.path().join("pipe");
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -101,7 +73,10 @@ mod tests {
             0,
         )
         .unwrap();
-        assert!(matches!(read(&pipe, own), Err(FileError::Kind)));
+        assert!(matches!(
+            read(&pipe, own),
+            Err(FileError::Refused(Refused::Kind))
+        ));
         assert_eq!(json::<String>(&file, own), None);
     }
 
@@ -109,8 +84,14 @@ mod tests {
     fn a_huge_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("huge");
-        File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(MAX_BYTES + 1)
+            .unwrap();
         let own = rustix::process::getuid().as_raw();
-        assert!(matches!(read(&path, own), Err(FileError::Size)));
+        assert!(matches!(
+            read(&path, own),
+            Err(FileError::Refused(Refused::Size(_)))
+        ));
     }
 }

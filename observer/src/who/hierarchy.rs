@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::open;
+
 /// Where the default hierarchy is mounted: alone, or beside the older ones.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// `FILEID_KERNFS` (`include/linux/exportfs.h`, 5.5): the handle is the id.
@@ -32,7 +34,7 @@ impl Hierarchy {
     pub fn open() -> Self {
         let mut mounts = MOUNTS.iter().map(Path::new);
         let mount = mounts.find(|path| path.join("cgroup.procs").exists());
-        let mount = mount.and_then(|path| Some((path.to_owned(), File::open(path).ok()?)));
+        let mount = mount.and_then(|path| Some((path.to_owned(), open::system(path).ok()?)));
         Self { mount }
     }
 
@@ -82,7 +84,7 @@ fn by_id(mount: &File, id: u64) -> Option<PathBuf> {
 
 /// The cgroup of a process on the default hierarchy.
 pub fn of_process(pid: u32) -> Option<String> {
-    let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = open::bytes(format!("/proc/{pid}/cgroup")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines();
     lines

@@ -2,10 +2,13 @@
 //! `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log`, and links to them,
 //! `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::{oci::fill, text::Bounded};
-use crate::finding::{Container, Pod};
+use crate::{
+    finding::{Container, Pod},
+    open::Folder,
+};
 
 /// Entries that are looked at; a node has 110 pods.
 const MAX_ENTRIES: usize = 4_096;
@@ -40,7 +43,6 @@ pub fn describe(root: &Path, container: &mut Container) {
 }
 
 fn find(folder: &Path, fits: impl Fn(&str) -> bool) -> Option<String> {
-    let entries = fs::read_dir(folder).ok()?.take(MAX_ENTRIES).flatten();
-    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.find(|name| fits(name))
+    let names = Folder::open(folder).ok()?.names(MAX_ENTRIES);
+    names.into_iter().find(|name| fits(name))
 }

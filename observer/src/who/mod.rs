@@ -31,7 +31,7 @@ pub use version::of_image;
 use recent::Recent;
 use version::Digests;
 
-use crate::{config::Rules, finding::Container, sources::proc::basename};
+use crate::{config::Rules, finding::Container, open, sources::proc::basename};
 
 /// Supervisors that are kept: as many as the kernel's map has processes.
 const MAX_SUPERVISORS: usize = 65_536;
@@ -209,7 +209,7 @@ impl Who {
 /// programs may not read.
 fn words(pid: u32) -> Option<Conmon> {
     let mut words = Vec::new();
-    let file = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?;
+    let file = open::system(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(4_096).read_to_end(&mut words).ok()?;
     conmon::parse(&words)
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,10 @@ use super::{
     store::Store,
     text::{Bounded, bounded},
 };
-use crate::finding::{Container, Pod};
+use crate::{
+    finding::{Container, Pod},
+    open,
+};
 
 /// containerd's folders of bundles, by its namespaces.
 const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
@@ -207,7 +209,7 @@ impl State {
 
     /// A user's home directory, as `/etc/passwd` has it.
     fn home(&self, uid: u32) -> Option<PathBuf> {
-        let passwd = fs::read_to_string(self.root.join("etc/passwd")).ok()?;
+        let passwd = open::text(self.root.join("etc/passwd")).ok()?;
         let mut lines = passwd.lines();
         lines.find_map(|line| {
             let mut fields = line.split(':').skip(2);

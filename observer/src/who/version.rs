@@ -11,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{finding::Container, sources::proc::basename};
+use crate::{finding::Container, open, sources::proc::basename};
 
 /// Hexadecimal digits of a digest that are told: as many as runtimes show.
 const SHORT: usize = 12;
@@ -76,7 +76,7 @@ impl Digests {
     /// The digest of what a process executes, where that is still the program
     /// of this name: it may have executed another one since.
     pub fn of_process(&mut self, pid: u32, name: &[u8]) -> Option<String> {
-        let file = File::open(format!("/proc/{pid}/exe")).ok()?;
+        let file = open::executable(pid).ok()?;
         let link = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
         let found = basename(&link)?;
         // The kernel's name is cut to its room.

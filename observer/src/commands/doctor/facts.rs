@@ -1,7 +1,7 @@
 //! What the host says of itself: settings, security modules, audit, and where
 //! this process runs.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use serde::Serialize;
 
@@ -105,7 +105,7 @@ impl Facts {
 }
 
 fn read(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = crate::open::text(path).ok()?;
     Some(text.trim_end_matches(['\n', '\0']).to_owned())
 }
 

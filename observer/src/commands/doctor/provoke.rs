@@ -2,7 +2,7 @@
 //! ends with it.
 
 use std::{
-    fs, io,
+    io,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
@@ -10,6 +10,8 @@ use rustix::{
     io::Errno,
     thread::{CapabilitySet, capabilities, set_capabilities},
 };
+
+use crate::open;
 
 /// Name of the thread that commoncap refuses; no other has it.
 pub const THREAD: &str = "capwatch-doctor";
@@ -45,7 +47,7 @@ pub fn drop_unknown() -> Result<(), String> {
 
 /// Has `AppArmor` refuse `CAP_SYS_CHROOT`, by a profile that is loaded already.
 pub fn apparmor() -> Result<(), String> {
-    let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles");
+    let loaded = open::text("/sys/kernel/security/apparmor/profiles");
     let loaded = loaded.map_err(|error| format!("the profiles can't be listed: {error}"))?;
     let mut profiles: Vec<&str> = loaded
         .lines()
@@ -77,8 +79,8 @@ fn confined(profile: &str) -> Result<(), String> {
         "/proc/thread-self/attr/apparmor/current",
         "/proc/thread-self/attr/current",
     ];
-    if fs::write(paths[0], &text).is_err() {
-        fs::write(paths[1], &text).map_err(|error| format!("profile {profile}: {error}"))?;
+    if open::tell(paths[0], &text).is_err() {
+        open::tell(paths[1], &text).map_err(|error| format!("profile {profile}: {error}"))?;
     }
     chroot()
 }

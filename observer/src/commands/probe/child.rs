@@ -2,7 +2,7 @@
 
 use std::{
     ffi::CString,
-    fs::{self, File},
+    fs::File,
     io::{self, Write as _},
     os::fd::AsRawFd as _,
 };
@@ -10,6 +10,7 @@ use std::{
 use super::{attempt::Attempt, behaviour::OnRefusal};
 use crate::{
     caps::{self, CapSet},
+    open,
     sources::proc::effective_capabilities,
 };
 
@@ -121,16 +122,14 @@ fn label() -> Option<String> {
         "/proc/self/attr/apparmor/current",
         "/proc/self/attr/current",
     ];
-    let text = paths
-        .iter()
-        .find_map(|path| fs::read_to_string(path).ok())?;
+    let text = paths.iter().find_map(|path| open::text(path).ok())?;
     let text = text.trim_end_matches(['\n', '\0']);
     let unconfined = text.is_empty() || text == "unconfined" || text.ends_with("(unconfined)");
     (!unconfined).then(|| text.to_owned())
 }
 
 fn seccomp() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = open::text("/proc/self/status").unwrap_or_default();
     let mode = status
         .lines()
         .find_map(|line| line.strip_prefix("Seccomp:"));

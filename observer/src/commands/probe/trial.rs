@@ -112,7 +112,7 @@ fn change_profile(profile: &str) -> Result<(), String> {
     }
     let mut failure = None;
     for path in paths {
-        match fs::write(path, &text) {
+        match crate::open::tell(path, &text) {
             Ok(()) => return Ok(()),
             Err(error) => failure = failure.or(Some(error)),
         }

@@ -4,7 +4,6 @@
 mod stream;
 
 use std::{
-    fs::File,
     io::{self, IsTerminal, Read},
     path::Path,
     process::ExitCode,
@@ -90,7 +89,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
         return Ok(Box::new(io::stdin()));
     }
     let shown = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    let file = crate::open::named(path).with_context(|| format!("cannot read {shown}"))?;
     if file.metadata().is_ok_and(|data| data.is_dir()) {
         bail!("cannot read {shown}: it is a directory; name a log file");
     }

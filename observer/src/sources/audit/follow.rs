@@ -121,7 +121,7 @@ impl Follow {
         if (at_path.dev(), at_path.ino()) == (open_now.dev(), open_now.ino()) {
             return Ok(Step::Idle);
         }
-        let next = File::open(&self.path)?;
+        let next = crate::open::named(&self.path)?;
         // A writer may have added to the old file since it was read: what came
         // before the new one existed is there now.
         let mut buffer = [0; 16 * 1024];

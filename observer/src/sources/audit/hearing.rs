@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _},
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
+    os::fd::OwnedFd,
 };
 
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
@@ -105,12 +105,7 @@ fn listen() -> rustix::io::Result<OwnedFd> {
 }
 
 fn kernel_log() -> io::Result<File> {
-    let mut options = File::options();
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let mut log = options
-        .read(true)
-        .custom_flags(nonblocking)
-        .open("/dev/kmsg")?;
+    let mut log = crate::open::system("/dev/kmsg")?;
     log.seek(io::SeekFrom::End(0))?;
     Ok(log)
 }

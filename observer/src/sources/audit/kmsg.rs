@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
@@ -46,12 +46,14 @@ impl KernelLog {
     /// # Errors
     /// [`KmsgError`] says what is missing.
     pub fn open() -> Result<Self, KmsgError> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let device =
-            rustix::fs::open("/dev/kmsg", flags, Mode::empty()).map_err(|error| match error {
-                Errno::PERM | Errno::ACCESS => KmsgError::Denied,
-                other => KmsgError::Open(other.into()),
-            })?;
+        let device = crate::open::system("/dev/kmsg").map_err(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                KmsgError::Denied
+            } else {
+                KmsgError::Open(error)
+            }
+        })?;
+        let device = OwnedFd::from(device);
         rustix::fs::seek(&device, SeekFrom::End(0))
             .map_err(|error| KmsgError::Open(error.into()))?;
         Ok(Self {

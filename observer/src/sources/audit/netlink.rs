@@ -220,7 +220,7 @@ impl Netlink {
 
     /// The kernel's count of datagrams that this socket had no room for.
     fn drops(&self) -> Option<u64> {
-        let table = std::fs::read_to_string("/proc/net/netlink").ok()?;
+        let table = crate::open::text("/proc/net/netlink").ok()?;
         drops_of(&table, self.inode)
     }
 }

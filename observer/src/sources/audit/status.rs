@@ -1,6 +1,6 @@
 //! What the kernel says of its audit log, and who takes its records.
 
-use std::{fs, io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
@@ -92,7 +92,7 @@ fn parse(payload: &[u8]) -> Option<AuditStatus> {
 /// group, by the socket's port, which is the process id as a rule: auditd.
 /// Needs no privilege.
 pub fn audit_sockets() -> Vec<u32> {
-    let table = fs::read_to_string("/proc/net/netlink").unwrap_or_default();
+    let table = crate::open::text("/proc/net/netlink").unwrap_or_default();
     unicast_ports(&table)
 }
 

@@ -36,7 +36,7 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = crate::open::named(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(OpenError::Directory(path.to_owned()));
     }

@@ -3,7 +3,7 @@
 //!
 //! Format: `include/uapi/linux/btf.h` (5.10 to 7.3).
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, io};
 
 /// Where the kernel shows its own BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -69,7 +69,7 @@ impl Btf {
     /// # Errors
     /// When the kernel has none, or it can't be made sense of.
     pub fn vmlinux() -> Result<Self, BtfError> {
-        Self::parse(fs::read(Path::new(VMLINUX))?)
+        Self::parse(crate::open::bytes(VMLINUX)?)
     }
 
     /// Indexes a BTF blob.

@@ -1,14 +1,16 @@
 //! What the loader asks of the host.
 
-use std::{fs, path::Path};
+use std::path::Path;
+
+use crate::open;
 
 /// The active LSMs in their order; empty where securityfs is not mounted.
 pub fn active_lsms() -> Vec<String> {
-    let list = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    let list = open::text("/sys/kernel/security/lsm").unwrap_or_default();
     let names = list.trim().split(',').filter(|name| !name.is_empty());
     let mut names: Vec<_> = names.map(str::to_owned).collect();
     if names.is_empty() && Path::new("/sys/module/apparmor/parameters/enabled").exists() {
-        let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+        let enabled = open::text("/sys/module/apparmor/parameters/enabled");
         if enabled.is_ok_and(|word| word.trim() == "Y") {
             names.push("apparmor".to_owned());
         }
@@ -24,7 +26,7 @@ pub fn has_kprobes() -> bool {
 
 /// The kernel's version; none where it is not told.
 pub fn release() -> Option<(u32, u32)> {
-    let text = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let text = open::text("/proc/sys/kernel/osrelease").ok()?;
     let mut numbers = text.split(['.', '-', '+']);
     let major = numbers.next()?.parse().ok()?;
     Some((major, numbers.next()?.parse().ok()?))
@@ -60,7 +62,7 @@ const ROOM_MIB: u64 = 10;
 /// Warns of a limit (of cgroup v2) under which the kernel would end this process
 /// without a word.
 pub fn warn_of_memory_limit() {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = open::text("/proc/self/cgroup").unwrap_or_default();
     let unified = own.lines().find_map(|line| line.strip_prefix("0::/"));
     let Some(limit) = unified.and_then(|path| memory_limit(Path::new("/sys/fs/cgroup"), path))
     else {
@@ -82,7 +84,7 @@ fn memory_limit(root: &Path, path: &str) -> Option<u64> {
     let up = own
         .ancestors()
         .take_while(|folder| folder.starts_with(root));
-    let limits = up.map(|folder| fs::read_to_string(folder.join("memory.max")));
+    let limits = up.map(|folder| open::text(folder.join("memory.max")));
     limits
         .filter_map(|limit| limit.ok()?.trim().parse().ok())
         .min()
@@ -90,6 +92,8 @@ fn memory_limit(root: &Path, path: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

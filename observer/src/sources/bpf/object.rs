@@ -1,10 +1,11 @@
 //! The compiled programs: those that ship inside the binary, or another object.
 
-use std::{borrow::Cow, fs, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf};
 
 use object::{Object as _, ObjectSection as _};
 
 use super::{error::KernelError, host::release, mechanism::Choice};
+use crate::open;
 
 /// `include/uapi/linux/bpf.h`
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -30,7 +31,7 @@ impl Attach {
         let object = match &self.object {
             None => Cow::Borrowed(OBJECT),
             Some(path) => {
-                let bytes = fs::read(path).map_err(|source| KernelError::Object {
+                let bytes = open::named_bytes(path).map_err(|source| KernelError::Object {
                     path: path.display().to_string(),
                     source,
                 })?;

@@ -1,7 +1,5 @@
 //! Offsets and configuration for the programs, from the running kernel.
 
-use std::fs;
-
 use observer_ebpf::{Config, NONE, Offsets};
 
 use super::btf::Btf;
@@ -73,7 +71,7 @@ pub fn config(btf: &Btf, probe_read: bool) -> Config {
 
 /// The last capability that the kernel knows; 40 (5.9 to 7.3) where it is not told.
 pub fn last_cap() -> u32 {
-    fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+    crate::open::text("/proc/sys/kernel/cap_last_cap")
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(40)

@@ -1,0 +1,469 @@
+//! The one place where files are opened.
+//!
+//! Opening a file can act: a terminal becomes the controlling one of a session
+//! leader that has none, a watchdog starts to count, a tape rewinds, a pipe
+//! waits for its writer. So nothing here opens without `O_NOCTTY`, and a path
+//! that a user may have chosen is never opened before it is known to be a plain
+//! file: it is looked at through an `O_PATH` descriptor, which acts on nothing,
+//! beneath the folder it belongs to, with no link followed, and that very file
+//! is then opened through `/proc/self/fd`.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Component, Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+
+/// Flags of every opening that reads.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+/// Flags of a descriptor that only stands for a place.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Beneath the folder, whatever the path says.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// Whether `openat2` is there: kernels before 5.6 and some filters lack it.
+static OPENAT2: AtomicBool = AtomicBool::new(true);
+
+/// Why a file that somebody named is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It can't be reached: it is not there, or a link or `..` is on the way.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is a pipe, a device, a directory, a link.
+    #[error("it is no regular file")]
+    Kind,
+    /// It belongs to another user than the one who named it.
+    #[error("it belongs to uid {found}, and uid {expected} named it")]
+    Owner {
+        /// Whose it is.
+        found: u32,
+        /// Who named it.
+        expected: u32,
+    },
+    /// It is too large.
+    #[error("it has more than {0} bytes")]
+    Size(u64),
+}
+
+impl From<Errno> for Refused {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+/// Opens what the operator named: a file, or a pipe, which may wait.
+///
+/// # Errors
+/// As the system tells them.
+pub fn named(path: &Path) -> io::Result<File> {
+    Ok(rustix::fs::open(path, READ, Mode::empty())?.into())
+}
+
+/// Opens a file of the kernel (`/proc`, `/sys`), or one that runs: never waits.
+///
+/// # Errors
+/// As the system tells them.
+pub fn system(path: impl AsRef<Path>) -> io::Result<File> {
+    Ok(rustix::fs::open(path.as_ref(), READ | OFlags::NONBLOCK, Mode::empty())?.into())
+}
+
+/// The bytes of a file of the kernel.
+///
+/// # Errors
+/// As the system tells them.
+pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    system(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a file of the kernel.
+///
+/// # Errors
+/// As the system tells them, and where it is no text.
+pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    let mut text = String::new();
+    system(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The text of a file that the operator named.
+///
+/// # Errors
+/// As the system tells them, and where it is no text.
+pub fn named_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    named(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The bytes of a file that the operator named.
+///
+/// # Errors
+/// As the system tells them.
+pub fn named_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    named(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a file that the operator named, or empties it.
+///
+/// # Errors
+/// As the system tells them.
+pub fn create(path: &Path) -> io::Result<File> {
+    write(path, OFlags::CREATE | OFlags::TRUNC)
+}
+
+/// Opens a file that the operator named, to add to it.
+///
+/// # Errors
+/// As the system tells them.
+pub fn append(path: &Path) -> io::Result<File> {
+    write(path, OFlags::CREATE | OFlags::APPEND)
+}
+
+/// Writes to a file of the kernel.
+///
+/// # Errors
+/// As the system tells them.
+pub fn tell(path: &str, text: &str) -> io::Result<()> {
+    use std::io::Write;
+
+    write(Path::new(path), OFlags::empty())?.write_all(text.as_bytes())
+}
+
+fn write(path: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+    Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))?.into())
+}
+
+/// A folder, by a descriptor that only stands for the place.
+#[derive(Debug)]
+pub struct Folder {
+    place: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// A folder that root or the operator named: links on the way are followed.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let place = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self {
+            place,
+            path: path.to_owned(),
+        })
+    }
+
+    /// A folder beneath this one, by a path that somebody may have chosen.
+    ///
+    /// # Errors
+    /// Where it is none, or a link or `..` is on the way.
+    pub fn below(&self, path: impl AsRef<Path>) -> Result<Self, Refused> {
+        let path = path.as_ref();
+        let place = beneath(&self.place, path)?;
+        if kind(&rustix::fs::fstat(&place)?) != FileType::Directory {
+            return Err(Errno::NOTDIR.into());
+        }
+        Ok(Self {
+            place,
+            path: self.path.join(path),
+        })
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who owns it.
+    ///
+    /// # Errors
+    /// As the system tells them.
+    pub fn owner(&self) -> io::Result<u32> {
+        Ok(rustix::fs::fstat(&self.place)?.st_uid)
+    }
+
+    /// Whether there is a plain file at a path beneath.
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
+        let place = beneath(&self.place, path.as_ref());
+        let about = place.and_then(|place| Ok(rustix::fs::fstat(place)?));
+        about.is_ok_and(|about| kind(&about) == FileType::RegularFile)
+    }
+
+    /// Reads a plain file of a user beneath this folder, up to so many bytes.
+    ///
+    /// # Errors
+    /// Where it is no such file. Nothing else than one was opened then.
+    pub fn read(&self, path: impl AsRef<Path>, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
+        let place = beneath(&self.place, path.as_ref())?;
+        let about = rustix::fs::fstat(&place)?;
+        if kind(&about) != FileType::RegularFile {
+            return Err(Refused::Kind);
+        }
+        if about.st_uid != owner {
+            return Err(Refused::Owner {
+                found: about.st_uid,
+                expected: owner,
+            });
+        }
+        let size = u64::try_from(about.st_size).unwrap_or(u64::MAX);
+        if size > limit {
+            return Err(Refused::Size(limit));
+        }
+        let file = system(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(Refused::Size(limit));
+        }
+        Ok(bytes)
+    }
+
+    /// The names of what is in it, up to so many.
+    pub fn names(&self, limit: usize) -> Vec<String> {
+        // A folder can't act when it is opened.
+        let flags = READ | OFlags::DIRECTORY | OFlags::NONBLOCK;
+        let open = rustix::fs::openat(&self.place, ".", flags, Mode::empty());
+        let Ok(entries) = open.and_then(Dir::read_from) else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
+            .filter(|name| name != "." && name != "..")
+            .take(limit)
+            .collect()
+    }
+}
+
+/// A process's open executable: always a plain file, since the kernel runs
+/// nothing else.
+///
+/// # Errors
+/// As the system tells them.
+pub fn executable(pid: u32) -> io::Result<File> {
+    let path = format!("/proc/{pid}/exe");
+    let about = rustix::fs::statat(CWD, path.as_str(), AtFlags::empty())?;
+    if kind(&about) != FileType::RegularFile {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    system(path)
+}
+
+fn kind(about: &Stat) -> FileType {
+    FileType::from_raw_mode(about.st_mode)
+}
+
+/// The place at a path beneath a folder; links, `..` and absolute paths are refused.
+fn beneath(folder: &OwnedFd, path: &Path) -> Result<OwnedFd, Refused> {
+    if OPENAT2.load(Ordering::Relaxed) {
+        match rustix::fs::openat2(folder, path, PLACE, Mode::empty(), BENEATH) {
+            // Filters that do not know the call say that it is not permitted.
+            Err(Errno::NOSYS | Errno::PERM) => OPENAT2.store(false, Ordering::Relaxed),
+            Err(error) => return Err(error.into()),
+            Ok(place) => {
+                let about = rustix::fs::fstat(&place)?;
+                return match kind(&about) {
+                    // With `O_NOFOLLOW` the last link stands for itself.
+                    FileType::Symlink => Err(Errno::LOOP.into()),
+                    _ => Ok(place),
+                };
+            }
+        }
+    }
+    step_by_step(folder, path)
+}
+
+/// The same a component at a time, for kernels without `openat2`.
+fn step_by_step(folder: &OwnedFd, path: &Path) -> Result<OwnedFd, Refused> {
+    let mut place: Option<OwnedFd> = None;
+    for component in path.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::CurDir => continue,
+            _ => return Err(Errno::XDEV.into()),
+        };
+        let at = place.as_ref().map_or(folder.as_fd(), AsFd::as_fd);
+        let next = rustix::fs::openat(at, name, PLACE, Mode::empty())?;
+        if kind(&rustix::fs::fstat(&next)?) == FileType::Symlink {
+            return Err(Errno::LOOP.into());
+        }
+        place = Some(next);
+    }
+    match place {
+        Some(place) => Ok(place),
+        None => Ok(rustix::io::fcntl_dupfd_cloexec(folder, 0)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::{
+        fs::inotify,
+        process::{getpid, getuid},
+    };
+
+    use super::*;
+
+    const LIMIT: u64 = 1 << 20;
+
+    fn own() -> u32 {
+        getuid().as_raw()
+    }
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temporary.path()).unwrap();
+        (temporary, folder)
+    }
+
+    fn both(folder: &Folder, path: &str) -> [Result<OwnedFd, Refused>; 2] {
+        let path = Path::new(path);
+        [
+            beneath(&folder.place, path),
+            step_by_step(&folder.place, path),
+        ]
+    }
+
+    #[test]
+    fn links_and_ways_out_are_refused_with_and_without_openat2() {
+        let (temporary, folder) = folder();
+        let at = |name: &str| temporary.path().join(name);
+        std::fs::create_dir(at("in")).unwrap();
+        std::fs::write(at("in/file"), "x").unwrap();
+        symlink(at("in"), at("link")).unwrap();
+        symlink(at("in/file"), at("in/last")).unwrap();
+        for place in both(&folder, "in/file") {
+            assert!(place.is_ok());
+        }
+        let absolute = at("in/file");
+        for path in [
+            "link/file",
+            "in/last",
+            "../x",
+            "in/../../x",
+            absolute.to_str().unwrap(),
+        ] {
+            for place in both(&folder, path) {
+                assert!(place.is_err(), "{path}");
+            }
+        }
+        assert_eq!(folder.read("in/file", own(), LIMIT).unwrap(), b"x");
+        assert!(folder.below("link").is_err());
+        assert!(folder.below("in/file").is_err());
+        assert_eq!(folder.below("in").unwrap().names(1).len(), 1);
+    }
+
+    /// How often anything in a folder was really opened; a place is none.
+    fn opened_while(folder: &Path, act: impl FnOnce()) -> usize {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, folder, inotify::WatchFlags::OPEN).unwrap();
+        act();
+        let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&watch, &mut room);
+        let mut count = 0;
+        while let Ok(event) = reader.next() {
+            count += usize::from(event.file_name().is_some());
+        }
+        count
+    }
+
+    #[test]
+    fn a_pipe_is_not_opened() {
+        let (temporary, folder) = folder();
+        let pipe = temporary.path().join("config.json");
+        let fifo = FileType::Fifo;
+        rustix::fs::mknodat(CWD, &pipe, fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let opened = opened_while(temporary.path(), || {
+            let refused = folder.read("config.json", own(), LIMIT);
+            assert!(matches!(refused, Err(Refused::Kind)));
+            assert!(!folder.has("config.json"));
+        });
+        assert_eq!(opened, 0);
+        std::fs::write(temporary.path().join("plain"), "x").unwrap();
+        let opened = opened_while(temporary.path(), || {
+            folder.read("plain", own(), LIMIT).unwrap();
+        });
+        assert_eq!(opened, 1, "the watch counts");
+    }
+
+    #[test]
+    fn giants_and_foreign_files_are_refused_unopened() {
+        let (temporary, folder) = folder();
+        let giant = temporary.path().join("giant");
+        File::create(&giant).unwrap().set_len(LIMIT + 1).unwrap();
+        std::fs::write(temporary.path().join("file"), "x").unwrap();
+        let opened = opened_while(temporary.path(), || {
+            let refused = folder.read("giant", own(), LIMIT);
+            assert!(matches!(refused, Err(Refused::Size(LIMIT))));
+            let refused = folder.read("file", own() + 1, LIMIT);
+            assert!(matches!(refused, Err(Refused::Owner { .. })));
+        });
+        assert_eq!(opened, 0);
+    }
+
+    /// A child that leads a session without a terminal, as a unit does, and reads
+    /// the other end of a pty as if it were a file.
+    #[test]
+    fn a_terminal_does_not_become_the_agents() {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let path = Path::new(name.to_str().unwrap());
+        let (parent, file) = (path.parent().unwrap(), path.file_name().unwrap());
+        let folder = Folder::open(parent).unwrap();
+        // SAFETY: the child calls what is safe after fork in a process of several
+        // threads: system calls, and no allocation before it ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let _ = rustix::process::setsid();
+            let place = rustix::fs::openat(&folder.place, file, PLACE, Mode::empty());
+            let refused = place.is_ok_and(|place| {
+                rustix::fs::fstat(place).is_ok_and(|about| kind(&about) != FileType::RegularFile)
+            });
+            // The operator may name a terminal; even that one is not taken.
+            let opened = rustix::fs::open(path, READ | OFlags::NONBLOCK, Mode::empty()).is_ok();
+            let none = rustix::fs::open("/dev/tty", OFlags::RDONLY, Mode::empty()).is_err();
+            let good = refused && opened && none;
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(!good)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!(
+            (waited, status),
+            (child, 0),
+            "{}",
+            getpid().as_raw_nonzero()
+        );
+        let refused = folder.read(file, own(), LIMIT);
+        assert!(matches!(refused, Err(Refused::Kind)), "{refused:?}");
+    }
+
+    #[test]
+    fn the_executable_of_this_process_is_found() {
+        assert!(executable(std::process::id()).is_ok());
+        assert!(executable(u32::MAX).is_err());
+    }
+}
