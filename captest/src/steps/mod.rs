@@ -32,6 +32,7 @@ Steps:
   thread STEPS end  a thread does them, and is waited for
   threads N STEPS end   N threads do them at the same time, and are waited for
   async STEPS end   a thread does them, and nobody waits for it
+  gate N            one child that dies of a refused drop, then N that are refused nothing
   repeat N STEPS end    the process itself does them N times
   leave             ends the calling thread alone
   sleep MS

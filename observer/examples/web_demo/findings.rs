@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use observer::finding::{
-    Audit, Container, Denial, Episode, Exit, Fate, HookReport, Host, Link, Namespace,
+    Audit, Container, Counts, Denial, Episode, Exit, Fate, HookReport, Host, Link, Namespace,
     REPORT_SCHEMA, Report, SourceReport, Verdict,
 };
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
@@ -46,6 +46,7 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         verdict: Verdict::Ok,
         retried: false,
         supervisor: text(supervisor),
+        inferred: false,
         role: text("supervisor"),
         version: text(version),
         container,
@@ -336,14 +337,16 @@ pub fn supervisors(now: Stamp) -> Vec<Supervisor> {
 }
 
 pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
+    let denials: Vec<_> = (0..7).map(|row| denial(row, now)).collect();
     Report {
         schema: REPORT_SCHEMA.to_owned(),
+        counts: Counts::of(&episodes, &denials),
         host: host(),
         hooks: hooks(),
         sources: sources(),
         lost: BTreeMap::from([("events".to_owned(), 0)]),
         command: None,
-        denials: (0..7).map(|row| denial(row, now)).collect(),
+        denials,
         episodes,
         notes: Vec::new(),
         failed_on: Vec::new(),

@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 use crate::{
     correlate::{Finding, Tally},
     finding::{End, Event, Header, LossEvent, Report},
-    ledger::{Ledger, row_name},
+    ledger::{KernelRow, KernelTotal, Ledger, row_name},
     outputs::{
         metrics::Latency,
         stream::{Failure, Recorder, WhenFull},
@@ -132,31 +132,36 @@ impl Shared {
                 first: clock.stamp(count.first),
                 last: clock.stamp(count.last),
             };
-            (key, tally)
+            KernelRow::new(key, tally)
         };
         let mut rows: Vec<_> = kernel.rows().into_iter().map(tallied).collect();
-        let mut totals = kernel.totals();
-        for (key, _) in &mut totals {
+        let totals = kernel.totals().into_iter();
+        let mut totals: Vec<_> = totals
+            .map(|(key, count)| KernelTotal::new(key, count))
+            .collect();
+        for KernelTotal { key, .. } in &mut totals {
             self.names.rename(&mut key.owner, 0);
         }
-        let rename = |rows: &mut Vec<(RowKey, Tally)>| {
-            for (key, _) in rows {
+        let rename = |rows: &mut Vec<KernelRow>| {
+            for KernelRow { key, .. } in rows {
                 self.names.rename(&mut key.owner, key.cgroup);
             }
         };
         let mut ledger = self.ledger();
         if rows.len() > FOLD_ABOVE {
             let mut gone = split_gone(kernel, &mut rows);
-            let keys: Vec<_> = gone.iter().map(|(key, _)| *key).collect();
+            let keys: Vec<_> = gone.iter().map(|row| row.key).collect();
             rename(&mut gone);
+            let grounds = ledger.grounds();
             if let Some(recorder) = self.recorder().as_mut() {
-                let grounds = ledger.grounds();
-                for (key, tally) in &gone {
-                    let denial = ledger.denials.row(key, *tally, &grounds);
-                    recorder.row(row_name(key), denial, true);
+                let tree_only = recorder.tree_only();
+                let told = gone.iter();
+                for row in told.filter(|row| !tree_only || row.key.owner.in_tree == 1) {
+                    let denial = ledger.denials.row(&row.key, row.tally, &grounds);
+                    recorder.row(row_name(&row.key), denial, true);
                 }
             }
-            ledger.denials.fold(&gone);
+            ledger.denials.fold(&gone, &grounds);
             kernel.forget_rows(&keys);
         }
         rename(&mut rows);
@@ -264,7 +269,7 @@ impl Shared {
 
 /// Takes out the rows of supervisors of which no process is left, so that
 /// nobody counts in them any more.
-fn split_gone(kernel: &Kernel, rows: &mut Vec<(RowKey, Tally)>) -> Vec<(RowKey, Tally)> {
+fn split_gone(kernel: &Kernel, rows: &mut Vec<KernelRow>) -> Vec<KernelRow> {
     let Some(tasks) = kernel.tasks() else {
         return Vec::new();
     };
@@ -274,7 +279,7 @@ fn split_gone(kernel: &Kernel, rows: &mut Vec<(RowKey, Tally)>) -> Vec<(RowKey, 
         .collect();
     let gone =
         |key: &RowKey| key.owner.tgid != 0 && !owners.contains(&(key.owner.tgid, key.owner.start));
-    let (gone, live) = rows.drain(..).partition(|(key, _)| gone(key));
+    let (gone, live) = rows.drain(..).partition(|row| gone(&row.key));
     *rows = live;
     gone
 }

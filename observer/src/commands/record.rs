@@ -23,6 +23,7 @@ use crate::{
     agent::{Agent, Options},
     config::Rules,
     finding::{Command, Gate, Report},
+    ledger::MAX_SERIES,
     outputs::{
         color::Color,
         report::{self, Form, Style},
@@ -74,7 +75,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         attach: (&attach).into(),
         rules,
         audit: audit.audit,
-        series: usize::MAX,
+        series: MAX_SERIES,
     })?;
     if !agent.sees() {
         let hooks = agent.shared().ledger().hooks.clone();

@@ -17,7 +17,7 @@ use crate::{
     agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind},
-    ledger::NONE,
+    ledger::{MAX_SERIES, NONE},
     outputs::{
         color::{Color, Tint},
         columns::Layout,
@@ -32,7 +32,7 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
         attach: (&watch.attach).into(),
         rules,
         audit: watch.audit.audit.clone(),
-        series: usize::MAX,
+        series: MAX_SERIES,
     })?;
     if !agent.sees() {
         return Err(anyhow!("nothing can be attached: see `capwatch doctor`"));

@@ -63,6 +63,7 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
         verdict,
         retried: !refused.is_empty() && residual.is_empty(),
         supervisor: name(rules, told.owner.rule),
+        inferred: false,
         role: role(told.owner.role),
         version: version.clone(),
         container: container.clone(),

@@ -9,7 +9,7 @@ mod join;
 mod near;
 
 pub use episode::verdict;
-pub use explain::{Refusal, denial as explain_denial, episode as explain_episode};
+pub use explain::{Refusal, denial as explain_denial, episode as explain_episode, listed};
 
 use std::sync::Arc;
 

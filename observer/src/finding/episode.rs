@@ -91,8 +91,11 @@ pub struct Episode {
     pub verdict: Verdict,
     /// Whether bits were refused first and lowered in the end.
     pub retried: bool,
-    /// Name of the supervisor's rule.
+    /// Name of the supervisor's rule; of one by deed, its executable's.
     pub supervisor: Option<String>,
+    /// Whether no rule names the supervisor: it is one by what it does.
+    #[serde(default)]
+    pub inferred: bool,
     /// `supervisor` or `workload`.
     pub role: Option<String>,
     /// Image tag or digest, else a digest of the supervisor's executable.
@@ -149,6 +152,11 @@ pub struct Episode {
 }
 
 impl Episode {
+    /// Whether a rule names the supervisor.
+    pub const fn is_of_a_rule(&self) -> bool {
+        self.supervisor.is_some() && !self.inferred
+    }
+
     /// Calls that were refused for a capability that the kernel knows.
     pub const fn refused(&self) -> u32 {
         self.refused_raised.saturating_add(self.refused_lowered)

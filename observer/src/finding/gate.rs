@@ -19,6 +19,19 @@ pub enum FailOn {
     Blind,
 }
 
+impl FailOn {
+    /// The word for it on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fatal => "fatal",
+            Self::Degraded => "degraded",
+            Self::Pending => "pending",
+            Self::Denied => "denied",
+            Self::Blind => "blind",
+        }
+    }
+}
+
 /// Whose findings count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RoleFilter {
@@ -72,7 +85,42 @@ impl Gate {
         }
     }
 
-    /// Why the report fails: a line for each finding that matches.
+    /// How many findings match that the report does not list, by what they match;
+    /// they are known by number alone.
+    pub fn unlisted(&self, report: &Report) -> Vec<(FailOn, u64)> {
+        let episodes = |verdict: Verdict| {
+            let all = report.counts.episodes.of_role(self.role, verdict);
+            let listed = report.episodes.iter();
+            let listed = listed.filter(|episode| {
+                episode.verdict == verdict && self.counts(episode.role.as_deref())
+            });
+            all.saturating_sub(listed.count() as u64)
+        };
+        let unlisted = self.fail_on.iter().map(|fail_on| {
+            let count = match fail_on {
+                FailOn::Fatal => episodes(Verdict::Fatal),
+                FailOn::Degraded => episodes(Verdict::Degraded),
+                FailOn::Pending => episodes(Verdict::Pending),
+                // What was missed has no number.
+                FailOn::Blind => 0,
+                FailOn::Denied => {
+                    let listed = report.denials.iter().filter(|row| self.stops_denial(row));
+                    let listed = listed.map(|row| row.count).sum();
+                    report
+                        .counts
+                        .denials
+                        .denied(self.role)
+                        .saturating_sub(listed)
+                }
+            };
+            (*fail_on, count)
+        });
+        unlisted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Why the report fails: a line for each finding that matches, and one for
+    /// those that are known by number alone. It decides on counts: what is listed
+    /// is a choice.
     pub fn matches(&self, report: &Report) -> Vec<String> {
         let episodes = report.episodes.iter();
         let episodes = episodes.filter(|episode| self.stops_episode(episode));
@@ -86,6 +134,13 @@ impl Gate {
                 "denied: {} by {} to {}",
                 denial.capability, denial.layer, denial.comm
             )
+        }));
+        why.extend(self.unlisted(report).iter().map(|(what, count)| {
+            let word = what.as_str();
+            match what {
+                FailOn::Denied => format!("{word}: {count} more denials, not listed"),
+                _ => format!("{word}: {count} more episodes, not listed"),
+            }
         }));
         if self.fail_on.contains(&FailOn::Blind) {
             why.extend(report.sight.hiding().map(|lapse| format!("blind: {lapse}")));

@@ -5,6 +5,7 @@
 
 mod chain;
 mod container;
+mod counts;
 mod denial;
 mod episode;
 mod gate;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use chain::Link;
 pub use container::{Container, Pod, Requested};
+pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts};
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Verdict};
 pub use gate::{FailOn, Gate, RoleFilter};

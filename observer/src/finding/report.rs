@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Denial, Episode, HookReport, Host, SourceReport};
+use super::{Counts, Denial, Episode, HookReport, Host, SourceReport};
 use crate::sight::Sight;
 
 /// The command that `capwatch record` ran.
@@ -51,9 +51,13 @@ pub struct Report {
     pub lost: BTreeMap<String, u64>,
     /// The command, of `capwatch record`.
     pub command: Option<Command>,
-    /// Denials by row.
+    /// How many findings there were, whatever is listed of them.
+    #[serde(default)]
+    pub counts: Counts,
+    /// Denials by row: the worthiest, a bounded number.
     pub denials: Vec<Denial>,
-    /// Episodes in their last state.
+    /// Episodes in their last state: the worst, the first of each kind and the
+    /// newest, a bounded number.
     pub episodes: Vec<Episode>,
     /// What to know before reading it.
     pub notes: Vec<String>,

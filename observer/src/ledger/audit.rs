@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW, denials::order, leftover::Grounds};
+use super::{Limited, NONE, OVERFLOW, denials::order, leftover::Grounds, limited::Series};
 use crate::{
     caps,
     finding::{Audit, AuditEvent, Denial},
@@ -23,6 +23,24 @@ pub struct AuditSeries {
     pub capability: String,
     /// Name of the rule.
     pub supervisor: String,
+}
+
+impl Series for AuditSeries {
+    fn coarse(&self) -> Self {
+        Self {
+            profile: OVERFLOW.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    fn last_resort(&self) -> Self {
+        Self {
+            lsm: self.lsm.clone(),
+            profile: OVERFLOW.to_owned(),
+            capability: OVERFLOW.to_owned(),
+            supervisor: OVERFLOW.to_owned(),
+        }
+    }
 }
 
 /// What came of the audit log.
@@ -81,12 +99,7 @@ impl AuditLog {
         if event.result == "audit_only" {
             self.keep(&series, event, time, in_tree);
         }
-        self.denials.add(series, 1, |series| AuditSeries {
-            lsm: series.lsm.clone(),
-            profile: OVERFLOW.to_owned(),
-            capability: OVERFLOW.to_owned(),
-            supervisor: OVERFLOW.to_owned(),
-        });
+        self.denials.add(series, 1);
     }
 
     fn keep(&mut self, series: &AuditSeries, event: &AuditEvent, time: Stamp, in_tree: bool) {

@@ -1,59 +1,30 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
-use std::{
-    cmp::Ordering,
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{cmp::Ordering, collections::HashMap, hash::Hash, sync::Arc};
 
 use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
 
 use super::{
-    Limited, NONE, OVERFLOW,
+    NONE,
+    counters::{ByProfile, Counters, DenialSeries, LsmSeries, identity},
+    kept::{Kept, Worth},
     leftover::{self, Grounds},
+    limited::Limited,
     told::ToldRows,
 };
 use crate::{
     caps,
     config::Rules,
     correlate::{self, Detail, Tally},
-    finding::{AuditEvent, Denial},
+    finding::{AuditEvent, Denial, DenialCounts},
     time::Stamp,
 };
 
 /// Rows whose detail is kept; the kernel has no room for more.
 const MAX_DETAILS: usize = 16_384;
-
-/// Labels of `capwatch_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DenialSeries {
-    /// Name of the rule.
-    pub supervisor: String,
-    /// `supervisor`, `workload` or `none`.
-    pub role: String,
-    /// Capability.
-    pub capability: String,
-    /// Layer that refused.
-    pub layer: &'static str,
-    /// Whether an audit record was asked for.
-    pub audited: &'static str,
-    /// Whether a rule expects it.
-    pub expected: bool,
-}
-
-/// Labels of `capwatch_lsm_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LsmSeries {
-    /// Name of the rule.
-    pub supervisor: String,
-    /// Layer that refused.
-    pub layer: &'static str,
-    /// Profile.
-    pub profile: String,
-    /// Capability.
-    pub capability: String,
-}
+/// Rows that the kernel has forgotten and that are kept in full: of the recorded
+/// tree, and of all others.
+const MAX_FOLDED: usize = 1_000;
 
 /// What the log has of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,10 +41,107 @@ pub struct Denials {
     totals: Vec<(TotalKey, u64)>,
     details: HashMap<RowKey, Detail>,
     logged: HashMap<RowKey, Logged>,
-    folded: Limited<DenialSeries>,
-    folded_lsm: Limited<LsmSeries>,
+    counters: Counters,
+    /// What the kernel has forgotten: of the recorded tree, and of all others.
+    folded: [Folded; 2],
     told: ToldRows,
-    limit: usize,
+}
+
+/// A row of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelRow {
+    /// Its name, by the key as the kernel has it.
+    pub id: u64,
+    /// Its key, with the owner as user space names it.
+    pub key: RowKey,
+    /// What it counts.
+    pub tally: Tally,
+}
+
+impl KernelRow {
+    /// A row whose owner is not renamed yet.
+    pub fn new(key: RowKey, tally: Tally) -> Self {
+        let id = identity(&key);
+        Self { id, key, tally }
+    }
+}
+
+/// A slot of the kernel that counts what found no row.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelTotal {
+    /// Its name, by the key as the kernel has it.
+    pub id: u64,
+    /// Its key, with the owner as user space names it.
+    pub key: TotalKey,
+    /// What it counts.
+    pub count: u64,
+}
+
+impl KernelTotal {
+    /// A slot whose owner is not renamed yet.
+    pub fn new(key: TotalKey, count: u64) -> Self {
+        let id = identity(&key);
+        Self { id, key, count }
+    }
+}
+
+/// Rows that count no more.
+pub(super) struct Folded {
+    counts: DenialCounts,
+    by_lsm: u64,
+    kept: Kept<Denial>,
+    number: u64,
+}
+
+impl Folded {
+    pub(super) fn new() -> Self {
+        Self {
+            counts: DenialCounts::default(),
+            by_lsm: 0,
+            kept: Kept::new(MAX_FOLDED),
+            number: 0,
+        }
+    }
+
+    /// Counts a row, and keeps it where it is worth it.
+    pub(super) fn add(&mut self, name: &str, denial: Denial) {
+        self.counts.add(&denial);
+        if matches!(denial.layer.as_str(), "apparmor" | "selinux" | "lsm") {
+            self.by_lsm += denial.count;
+        }
+        self.kept.put(name, self.number, denial);
+        self.number += 1;
+    }
+
+    pub(super) const fn counts(&self) -> &DenialCounts {
+        &self.counts
+    }
+
+    pub(super) const fn by_lsm(&self) -> u64 {
+        self.by_lsm
+    }
+
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Denial> {
+        self.kept.iter().map(|(_, denial)| denial)
+    }
+}
+
+impl Worth for Denial {
+    fn rank(&self) -> u8 {
+        u8::from(self.is_telling()) * 2 + u8::from(self.supervisor.is_some())
+    }
+
+    fn kind(&self) -> impl Hash {
+        let Self {
+            supervisor,
+            role,
+            capability,
+            layer,
+            profile,
+            ..
+        } = self;
+        (supervisor, role, capability, layer, profile)
+    }
 }
 
 /// Whether a security module refused, which writes records.
@@ -86,9 +154,7 @@ fn of_lsm(layer: u8) -> bool {
 
 /// The name of a row in a stream: the same for the same key in one run.
 pub fn row_name(key: &impl Hash) -> String {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    format!("{:016x}", identity(key))
 }
 
 /// The order of rows in a report: most first, and total over what is shown, so
@@ -111,17 +177,31 @@ impl Denials {
             totals: Vec::new(),
             details: HashMap::new(),
             logged: HashMap::new(),
-            folded: Limited::new(limit),
-            folded_lsm: Limited::new(limit),
-            told: ToldRows::default(),
-            limit,
+            counters: Counters::new(limit),
+            folded: [Folded::new(), Folded::new()],
+            told: ToldRows::new(),
         }
     }
 
     /// Takes the kernel's counts as they stand now.
-    pub fn set(&mut self, rows: Vec<(RowKey, Tally)>, totals: Vec<(TotalKey, u64)>) {
-        self.rows = rows;
-        self.totals = totals;
+    pub fn set(&mut self, rows: Vec<KernelRow>, totals: Vec<KernelTotal>) {
+        let mut counters = std::mem::replace(&mut self.counters, Counters::new(0));
+        let before = counters.begin();
+        for KernelRow { id, key, tally } in &rows {
+            let series = || self.series(key);
+            counters.look(&before, *id, tally.count, series, || {
+                self.by_profile_of(key)
+            });
+        }
+        for KernelTotal { id, key, count } in &totals {
+            let series = || self.total_series(key);
+            // The overflow slots have no profile.
+            counters.look(&before, *id, *count, series, || ByProfile::Never);
+        }
+        counters.end();
+        self.counters = counters;
+        self.rows = rows.iter().map(|row| (row.key, row.tally)).collect();
+        self.totals = totals.iter().map(|slot| (slot.key, slot.count)).collect();
     }
 
     /// Keeps what was told of a row.
@@ -158,46 +238,33 @@ impl Denials {
         }
     }
 
-    /// Keeps the sums of rows that the kernel is about to forget.
-    pub fn fold(&mut self, rows: &[(RowKey, Tally)]) {
-        for (key, tally) in rows {
-            let series = self.series(key);
-            self.folded.add(series, tally.count, overflow);
-            if let Some(series) = self.lsm_series(key) {
-                self.folded_lsm.add(series, tally.count, overflow_lsm);
-            }
+    /// Keeps what rows counted that the kernel is about to forget.
+    pub fn fold(&mut self, rows: &[KernelRow], grounds: &Grounds) {
+        for KernelRow { id, key, tally } in rows {
+            let (series, by_profile) = (self.series(key), self.by_profile_of(key));
+            self.counters
+                .forget(*id, tally.count, || series, by_profile);
+            let denial = self.row(key, *tally, grounds);
+            let scope = usize::from(key.owner.in_tree != 1);
+            self.folded[scope].add(&row_name(key), denial);
             self.details.remove(key);
             self.logged.remove(key);
         }
     }
 
     /// The counters of `capwatch_denials_total`.
-    pub fn by_series(&self) -> Limited<DenialSeries> {
-        let mut all = Limited::new(self.limit);
-        for (series, count) in self.folded.iter() {
-            all.add(series.clone(), count, overflow);
-        }
-        for (key, tally) in &self.rows {
-            all.add(self.series(key), tally.count, overflow);
-        }
-        for (key, count) in &self.totals {
-            all.add(self.total_series(key), *count, overflow);
-        }
-        all
+    pub const fn by_series(&self) -> &Limited<DenialSeries> {
+        self.counters.denials()
     }
 
     /// The counters of `capwatch_lsm_denials_total`.
-    pub fn by_profile(&self) -> Limited<LsmSeries> {
-        let mut all = Limited::new(self.limit);
-        for (series, count) in self.folded_lsm.iter() {
-            all.add(series.clone(), count, overflow_lsm);
-        }
-        for (key, tally) in &self.rows {
-            if let Some(series) = self.lsm_series(key) {
-                all.add(series, tally.count, overflow_lsm);
-            }
-        }
-        all
+    pub const fn by_profile(&self) -> &Limited<LsmSeries> {
+        self.counters.profiles()
+    }
+
+    /// What the kernel has forgotten, of the recorded tree or of all.
+    fn folded(&self, tree_only: bool) -> &[Folded] {
+        &self.folded[..if tree_only { 1 } else { 2 }]
     }
 
     /// How many denials by an LSM the kernel counted.
@@ -215,13 +282,13 @@ impl Denials {
             .filter(|(owner, layer, _)| of_lsm(*layer) && (!tree_only || owner.in_tree == 1))
             .map(|(_, _, count)| count)
             .sum();
-        let folded: u64 = self.folded_lsm.iter().map(|(_, count)| count).sum();
-        live + self.told.by_lsm() + if tree_only { 0 } else { folded }
+        let folded = self.folded(tree_only).iter().map(Folded::by_lsm);
+        live + self.told.by_lsm() + folded.sum::<u64>()
     }
 
-    /// How much found no series.
+    /// How many denials have no series of their own.
     pub const fn overflowed(&self) -> u64 {
-        self.folded.overflowed()
+        self.counters.denials().overflowed()
     }
 
     /// Rows that a recorded stream tells.
@@ -229,12 +296,20 @@ impl Denials {
         &mut self.told
     }
 
-    /// Rows for a report, most first.
-    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> Vec<Denial> {
+    /// Rows for a report, most first, and exact counts of all there were.
+    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> (Vec<Denial>, DenialCounts) {
         let rows = self.rows(tree_only, grounds).map(|(_, denial)| denial);
         let mut denials: Vec<_> = rows.chain(self.told.listed().cloned()).collect();
+        let mut counts = DenialCounts::default();
+        for denial in &denials {
+            counts.add(denial);
+        }
+        for folded in self.folded(tree_only).iter().chain([self.told.folded()]) {
+            counts.join(folded.counts());
+            denials.extend(folded.kept().cloned());
+        }
         denials.sort_by(order);
-        denials
+        (denials, counts)
     }
 
     /// The kernel's rows with their names in a stream.
@@ -330,10 +405,9 @@ impl Denials {
         }
     }
 
-    fn lsm_series(&self, key: &RowKey) -> Option<LsmSeries> {
-        let layer = Layer::from_byte(key.layer);
-        if !matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm) {
-            return None;
+    fn by_profile_of(&self, key: &RowKey) -> ByProfile {
+        if !of_lsm(key.layer) {
+            return ByProfile::Never;
         }
         let DenialSeries {
             supervisor,
@@ -343,29 +417,16 @@ impl Denials {
         } = self.series(key);
         let detail = self.details.get(key);
         let profile = detail.and_then(|detail| detail.profile.clone());
-        Some(LsmSeries {
+        let series = LsmSeries {
             supervisor,
             layer,
             profile: profile.unwrap_or_default(),
             capability,
-        })
-    }
-}
-
-fn overflow(series: &DenialSeries) -> DenialSeries {
-    DenialSeries {
-        supervisor: OVERFLOW.to_owned(),
-        role: OVERFLOW.to_owned(),
-        capability: OVERFLOW.to_owned(),
-        ..series.clone()
-    }
-}
-
-fn overflow_lsm(series: &LsmSeries) -> LsmSeries {
-    LsmSeries {
-        supervisor: OVERFLOW.to_owned(),
-        profile: OVERFLOW.to_owned(),
-        capability: OVERFLOW.to_owned(),
-        layer: series.layer,
+        };
+        if detail.is_some() || self.details.len() >= MAX_DETAILS {
+            ByProfile::Known(series)
+        } else {
+            ByProfile::NotYet(series)
+        }
     }
 }

@@ -1,15 +1,29 @@
-//! Episodes: the last ones in full, all of them as counters.
+//! Episodes: all of them as counters, the worst and the newest in full.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::Hash,
+};
 
-use super::{Limited, NONE, OVERFLOW};
+use super::{
+    Limited, NONE, OTHER, OVERFLOW,
+    kept::{Kept, Worth},
+    limited::Series,
+};
 use crate::{
-    finding::{Episode, Fate, Verdict},
+    finding::{Episode, EpisodeCounts, Fate, Verdict},
     time::Stamp,
 };
 
-/// Episodes that are kept in full.
+/// Episodes that are kept in full: of the recorded tree, and of all others.
 const MAX_KEPT: usize = 1_000;
+/// Open episodes whose last state is known, in either; the kernel has no room for more.
+const MAX_OPEN: usize = 16_384;
+/// Closed episodes that are known again by their id.
+const MAX_CLOSED: usize = 4_096;
+/// Versions of one supervisor that have series of their own: anybody can make
+/// another by copying its program.
+const MAX_VERSIONS: usize = 64;
 
 /// Labels of `capwatch_bounding_drop_episodes_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,19 +40,142 @@ pub struct EpisodeSeries {
     pub layer: String,
 }
 
-struct Kept {
+impl Series for EpisodeSeries {
+    fn coarse(&self) -> Self {
+        Self {
+            version: OTHER.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    fn last_resort(&self) -> Self {
+        Self {
+            supervisor: OVERFLOW.to_owned(),
+            version: OVERFLOW.to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Labels of `capwatch_bounding_drops_total`: the supervisor, and the result.
+pub type DropSeries = (String, &'static str);
+
+impl Series for DropSeries {
+    fn coarse(&self) -> Self {
+        self.last_resort()
+    }
+
+    fn last_resort(&self) -> Self {
+        (OVERFLOW.to_owned(), self.1)
+    }
+}
+
+struct Told {
     episode: Episode,
     time: Stamp,
-    in_tree: bool,
+}
+
+impl Worth for Told {
+    /// A failure of a rule's supervisor comes before those that anybody can have.
+    fn rank(&self) -> u8 {
+        let episode = &self.episode;
+        let alarm = episode.verdict >= Verdict::Pending && episode.is_of_a_rule();
+        u8::from(alarm) * 8 + episode.verdict as u8
+    }
+
+    fn kind(&self) -> impl Hash {
+        let Episode {
+            supervisor,
+            role,
+            version,
+            verdict,
+            layer,
+            profile,
+            ..
+        } = &self.episode;
+        (supervisor, role, version, verdict, layer, profile)
+    }
+}
+
+/// The last state of an episode that is told again.
+struct Known {
+    role: Option<String>,
+    verdict: Verdict,
+    closed: bool,
+}
+
+/// The episodes of the recorded tree, or all others: neither takes the other's room.
+struct Scope {
+    counts: EpisodeCounts,
+    kept: Kept<Told>,
+    open: HashMap<String, EpisodeSeries>,
+    /// Failed ones, which alone are told again once they are closed.
+    closed: HashMap<String, EpisodeSeries>,
+    order: VecDeque<String>,
+}
+
+impl Scope {
+    fn new() -> Self {
+        Self {
+            counts: EpisodeCounts::default(),
+            kept: Kept::new(MAX_KEPT),
+            open: HashMap::new(),
+            closed: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// What is known of an episode by its earlier states.
+    fn known(&self, id: &str) -> Option<Known> {
+        if let Some(Told { episode, .. }) = self.kept.get(id) {
+            return Some(Known {
+                role: episode.role.clone(),
+                verdict: episode.verdict,
+                closed: episode.fate != Fate::Running,
+            });
+        }
+        let open = self.open.get(id).map(|series| (series, false));
+        let known = open.or_else(|| self.closed.get(id).map(|series| (series, true)));
+        known.map(|(series, closed)| Known {
+            role: Some(series.role.clone()),
+            verdict: series.verdict,
+            closed,
+        })
+    }
+
+    /// Remembers a state; says whether there was room for it.
+    fn remember(&mut self, id: &str, series: EpisodeSeries, closed: bool) -> bool {
+        if !closed {
+            let room = self.open.len() < MAX_OPEN || self.open.contains_key(id);
+            if room {
+                self.open.insert(id.to_owned(), series);
+            }
+            return room;
+        }
+        self.open.remove(id);
+        if self.closed.insert(id.to_owned(), series).is_none() {
+            self.order.push_back(id.to_owned());
+        }
+        if self.order.len() > MAX_CLOSED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.closed.remove(&oldest);
+        }
+        true
+    }
 }
 
 /// Every episode.
 pub struct Episodes {
-    kept: VecDeque<Kept>,
-    forgotten: u64,
+    tree: Scope,
+    others: Scope,
+    number: u64,
     closed: Limited<EpisodeSeries>,
-    drops: Limited<(String, &'static str)>,
+    drops: Limited<DropSeries>,
+    versions: HashMap<String, BTreeSet<String>>,
     last_failed: BTreeMap<String, Stamp>,
+    inferred: BTreeSet<String>,
+    overflowed: u64,
     limit: usize,
 }
 
@@ -46,11 +183,15 @@ impl Episodes {
     /// None yet.
     pub fn new(limit: usize) -> Self {
         Self {
-            kept: VecDeque::new(),
-            forgotten: 0,
+            tree: Scope::new(),
+            others: Scope::new(),
+            number: 0,
             closed: Limited::new(limit),
             drops: Limited::new(limit),
+            versions: HashMap::new(),
             last_failed: BTreeMap::new(),
+            inferred: BTreeSet::new(),
+            overflowed: 0,
             limit,
         }
     }
@@ -63,66 +204,104 @@ impl Episodes {
             "refused_lowered",
             "unknown_capability",
         ] {
-            self.count_drops(supervisor, result, 0);
+            self.drops.add((supervisor.to_owned(), result), 0);
         }
+        let version = self.version(supervisor, version);
         for verdict in [Verdict::Fatal, Verdict::Degraded] {
-            let series = EpisodeSeries {
+            self.closed.place(EpisodeSeries {
                 supervisor: supervisor.to_owned(),
                 role: "supervisor".to_owned(),
-                version: version.to_owned(),
+                version: version.clone(),
                 verdict,
                 layer: "commoncap".to_owned(),
-            };
-            self.closed.add(series, 0, overflow);
-        }
-    }
-
-    /// Enters an episode, in place of its earlier state.
-    pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) {
-        let kept = self
-            .kept
-            .iter_mut()
-            .rfind(|kept| kept.episode.id == episode.id);
-        // One that is told again with more in its sentence counts once.
-        let counted = kept
-            .as_ref()
-            .is_some_and(|kept| kept.episode.fate != Fate::Running);
-        if let Some(kept) = kept {
-            kept.episode = episode.clone();
-            kept.time = time;
-        } else {
-            if self.kept.len() == MAX_KEPT {
-                self.kept.pop_front();
-                self.forgotten += 1;
-            }
-            self.kept.push_back(Kept {
-                episode: episode.clone(),
-                time,
-                in_tree,
             });
         }
-        // A workload's failure is its own business and must not page for its supervisor.
-        let failed =
-            episode.verdict >= Verdict::Pending && episode.role.as_deref() != Some("workload");
-        let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
-        let room = self.last_failed.len() < self.limit || self.last_failed.contains_key(supervisor);
-        if failed && room {
-            self.last_failed.insert(supervisor.to_owned(), time);
-        }
-        if episode.fate != Fate::Running && !counted {
-            self.count(episode, supervisor);
-        }
     }
 
-    fn count(&mut self, episode: &Episode, supervisor: &str) {
+    /// The label of a version: its own where it has a place, or finds one.
+    fn version(&mut self, supervisor: &str, version: &str) -> String {
+        if version.is_empty() {
+            return String::new();
+        }
+        let versions = self.versions.entry(supervisor.to_owned()).or_default();
+        if versions.contains(version) {
+            return version.to_owned();
+        }
+        if versions.len() >= MAX_VERSIONS {
+            return OTHER.to_owned();
+        }
+        versions.insert(version.to_owned());
+        version.to_owned()
+    }
+
+    /// Enters an episode, in place of its earlier state; says whether there was
+    /// room to know it again.
+    pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) -> bool {
+        let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
+        if episode.inferred && !self.inferred.contains(supervisor) {
+            self.inferred.insert(supervisor.to_owned());
+        }
+        let own = episode.version.as_deref().unwrap_or_default();
+        let version = self.version(supervisor, own);
         let series = EpisodeSeries {
             supervisor: supervisor.to_owned(),
             role: episode.role.clone().unwrap_or_else(|| NONE.to_owned()),
-            version: episode.version.clone().unwrap_or_default(),
             verdict: episode.verdict,
             layer: episode.layer.clone().unwrap_or_else(|| NONE.to_owned()),
+            version,
         };
-        self.closed.add(series, 1, overflow);
+        let scope = if in_tree {
+            &mut self.tree
+        } else {
+            &mut self.others
+        };
+        let known = scope.known(&episode.id);
+        let closed = episode.fate != Fate::Running;
+        // One that ended well is told once.
+        let told_once = closed && known.is_none() && episode.verdict < Verdict::Pending;
+        if !told_once && !scope.remember(&episode.id, series.clone(), closed) {
+            return false;
+        }
+        if let Some(Known { role, verdict, .. }) = &known {
+            scope.counts.take(role.as_deref(), *verdict);
+        }
+        scope.counts.add(episode.role.as_deref(), episode.verdict);
+        let told = Told {
+            episode: episode.clone(),
+            time,
+        };
+        scope.kept.put(&episode.id, self.number, told);
+        self.number += 1;
+        self.note_failure(episode, supervisor, time);
+        // One that is told again with more in its sentence counts once.
+        if closed && !known.is_some_and(|known| known.closed) {
+            self.count(episode, own, series);
+        }
+        true
+    }
+
+    /// A workload's failure is its own business and must not page for its supervisor.
+    fn note_failure(&mut self, episode: &Episode, supervisor: &str, time: Stamp) {
+        if episode.verdict < Verdict::Pending || episode.role.as_deref() == Some("workload") {
+            return;
+        }
+        let room = self.last_failed.len() < self.limit || self.last_failed.contains_key(supervisor);
+        let supervisor = if room { supervisor } else { OVERFLOW };
+        self.last_failed.insert(supervisor.to_owned(), time);
+    }
+
+    fn count(&mut self, episode: &Episode, own: &str, series: EpisodeSeries) {
+        let supervisor = series.supervisor.clone();
+        let bounded = series.version != own;
+        let wanted = series.clone();
+        let placed = self.closed.add(series, 1);
+        self.overflowed += u64::from(bounded || placed != wanted);
+        if placed.supervisor != supervisor
+            && let Some(time) = self.last_failed.get(&supervisor).copied()
+        {
+            // The alarm looks at both, by the same name.
+            self.last_failed.insert(placed.supervisor, time);
+        }
         let refused = episode.refused_raised + episode.refused_lowered;
         let dropped = episode
             .drops
@@ -133,14 +312,8 @@ impl Episodes {
             ("refused_lowered", episode.refused_lowered),
             ("unknown_capability", episode.unknown_capability),
         ] {
-            self.count_drops(supervisor, result, count.into());
+            self.drops.add((supervisor.clone(), result), count.into());
         }
-    }
-
-    fn count_drops(&mut self, supervisor: &str, result: &'static str, count: u64) {
-        let key = (supervisor.to_owned(), result);
-        self.drops
-            .add(key, count, |(_, result)| (OVERFLOW.to_owned(), result));
     }
 
     /// The counters of `capwatch_bounding_drop_episodes_total`.
@@ -149,7 +322,7 @@ impl Episodes {
     }
 
     /// The counters of `capwatch_bounding_drops_total`, by supervisor and result.
-    pub const fn drops(&self) -> &Limited<(String, &'static str)> {
+    pub const fn drops(&self) -> &Limited<DropSeries> {
         &self.drops
     }
 
@@ -158,48 +331,72 @@ impl Episodes {
         &self.last_failed
     }
 
+    /// Supervisors by deed, which no rule names.
+    pub const fn inferred(&self) -> &BTreeSet<String> {
+        &self.inferred
+    }
+
     /// Episodes that are pending now, by supervisor and role.
     pub fn pending(&self) -> BTreeMap<(String, String), u64> {
         let mut pending = BTreeMap::new();
-        for Kept { episode, .. } in &self.kept {
-            if episode.verdict == Verdict::Pending {
-                let label = |word: &Option<String>| word.clone().unwrap_or_else(|| NONE.to_owned());
-                let key = (label(&episode.supervisor), label(&episode.role));
-                *pending.entry(key).or_default() += 1;
-            }
+        for series in self.open_failures() {
+            let key = (series.supervisor.clone(), series.role.clone());
+            *pending.entry(key).or_default() += 1;
         }
         pending
     }
 
-    /// How much found no series.
-    pub const fn overflowed(&self) -> u64 {
-        self.closed.overflowed() + self.drops.overflowed()
+    fn open_failures(&self) -> impl Iterator<Item = &EpisodeSeries> {
+        let open = self.tree.open.values().chain(self.others.open.values());
+        open.filter(|series| series.verdict == Verdict::Pending)
     }
 
-    /// Episodes that are no longer kept in full.
-    pub const fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// How many episodes there are of each kind, whatever is kept of them: those
+    /// that are closed, and those that are pending.
+    pub fn tallies(&self) -> Vec<(EpisodeSeries, u64)> {
+        let mut pending: HashMap<&EpisodeSeries, u64> = HashMap::new();
+        for series in self.open_failures() {
+            *pending.entry(series).or_default() += 1;
+        }
+        let pending = pending.into_iter();
+        let all = self.closed.iter().chain(pending);
+        let all = all.filter(|(_, count)| *count > 0);
+        let mut all: Vec<_> = all.map(|(series, count)| (series.clone(), count)).collect();
+        all.sort();
+        all
+    }
+
+    /// How many episodes have no series of their own.
+    pub const fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// Exact counts, whatever is kept.
+    pub fn counts(&self, tree_only: bool) -> EpisodeCounts {
+        let mut counts = self.tree.counts.clone();
+        if !tree_only {
+            counts.join(&self.others.counts);
+        }
+        counts
     }
 
     /// The kept episodes with the time of their state, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = (&Episode, Stamp)> {
-        self.kept.iter().map(|kept| (&kept.episode, kept.time))
+        self.sorted(false)
     }
 
     /// The kept episodes, oldest first.
     pub fn report(&self, tree_only: bool) -> Vec<Episode> {
-        let kept = self.kept.iter().filter(|kept| !tree_only || kept.in_tree);
-        kept.map(|kept| kept.episode.clone()).collect()
+        let kept = self.sorted(tree_only);
+        kept.map(|(episode, _)| episode.clone()).collect()
     }
-}
 
-fn overflow(series: &EpisodeSeries) -> EpisodeSeries {
-    EpisodeSeries {
-        supervisor: OVERFLOW.to_owned(),
-        role: OVERFLOW.to_owned(),
-        version: OVERFLOW.to_owned(),
-        verdict: series.verdict,
-        layer: series.layer.clone(),
+    fn sorted(&self, tree_only: bool) -> impl Iterator<Item = (&Episode, Stamp)> {
+        let others = (!tree_only).then_some(&self.others);
+        let scopes = std::iter::once(&self.tree).chain(others);
+        let mut kept: Vec<_> = scopes.flat_map(|scope| scope.kept.iter()).collect();
+        kept.sort_by_key(|(number, _)| *number);
+        kept.into_iter().map(|(_, told)| (&told.episode, told.time))
     }
 }
 
@@ -207,15 +404,19 @@ fn overflow(series: &EpisodeSeries) -> EpisodeSeries {
 mod tests {
     use super::*;
 
-    fn episode(fate: &str, verdict: &str) -> Episode {
+    fn named(id: u64, fate: &str, verdict: &str) -> Episode {
         let json = format!(
-            r#"{{"id":"1","verdict":"{verdict}","retried":false,"supervisor":"openshell","role":"supervisor",
+            r#"{{"id":"{id}","verdict":"{verdict}","retried":false,"supervisor":"openshell","role":"supervisor",
             "version":"0.0.73","container":null,"pid":7,"ppid":1,"comm":"x","exe":null,"layer":"commoncap","profile":null,
             "drops":1,"refused_raised":1,"refused_lowered":0,"unknown_capability":0,"bounding_before":"0x1",
             "bounding_after":"0x1","residual":["chown"],"effective":"0x0","user_namespace":{{"inode":1,"level":1}},
             "fate":"{fate}","exit":null,"first_refused":"chown","duration_seconds":0.1,"explanation":"It failed."}}"#
         );
         serde_json::from_str(&json).unwrap()
+    }
+
+    fn episode(fate: &str, verdict: &str) -> Episode {
+        named(1, fate, verdict)
     }
 
     #[test]
@@ -250,5 +451,120 @@ mod tests {
             1
         );
         assert_eq!(episodes.report(true), [again]);
+    }
+
+    #[test]
+    fn counts_are_exact_and_the_one_that_died_is_kept() {
+        for ok in [10, 1_100, 20_000] {
+            let mut episodes = Episodes::new(5_000);
+            episodes.enter(&named(0, "exit", "fatal"), Stamp(0), true);
+            for id in 1..=ok {
+                // Others' must not matter to the command's own, whatever they are.
+                episodes.enter(&named(id, "exit", "ok"), Stamp(id), true);
+                episodes.enter(&named(id, "exit", "fatal"), Stamp(id), false);
+            }
+            let counts = episodes.counts(true);
+            assert_eq!((counts.all, counts.supervisor.fatal), (ok + 1, 1));
+            assert_eq!(counts.supervisor.ok, ok);
+            let kept = episodes.report(true);
+            assert_eq!(kept[0].verdict, Verdict::Fatal, "{ok}");
+            assert_eq!(kept.len() as u64, (ok + 1).min(1_000));
+            assert_eq!(episodes.counts(false).supervisor.fatal, ok + 1);
+        }
+    }
+
+    #[test]
+    fn a_pending_one_that_is_no_longer_kept_is_counted_once_all_the_same() {
+        let mut episodes = Episodes::new(5_000);
+        episodes.enter(&named(0, "running", "pending"), Stamp(0), true);
+        for id in 1..=2_000 {
+            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), true);
+        }
+        assert_eq!(episodes.counts(true).supervisor.pending, 1);
+        assert_eq!(episodes.pending().values().sum::<u64>(), 1);
+        assert!(episodes.report(true).iter().all(|kept| kept.id != "0"));
+        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_000), true);
+        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_001), true);
+        let counts = episodes.counts(true).supervisor;
+        assert_eq!(
+            (counts.pending, counts.degraded, counts.fatal),
+            (0, 1, 2_000)
+        );
+        assert!(episodes.pending().is_empty());
+    }
+
+    #[test]
+    fn open_ones_are_bounded_and_those_without_room_are_told() {
+        let mut episodes = Episodes::new(5_000);
+        for id in 0..20_000 {
+            let room = episodes.enter(&named(id, "running", "pending"), Stamp(id), false);
+            assert_eq!(room, id < 16_384, "{id}");
+        }
+        for id in 0..20_000 {
+            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), false);
+        }
+        let counts = episodes.counts(false);
+        assert_eq!((counts.all, counts.supervisor.fatal), (20_000, 20_000));
+    }
+
+    #[test]
+    fn copies_of_a_program_take_no_series_that_the_alarm_needs() {
+        let mut episodes = Episodes::new(5_000);
+        for id in 0..20_000_u64 {
+            let mut copy = named(id, "exit", "fatal");
+            copy.version = Some(format!("sha256:{id:012x}"));
+            if id % 3 == 0 {
+                episodes.appear("openshell", &format!("sha256:{id:012x}"));
+            }
+            episodes.enter(&copy, Stamp(id), false);
+        }
+        let mut real = named(20_000, "exec", "degraded");
+        real.version = Some("0.0.74".to_owned());
+        let other = Episode {
+            id: "other".to_owned(),
+            supervisor: Some("crun".to_owned()),
+            ..real.clone()
+        };
+        episodes.enter(&real, Stamp(20_001), false);
+        episodes.enter(&other, Stamp(20_001), false);
+        let count = |supervisor: &str, version: &str| -> u64 {
+            let alarm = episodes.closed().iter().filter(|(series, _)| {
+                series.supervisor == supervisor
+                    && series.version == version
+                    && series.role == "supervisor"
+                    && series.verdict >= Verdict::Degraded
+            });
+            alarm.map(|(_, count)| count).sum()
+        };
+        assert_eq!(count("crun", "0.0.74"), 1);
+        assert_eq!(count("openshell", "other"), 20_000 - 64 + 1);
+        assert!(episodes.closed().iter().count() < 500);
+        assert!(episodes.last_failed().contains_key("openshell"));
+        assert_eq!(
+            episodes.overflowed(),
+            20_000 - 64 + 1,
+            "findings, nothing else"
+        );
+    }
+
+    #[test]
+    fn the_last_resort_keeps_the_role_and_is_what_the_alarm_looks_at() {
+        let mut episodes = Episodes::new(2);
+        for id in 0..500_u64 {
+            let mut one = named(id, "exit", "fatal");
+            one.supervisor = Some(format!("rule-{id}"));
+            episodes.enter(&one, Stamp(id), false);
+        }
+        let last = episodes
+            .closed()
+            .iter()
+            .find(|(series, _)| series.supervisor == OVERFLOW);
+        let (series, count) = last.unwrap();
+        assert_eq!(
+            (series.role.as_str(), series.verdict),
+            ("supervisor", Verdict::Fatal)
+        );
+        assert!(count > 400);
+        assert!(episodes.last_failed().contains_key(OVERFLOW));
     }
 }

@@ -2,8 +2,20 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Counters by key. Once the limit is reached a new key counts in the overflow
-/// key, so that the sum stays right, and the overflow is counted.
+/// The labels of a counter, and those under which it counts where there is no
+/// room for it.
+pub trait Series: Eq + Hash + Clone {
+    /// The same without what others can choose at will. There are few of these,
+    /// and so a little room beyond the limit is theirs.
+    fn coarse(&self) -> Self;
+
+    /// The last resort: so few that there is always room.
+    fn last_resort(&self) -> Self;
+}
+
+/// Counters by key. A key that was given a place keeps it; one that found none
+/// counts under coarser labels for good, so that no counter ever falls and the
+/// sum stays right.
 #[derive(Clone, Debug)]
 pub struct Limited<K> {
     counts: HashMap<K, u64>,
@@ -11,7 +23,7 @@ pub struct Limited<K> {
     overflowed: u64,
 }
 
-impl<K: Eq + Hash + Clone> Limited<K> {
+impl<K: Series> Limited<K> {
     /// No counters, and room for `limit`.
     pub fn new(limit: usize) -> Self {
         Self {
@@ -21,14 +33,40 @@ impl<K: Eq + Hash + Clone> Limited<K> {
         }
     }
 
-    /// Adds to a key's counter, or to that of `overflow` where there is no room.
-    pub fn add(&mut self, key: K, count: u64, overflow: impl FnOnce(&K) -> K) {
-        if self.counts.len() < self.limit || self.counts.contains_key(&key) {
-            *self.counts.entry(key).or_default() += count;
-            return;
+    /// The key that counts for this one, which has a place from now on.
+    pub fn place(&mut self, key: K) -> K {
+        if self.counts.contains_key(&key) {
+            return key;
         }
-        self.overflowed += count.max(1);
-        *self.counts.entry(overflow(&key)).or_default() += count;
+        if self.counts.len() < self.limit {
+            self.counts.insert(key.clone(), 0);
+            return key;
+        }
+        let coarse = key.coarse();
+        let room = self.limit.saturating_add(self.limit / 8 + 16);
+        if self.counts.len() < room || self.counts.contains_key(&coarse) {
+            self.counts.entry(coarse.clone()).or_default();
+            return coarse;
+        }
+        let last = key.last_resort();
+        self.counts.entry(last.clone()).or_default();
+        last
+    }
+
+    /// Adds to a key's counter, or to that of the labels that count for it; returns
+    /// those labels.
+    pub fn add(&mut self, key: K, count: u64) -> K {
+        if let Some(known) = self.counts.get_mut(&key) {
+            *known += count;
+            return key;
+        }
+        let wanted = key.clone();
+        let placed = self.place(key);
+        if placed != wanted {
+            self.overflowed += count;
+        }
+        *self.counts.entry(placed.clone()).or_default() += count;
+        placed
     }
 
     /// Every counter.
@@ -41,7 +79,7 @@ impl<K: Eq + Hash + Clone> Limited<K> {
         self.counts.get(key).copied().unwrap_or_default()
     }
 
-    /// How much went to the overflow key.
+    /// How much was counted under other labels than its own.
     pub const fn overflowed(&self) -> u64 {
         self.overflowed
     }
@@ -51,15 +89,42 @@ impl<K: Eq + Hash + Clone> Limited<K> {
 mod tests {
     use super::*;
 
+    impl Series for (&'static str, u32) {
+        fn coarse(&self) -> Self {
+            (self.0, u32::MAX)
+        }
+
+        fn last_resort(&self) -> Self {
+            ("overflow", u32::MAX)
+        }
+    }
+
     #[test]
     fn the_sum_stays_right_when_keys_run_out() {
         let mut counts = Limited::new(2);
-        for key in ["a", "b", "c", "d", "a"] {
-            counts.add(key, 1, |_| "overflow");
+        for key in [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("a", 1)] {
+            counts.add(key, 1);
         }
-        assert_eq!(counts.get(&"a"), 2);
-        assert_eq!(counts.get(&"overflow"), 2);
+        assert_eq!(counts.get(&("a", 1)), 2);
+        assert_eq!(counts.get(&("a", u32::MAX)), 1);
+        assert_eq!(counts.get(&("b", u32::MAX)), 1);
         assert_eq!(counts.overflowed(), 2);
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 5);
+    }
+
+    #[test]
+    fn there_is_an_end_to_coarse_labels_too() {
+        const NAMES: [&str; 40] = [
+            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+            "r", "s", "t", "u", "v", "w", "x", "y", "z", "A", "B", "C", "D", "E", "F", "G", "H",
+            "I", "J", "K", "L", "M", "N",
+        ];
+        let mut counts = Limited::new(4);
+        for name in NAMES {
+            counts.add((name, 1), 1);
+        }
+        assert_eq!(counts.iter().count(), 4 + 16 + 1);
+        assert_eq!(counts.get(&("overflow", u32::MAX)), 20);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 40);
     }
 }

@@ -1,20 +1,27 @@
 //! Counts and keeps what was found, bounded. No I/O and no clock.
 
 mod audit;
+mod counters;
 mod denials;
 mod episodes;
+mod kept;
 mod leftover;
 mod limited;
 mod supervisors;
 mod told;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 pub use audit::{AuditLog, AuditSeries};
-pub use denials::{DenialSeries, Denials, LsmSeries, row_name};
+pub use counters::{DenialSeries, LsmSeries};
+pub use denials::{Denials, KernelRow, KernelTotal, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use leftover::Grounds;
-pub use limited::Limited;
+pub use limited::{Limited, Series};
 pub use supervisors::{MAX_SERIES, Supervisors};
 pub use told::ToldRows;
 
@@ -22,7 +29,8 @@ use crate::{
     config::Rules,
     correlate::Finding,
     finding::{
-        Command, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report, SourceReport,
+        Command, Counts, Denial, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report,
+        SourceReport,
     },
     sight::{self, Lapses},
     time::Stamp,
@@ -32,6 +40,11 @@ use crate::{
 pub const NONE: &str = "none";
 /// The label of what found no series of its own.
 pub const OVERFLOW: &str = "overflow";
+/// The label of versions beyond a bound.
+pub const OTHER: &str = "other";
+
+/// Rows of denials that a report lists.
+const MAX_LISTED: usize = 4_096;
 
 /// The stage of losses in which runs of the programs that the kernel skipped
 /// are told, with `missed_runs`.
@@ -93,8 +106,10 @@ impl Ledger {
                 }
             }
             EventKind::Episode(episode) => {
-                self.episodes
-                    .enter(episode, finding.event.time, finding.in_tree);
+                let time = finding.event.time;
+                if !self.episodes.enter(episode, time, finding.in_tree) {
+                    self.lose("ledger", "open_episodes_full", 1);
+                }
                 self.supervisors.judge(episode, finding.event.time);
             }
             EventKind::Supervisor(event) => {
@@ -221,8 +236,14 @@ impl Ledger {
     /// A report; of the recorded tree alone where `tree_only`.
     pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
         let grounds = self.grounds();
-        let mut denials = self.denials.report(tree_only, &grounds);
-        denials.extend(self.audit.report(tree_only, &grounds));
+        let (mut denials, counted) = self.denials.report(tree_only, &grounds);
+        let mut counts = Counts {
+            episodes: self.episodes.counts(tree_only),
+            denials: counted,
+        };
+        let logged = self.audit.report(tree_only, &grounds);
+        logged.iter().for_each(|row| counts.denials.add(row));
+        denials.extend(logged);
         let mut audit = self.audit.tally(tree_only, self.denials.by_lsm(tree_only));
         for denial in &denials {
             if let (Some(reason), Some(logged)) = (&denial.leftover, denial.logged) {
@@ -234,6 +255,9 @@ impl Ledger {
                 *audit.leftovers.entry(reason.clone()).or_default() += count;
             }
         }
+        let denials = worthiest(denials);
+        let episodes = self.episodes.report(tree_only);
+        counts.shows(episodes.len(), denials.len());
         Report {
             schema: REPORT_SCHEMA.to_owned(),
             host: self.host.clone(),
@@ -241,12 +265,43 @@ impl Ledger {
             sources: self.sources.clone(),
             lost: self.lost(),
             command,
+            counts,
             denials,
-            episodes: self.episodes.report(tree_only),
+            episodes,
             notes: Vec::new(),
             failed_on: Vec::new(),
             audit,
             sight: self.sight.overall(),
         }
     }
+}
+
+/// The rows that a report lists, in the order given: those that may matter, of
+/// these a supervisor's, then the first of each kind, then the newest.
+fn worthiest(denials: Vec<Denial>) -> Vec<Denial> {
+    use kept::Worth as _;
+
+    if denials.len() <= MAX_LISTED {
+        return denials;
+    }
+    let mut kinds = HashSet::new();
+    let mut places: Vec<_> = denials
+        .iter()
+        .enumerate()
+        .map(|(place, denial)| {
+            let first = kinds.insert(counters::identity(&denial.kind()));
+            // What JSON has of a time, so that a replayed report chooses the same.
+            let last = denial.last.0 / 1_000;
+            (Reverse((denial.rank(), first, last)), place)
+        })
+        .collect();
+    places.sort_unstable();
+    let chosen: HashSet<_> = places
+        .into_iter()
+        .take(MAX_LISTED)
+        .map(|(_, place)| place)
+        .collect();
+    let denials = denials.into_iter().enumerate();
+    let chosen = denials.filter(|(place, _)| chosen.contains(place));
+    chosen.map(|(_, denial)| denial).collect()
 }

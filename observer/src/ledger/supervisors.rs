@@ -1,7 +1,7 @@
 //! Supervisors that live now, and workloads that run on with capabilities that
 //! a supervisor failed to drop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{NONE, OVERFLOW};
 use crate::{
@@ -18,6 +18,8 @@ pub const MAX_SERIES: usize = 5_000;
 #[derive(Default)]
 pub struct Supervisors {
     live: BTreeMap<u32, (SupervisorEvent, Stamp)>,
+    /// Those that have a series, for as long as they live.
+    placed: BTreeSet<u32>,
     residual: BTreeMap<u32, Workload>,
     overflowed: u64,
 }
@@ -27,12 +29,16 @@ impl Supervisors {
     pub fn enter(&mut self, event: &SupervisorEvent, time: Stamp) {
         if event.change != "started" {
             self.live.remove(&event.pid);
+            self.placed.remove(&event.pid);
             return;
         }
         if self.live.len() < MAX_KEPT {
             self.live.insert(event.pid, (event.clone(), time));
         }
-        self.overflowed += u64::from(self.live.len() > MAX_SERIES);
+        if self.placed.len() < MAX_SERIES {
+            self.placed.insert(event.pid);
+        }
+        self.overflowed += u64::from(!self.placed.contains(&event.pid));
     }
 
     /// Enters a workload that runs on with what was refused.
@@ -73,6 +79,13 @@ impl Supervisors {
         &self.live
     }
 
+    /// Live supervisors that have a series of their own. One that found none when
+    /// it came gets none later: series come and go with their process alone.
+    pub fn placed(&self) -> impl Iterator<Item = &SupervisorEvent> {
+        let placed = self.placed.iter();
+        placed.filter_map(|pid| self.live.get(pid).map(|(event, _)| event))
+    }
+
     /// Workloads that run on with what was refused, by process id.
     pub const fn workloads(&self) -> &BTreeMap<u32, Workload> {
         &self.residual
@@ -96,7 +109,7 @@ impl Supervisors {
                 let supervisor = workload.supervisor.as_deref().unwrap_or(NONE);
                 let mut key = (supervisor.to_owned(), capability.clone());
                 if series.len() >= limit && !series.contains_key(&key) {
-                    key = (OVERFLOW.to_owned(), OVERFLOW.to_owned());
+                    key.1 = OVERFLOW.to_owned();
                 }
                 *series.entry(key).or_default() += 1;
             }

@@ -2,52 +2,70 @@
 
 use std::collections::BTreeMap;
 
+use super::denials::Folded;
 use crate::finding::{Denial, Row};
 
 /// Rows by their name in the stream.
-#[derive(Clone, Debug, Default)]
 pub struct ToldRows {
-    rows: BTreeMap<String, Row>,
+    rows: BTreeMap<String, Denial>,
+    /// Those that count no more.
+    folded: Folded,
 }
 
 impl ToldRows {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            folded: Folded::new(),
+        }
+    }
+
     /// Takes a row's state in place of what was known of it.
     pub fn set(&mut self, row: Row) {
-        self.rows.insert(row.row.clone(), row);
+        let Row {
+            row,
+            folded,
+            denial,
+        } = row;
+        if folded {
+            self.rows.remove(&row);
+            self.folded.add(&row, denial);
+        } else {
+            self.rows.insert(row, denial);
+        }
     }
 
     /// Takes one denial. It counts until the row's next state is told, which has
     /// it in; in a stream that was cut short there is none.
     pub fn add(&mut self, name: &str, denial: &Denial) {
         match self.rows.get_mut(name) {
-            Some(known) if known.denial.last < denial.last => {
-                known.denial.count += denial.count;
-                known.denial.last = denial.last;
+            Some(known) if known.last < denial.last => {
+                known.count += denial.count;
+                known.last = denial.last;
             }
             // The state has it in.
             Some(_) => {}
             None => {
-                let row = Row {
-                    row: name.to_owned(),
-                    folded: false,
-                    denial: denial.clone(),
-                };
-                self.rows.insert(name.to_owned(), row);
+                self.rows.insert(name.to_owned(), denial.clone());
             }
         }
     }
 
-    /// The rows that a report lists.
+    /// The rows that still count.
     pub fn listed(&self) -> impl Iterator<Item = &Denial> {
-        let rows = self.rows.values().filter(|row| !row.folded);
-        rows.map(|row| &row.denial)
+        self.rows.values()
+    }
+
+    /// Those that count no more.
+    pub(super) const fn folded(&self) -> &Folded {
+        &self.folded
     }
 
     /// How many denials a security module gave.
     pub fn by_lsm(&self) -> u64 {
-        let of_lsm =
-            |row: &&Row| matches!(row.denial.layer.as_str(), "apparmor" | "selinux" | "lsm");
+        let of_lsm = |row: &&Denial| matches!(row.layer.as_str(), "apparmor" | "selinux" | "lsm");
         let rows = self.rows.values().filter(of_lsm);
-        rows.map(|row| row.denial.count).sum()
+        rows.map(|row| row.count).sum::<u64>() + self.folded.by_lsm()
     }
 }

@@ -200,32 +200,27 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
     let by_name = by_name
         .iter()
         .map(|(name, count)| sample(&[("supervisor", name)], number(*count)));
-    let info = ledger
-        .supervisors
-        .live()
-        .values()
-        .take(MAX_SERIES)
-        .map(|(event, _)| {
-            let container = event.container.as_ref();
-            let name =
-                container.map(|container| container.name.as_deref().unwrap_or(&container.id));
-            let image = container.and_then(|container| container.image.as_deref());
-            let pid = event.pid.to_string();
-            let labels = [
-                ("supervisor", event.supervisor.as_str()),
-                ("pid", &pid),
-                ("container", name.unwrap_or_default()),
-                ("image", image.unwrap_or_default()),
-                ("version", event.version.as_deref().unwrap_or_default()),
-            ];
-            let (mut labels, value) = sample(&labels, 1.0);
-            for name in &ledger.labels {
-                let told = container.and_then(|container| container.labels.get(name));
-                labels.push((label(name).into(), told.cloned().unwrap_or_default()));
-            }
-            (labels, value)
-        });
-    let unnamed = ledger.supervisors.live().len().saturating_sub(MAX_SERIES);
+    let info = ledger.supervisors.placed().map(|event| {
+        let container = event.container.as_ref();
+        let name = container.map(|container| container.name.as_deref().unwrap_or(&container.id));
+        let image = container.and_then(|container| container.image.as_deref());
+        let pid = event.pid.to_string();
+        let labels = [
+            ("supervisor", event.supervisor.as_str()),
+            ("pid", &pid),
+            ("container", name.unwrap_or_default()),
+            ("image", image.unwrap_or_default()),
+            ("version", event.version.as_deref().unwrap_or_default()),
+        ];
+        let (mut labels, value) = sample(&labels, 1.0);
+        for name in &ledger.labels {
+            let told = container.and_then(|container| container.labels.get(name));
+            labels.push((label(name).into(), told.cloned().unwrap_or_default()));
+        }
+        (labels, value)
+    });
+    let live = ledger.supervisors.live().len();
+    let unnamed = live.saturating_sub(ledger.supervisors.placed().count());
     let overflow = (unnamed > 0).then(|| {
         let named = ["pid", "container", "image", "version"].map(|name| (name, ""));
         let mut labels = vec![("supervisor", OVERFLOW)];
@@ -352,7 +347,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_series_overflow_total",
-            "Findings that no series was free for.",
+            "Findings that count under labels coarser than their own.",
             vec![sample(&[], number(ledger.series_overflow()))],
         ),
     ]);

@@ -6,7 +6,7 @@ use tokio::sync::broadcast::Receiver;
 
 use super::{
     metrics,
-    web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode, View},
+    web::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View},
 };
 use crate::{
     agent::Shared,
@@ -28,6 +28,21 @@ impl View for Shared {
             episode: episode.clone(),
         })
         .collect()
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        let ledger = self.ledger();
+        let tallies = ledger.episodes.tallies().into_iter();
+        tallies
+            .map(|(series, count)| Tally {
+                inferred: ledger.episodes.inferred().contains(&series.supervisor),
+                of_workload: series.role == "workload",
+                version: (!series.version.is_empty()).then_some(series.version),
+                supervisor: series.supervisor,
+                verdict: series.verdict,
+                count,
+            })
+            .collect()
     }
 
     fn supervisors(&self) -> Vec<Supervisor> {

@@ -11,6 +11,7 @@
 mod catalogue;
 mod doctor;
 mod exits;
+mod gate;
 mod leftovers;
 mod misuse;
 mod posture;

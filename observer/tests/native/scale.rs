@@ -39,8 +39,8 @@ fn supervisor(path: &Path) -> Command {
 fn refused(agent: &Agent, supervisor: &str, role: &str) -> u64 {
     let shared = agent.shared();
     shared.refresh();
-    let series = shared.ledger().denials.by_series();
-    let fits = series.iter().filter(|(series, _)| {
+    let ledger = shared.ledger();
+    let fits = ledger.denials.by_series().iter().filter(|(series, _)| {
         series.supervisor == supervisor
             && series.role == role
             && series.capability == "sys_resource"

@@ -18,7 +18,7 @@ use crate::{
     config::Rules,
     correlate::Correlator,
     finding::{Gate, Host, Report, SourceReport},
-    ledger::Ledger,
+    ledger::{Ledger, MAX_SERIES},
     observation::{AuditSeen, Observation},
     outputs::{
         color::Color,
@@ -110,7 +110,7 @@ fn report_of(
     rules: Arc<Rules>,
 ) -> (Report, Option<anyhow::Error>) {
     let mut correlator = Correlator::new(Arc::clone(&rules));
-    let mut ledger = Ledger::new(rules, Host::default(), usize::MAX);
+    let mut ledger = Ledger::new(rules, Host::default(), MAX_SERIES);
     let mut source = SourceReport {
         name: name.to_owned(),
         up: true,

@@ -8,7 +8,7 @@ use crate::{
     config::Rules,
     correlate::Finding,
     finding::{End, EventKind, Header, Host, Report, Sources, State, StateLine},
-    ledger::Ledger,
+    ledger::{Ledger, MAX_SERIES},
     sight::{LINES_UNREAD, Sight},
     sources::recorded::{Line, Recorded},
     time::Stamp,
@@ -64,7 +64,7 @@ struct Replayed {
 impl Replayed {
     fn new(rules: Arc<Rules>) -> Self {
         Self {
-            ledger: Ledger::new(Arc::clone(&rules), Host::default(), usize::MAX),
+            ledger: Ledger::new(Arc::clone(&rules), Host::default(), MAX_SERIES),
             rules,
             end: None,
             streams: 0,

@@ -10,3 +10,4 @@ mod words;
 
 pub use denial::denial;
 pub use episode::{Refusal, episode, not_the_cause};
+pub use words::list as listed;

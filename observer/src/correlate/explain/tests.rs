@@ -32,6 +32,7 @@ fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode
         verdict: Verdict::Fatal,
         retried: false,
         supervisor: Some(supervisor.to_owned()),
+        inferred: false,
         role: Some("supervisor".to_owned()),
         version: None,
         container,

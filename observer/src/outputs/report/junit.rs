@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::words;
 use crate::{
-    finding::{Denial, Episode, FailOn, Gate, Report},
+    finding::{Denial, Episode, FailOn, Gate, Report, Verdict},
     outputs::clean::clean,
     time::Stamp,
 };
@@ -32,13 +32,7 @@ pub struct Origin {
 pub fn render_from(report: &Report, gate: &Gate, origin: &Origin) -> String {
     let suites = [
         Suite::new("command", command(report)),
-        Suite::new(
-            "episodes",
-            words::worst_first(report)
-                .into_iter()
-                .map(|found| episode(found, gate))
-                .collect(),
-        ),
+        Suite::new("episodes", episodes(report, gate)),
         Suite::new("denials", denials(report, gate)),
         Suite::new("sight", sight(report, gate)),
     ];
@@ -91,6 +85,52 @@ fn command(report: &Report) -> Vec<Case> {
     }]
 }
 
+fn episodes(report: &Report, gate: &Gate) -> Vec<Case> {
+    let listed = words::worst_first(report);
+    let mut cases: Vec<_> = listed.iter().map(|found| episode(found, gate)).collect();
+    let stopped: HashMap<_, _> = gate
+        .unlisted(report)
+        .into_iter()
+        .map(|(what, count)| (what.as_str(), count))
+        .collect();
+    for verdict in Verdict::ALL.into_iter().rev() {
+        let all = report.counts.episodes.verdict(verdict);
+        let listed = listed.iter().filter(|found| found.verdict == verdict);
+        let unlisted = all.saturating_sub(listed.count() as u64);
+        let stopped = stopped.get(verdict.as_str()).copied().unwrap_or_default();
+        if stopped > 0 {
+            cases.push(beyond(
+                "capwatch.episodes",
+                format!("{stopped} more {verdict} episodes, known by number alone"),
+                Some(verdict.as_str()),
+            ));
+        }
+        if unlisted > stopped {
+            let others = unlisted - stopped;
+            let name = format!("{others} more {verdict} episodes, known by number alone");
+            cases.push(beyond("capwatch.episodes", name, None));
+        }
+    }
+    cases
+}
+
+/// Findings that are not listed, in one case.
+fn beyond(class: &str, name: String, failed: Option<&str>) -> Case {
+    let outcome = match failed {
+        Some(kind) => Outcome::Failed {
+            kind: kind.to_owned(),
+            message: name.clone(),
+        },
+        None => Outcome::Passed,
+    };
+    Case {
+        class: class.to_owned(),
+        name,
+        seconds: 0.0,
+        outcome,
+    }
+}
+
 fn episode(episode: &Episode, gate: &Gate) -> Case {
     let owner = words::owner(episode.supervisor.as_deref(), episode.role.as_deref());
     let outcome = if gate.stops_episode(episode) {
@@ -115,7 +155,14 @@ fn episode(episode: &Episode, gate: &Gate) -> Case {
 fn denials(report: &Report, gate: &Gate) -> Vec<Case> {
     let denials = words::most_first(report);
     let stopped = denials.iter().filter(|found| gate.stops_denial(found));
-    stopped.map(denial).collect()
+    let mut cases: Vec<_> = stopped.map(denial).collect();
+    let unlisted = gate.unlisted(report).into_iter();
+    let unlisted = unlisted.filter(|(what, _)| *what == FailOn::Denied);
+    cases.extend(unlisted.map(|(what, count)| {
+        let name = format!("{count} more denials, known by number alone");
+        beyond("capwatch.denials", name, Some(what.as_str()))
+    }));
+    cases
 }
 
 fn denial(denial: &Denial) -> Case {
@@ -224,13 +271,24 @@ impl Suite {
             escape(&origin.host),
         )?;
         writeln!(xml, "    <properties>")?;
-        let host = &report.host;
+        let (host, counts) = (&report.host, &report.counts);
         for (name, value) in [
-            ("capwatch.version", env!("CARGO_PKG_VERSION")),
-            ("kernel", host.kernel.as_str()),
-            ("lsm", &host.lsm.join(",")),
+            ("capwatch.version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("kernel", host.kernel.clone()),
+            ("lsm", host.lsm.join(",")),
+            ("capwatch.episodes", counts.episodes.all.to_string()),
+            (
+                "capwatch.episodes.listed",
+                counts.episodes.shown.to_string(),
+            ),
+            ("capwatch.denials", counts.denials.all.to_string()),
+            ("capwatch.denials.rows", counts.denials.rows.to_string()),
+            (
+                "capwatch.denials.rows.listed",
+                counts.denials.rows_shown.to_string(),
+            ),
         ] {
-            let value = escape(value);
+            let value = escape(&value);
             writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>")?;
         }
         writeln!(xml, "    </properties>")?;

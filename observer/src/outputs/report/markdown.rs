@@ -113,7 +113,8 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
             escape(&words::left_raised(episode)),
         )?;
     }
-    more(text, episodes.len(), "episodes")?;
+    let rows = episodes.len().min(words::ROWS);
+    more(text, words::episodes_shown(report, rows))?;
     writeln!(text)?;
     let failed = episodes
         .iter()
@@ -152,14 +153,15 @@ fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
             escape(&words::why(denial)),
         )?;
     }
-    more(text, denials.len(), "rows of denials")?;
+    let rows = denials.len().min(words::ROWS);
+    more(text, words::denials_shown(report, rows, denials.len()))?;
     writeln!(text)
 }
 
-fn more(text: &mut String, count: usize, what: &str) -> std::fmt::Result {
-    match count.saturating_sub(words::ROWS) {
-        0 => Ok(()),
-        more => writeln!(text, "\nand {more} more {what}: `-o json` shows all"),
+fn more(text: &mut String, said: Option<String>) -> std::fmt::Result {
+    match said {
+        Some(said) => writeln!(text, "\n{}", escape(&said)),
+        None => Ok(()),
     }
 }
 

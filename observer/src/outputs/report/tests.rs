@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Form, Style, junit, write};
 use crate::{
     finding::{
-        Audit, Command, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport, Host, Namespace,
-        REPORT_SCHEMA, Report, SourceReport, Verdict,
+        Audit, Command, Counts, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport, Host,
+        Namespace, REPORT_SCHEMA, Report, SourceReport, Verdict,
     },
     sight::{Lapse, Sight},
     sources::bpf::Mechanism,
@@ -24,6 +24,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         verdict,
         retried: false,
         supervisor: Some("openshell".to_owned()),
+        inferred: false,
         role: Some("supervisor".to_owned()),
         version: Some("ghcr.io/nvidia/openshell/supervisor:0.0.73".to_owned()),
         container: None,
@@ -106,7 +107,7 @@ fn report() -> Report {
         needed,
         reason: (!attached).then(|| "kprobe: not permitted".to_owned()),
     };
-    Report {
+    let report = Report {
         schema: REPORT_SCHEMA.to_owned(),
         host: Host {
             kernel: "6.12.48".to_owned(),
@@ -165,7 +166,70 @@ fn report() -> Report {
                 count: 3,
             }],
         },
+        counts: Counts::default(),
+    };
+    Report {
+        counts: Counts::of(&report.episodes, &report.denials),
+        ..report
     }
+}
+
+/// A report that lists five of 20,005 episodes and three of five rows.
+fn bounded() -> Report {
+    let mut report = report();
+    report.counts.episodes.all += 20_000;
+    report.counts.episodes.supervisor.ok += 19_000;
+    report.counts.episodes.supervisor.fatal += 1_000;
+    report.counts.denials.rows += 2;
+    report.counts.denials.all += 9;
+    report.counts.denials.none.denied += 9;
+    report
+}
+
+#[test]
+fn every_form_says_how_many_of_how_many_it_shows() {
+    let report = bounded();
+    let text = shown(Form::Text, &report);
+    assert!(
+        text.contains("1001 fatal, 1 degraded, 1 pending, 19002 ok; 34 denials"),
+        "{text}"
+    );
+    assert!(text.contains("5 of 20005 episodes shown"), "{text}");
+    assert!(text.contains("3 of 5 rows of denials shown"), "{text}");
+    let markdown = shown(Form::Markdown, &report);
+    assert!(markdown.contains("1001 fatal") && markdown.contains("5 of 20005 episodes shown"));
+    let gate = Gate {
+        fail_on: vec![FailOn::Fatal, FailOn::Denied],
+        role: None,
+    };
+    let xml = junit(&report, &gate);
+    assert!(
+        xml.contains("name=\"capwatch.episodes\" value=\"20005\""),
+        "{xml}"
+    );
+    for (name, failed) in [
+        ("1000 more fatal episodes", true),
+        ("19000 more ok episodes", false),
+        ("9 more denials", true),
+    ] {
+        let case = xml
+            .lines()
+            .find(|line| line.contains("<testcase") && line.contains(name));
+        assert_eq!(case.unwrap().ends_with("/>"), !failed, "{name}");
+    }
+    let why = gate.matches(&report);
+    assert_eq!(
+        why[why.len() - 2..],
+        [
+            "fatal: 1000 more episodes, not listed",
+            "denied: 9 more denials, not listed"
+        ]
+    );
+    let nobody = Gate {
+        role: Some(crate::finding::RoleFilter::Workload),
+        ..gate
+    };
+    assert!(nobody.matches(&report).is_empty());
 }
 
 fn shown(form: Form, report: &Report) -> String {
@@ -198,6 +262,7 @@ fn text_of_nothing() {
     let mut nothing = report();
     nothing.episodes.clear();
     nothing.denials.clear();
+    nothing.counts = Counts::default();
     nothing.hooks.clear();
     nothing.sources.clear();
     nothing.lost.clear();

@@ -7,7 +7,7 @@ use super::{
     words,
 };
 use crate::{
-    finding::{Denial, Episode, Report, Verdict},
+    finding::{Episode, Report, Verdict},
     outputs::{clean::clean, color::Tint, columns::chain, fit::wrap, web::short_version},
 };
 
@@ -25,8 +25,7 @@ fn write(
     color: bool,
     columns: Option<usize>,
 ) -> std::fmt::Result {
-    let worst = report.episodes.iter().map(|episode| episode.verdict).max();
-    let tint = worst.map_or(Tint::Bold, Tint::Verdict);
+    let tint = words::worst(report).map_or(Tint::Bold, Tint::Verdict);
     let headline = format!("capwatch: {}", words::headline(report));
     writeln!(text, "{}", tint.paint(headline, color))?;
     if let Some(command) = &report.command {
@@ -43,8 +42,8 @@ fn write(
         writeln!(text, "  {}", clean(&host))?;
     }
     write_blindness(text, report, color)?;
-    write_episodes(text, &words::worst_first(report), color, columns)?;
-    write_denials(text, &words::most_first(report), color)?;
+    write_episodes(text, report, color, columns)?;
+    write_denials(text, report, color, columns)?;
     if let Some(audit) = words::audit(report) {
         writeln!(
             text,
@@ -89,10 +88,11 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
 
 fn write_episodes(
     text: &mut String,
-    episodes: &[&Episode],
+    report: &Report,
     color: bool,
     columns: Option<usize>,
 ) -> std::fmt::Result {
+    let episodes = words::worst_first(report);
     if episodes.is_empty() {
         return Ok(());
     }
@@ -134,10 +134,16 @@ fn write_episodes(
             }
         }
     }
-    more(text, episodes.len(), "episodes")
+    more(text, words::episodes_shown(report, shown.len()), columns)
 }
 
-fn write_denials(text: &mut String, denials: &[Denial], color: bool) -> std::fmt::Result {
+fn write_denials(
+    text: &mut String,
+    report: &Report,
+    color: bool,
+    columns: Option<usize>,
+) -> std::fmt::Result {
+    let denials = words::most_first(report);
     if denials.is_empty() {
         return Ok(());
     }
@@ -172,13 +178,14 @@ fn write_denials(text: &mut String, denials: &[Denial], color: bool) -> std::fmt
         let tint = if quiet { Tint::Dim } else { Tint::Plain };
         writeln!(text, "{}", tint.paint(row.join("  "), color))?;
     }
-    more(text, denials.len(), "rows of denials")
+    let said = words::denials_shown(report, shown.len(), denials.len());
+    more(text, said, columns)
 }
 
-fn more(text: &mut String, count: usize, what: &str) -> std::fmt::Result {
-    match count.saturating_sub(words::ROWS) {
-        0 => Ok(()),
-        more => writeln!(text, "and {more} more {what}: -o json shows all"),
+fn more(text: &mut String, said: Option<String>, columns: Option<usize>) -> std::fmt::Result {
+    match said {
+        Some(said) => writeln!(text, "{}", wrap(&said, "", columns)),
+        None => Ok(()),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use crate::finding::{Denial, Episode, HookReport, Report, SourceReport, Verdict};
+use crate::finding::{Denial, DenialCounts, Episode, HookReport, Report, SourceReport, Verdict};
 
-/// Rows of a table that a person is shown; JSON has all of them.
+/// Rows of a table that a person is shown; JSON has more of them.
 pub const ROWS: usize = 200;
 
 /// The report in a line: verdicts from the worst on, and denials.
@@ -13,34 +13,63 @@ pub fn headline(report: &Report) -> String {
         .into_iter()
         .rev()
         .filter_map(|verdict| {
-            let episodes = report.episodes.iter();
-            let count = episodes
-                .filter(|episode| episode.verdict == verdict)
-                .count();
+            let count = report.counts.episodes.verdict(verdict);
             (count > 0).then(|| format!("{count} {verdict}"))
         })
         .collect();
     if parts.is_empty() {
         parts.push("no process dropped from its bounding set".to_owned());
     }
-    format!("{}; {}", parts.join(", "), denials(&report.denials))
+    let denials = denials(&report.counts.denials);
+    format!("{}; {denials}", parts.join(", "))
 }
 
-fn denials(denials: &[Denial]) -> String {
-    let sum = |expected: bool| -> u64 {
-        let rows = denials.iter().filter(|denial| denial.expected == expected);
-        rows.map(|denial| denial.count).sum()
-    };
-    let mut text = match sum(false) {
+fn denials(counts: &DenialCounts) -> String {
+    let mut text = match counts.unexpected() {
         0 => "no denial".to_owned(),
         1 => "1 denial".to_owned(),
         count => format!("{count} denials"),
     };
-    if sum(true) > 0 {
+    if counts.expected() > 0 {
         // Writing to a string never fails.
-        let _ = write!(text, ", {} expected", sum(true));
+        let _ = write!(text, ", {} expected", counts.expected());
     }
     text
+}
+
+/// The worst verdict of all, whatever is listed.
+pub fn worst(report: &Report) -> Option<Verdict> {
+    let counts = &report.counts.episodes;
+    let mut verdicts = Verdict::ALL.into_iter().rev();
+    verdicts.find(|verdict| counts.verdict(*verdict) > 0)
+}
+
+/// How many episodes of how many a table shows; none where it shows all.
+pub fn episodes_shown(report: &Report, rows: usize) -> Option<String> {
+    let counts = &report.counts.episodes;
+    shown(rows as u64, counts.shown, counts.all, "episodes")
+}
+
+/// How many rows of denials of how many a table shows, of which some may stand for
+/// several that look alike; none where it shows all.
+pub fn denials_shown(report: &Report, rows: usize, alike: usize) -> Option<String> {
+    let counts = &report.counts.denials;
+    let unlisted = counts.rows.saturating_sub(counts.rows_shown);
+    let alike = alike as u64;
+    shown(rows as u64, alike, alike + unlisted, "rows of denials")
+}
+
+fn shown(rows: u64, listed: u64, all: u64, what: &str) -> Option<String> {
+    if rows >= all {
+        return None;
+    }
+    let mut text =
+        format!("{rows} of {all} {what} shown, chosen by how bad, new and recent they are");
+    if listed > rows {
+        // Writing to a string never fails.
+        let _ = write!(text, "; -o json lists {listed}");
+    }
+    Some(text)
 }
 
 /// Episodes, the worst first.

@@ -12,7 +12,7 @@ use super::page::{Lasting, lasting};
 use super::router::Shared;
 use super::summary::{Group, Headline, Summary};
 use super::view::{Status, Supervisor, TimedEpisode};
-use crate::finding::{Denial, Workload};
+use crate::finding::{Denial, Report, Workload};
 
 type Asked = Result<Query<Filter>, QueryRejection>;
 
@@ -30,12 +30,18 @@ struct StatusAnswer<'a> {
 #[derive(Serialize)]
 struct Episodes {
     schema: &'static str,
+    /// How many there are, and how many of them are kept, whatever is asked for.
+    all: u64,
+    kept: usize,
     episodes: Vec<TimedEpisode>,
 }
 
 #[derive(Serialize)]
 struct Denials {
     schema: &'static str,
+    /// How many rows there are, and how many of them are kept, whatever is asked for.
+    all: u64,
+    kept: u64,
     denials: Vec<Denial>,
 }
 
@@ -56,10 +62,14 @@ struct Workloads {
 /// The agent's state and the two sentences at the top of the page.
 pub async fn status(State(shared): State<Shared>) -> Response {
     let status = shared.view.status();
-    let summary = Summary::of(&shared.view.episodes(), &shared.view.supervisors());
+    let summary = Summary::of(
+        &shared.view.tallies(),
+        &shared.view.episodes(),
+        &shared.view.supervisors(),
+    );
     answer::json(&StatusAnswer {
         uptime_seconds: status.now.seconds_since(status.started),
-        findings: summary.findings(status.now),
+        findings: summary.findings(&shared.view.workloads(), status.now),
         agent: Headline::agent(&status),
         lapses: lasting(&status),
         state: &status,
@@ -77,10 +87,14 @@ pub async fn episodes(State(shared): State<Shared>, query: Asked) -> Response {
         Ok(Query(filter)) => filter,
         Err(rejection) => return refused(&rejection),
     };
+    let all = shared.view.tallies().iter().map(|tally| tally.count).sum();
     let mut episodes = shared.view.episodes();
+    let kept = episodes.len();
     episodes.retain(|timed| filter.wants_episode(&timed.episode));
     answer::json(&Episodes {
         schema: "capwatch.episodes/1",
+        all,
+        kept,
         episodes: filter.last_of(episodes),
     })
 }
@@ -103,11 +117,17 @@ pub async fn denials(State(shared): State<Shared>, query: Asked) -> Response {
         Ok(Query(filter)) => filter,
         Err(rejection) => return refused(&rejection),
     };
-    let mut denials = shared.view.report().denials;
+    let Report {
+        mut denials,
+        counts,
+        ..
+    } = shared.view.report();
     denials.retain(|denial| filter.wants_denial(denial));
     denials.sort_by_key(|denial| denial.last);
     answer::json(&Denials {
         schema: "capwatch.denials/1",
+        all: counts.denials.rows,
+        kept: counts.denials.rows_shown,
         denials: filter.last_of(denials),
     })
 }
@@ -119,7 +139,11 @@ pub async fn supervisors(State(shared): State<Shared>, query: Asked) -> Response
         Err(rejection) => return refused(&rejection),
     };
     let mut supervisors = shared.view.supervisors();
-    let summary = Summary::of(&shared.view.episodes(), &supervisors);
+    let summary = Summary::of(
+        &shared.view.tallies(),
+        &shared.view.episodes(),
+        &supervisors,
+    );
     let mut groups = summary.groups;
     groups.retain(|group| filter.wants_supervisor(&group.supervisor));
     supervisors.retain(|one| filter.wants_supervisor(&one.supervisor));

@@ -23,4 +23,4 @@ mod view;
 pub use bind::{BindError, bind};
 pub use serve::{Options, serve};
 pub use summary::short_version;
-pub use view::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode, View};
+pub use view::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View};

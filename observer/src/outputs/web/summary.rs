@@ -6,14 +6,16 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::view::{Status, Supervisor, TimedEpisode};
-use crate::finding::{Episode, Verdict};
+use super::view::{Status, Supervisor, Tally, TimedEpisode};
+use crate::correlate::listed;
+use crate::finding::{Episode, Verdict, Workload};
+use crate::ledger::{NONE, OTHER};
 use crate::time::Stamp;
 
 /// A sentence and how bad it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Headline {
-    /// `fatal`, `degraded`, `pending`, `blind`, `partial`, `starting` or `ok`.
+    /// `fatal`, `degraded`, `pending`, `warning`, `blind`, `partial`, `starting` or `ok`.
     pub level: &'static str,
     /// A few words.
     pub title: String,
@@ -46,7 +48,9 @@ pub struct Last {
 pub struct Group {
     /// Name of its rule; `none` for what no rule matched.
     pub supervisor: String,
-    /// Image tag or digest, else a digest of the executable.
+    /// Whether no rule names it: it is a supervisor by what it does.
+    pub inferred: bool,
+    /// Image tag or digest, else a digest of the executable; `other` beyond a bound.
     pub version: Option<String>,
     /// Instances that live now.
     pub live: usize,
@@ -54,6 +58,9 @@ pub struct Group {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// Episodes below it, of its workloads, that were refused.
     pub workload_refused: u64,
+    /// Those of them that are pending.
+    #[serde(skip)]
+    pub workload_pending: u64,
     /// Who refused drops of raised bits to the supervisor itself.
     pub refused_by: BTreeSet<Refusal>,
     /// Capabilities left raised by its own episodes.
@@ -66,27 +73,39 @@ impl Group {
     fn new(supervisor: &str, version: Option<&str>) -> Self {
         Self {
             supervisor: supervisor.to_owned(),
+            inferred: false,
             version: version.map(str::to_owned),
             live: 0,
             verdicts: BTreeMap::new(),
             workload_refused: 0,
+            workload_pending: 0,
             refused_by: BTreeSet::new(),
             residual: BTreeSet::new(),
             last: None,
         }
     }
 
-    fn add(&mut self, timed: &TimedEpisode) {
+    fn count_in(&mut self, tally: &Tally) {
+        let refused = tally.verdict >= Verdict::Pending;
+        self.inferred |= tally.inferred;
+        if tally.of_workload {
+            self.workload_refused += if refused { tally.count } else { 0 };
+            let pending = tally.verdict == Verdict::Pending;
+            self.workload_pending += if pending { tally.count } else { 0 };
+        } else {
+            *self.verdicts.entry(tally.verdict).or_default() += tally.count;
+        }
+    }
+
+    /// Takes over what an episode tells beyond its count.
+    fn describe(&mut self, timed: &TimedEpisode) {
         let TimedEpisode { time, episode } = timed;
-        let refused = episode.verdict >= Verdict::Pending;
         if of_workload(episode) {
-            self.workload_refused += u64::from(refused);
             return;
         }
-        *self.verdicts.entry(episode.verdict).or_default() += 1;
-        if refused {
+        if episode.verdict >= Verdict::Pending {
             self.refused_by.insert(Refusal {
-                layer: episode.layer.clone().unwrap_or_else(|| "none".to_owned()),
+                layer: episode.layer.clone().unwrap_or_else(|| NONE.to_owned()),
                 profile: episode.profile.clone(),
             });
             self.residual.extend(episode.residual.iter().cloned());
@@ -105,14 +124,28 @@ impl Group {
         self.verdicts.keys().next_back().copied()
     }
 
-    /// Whether a rule names it: what no rule matched raises no alarm.
-    fn is_supervisor(&self) -> bool {
-        self.supervisor != "none"
+    /// Whether it is a supervisor by a rule (2), by what it does (1), or none (0).
+    fn standing(&self) -> u8 {
+        match (self.supervisor.as_str(), self.inferred) {
+            (NONE, _) => 0,
+            (_, true) => 1,
+            (_, false) => 2,
+        }
     }
 
     fn refused(&self) -> u64 {
         let refused = self.verdicts.range(Verdict::Pending..);
         refused.map(|(_, count)| count).sum()
+    }
+
+    /// Episodes of its own.
+    fn all(&self) -> u64 {
+        self.verdicts.values().sum()
+    }
+
+    /// Episodes of anybody of it that are pending.
+    fn pending(&self) -> u64 {
+        self.count(Verdict::Pending) + self.workload_pending
     }
 
     fn count(&self, verdict: Verdict) -> u64 {
@@ -128,16 +161,26 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums up.
-    pub fn of(episodes: &[TimedEpisode], supervisors: &[Supervisor]) -> Self {
+    /// Sums up: counts from the tallies, which are exact; the rest from the episodes
+    /// that are kept.
+    pub fn of(tallies: &[Tally], episodes: &[TimedEpisode], supervisors: &[Supervisor]) -> Self {
         let mut groups: BTreeMap<(&str, Option<&str>), Group> = BTreeMap::new();
-        for timed in episodes {
-            let name = timed.episode.supervisor.as_deref().unwrap_or("none");
-            let version = timed.episode.version.as_deref();
+        for tally in tallies {
+            let (name, version) = (tally.supervisor.as_str(), tally.version.as_deref());
             groups
                 .entry((name, version))
                 .or_insert_with(|| Group::new(name, version))
-                .add(timed);
+                .count_in(tally);
+        }
+        for timed in episodes {
+            let name = timed.episode.supervisor.as_deref().unwrap_or(NONE);
+            let version = timed.episode.version.as_deref();
+            // One that is open and not pending has no tally yet.
+            let known = [version, Some(OTHER)].map(|version| (name, version));
+            let known = known.into_iter().find(|key| groups.contains_key(key));
+            if let Some(group) = known.and_then(|key| groups.get_mut(&key)) {
+                group.describe(timed);
+            }
         }
         for one in supervisors {
             let (name, version) = (one.supervisor.as_str(), one.version.as_deref());
@@ -151,7 +194,7 @@ impl Summary {
             let key = |group: &Group| {
                 let alarm = group.worst().filter(|worst| *worst >= Verdict::Pending);
                 (
-                    group.is_supervisor(),
+                    group.standing(),
                     alarm,
                     group.last.as_ref().map(|last| last.time),
                 )
@@ -161,17 +204,70 @@ impl Summary {
         Self { groups }
     }
 
-    /// The sentence about what was found.
-    pub fn findings(&self, now: Stamp) -> Headline {
-        let own = || self.groups.iter().filter(|group| group.is_supervisor());
-        let total = |verdict| -> u64 { own().map(|group| group.count(verdict)).sum() };
-        let workloads: u64 = self.groups.iter().map(|group| group.workload_refused).sum();
-        let strangers: u64 = self
+    /// The worst group of those that stand so, if anything was refused to it.
+    fn worst(&self, standing: u8) -> Option<(&Group, Verdict)> {
+        let group = self
             .groups
             .iter()
-            .filter(|group| !group.is_supervisor())
-            .map(Group::refused)
-            .sum();
+            .find(|group| group.standing() == standing)?;
+        let worst = group.worst().filter(|worst| *worst >= Verdict::Pending)?;
+        Some((group, worst))
+    }
+
+    /// The sentence about what was found. It is as bad as the worst alert that
+    /// the same findings raise.
+    pub fn findings(&self, workloads: &[Workload], now: Stamp) -> Headline {
+        let (own, inferred) = (self.worst(2), self.worst(1));
+        let below = self.below();
+        match own {
+            Some((group, verdict)) if verdict > Verdict::Pending || workloads.is_empty() => {
+                return self.failed(verdict.as_str(), group, verdict, now, &below);
+            }
+            _ => {}
+        }
+        if let Some(first) = workloads.first() {
+            return left_raised(workloads, first, &below);
+        }
+        if let Some((group, verdict)) = inferred {
+            let below = format!(
+                " No rule names {}: it is a supervisor by what it does, and this is a warning \
+                 until `capwatch config suggest` has made it a rule.{below}",
+                group.supervisor
+            );
+            return self.failed("warning", group, verdict, now, &below);
+        }
+        let pending: u64 = self.groups.iter().map(Group::pending).sum();
+        if pending > 0 {
+            return Headline {
+                level: "pending",
+                title: format!(
+                    "{pending} {} with capabilities left after a refused drop",
+                    if pending == 1 {
+                        "process goes on"
+                    } else {
+                        "processes go on"
+                    }
+                ),
+                detail: format!("None of them is a supervisor's own.{below}"),
+            };
+        }
+        let own = self.groups.iter().filter(|group| group.standing() > 0);
+        let episodes: u64 = own.map(Group::all).sum();
+        Headline {
+            level: "ok",
+            title: "No supervisor was refused a drop".to_owned(),
+            detail: format!(
+                "{episodes} {} of supervisors known, none of them fatal, degraded or pending.{below}",
+                plural(episodes, "episode")
+            ),
+        }
+    }
+
+    /// What was refused to others than supervisors.
+    fn below(&self) -> String {
+        let workloads: u64 = self.groups.iter().map(|group| group.workload_refused).sum();
+        let strangers = self.groups.iter().filter(|group| group.standing() == 0);
+        let strangers: u64 = strangers.map(Group::refused).sum();
         let mut below = String::new();
         for (count, place) in [
             (workloads, "inside workloads"),
@@ -181,45 +277,71 @@ impl Summary {
                 let _ = write!(below, " {count} refused {place}.");
             }
         }
-        let worst = own()
-            .next()
-            .and_then(|group| group.worst().map(|verdict| (group, verdict)))
-            .filter(|(_, verdict)| *verdict >= Verdict::Pending);
-        let Some((group, verdict)) = worst else {
-            let episodes: u64 = Verdict::ALL.into_iter().map(total).sum();
-            return Headline {
-                level: "ok",
-                title: "No supervisor was refused a drop".to_owned(),
-                detail: format!(
-                    "{episodes} {} of supervisors known, none of them fatal, degraded or pending.{below}",
-                    plural(episodes, "episode")
-                ),
-            };
+        below
+    }
+
+    /// That drops were refused to supervisors, of which this is the worst.
+    fn failed(
+        &self,
+        level: &'static str,
+        group: &Group,
+        verdict: Verdict,
+        now: Stamp,
+        below: &str,
+    ) -> Headline {
+        let alike = || {
+            let groups = self.groups.iter();
+            groups.filter(|one| one.standing() == group.standing())
         };
         let counts = [Verdict::Fatal, Verdict::Degraded, Verdict::Pending]
             .into_iter()
-            .map(|verdict| (verdict, total(verdict)))
+            .map(|verdict| (verdict, alike().map(|one| one.count(verdict)).sum::<u64>()))
             .filter(|(_, count)| *count > 0)
             .map(|(verdict, count)| format!("{count} {verdict}"))
             .collect::<Vec<_>>()
             .join(", ");
-        let affected = own()
+        let affected = alike()
             .filter(|group| group.worst() >= Some(Verdict::Pending))
             .count() as u64;
+        let last = match &group.last {
+            Some(last) => format!("; the last of {} {}", group.supervisor, ago(now, last.time)),
+            None => String::new(),
+        };
         Headline {
-            level: verdict.as_str(),
+            level,
             title: format!("{} {}", group.name(), what_became(verdict)),
             detail: format!(
-                "Refused by {}. {counts} in {affected} {} of supervisors; the last of {} {}.{below}",
+                "Refused by {}. {counts} in {affected} {} of supervisors{last}.{below}",
                 group.layers(),
                 plural(affected, "version"),
-                group.supervisor,
-                group
-                    .last
-                    .as_ref()
-                    .map_or_else(String::new, |last| ago(now, last.time)),
             ),
         }
+    }
+}
+
+/// That workloads run on with what should be gone, whoever's they are.
+fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headline {
+    let count = workloads.len() as u64;
+    let of = match &first.supervisor {
+        Some(supervisor) => format!(" of {supervisor}"),
+        None => String::new(),
+    };
+    Headline {
+        level: "degraded",
+        title: format!(
+            "{count} {} with capabilities that should be gone",
+            if count == 1 {
+                "workload runs"
+            } else {
+                "workloads run"
+            }
+        ),
+        detail: format!(
+            "{} (pid {}){of} has {} left; restart it once drops work again.{below}",
+            first.comm,
+            first.pid,
+            listed(&first.residual)
+        ),
     }
 }
 

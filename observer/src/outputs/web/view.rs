@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::finding::{Container, Episode, Event, HookReport, Host, Report, SourceReport, Workload};
+use crate::finding::{
+    Container, Episode, Event, HookReport, Host, Report, SourceReport, Verdict, Workload,
+};
+use crate::ledger::NONE;
 use crate::sight::Sight;
 use crate::time::Stamp;
 
@@ -20,8 +23,16 @@ pub trait View: Send + Sync + 'static {
     fn report(&self) -> Report;
 
     /// Episodes in their last state with the time of it, oldest first; a
-    /// bounded number, the newest.
+    /// bounded number, the worst and the newest.
     fn episodes(&self) -> Vec<TimedEpisode>;
+
+    /// How many episodes there are of each kind, whatever is kept of them.
+    fn tallies(&self) -> Vec<Tally> {
+        self.episodes()
+            .iter()
+            .map(|timed| Tally::of(&timed.episode))
+            .collect()
+    }
 
     /// Supervisors that live now.
     fn supervisors(&self) -> Vec<Supervisor>;
@@ -53,6 +64,40 @@ pub struct TimedEpisode {
     /// The episode.
     #[serde(flatten)]
     pub episode: Episode,
+}
+
+/// How many episodes are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Name of the supervisor; `none` where there is none.
+    pub supervisor: String,
+    /// Whether no rule names it.
+    pub inferred: bool,
+    /// Whether they are of its workloads.
+    pub of_workload: bool,
+    /// Version of the supervisor; `other` beyond a bound.
+    pub version: Option<String>,
+    /// Their verdict.
+    pub verdict: Verdict,
+    /// How many.
+    pub count: u64,
+}
+
+impl Tally {
+    /// One episode's.
+    pub fn of(episode: &Episode) -> Self {
+        Self {
+            supervisor: episode
+                .supervisor
+                .clone()
+                .unwrap_or_else(|| NONE.to_owned()),
+            inferred: episode.inferred,
+            of_workload: episode.role.as_deref() == Some("workload"),
+            version: episode.version.clone(),
+            verdict: episode.verdict,
+            count: 1,
+        }
+    }
 }
 
 /// A supervisor that lives.

@@ -13,6 +13,7 @@ use crate::{
     agent::Shared,
     correlate::{Correlator, Tally},
     finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
+    ledger::KernelRow,
     observation::{DenialSeen, Observation},
     outputs::report::text,
     time::Stamp,
@@ -216,10 +217,9 @@ impl Live {
     }
 
     fn count(&self) {
-        self.shared
-            .ledger()
-            .denials
-            .set(self.rows.clone(), Vec::new());
+        let rows = self.rows.iter();
+        let rows = rows.map(|(key, tally)| KernelRow::new(*key, *tally));
+        self.shared.ledger().denials.set(rows.collect(), Vec::new());
     }
 }
 
@@ -256,6 +256,7 @@ fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
         verdict,
         retried: false,
         supervisor: Some("crun".to_owned()),
+        inferred: false,
         role: Some("supervisor".to_owned()),
         version: None,
         container: None,

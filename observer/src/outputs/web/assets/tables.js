@@ -45,7 +45,7 @@ export function groups(list, now) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, name(supervisor)),
+      el("th", { scope: "row" }, name(supervisor), group.inferred ? [" ", tag("no rule")] : []),
       td(version ? el("span", { title: clean(version) }, name(shortVersion(version))) : optional(null)),
       number(live),
       td(...(last ? [verdictLink(last.id, last.verdict), " ", time(now, last.time)] : [optional(null)])),
@@ -102,7 +102,7 @@ export function episodes(list, now, known) {
         {},
         td(time(now, one.time)),
         td(verdictLink(one.id, one.verdict)),
-        td(optional(one.supervisor), one.role === "workload" ? [" ", tag("workload")] : [], one.version ? [" ", dim(shortVersion(one.version), one.version)] : []),
+        td(optional(one.supervisor), one.role === "workload" ? [" ", tag("workload")] : [], one.inferred ? [" ", tag("no rule")] : [], one.version ? [" ", dim(shortVersion(one.version), one.version)] : []),
         td(name(one.comm), " ", dim(one.pid)),
         td(optional(one.layer), one.profile ? [" ", dim(one.profile)] : []),
         number(one.drops),

@@ -2,16 +2,17 @@
 
 use std::cmp::Reverse;
 
+use super::episodes::how_many;
 use super::html::Html;
 use crate::finding::Denial;
 use crate::time::Stamp;
 
-/// Rows that the page shows; the JSON has all of them.
+/// Rows that the page shows; the JSON has more of them.
 const ROWS: usize = 200;
 
 /// The section: what no rule expects first, of these what happens below a
 /// supervisor, and the last refused first.
-pub fn section(html: &mut Html, mut denials: Vec<Denial>, now: Stamp) {
+pub fn section(html: &mut Html, mut denials: Vec<Denial>, all: u64, now: Stamp) {
     denials.sort_by_key(|denial| {
         (
             denial.expected,
@@ -21,7 +22,11 @@ pub fn section(html: &mut Html, mut denials: Vec<Denial>, now: Stamp) {
     });
     html.raw(
         "<section class=\"card\" aria-labelledby=\"denials-title\"><h2 id=\"denials-title\">Denials</h2>\
-         <p class=\"hint\">Refused capability checks, those alike in one row; first those of supervisors, last what a rule expects.</p>\
+         <p class=\"hint\">Refused capability checks, those alike in one row; first those of supervisors, last what a rule expects.",
+    );
+    how_many(html, denials.len().min(ROWS), all);
+    html.raw(
+        "</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"denials-title\"><table id=\"denials\"><thead><tr>\
          <th scope=\"col\">Last</th><th scope=\"col\">Capability</th><th scope=\"col\">Layer</th>\
          <th scope=\"col\">Supervisor</th><th scope=\"col\">Process</th><th scope=\"col\">Audited</th>\

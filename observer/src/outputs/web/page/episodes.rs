@@ -5,14 +5,18 @@ use super::super::view::TimedEpisode;
 use super::html::Html;
 use crate::time::Stamp;
 
-/// Rows that the page shows; the JSON has all of them.
+/// Rows that the page shows; the JSON has more of them.
 const ROWS: usize = 100;
 
 /// The section, newest first.
-pub fn section(html: &mut Html, episodes: &[TimedEpisode], now: Stamp) {
+pub fn section(html: &mut Html, episodes: &[TimedEpisode], all: u64, now: Stamp) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"episodes-title\"><h2 id=\"episodes-title\">Episodes</h2>\
-         <p class=\"hint\">All bounding-set drops of one process, from the first until it execs or ends; the newest first.</p>\
+         <p class=\"hint\">All bounding-set drops of one process, from the first until it execs or ends; the newest first.",
+    );
+    how_many(html, episodes.len().min(ROWS), all);
+    html.raw(
+        "</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
          <th scope=\"col\">When</th><th scope=\"col\">Verdict</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Process</th><th scope=\"col\">Layer</th><th scope=\"col\" class=\"number\">Drops</th>\
@@ -27,6 +31,14 @@ pub fn section(html: &mut Html, episodes: &[TimedEpisode], now: Stamp) {
     html.raw("</tbody></table></div></section>");
 }
 
+/// How many of how many a table shows, where it does not show all.
+pub(super) fn how_many(html: &mut Html, rows: usize, all: u64) {
+    if (rows as u64) < all {
+        html.raw(" <span class=\"of\">").text(rows).raw(" of ");
+        html.text(all).raw(" shown.</span>");
+    }
+}
+
 fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
     let TimedEpisode { time, episode } = timed;
     html.raw("<tr><td>")
@@ -37,6 +49,9 @@ fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
     html.optional(episode.supervisor.as_deref());
     if episode.role.as_deref() == Some("workload") {
         html.raw(" <span class=\"tag\">workload</span>");
+    }
+    if episode.inferred {
+        html.raw(" <span class=\"tag\">no rule</span>");
     }
     if let Some(version) = &episode.version {
         html.raw(" <span class=\"dim\" title=\"")

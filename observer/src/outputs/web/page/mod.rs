@@ -20,6 +20,7 @@ use super::answer;
 use super::router::Shared;
 use super::summary::{Headline, Summary};
 use super::view::Status;
+use crate::finding::Report;
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -46,26 +47,34 @@ pub fn asset(name: &str) -> Option<(&'static str, &'static str)> {
 pub async fn overview(State(shared): State<Shared>) -> Response {
     let status = shared.view.status();
     let episodes = shared.view.episodes();
-    let denials = shared.view.report().denials;
-    let summary = Summary::of(&episodes, &shared.view.supervisors());
+    let Report {
+        denials, counts, ..
+    } = shared.view.report();
+    let summary = Summary::of(
+        &shared.view.tallies(),
+        &episodes,
+        &shared.view.supervisors(),
+    );
 
     let mut html = Html::default();
     head(&mut html, "capwatch", &status, Refresh::Yes);
     html.raw("<main id=\"main\">");
     sight::banner(&mut html, &status);
     html.raw("<section class=\"headlines\" aria-label=\"State\">");
-    state::headline(&mut html, "findings", &summary.findings(status.now));
+    let workloads = shared.view.workloads();
+    let findings = summary.findings(&workloads, status.now);
+    state::headline(&mut html, "findings", &findings);
     state::headline(&mut html, "agent", &Headline::agent(&status));
     html.raw("</section>");
     state::groups(&mut html, &summary, status.now);
-    workloads::section(&mut html, &shared.view.workloads(), status.now);
+    workloads::section(&mut html, &workloads, status.now);
     html.raw("<div class=\"pair\">");
     chart::section(&mut html, &episodes, status.now);
     feed(&mut html);
     html.raw("</div>");
     filters(&mut html);
-    episodes::section(&mut html, &episodes, status.now);
-    denials::section(&mut html, denials, status.now);
+    episodes::section(&mut html, &episodes, counts.episodes.all, status.now);
+    denials::section(&mut html, denials, counts.denials.rows, status.now);
     state::agent(&mut html, &status);
     html.raw("</main>");
     foot(&mut html, &status);
@@ -84,7 +93,7 @@ pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Re
         detail::article(&mut html, timed);
         StatusCode::OK
     } else {
-        html.raw("<h1>No such episode</h1><p>The id is wrong, or the episode is forgotten by now: the agent keeps the newest.</p>");
+        html.raw("<h1>No such episode</h1><p>The id is wrong, or the episode is forgotten by now: the agent keeps the worst and the newest.</p>");
         StatusCode::NOT_FOUND
     };
     html.raw("</main>");

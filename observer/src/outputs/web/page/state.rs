@@ -39,9 +39,11 @@ pub fn groups(html: &mut Html, summary: &Summary, now: Stamp) {
 }
 
 fn row(html: &mut Html, group: &Group, now: Stamp) {
-    html.raw("<tr><th scope=\"row\">")
-        .name(&group.supervisor)
-        .raw("</th><td>");
+    html.raw("<tr><th scope=\"row\">").name(&group.supervisor);
+    if group.inferred {
+        html.raw(" <span class=\"tag\">no rule</span>");
+    }
+    html.raw("</th><td>");
     match &group.version {
         Some(version) => {
             html.raw("<span title=\"").text(version).raw("\">");
