@@ -162,13 +162,13 @@ fn refused_on_a_raised_bit() -> Scenario {
             "episodes[supervisor=testsup].explanation ~ chown",
             "episodes[supervisor=testsup].explanation ~ commoncap",
             // What prepared the set for it belongs to no supervisor.
-            "count(episodes[supervisor=null]) == 1",
-            "episodes[supervisor=null].verdict == ok",
-            "episodes[supervisor=null].comm == captest",
-            "episodes[supervisor=null].drops == 40",
-            "episodes[supervisor=null].fate == exec",
-            "episodes[supervisor=null].bounding_after == 0x1",
-            "episodes[supervisor=null].layer == null",
+            "count(episodes[inferred=true]) == 1",
+            "episodes[inferred=true].verdict == ok",
+            "episodes[inferred=true].comm == captest",
+            "episodes[inferred=true].drops == 40",
+            "episodes[inferred=true].fate == exec",
+            "episodes[inferred=true].bounding_after == 0x1",
+            "episodes[inferred=true].layer == null",
         ])
 }
 

@@ -49,12 +49,14 @@ pub fn scenarios() -> Vec<Scenario> {
         .fails(1)
         .shows(&[
             "count(episodes[verdict=fatal]) == 1",
-            "episodes[verdict=fatal].supervisor == null",
-            "episodes[verdict=fatal].role == null",
+            "episodes[verdict=fatal].supervisor == testload",
+            "episodes[verdict=fatal].inferred == true",
+            "episodes[verdict=fatal].role == supervisor",
+            "episodes[verdict=fatal].explanation ~ suggest",
             "episodes[verdict=fatal].comm == testload",
         ]),
         Scenario::new("a_process_of_its_own_name", "@chown fork exec testload do exit 7")
             .exits(7)
-            .shows(&["count(episodes[supervisor!=null]) == 0"]),
+            .shows(&["count(episodes[inferred=false]) == 0"]),
     ]
 }

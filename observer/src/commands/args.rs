@@ -297,4 +297,11 @@ pub enum Config {
     Check,
     /// Print the built-in catalogue
     Default,
+    /// Print rules for programs that dropped capabilities and that no rule names
+    Suggest {
+        /// A report (`record -o json --report`), a stream (`--stream`, `--events`), or
+        /// an agent's `/api/v1/report`; `-` is stdin
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
 }

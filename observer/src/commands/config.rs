@@ -1,8 +1,11 @@
-//! `capwatch config`: check a file, or print the catalogue.
+//! `capwatch config`: check a file, print the catalogue, suggest rules.
 
 use std::{io::Write, process::ExitCode};
 
-use super::args::{Config, Global};
+use super::{
+    args::{Config, Global},
+    suggest,
+};
 use crate::config::{CATALOGUE, Rules};
 
 /// Runs the command.
@@ -10,6 +13,10 @@ pub fn run(action: &Config, global: &Global) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout();
     match action {
         Config::Default => out.write_all(CATALOGUE.as_bytes())?,
+        Config::Suggest { file } => {
+            let rules = Rules::load(global.config.as_deref())?;
+            return suggest::run(file, &rules);
+        }
         Config::Check => {
             let rules = Rules::load(global.config.as_deref())?;
             let shown = global

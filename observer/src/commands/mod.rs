@@ -7,6 +7,7 @@ mod probe;
 mod record;
 mod replay;
 mod run;
+mod suggest;
 mod watch;
 
 pub use args::{Cli, command};

@@ -175,7 +175,12 @@ impl Screen {
 fn wanted(event: &Event, watch: &Watch) -> bool {
     let (kind, supervisor) = match &event.kind {
         EventKind::Denial(denial) => (!watch.episodes, denial.supervisor.as_deref()),
-        EventKind::Episode(episode) => (!watch.denials, episode.supervisor.as_deref()),
+        // By its own name, and as what no rule matches.
+        EventKind::Episode(episode) => {
+            let none = episode.inferred && watch.supervisor.as_deref() == Some(NONE);
+            let name = episode.supervisor.as_deref().filter(|_| !none);
+            (!watch.denials, name)
+        }
         EventKind::Supervisor(event) => (
             !watch.denials && !watch.episodes,
             Some(event.supervisor.as_str()),

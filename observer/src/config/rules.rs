@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
-use crate::{caps, open, outputs::metrics};
+use crate::{caps, finding::Verdict, open, outputs::metrics};
 
 /// The rules that ship inside the binary.
 pub const CATALOGUE: &str = include_str!("catalogue.toml");
@@ -81,9 +81,17 @@ struct Typed {
     #[serde(default)]
     empties: bool,
     #[serde(default)]
+    launcher: bool,
+    #[serde(default, rename = "self")]
+    confines_itself: bool,
+    #[serde(default)]
     expect: Vec<TypedExpectation>,
     #[serde(default)]
     note: Option<String>,
+    #[serde(default)]
+    note_fatal: Option<String>,
+    #[serde(default)]
+    note_degraded: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,10 +127,20 @@ pub struct Supervisor {
     pub runtime: bool,
     /// Whether its workload should have an empty bounding set.
     pub empties: bool,
+    /// Whether it becomes the program that it starts, so that nobody stands above
+    /// that one: what it drops is its own deed.
+    pub launcher: bool,
+    /// Whether it is a daemon that confines itself (`self = true`): it drops in its
+    /// own process, and carries on without exec.
+    pub confines_itself: bool,
     /// Denials that are benign.
     pub expect: Vec<Expectation>,
-    /// What an operator should know of it.
+    /// What an operator should know of it where a drop failed, whatever came of it.
     pub note: Option<String>,
+    /// The same, where it ended without exec.
+    pub note_fatal: Option<String>,
+    /// The same, where its workload runs on, or it does.
+    pub note_degraded: Option<String>,
 }
 
 /// Every rule. The number that the kernel knows a rule by is its place, from 1.
@@ -312,6 +330,17 @@ impl Rules {
 }
 
 impl Supervisor {
+    /// What an operator should know of an episode with this verdict.
+    pub fn notes(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        let own = match verdict {
+            Verdict::Fatal => self.note_fatal.as_deref(),
+            Verdict::Degraded => self.note_degraded.as_deref(),
+            _ => None,
+        };
+        let any = self.note.as_deref().filter(|_| verdict >= Verdict::Pending);
+        any.into_iter().chain(own)
+    }
+
     /// Whether it says more than the basename that the kernel side compares.
     pub fn is_qualified(&self) -> bool {
         !self.cgroup.is_empty() || self.exe.iter().any(|exe| exe.starts_with('/'))
@@ -353,8 +382,12 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         cgroup,
         runtime,
         empties,
+        launcher,
+        confines_itself,
         expect,
         note,
+        note_fatal,
+        note_degraded,
     } = typed;
     if name.is_empty() || name == "none" {
         return Err("a supervisor needs a name, and \"none\" is taken".to_owned());
@@ -388,8 +421,12 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         cgroup,
         runtime,
         empties,
+        launcher,
+        confines_itself,
         expect,
         note,
+        note_fatal,
+        note_degraded,
     })
 }
 

@@ -5,19 +5,22 @@ mod chain;
 mod domain;
 mod episode;
 mod explain;
+mod inferred;
 mod join;
 mod near;
 
 pub use episode::verdict;
 pub use explain::{Refusal, denial as explain_denial, episode as explain_episode, listed};
+pub use inferred::{cleaned, is_reserved};
 
 use std::sync::Arc;
 
 use domain::Domains;
+use inferred::Inferred;
 use join::{Join, Joined};
 use near::Near;
 
-use observer_ebpf::{Audited, Layer, ProcessChange, Reason, Role, RowKey, Via};
+use observer_ebpf::{Audited, Layer, Owner, ProcessChange, Reason, Role, RowKey, Via};
 
 use crate::{
     audit::Bytes,
@@ -60,6 +63,7 @@ pub struct Correlator {
     join: Join,
     near: Near,
     domains: Domains,
+    inferred: Inferred,
 }
 
 impl Correlator {
@@ -70,6 +74,7 @@ impl Correlator {
             join: Join::default(),
             near: Near::default(),
             domains: Domains::default(),
+            inferred: Inferred::default(),
         }
     }
 
@@ -131,6 +136,9 @@ impl Correlator {
     fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
         let in_tree = seen.episode.owner.in_tree == 1;
         let mut episode = episode::finding(seen, &self.rules);
+        if self.is_of_its_own(&seen.episode.owner) {
+            self.inferred.infer(&mut episode, &self.rules);
+        }
         self.near.judge(&mut episode, seen.until, in_tree);
         Finding {
             event: Event::new(seen.until, EventKind::Episode(episode)),
@@ -138,6 +146,15 @@ impl Correlator {
             row: None,
             joined: None,
         }
+    }
+
+    /// Whether no rule's supervisor stands above a process: none owns it, or a
+    /// launcher that is gone by now.
+    fn is_of_its_own(&self, owner: &Owner) -> bool {
+        let Some(rule) = self.rules.get(owner.rule) else {
+            return true;
+        };
+        rule.launcher && Role::from_byte(owner.role) == Role::Workload
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {

@@ -172,7 +172,7 @@ impl Layout {
             time.to_owned(),
             episode.pid.to_string(),
             clean(&episode.comm).into_owned(),
-            owner(episode.supervisor.as_deref(), episode.role.as_deref()),
+            by_rule_or_deed(episode),
             dash(episode.first_refused.as_deref()),
             dash(episode.layer.as_deref()),
             dash(episode.profile.as_deref()),
@@ -210,6 +210,16 @@ pub fn chain(links: &[Link]) -> Option<String> {
         .iter()
         .map(|link| format!("{} ({})", clean(&link.comm), link.pid));
     Some(format!("chain: {}", links.collect::<Vec<_>>().join(" > ")))
+}
+
+/// The owner of an episode, and whether no rule names it.
+fn by_rule_or_deed(episode: &Episode) -> String {
+    let owner = owner(episode.supervisor.as_deref(), episode.role.as_deref());
+    if episode.inferred {
+        owner + " (no rule)"
+    } else {
+        owner
+    }
 }
 
 fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {

@@ -150,6 +150,8 @@ fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
             number(*count),
         )
     });
+    let inferred = ledger.episodes.inferred().iter();
+    let inferred = inferred.map(|supervisor| sample(&[("supervisor", supervisor)], 1.0));
     let last_failed = ledger.episodes.last_failed().iter();
     let last_failed = last_failed
         .map(|(supervisor, time)| sample(&[("supervisor", supervisor)], time.as_seconds()));
@@ -178,6 +180,11 @@ fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
             "capwatch_bounding_drops_pending",
             "Open episodes with a refused bit still raised.",
             pending.collect(),
+        ),
+        gauge(
+            "capwatch_supervisor_inferred",
+            "A supervisor by what it does, which no rule names.",
+            inferred.collect(),
         ),
         gauge(
             "capwatch_last_failed_drop_timestamp_seconds",

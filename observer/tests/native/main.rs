@@ -9,6 +9,7 @@
 )]
 
 mod catalogue;
+mod deeds;
 mod doctor;
 mod exits;
 mod gate;

@@ -81,7 +81,8 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
+/// The file, or standard input for `-`.
+pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
             bail!("nothing is piped to stdin: name a file, or pipe a log to it");

@@ -52,12 +52,9 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
     };
     // What a rule says of its program says nothing of a workload's.
     let own = episode.role.as_deref() == Some("supervisor");
-    match refusal.rule.and_then(|rule| rule.note.as_deref()) {
-        Some(note) if own && episode.verdict >= Verdict::Pending => {
-            format!("{sentence} Note: {note}.")
-        }
-        _ => sentence,
-    }
+    let notes = refusal.rule.filter(|_| own).into_iter();
+    let notes = notes.flat_map(|rule| rule.notes(episode.verdict));
+    notes.fold(sentence, |text, note| format!("{text} Note: {note}."))
 }
 
 fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {

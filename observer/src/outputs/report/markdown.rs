@@ -98,10 +98,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(
             text,
             "| {verdict} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            escape(&words::owner(
-                episode.supervisor.as_deref(),
-                episode.role.as_deref()
-            )),
+            escape(&words::owner_of(episode)),
             optional(episode.version.as_deref()),
             code(&episode.comm),
             episode.pid,

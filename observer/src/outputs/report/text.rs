@@ -191,7 +191,7 @@ fn more(text: &mut String, said: Option<String>, columns: Option<usize>) -> std:
 
 /// The supervisor with its version, where that is known.
 fn with_version(episode: &Episode) -> String {
-    let owner = words::owner(episode.supervisor.as_deref(), episode.role.as_deref());
+    let owner = words::owner_of(episode);
     match &episode.version {
         Some(version) => format!("{owner} {}", clean(&short_version(version))),
         None => owner,

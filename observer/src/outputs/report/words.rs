@@ -112,6 +112,16 @@ pub fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {
     }
 }
 
+/// Who an episode belongs to, and whether no rule names it.
+pub fn owner_of(episode: &Episode) -> String {
+    let owner = owner(episode.supervisor.as_deref(), episode.role.as_deref());
+    if episode.inferred {
+        owner + " (no rule)"
+    } else {
+        owner
+    }
+}
+
 /// Why a check was refused, in few words.
 pub fn why(denial: &Denial) -> String {
     match (&denial.profile, denial.reason.as_deref()) {

@@ -22,7 +22,10 @@ pub struct Filter {
 impl Filter {
     /// Whether an episode is asked for.
     pub fn wants_episode(&self, episode: &Episode) -> bool {
-        agrees(self.supervisor.as_deref(), episode.supervisor.as_deref())
+        // By its own name, and as what no rule matches.
+        let none = episode.inferred && self.supervisor.as_deref() == Some("none");
+        let supervisor = episode.supervisor.as_deref().filter(|_| !none);
+        agrees(self.supervisor.as_deref(), supervisor)
             && agrees(self.role.as_deref(), episode.role.as_deref())
             && agrees(self.layer.as_deref(), episode.layer.as_deref())
             && self
