@@ -84,6 +84,10 @@ struct Typed {
     launcher: bool,
     #[serde(default, rename = "self")]
     confines_itself: bool,
+    #[serde(default = "yes", rename = "tree")]
+    owns_tree: bool,
+    #[serde(default)]
+    remedy: Option<String>,
     #[serde(default)]
     expect: Vec<TypedExpectation>,
     #[serde(default)]
@@ -92,6 +96,10 @@ struct Typed {
     note_fatal: Option<String>,
     #[serde(default)]
     note_degraded: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -133,6 +141,9 @@ pub struct Supervisor {
     /// Whether it is a daemon that confines itself (`self = true`): it drops in its
     /// own process, and carries on without exec.
     pub confines_itself: bool,
+    /// Whether what runs below it is its workload. Where it is not the kernel side
+    /// does not know the rule, which is found by the executable that dropped.
+    pub owns_tree: bool,
     /// Denials that are benign.
     pub expect: Vec<Expectation>,
     /// What an operator should know of it where a drop failed, whatever came of it.
@@ -141,6 +152,8 @@ pub struct Supervisor {
     pub note_fatal: Option<String>,
     /// The same, where its workload runs on, or it does.
     pub note_degraded: Option<String>,
+    /// What to change, in place of the advice to give it SETPCAP.
+    pub remedy: Option<String>,
 }
 
 /// Every rule. The number that the kernel knows a rule by is its place, from 1.
@@ -261,7 +274,8 @@ impl Rules {
     /// claim goes to the later one, which is the user's.
     pub fn basenames(&self) -> impl Iterator<Item = ([u8; NAME_LEN], Rule)> {
         let mut names = HashMap::new();
-        for (index, supervisor) in self.supervisors.iter().enumerate() {
+        let all = self.supervisors.iter().enumerate();
+        for (index, supervisor) in all.filter(|(_, rule)| rule.owns_tree) {
             let rule = Rule {
                 id: u16::try_from(index + 1).unwrap_or_default(),
                 runtime: u8::from(supervisor.runtime),
@@ -296,10 +310,12 @@ impl Rules {
     pub fn named(&self, basename: &[u8], path: &str, cgroup: Option<&str>) -> u16 {
         let fits = |rule: &Supervisor| {
             let mut exe = rule.exe.iter();
-            exe.any(|exe| match glob(exe).filter(|_| exe.starts_with('/')) {
-                Some(pattern) => pattern.matches(path),
-                None => exe.as_bytes() == basename,
-            }) && (rule.cgroup.is_empty() || rule.fits_cgroup(cgroup.unwrap_or_default()))
+            rule.owns_tree
+                && exe.any(|exe| match glob(exe).filter(|_| exe.starts_with('/')) {
+                    Some(pattern) => pattern.matches(path),
+                    None => exe.as_bytes() == basename,
+                })
+                && (rule.cgroup.is_empty() || rule.fits_cgroup(cgroup.unwrap_or_default()))
         };
         let mut rules = self.supervisors.iter().rev();
         let place = rules
@@ -308,6 +324,18 @@ impl Rules {
         place
             .and_then(|place| u16::try_from(place).ok())
             .unwrap_or(0)
+    }
+
+    /// The number of the rule whose supervisor owns no tree and is this executable;
+    /// a name that two rules claim goes to the later one.
+    pub fn by_deed(&self, exe: &str) -> Option<u16> {
+        let name = padded(exe.as_bytes());
+        let fits = |rule: &Supervisor| {
+            let mut names = rule.exe.iter();
+            !rule.owns_tree && names.any(|own| padded(own.as_bytes()) == name)
+        };
+        let place = self.supervisors.iter().rposition(fits)?;
+        u16::try_from(place + 1).ok()
     }
 
     /// The number of the rule that names whatever runs in a cgroup; 0 for none.
@@ -384,6 +412,8 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         empties,
         launcher,
         confines_itself,
+        owns_tree,
+        remedy,
         expect,
         note,
         note_fatal,
@@ -411,6 +441,12 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
             "exe {exe:?}: the basename is compared in the kernel and can't have a glob"
         ));
     }
+    if !owns_tree && (!cgroup.is_empty() || exe.iter().any(|exe| exe.starts_with('/'))) {
+        return Err(
+            "with tree = false the executable's basename alone is known: give exe = [\"basename\"]"
+                .to_owned(),
+        );
+    }
     let expect = expect
         .into_iter()
         .map(expectation)
@@ -423,6 +459,8 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         empties,
         launcher,
         confines_itself,
+        owns_tree,
+        remedy,
         expect,
         note,
         note_fatal,
@@ -563,6 +601,46 @@ mod tests {
                 .unwrap_err()
                 .contains("more than 16")
         );
+    }
+
+    #[test]
+    fn who_owns_no_tree_is_known_by_its_deed_alone() {
+        let rules = Rules::load(None).unwrap();
+        assert!(
+            rules.by_basename(b"systemd").is_none(),
+            "it would own the host"
+        );
+        assert_eq!(rules.named(b"systemd", "/usr/lib/systemd/systemd", None), 0);
+        let systemd = rules
+            .get(rules.by_deed("systemd-executor").unwrap())
+            .unwrap();
+        assert_eq!(&*systemd.name, "systemd");
+        assert!(rules.by_deed("crun").is_none() && rules.by_deed("bash").is_none());
+        let passt = rules.get(rules.by_deed("pasta.avx2").unwrap()).unwrap();
+        assert!(passt.confines_itself && passt.remedy.is_some());
+        let add = |text: &str| {
+            Rules::default()
+                .add(text, "user.toml")
+                .unwrap_err()
+                .to_string()
+        };
+        let error = add("[[supervisor]]\nname = \"x\"\nexe = [\"/a/b\"]\ntree = false\n");
+        assert!(error.contains("give exe = [\"basename\"]"), "{error}");
+    }
+
+    #[test]
+    fn a_note_stands_under_what_it_is_true_of() {
+        let mut rules = Rules::default();
+        let text = "[[supervisor]]\nname = \"x\"\nexe = [\"x\"]\nnote = \"any\"\n\
+             note_fatal = \"died\"\nnote_degraded = \"runs\"\nself = true\n";
+        rules.add(text, "user.toml").unwrap();
+        let rule = &rules.supervisors()[0];
+        assert!(rule.confines_itself);
+        let notes = |verdict| rule.notes(verdict).collect::<Vec<_>>();
+        assert_eq!(notes(Verdict::Fatal), ["any", "died"]);
+        assert_eq!(notes(Verdict::Degraded), ["any", "runs"]);
+        assert_eq!(notes(Verdict::Pending), ["any"]);
+        assert!(notes(Verdict::Harmless).is_empty() && notes(Verdict::Ok).is_empty());
     }
 
     #[test]

@@ -135,8 +135,11 @@ impl Correlator {
 
     fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
         let in_tree = seen.episode.owner.in_tree == 1;
-        let mut episode = episode::finding(seen, &self.rules);
-        if self.is_of_its_own(&seen.episode.owner) {
+        let mut episode = match self.by_deed(seen) {
+            Some(named) => episode::finding(&named, &self.rules),
+            None => episode::finding(seen, &self.rules),
+        };
+        if episode.supervisor.is_none() || self.is_launched(&seen.episode.owner) {
             self.inferred.infer(&mut episode, &self.rules);
         }
         self.near.judge(&mut episode, seen.until, in_tree);
@@ -148,13 +151,27 @@ impl Correlator {
         }
     }
 
-    /// Whether no rule's supervisor stands above a process: none owns it, or a
-    /// launcher that is gone by now.
-    fn is_of_its_own(&self, owner: &Owner) -> bool {
-        let Some(rule) = self.rules.get(owner.rule) else {
-            return true;
+    /// The episode of a process that nobody owns, under the rule that knows its
+    /// executable.
+    fn by_deed(&self, seen: &EpisodeSeen) -> Option<EpisodeSeen> {
+        let owner = &seen.episode.owner;
+        if owner.rule != 0 {
+            return None;
+        }
+        let owner = Owner {
+            rule: self.rules.by_deed(&text(&seen.episode.exe))?,
+            role: Role::Supervisor as u8,
+            ..*owner
         };
-        rule.launcher && Role::from_byte(owner.role) == Role::Workload
+        let mut seen = seen.clone();
+        seen.episode.owner = owner;
+        Some(seen)
+    }
+
+    /// Whether only a launcher stands above a process, which is gone by now.
+    fn is_launched(&self, owner: &Owner) -> bool {
+        let rule = self.rules.get(owner.rule);
+        rule.is_some_and(|rule| rule.launcher) && Role::from_byte(owner.role) == Role::Workload
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {

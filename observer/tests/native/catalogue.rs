@@ -5,7 +5,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use captest::suite::run;
-use observer::config::Rules;
+use observer::{config::Rules, finding::Verdict};
 use serde_json::Value;
 
 #[test]
@@ -26,6 +26,8 @@ fn every_row_is_recognised_and_told_with_its_note() {
             fs::copy(stage.path("captest"), &program).expect("cannot copy");
             let program = program.display();
             writeln!(script, "'{program}' do lower setpcap drop chown").expect("no memory");
+            writeln!(script, "'{program}' do lower setpcap drop kill exec true")
+                .expect("no memory");
             expected.push((name.clone(), supervisor));
         }
     }
@@ -42,16 +44,38 @@ fn every_row_is_recognised_and_told_with_its_note() {
     for (name, supervisor) in expected {
         // A thread's name is cut to 15 bytes.
         let comm = &name[..name.len().min(15)];
-        let told = episodes
-            .iter()
-            .find(|one| one["comm"] == comm && one["supervisor"] == *supervisor.name);
-        let told = told.unwrap_or_else(|| panic!("{name} is not told as {}", supervisor.name));
-        assert_eq!(told["verdict"], "fatal", "{name}");
-        assert_eq!(told["role"], "supervisor", "{name}");
-        assert_eq!(told["layer"], "commoncap", "{name}");
-        let explanation = told["explanation"].as_str().expect("no explanation");
-        if let Some(note) = &supervisor.note {
-            assert!(explanation.contains(note.as_str()), "{name}: {explanation}");
+        for verdict in [Verdict::Fatal, Verdict::Degraded] {
+            let told = episodes.iter().find(|one| {
+                one["exe"] == name
+                    && one["supervisor"] == *supervisor.name
+                    && one["verdict"] == verdict.as_str()
+            });
+            let told = told
+                .unwrap_or_else(|| panic!("{name} is not told as {}, {verdict}", supervisor.name));
+            assert_eq!(told["comm"], comm);
+            assert_eq!(told["role"], "supervisor", "{name}");
+            assert_eq!(told["inferred"], false, "{name}");
+            assert_eq!(told["layer"], "commoncap", "{name}");
+            let explanation = told["explanation"].as_str().expect("no explanation");
+            let said = |text: &str| explanation.contains(text);
+            for note in supervisor.notes(verdict) {
+                assert!(said(note), "{name}: {explanation}");
+            }
+            // A note stands only under what it is true of.
+            for (of, note) in [
+                (Verdict::Fatal, &supervisor.note_fatal),
+                (Verdict::Degraded, &supervisor.note_degraded),
+            ] {
+                if let Some(note) = note.as_deref().filter(|_| of != verdict) {
+                    assert!(!said(note), "{name}, {verdict}: {explanation}");
+                }
+            }
+            if let Some(remedy) = &supervisor.remedy {
+                assert!(
+                    said(remedy) && !said("Give it CAP_SETPCAP"),
+                    "{name}: {explanation}"
+                );
+            }
         }
     }
 }

@@ -150,6 +150,9 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
         (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
             "Have it drop in the user namespace that its credential belongs to.".to_owned()
         }
+        (Some("commoncap"), _) if of_rule(episode, refusal).is_some() => {
+            format!("{}.", of_rule(episode, refusal).unwrap_or_default())
+        }
         (Some("commoncap"), _) => {
             let told = requested(episode, refusal).is_some();
             let container = episode.container.as_ref();
@@ -173,6 +176,13 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
         (Some("seccomp"), _) => "Allow prctl in the seccomp profile.".to_owned(),
         _ => "See the audit log and the LSMs in `capwatch doctor` for who refused.".to_owned(),
     }
+}
+
+/// What the rule of a supervisor itself says to change.
+fn of_rule<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
+    let own = episode.role.as_deref() == Some("supervisor");
+    let rule = refusal.rule.filter(|_| own)?;
+    rule.remedy.as_deref()
 }
 
 fn is_outside(refusal: &Refusal<'_>, episode: &Episode) -> bool {
