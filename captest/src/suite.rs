@@ -22,7 +22,15 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The names that the programs under test go by, and whether a rule names them.
-const PROGRAMS: [&str; 5] = ["captest", "testload", "testrun", "testsup", "testsup2"];
+const PROGRAMS: [&str; 7] = [
+    "captest",
+    "testempty",
+    "testhelp",
+    "testload",
+    "testrun",
+    "testsup",
+    "testsup2",
+];
 
 const CONFIG: &str = r#"
 [[supervisor]]
@@ -33,6 +41,12 @@ expect = [{ capability = "setuid", layer = "commoncap", note = "on purpose" }]
 [[supervisor]]
 name = "testsup2"
 exe = ["testsup2"]
+
+[[supervisor]]
+name = "testempty"
+exe = ["testempty"]
+empties = true
+helpers = ["testhelp"]
 
 [[supervisor]]
 name = "testrun"
@@ -49,7 +63,8 @@ pub struct Args {
     /// For its option of the same name
     #[arg(long, default_value = "auto")]
     hooks: String,
-    /// These groups only: apparmor, counts, drops, `fail_on`, fates, threads, tree
+    /// These groups only: apparmor, counts, drops, `fail_on`, fates,
+    /// sets, threads, tree
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
     /// So many at a time; each has programs and a tree of its own

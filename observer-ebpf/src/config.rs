@@ -81,10 +81,18 @@ pub struct Offsets {
     pub dentry_inline: u32,
     /// `aa_label.hname`
     pub label_hname: u32,
+    /// `task_struct.self_exec_id`
+    pub task_exec_id: u32,
+    /// `task_struct.thread_pid`
+    pub task_thread_pid: u32,
+    /// `pid.level`
+    pub pid_level: u32,
+    /// `pid.numbers`
+    pub pid_numbers: u32,
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 36 * 4);
+const _: () = assert!(size_of::<Offsets>() == 40 * 4);
 
 /// Hooks that other programs ask for, as indices of the map `HOOKS`.
 #[repr(u32)]
@@ -94,6 +102,15 @@ pub enum Hook {
     Verdict,
     /// `cap_task_prctl`: the tracepoint then leaves drops to it.
     Drops,
+}
+
+impl Hook {
+    /// The value of a hook that is attached by trampolines.
+    pub const BY_TRAMPOLINE: u32 = 1;
+    /// The value of a hook that is attached by kprobes.
+    pub const BY_KPROBE: u32 = 2;
+    /// The value of a hook that is attached by both.
+    pub const BY_BOTH: u32 = 3;
 }
 
 /// What the programs need to know of the host.
@@ -110,6 +127,10 @@ pub struct Config {
     pub aa_label_arg: u32,
     /// Nanoseconds of a tick of the kernel's clock (1/HZ).
     pub tick_ns: u32,
+    /// 1 where `bpf_task_pt_regs` exists (5.15): a system call's registers can be read.
+    pub task_regs: u32,
+    /// Bytes of `struct upid`; 0 where it can't be read.
+    pub upid_size: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 24);
+const _: () = assert!(size_of::<Config>() == 32);

@@ -14,6 +14,8 @@ pub enum EventKind {
     Process,
     /// [`ArgvEvent`], in the ring `STATES`, before its process's event.
     Argv,
+    /// [`WorkloadEvent`], in the ring `STATES`.
+    Workload,
 }
 
 /// A process above another one.
@@ -67,7 +69,9 @@ pub struct DenialEvent {
 
 const _: () = assert!(size_of::<DenialEvent>() == 16 + 64 + 24 + 24 + 64 + 20 * ANCESTORS);
 
-/// A closed episode.
+/// An episode and its end: the value of the map `EPISODES`, keyed by the
+/// episode's id, and sent as it stands, since copying it would be more than the
+/// verifier follows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpisodeEvent {
@@ -77,7 +81,7 @@ pub struct EpisodeEvent {
     pub reserved: u32,
     /// The episode.
     pub episode: Episode,
-    /// Its end.
+    /// Its end, or the first exec that matters; zeros while there was none.
     pub end: EpisodeEnd,
 }
 
@@ -138,3 +142,49 @@ pub struct ArgvEvent {
 }
 
 const _: () = assert!(size_of::<ArgvEvent>() == 24 + ARGV_LEN);
+
+/// A supervisor's process became its workload, with something in its bounding
+/// set, where it is known which set it should have.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkloadEvent {
+    /// [`EventKind::Workload`]
+    pub kind: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// Time of the exec.
+    pub time: u64,
+    /// Start time of the process.
+    pub start: u64,
+    /// The supervisor.
+    pub owner: Owner,
+    /// Id of its cgroup on the default hierarchy.
+    pub cgroup: u64,
+    /// The bounding set that the program starts with.
+    pub bounding: u64,
+    /// The effective set that it starts with.
+    pub effective: u64,
+    /// The episode of its drops, which this exec closed; 0 for none.
+    pub episode: u64,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// User id.
+    pub uid: u32,
+    /// Inode number of its user namespace.
+    pub namespace: u32,
+    /// Level of that namespace.
+    pub level: u32,
+    /// Inode number of the user namespace that its supervisor runs in.
+    pub above: u32,
+    /// Its process id in its own pid namespace; 0 in the initial one.
+    pub inner_pid: u32,
+    /// Name of the thread before the exec.
+    pub comm: [u8; COMM_LEN],
+    /// Basename of the program.
+    pub exe: [u8; NAME_LEN],
+    /// The processes above it, its parent first.
+    pub ancestors: [Ancestor; ANCESTORS],
+}
+
+const _: () =
+    assert!(size_of::<WorkloadEvent>() == 24 + 16 + 4 * 8 + 24 + 16 + 64 + 20 * ANCESTORS);

@@ -122,10 +122,78 @@ pub struct Task {
     pub owner: Owner,
     /// Process id of its parent at the fork.
     pub ppid: u32,
+    /// Inode number of the user namespace that its supervisor runs in.
+    pub namespace: u32,
+    /// User id by whose share it is counted.
+    pub uid: u32,
     /// 1 where the owner's workload is a container in which supervisors count anew.
     pub runtime: u8,
+    /// 1 where it is known which bounding set the owner's workload should have.
+    pub judged: u8,
     /// Keeps the size a multiple of the alignment.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
+}
+
+/// What an episode covers a process by: the value of the map `MEMBERS`, keyed by process id.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Start time of the process.
+    pub start: u64,
+    /// The episode of its own drops; 0 for none.
+    pub own: u64,
+    /// The episode that it was forked into; 0 for none.
+    pub family: u64,
+    /// User id by whose share it is counted.
+    pub uid: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
+}
+
+impl Member {
+    /// The nearest episode that covers it; 0 for none.
+    #[must_use]
+    pub const fn nearest(&self) -> u64 {
+        if self.own == 0 { self.family } else { self.own }
+    }
+}
+
+/// Whose share of a table is counted: key of the map `SHARES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// A user id of the initial namespace, a cgroup's id, or a supervisor's process.
+    pub of: u64,
+    /// [`Table`]
+    pub table: u32,
+    /// [`Holder`]
+    pub holder: u32,
+}
+
+/// The tables that are shared out.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Open episodes.
+    Episodes,
+    /// Processes that an episode covers.
+    Members,
+    /// Processes of supervisors' trees.
+    Tasks,
+    /// Rows of denials.
+    Rows,
+}
+
+/// Who holds a share.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A user.
+    User,
+    /// A cgroup.
+    Cgroup,
+    /// All processes that no supervisor owns.
+    Nobody,
 }
 
 /// Marks an [`Owner`] as part of the recorded tree.
@@ -142,6 +210,10 @@ pub struct Rule {
     pub runtime: u8,
     /// 1 for conmon, whose words name its container: they are told at its exec.
     pub argv: u8,
+    /// 1 where it is known which bounding set its workload should have.
+    pub judged: u8,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: [u8; 3],
 }
 
 /// Key of a denial's row: everything that rows are told apart by.
@@ -235,8 +307,10 @@ impl TotalKey {
 }
 
 const _: () = assert!(size_of::<Owner>() == 16);
-const _: () = assert!(size_of::<Task>() == 32);
-const _: () = assert!(size_of::<Rule>() == 4);
+const _: () = assert!(size_of::<Task>() == 40);
+const _: () = assert!(size_of::<Rule>() == 8);
+const _: () = assert!(size_of::<Member>() == 32);
+const _: () = assert!(size_of::<Share>() == 16);
 const _: () = assert!(size_of::<RowKey>() == 64);
 const _: () = assert!(size_of::<Count>() == 40);
 const _: () = assert!(size_of::<TotalKey>() == 24);

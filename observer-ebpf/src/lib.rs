@@ -7,6 +7,7 @@
 #![no_std]
 
 mod config;
+pub mod decide;
 mod episode;
 mod event;
 mod key;
@@ -14,13 +15,14 @@ mod key;
 mod pod;
 
 pub use config::{Config, Hook, NONE, Offsets};
-pub use episode::{Episode, EpisodeEnd, Fate};
+pub use episode::{Episode, EpisodeEnd, Executed, Fate, NameBytes};
 pub use event::{
     Ancestor, ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent,
+    WorkloadEvent,
 };
 pub use key::{
-    Audited, Count, Layer, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule, TASK_IN_TREE, Task,
-    TotalKey, Via,
+    Audited, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule, Share,
+    TASK_IN_TREE, Table, Task, TotalKey, Via,
 };
 
 /// Bytes of a program's short name, `TASK_COMM_LEN`.
@@ -38,6 +40,53 @@ pub const ARGV_LEN: usize = 1_024;
 pub const PR_CAPBSET_DROP: u32 = 24;
 /// `CAP_SETPCAP` (`include/uapi/linux/capability.h`).
 pub const CAP_SETPCAP: u32 = 8;
+
+/// What the kernel side notes of itself without losing anything, as indices of
+/// the map `NOTES`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A drop whose return was not seen: its answer follows from the sets.
+    DropSettled,
+    /// An answer of `cap_capable` was compared with the one that the walk gives.
+    WalkCompared,
+    /// The two differed.
+    WalkDisagreed,
+}
+
+impl Note {
+    /// How many there are.
+    pub const COUNT: u32 = 3;
+}
+
+/// How many entries of each table one holder may have, and how many all those
+/// that no supervisor owns: the rest is for supervisors' trees.
+pub mod shares {
+    /// Open episodes: entries of the map.
+    pub const EPISODES: u32 = 8_192;
+    /// Open episodes of one user but root.
+    pub const EPISODES_OF_USER: u64 = 512;
+    /// Open episodes of one cgroup.
+    pub const EPISODES_OF_CGROUP: u64 = 4_096;
+    /// Open episodes of processes that no supervisor owns.
+    pub const EPISODES_OF_NOBODY: u64 = 4_096;
+    /// Processes that episodes cover: entries of the map.
+    pub const MEMBERS: u32 = 32_768;
+    /// Children that one episode covers at a time.
+    pub const MEMBERS_OF_EPISODE: u32 = 1_024;
+    /// Processes that episodes of one user but root cover.
+    pub const MEMBERS_OF_USER: u64 = 4_096;
+    /// Processes of supervisors' trees: entries of the map.
+    pub const TASKS: u32 = 65_536;
+    /// Those of one user but root.
+    pub const TASKS_OF_USER: u64 = 16_384;
+    /// Rows of one user but root.
+    pub const ROWS_OF_USER: u64 = 2_048;
+    /// Rows of one cgroup.
+    pub const ROWS_OF_CGROUP: u64 = 8_192;
+    /// Rows of processes that no supervisor owns.
+    pub const ROWS_OF_NOBODY: u64 = 12_288;
+}
 
 /// What the kernel side loses or cuts short, as indices of the map `LOSSES`.
 #[repr(u32)]
@@ -66,11 +115,21 @@ pub enum Loss {
     /// A check or a drop whose return was not seen: the kernel had no room for
     /// one more return probe under way (kprobes only).
     ReturnMissed,
+    /// A child that an episode should cover could not be followed.
+    FollowersFull,
+    /// An episode could not be opened: its user or cgroup has its share of them.
+    EpisodesShare,
+    /// A row was counted without comm and executable: its user or cgroup has
+    /// its share of rows.
+    RowsShare,
+    /// A process of a supervisor's tree could not be followed: its user has
+    /// its share of them.
+    TasksShare,
 }
 
 impl Loss {
     /// Every loss, in the order of its index.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::DenialRingFull,
         Self::StateRingFull,
         Self::RowsFull,
@@ -82,6 +141,10 @@ impl Loss {
         Self::ProvisionalFull,
         Self::Unpaired,
         Self::ReturnMissed,
+        Self::FollowersFull,
+        Self::EpisodesShare,
+        Self::RowsShare,
+        Self::TasksShare,
     ];
 
     /// The word for it in the label `reason` of `capwatch_events_lost_total`.
@@ -99,6 +162,10 @@ impl Loss {
             Self::ProvisionalFull => "provisional_full",
             Self::Unpaired => "unpaired",
             Self::ReturnMissed => "return_missed",
+            Self::FollowersFull => "followers_full",
+            Self::EpisodesShare => "episodes_share",
+            Self::RowsShare => "rows_share",
+            Self::TasksShare => "tasks_share",
         }
     }
 }

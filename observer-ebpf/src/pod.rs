@@ -2,7 +2,9 @@
 
 use aya::Pod;
 
-use crate::{Config, Count, Episode, Offsets, RowKey, Rule, Task, TotalKey};
+use crate::{
+    Config, Count, Episode, EpisodeEvent, Member, Offsets, RowKey, Rule, Share, Task, TotalKey,
+};
 
 macro_rules! pod {
     ($($name:ty),*) => {
@@ -13,5 +15,15 @@ macro_rules! pod {
 }
 
 pod!(
-    Config, Count, Episode, Offsets, RowKey, Rule, Task, TotalKey
+    Config,
+    Count,
+    Episode,
+    EpisodeEvent,
+    Member,
+    Offsets,
+    RowKey,
+    Rule,
+    Share,
+    Task,
+    TotalKey
 );

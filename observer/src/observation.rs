@@ -1,6 +1,6 @@
 //! What the sources tell, with times already turned into stamps.
 
-use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey};
+use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey, WorkloadEvent};
 
 use crate::{audit::Record, finding::Container, time::Stamp};
 
@@ -13,6 +13,8 @@ pub enum Observation {
     Episode(Box<EpisodeSeen>),
     /// A supervisor came or went.
     Process(Box<ProcessSeen>),
+    /// A supervisor's process became its workload.
+    Workload(Box<WorkloadSeen>),
     /// An audit record about a capability.
     Audit(Box<AuditSeen>),
 }
@@ -68,6 +70,19 @@ pub struct ProcessSeen {
     /// Its container.
     pub container: Option<Container>,
     /// Its version.
+    pub version: Option<String>,
+}
+
+/// A supervisor's process became its workload, with something in its bounding set.
+#[derive(Clone, Debug)]
+pub struct WorkloadSeen {
+    /// When.
+    pub time: Stamp,
+    /// What the program told.
+    pub event: WorkloadEvent,
+    /// The container it runs in.
+    pub container: Option<Container>,
+    /// Version of its supervisor.
     pub version: Option<String>,
 }
 

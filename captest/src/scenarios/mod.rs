@@ -6,6 +6,7 @@ mod counts;
 mod drops;
 mod fail_on;
 mod fates;
+mod sets;
 mod threads;
 mod tree;
 
@@ -126,6 +127,7 @@ pub fn all() -> Vec<Scenario> {
         ("drops", drops::of_32_bits()),
         ("fail_on", fail_on::scenarios()),
         ("fates", fates::scenarios()),
+        ("sets", sets::scenarios()),
         ("threads", threads::scenarios()),
         ("tree", tree::scenarios()),
     ];

@@ -40,6 +40,7 @@ Steps:
   exit CODE
   exec PROGRAM ARGUMENTS…   takes all words that follow
   execute PROGRAM ARGUMENTS… done
+  spawn PROGRAM ARGUMENTS… done     posix_spawn(3), and waits for it
 An `end` at the end may be left out. After the last step a process exits with
 the code of its last child, else 0.";
 
@@ -99,4 +100,6 @@ pub enum Step {
     Exit(i32),
     /// Another program.
     Exec(Vec<String>),
+    /// Another program in a process of its own, by `posix_spawn(3)`.
+    Spawn(Vec<String>),
 }

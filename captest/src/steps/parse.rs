@@ -69,6 +69,7 @@ fn step(word: &str, words: &mut Iter<'_, String>) -> Result<Step> {
         "kill" => Step::Kill(next(word, words)?),
         "exit" => Step::Exit(next(word, words)?),
         "exec" => Step::Exec(argv(words.by_ref())?),
+        "spawn" => Step::Spawn(argv(words.by_ref().take_while(|word| *word != "done"))?),
         "execute" => Step::Exec(argv(words.by_ref().take_while(|word| *word != "done"))?),
         _ => bail!("no step is called {word:?}"),
     })

@@ -64,6 +64,12 @@ fn one(step: &Step) -> Result<Option<i32>> {
         Step::Sleep(milliseconds) => thread::sleep(Duration::from_millis(*milliseconds)),
         Step::Kill(signal) => sys::kill(*signal),
         Step::Exit(code) => sys::exit(*code),
+        Step::Spawn(argv) => {
+            // std uses posix_spawn where nothing is to be done in the child.
+            let status = process::Command::new(&argv[0]).args(&argv[1..]).status();
+            let status = status.with_context(|| format!("spawn {}", argv[0]))?;
+            return Ok(status.code());
+        }
         Step::Exec(argv) => {
             let error = sys::exec(argv);
             return Err(error).with_context(|| format!("exec {}", argv[0]));

@@ -8,16 +8,18 @@ use aya_ebpf::{
     },
 };
 use observer_ebpf::{
-    Audited, Count, DenialEvent, EventKind, Layer, Loss, Owner, Reason, RowKey, TotalKey, Via,
+    Audited, COMM_LEN, Count, DenialEvent, EventKind, Layer, Loss, Owner, Reason, RowKey, Table,
+    TotalKey, Via, shares as most,
 };
 
 use super::{
     host::{config, off},
     maps::{
-        DENIALS, FREE, GENERATION, MADE, OVERFLOW, Place, RECENT, ROWS, Recent, SLOTS, TASKS,
-        TOTALS, add, lose,
+        DENIALS, FREE, GENERATION, MADE, OVERFLOW, Place, RECENT, ROW_USERS, ROWS, Recent, SLOTS,
+        TASKS, TOTALS, add, lose,
     },
     mem::{Mem, Ptr},
+    shares,
     task::{self, with_current},
 };
 
@@ -158,14 +160,45 @@ fn same(one: &[u64; 8], other: &[u64; 8]) -> bool {
     difference == 0
 }
 
-/// The slot of a row, which gets one if it has none.
+/// The slot of a row, which gets one if it has none. Above a share, a row loses
+/// what a process can choose without bound.
 #[inline(always)]
 fn slot(key: &RowKey) -> Option<u32> {
     // SAFETY: a slot is written once, before its key can be found.
     if let Some(slot) = unsafe { SLOTS.get(key) } {
         return Some(*slot);
     }
+    let uid = with_current!(M, task => task::uid::<M>(task));
+    if key.owner.in_tree == 1 || take(uid, key) {
+        return make(key, uid);
+    }
+    lose(Loss::RowsShare);
+    let nobody = key.owner.rule == 0;
+    let folded = RowKey {
+        owner: Owner {
+            start: 0,
+            tgid: 0,
+            ..key.owner
+        },
+        cgroup: if nobody { 0 } else { key.cgroup },
+        exe_inode: 0,
+        comm: [0; COMM_LEN],
+        ..*key
+    };
+    // SAFETY: as above.
+    if let Some(slot) = unsafe { SLOTS.get(&folded) } {
+        return Some(*slot);
+    }
+    make(&folded, 0)
+}
+
+#[inline(always)]
+fn make(key: &RowKey, uid: u32) -> Option<u32> {
     let slot = FREE.pop().ok().flatten()?;
+    if let Some(user) = ROW_USERS.get_ptr_mut(slot) {
+        // SAFETY: a live map value; the slot is ours alone until its key is found.
+        unsafe { *user = uid };
+    }
     if SLOTS.insert(key, slot, BPF_NOEXIST as u64).is_ok() {
         if let Some(made) = MADE.get_ptr_mut(0) {
             add(made, 1);
@@ -177,6 +210,27 @@ fn slot(key: &RowKey) -> Option<u32> {
     let _ = FREE.push(slot, 0);
     // SAFETY: as above.
     unsafe { SLOTS.get(key) }.copied()
+}
+
+/// Takes a row of its user's, its cgroup's and, where no supervisor owns it, of
+/// nobody's share. User space gives back what it forgets.
+#[inline(always)]
+fn take(uid: u32, key: &RowKey) -> bool {
+    let user = shares::user(Table::Rows, uid, most::ROWS_OF_USER);
+    if !shares::take(user) {
+        return false;
+    }
+    let group = shares::cgroup(Table::Rows, key.cgroup, most::ROWS_OF_CGROUP);
+    if !shares::take(group) {
+        shares::give(user);
+        return false;
+    }
+    if key.owner.rule == 0 && !shares::take(shares::nobody(Table::Rows, most::ROWS_OF_NOBODY)) {
+        shares::give(user);
+        shares::give(group);
+        return false;
+    }
+    true
 }
 
 #[inline(always)]

@@ -2,21 +2,27 @@
 //! set after at its exit.
 //!
 //! `int cap_task_prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)`
+//!
+//! Two mechanisms watch each drop where a host has both, since either may be
+//! skipped: the kernel runs no program of a trampoline that a preempted thread
+//! is still in on that processor (Linux 7 preempts within programs), and none
+//! of a kprobe while a thread there is in a `bpf(2)` call on a map. What one
+//! mechanism has added is marked, so that the other leaves it.
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::bpf_get_current_pid_tgid,
+    bindings::{BPF_ANY, pt_regs},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_task_pt_regs},
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use observer_ebpf::{Loss, PR_CAPBSET_DROP};
+use observer_ebpf::{CAP_SETPCAP, Layer, Loss, Note, PR_CAPBSET_DROP};
 
 use super::{
     episode::{self, Drop},
-    host::off,
-    maps::{PENDING, lose},
-    mem::{Mem, Ptr},
-    task::with_current,
+    host::{config, off},
+    maps::{PENDING, Pending, State, drops_by_both, lose, note},
+    mem::{Mem, Ptr, Typed},
+    task::{self, bounding, effective, with_current},
 };
 
 /// Opens the episode with the set before its first drop.
@@ -34,7 +40,11 @@ pub fn drop_entry(ctx: FEntryContext) -> i32 {
 #[fexit]
 pub fn drop_exit(ctx: FExitContext) -> i32 {
     if ctx.arg::<u32>(0) == PR_CAPBSET_DROP {
-        finish(ctx.arg(1), ctx.arg::<i32>(5));
+        let argument = ctx.arg(1);
+        if drops_by_both() {
+            keep(argument, State::Added);
+        }
+        finish(argument, ctx.arg::<i32>(5));
     }
     0
 }
@@ -45,38 +55,56 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
     if ctx.arg::<u32>(0) != Some(PR_CAPBSET_DROP) {
         return 0;
     }
-    let Some(capability) = ctx.arg::<u64>(1) else {
+    let Some(argument) = ctx.arg::<u64>(1) else {
         return 0;
     };
-    with_current!(M, task => {
-        episode::open::<M>(task, bounding::<M>(task));
-    });
     let id = bpf_get_current_pid_tgid();
-    if PENDING.insert(id, capability, BPF_NOEXIST as u64).is_ok() {
-        return 0;
-    }
-    match PENDING.get_ptr_mut(id) {
-        Some(kept) => {
-            // SAFETY: a live map value that this thread alone writes.
-            unsafe { *kept = capability };
-            lose(Loss::ReturnMissed);
-        }
-        None => lose(Loss::ProvisionalFull),
-    }
+    with_current!(M, task => {
+        let before = bounding::<M>(task);
+        // A return that was not seen.
+        confirm(id, before, task::namespace::<M>(task), effective::<M>(task));
+        episode::open::<M>(task, before);
+    });
+    keep(argument, State::Begun);
     0
 }
 
-/// As [`drop_exit`].
+/// As [`drop_exit`], unless that one has added it.
 #[kretprobe]
 pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
     let id = bpf_get_current_pid_tgid();
     // SAFETY: this thread alone writes its entry.
-    let Some(capability) = unsafe { PENDING.get(id) }.copied() else {
+    if let Some(pending) = unsafe { PENDING.get(id) }.copied() {
+        let _ = PENDING.remove(id);
+        if pending.state == State::Begun as u32 {
+            finish(pending.argument, ctx.ret::<i32>());
+        }
         return 0;
-    };
-    let _ = PENDING.remove(id);
-    finish(capability, ctx.ret::<i32>());
+    }
+    // Neither the entry nor the trampoline was run, or it is no drop at all:
+    // the task's registers tell.
+    if config!(task_regs) == 1
+        && let Some(argument) = argument(task::typed())
+    {
+        finish(argument, ctx.ret::<i32>());
+    }
     0
+}
+
+#[inline(always)]
+fn keep(argument: u64, state: State) {
+    let namespace = with_current!(M, task => task::namespace::<M>(task).0);
+    let pending = Pending {
+        argument,
+        namespace,
+        state: state as u32,
+    };
+    if PENDING
+        .insert(bpf_get_current_pid_tgid(), pending, BPF_ANY as u64)
+        .is_err()
+    {
+        lose(Loss::ProvisionalFull);
+    }
 }
 
 #[inline(always)]
@@ -87,6 +115,7 @@ fn finish(capability: u64, result: i32) {
             result: i64::from(result),
             effective: effective::<M>(task),
             bounding: bounding::<M>(task),
+            namespace: task::namespace::<M>(task),
         };
         // Should the entry have been missed, the set before is the one after,
         // with the bit that was granted.
@@ -97,14 +126,77 @@ fn finish(capability: u64, result: i32) {
     });
 }
 
-/// A task's effective set.
+/// Settles what is left of the thread's last drop: one whose return was not
+/// seen, or that the check of SETPCAP granted (tracepoint). By then the set
+/// tells whether it was lowered, unless another user namespace has filled it anew.
 #[inline(always)]
-pub fn effective<M: Mem>(task: Ptr) -> u64 {
-    M::u64(M::ptr(task, off!(task_cred)), off!(cred_effective))
+pub fn confirm(id: u64, bounding: u64, namespace: (u32, u32), effective: u64) {
+    // SAFETY: this thread alone writes its entry.
+    let Some(pending) = (unsafe { PENDING.get(id) }).copied() else {
+        return;
+    };
+    let _ = PENDING.remove(id);
+    let raised = pending.argument <= config!(last_cap)
+        && bounding >> (pending.argument & 63) & 1 == 1
+        && pending.namespace == namespace.0;
+    let Some(episode) = episode::own((id >> 32) as u32) else {
+        return;
+    };
+    if pending.state == State::Begun as u32 {
+        note(Note::DropSettled);
+        let refused = raised || effective >> CAP_SETPCAP & 1 == 0;
+        let drop = Drop {
+            capability: pending.argument,
+            result: if refused { -1 } else { 0 },
+            effective,
+            bounding,
+            namespace,
+        };
+        episode::add(episode, &drop);
+    } else if pending.state == State::Provisional as u32 && raised {
+        // SAFETY: a live map value; the bit is below 64.
+        unsafe { episode::refuse(episode, (pending.argument & 63) as usize, Layer::Lsm) };
+    }
 }
 
-/// A task's bounding set.
+/// The argument of the drop that the task is in; `None` where it is in
+/// another system call.
 #[inline(always)]
-pub fn bounding<M: Mem>(task: Ptr) -> u64 {
-    M::u64(M::ptr(task, off!(task_cred)), off!(cred_bset))
+pub fn argument(task: Ptr) -> Option<u64> {
+    // SAFETY: the helper gives the registers of a task that the verifier knows.
+    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const pt_regs;
+    let (prctl, option, argument) = registers(task, regs.cast());
+    (prctl && option as u32 == PR_CAPBSET_DROP).then_some(argument)
+}
+
+/// Whether the system call is prctl, its first and its second argument.
+///
+/// 64-bit: `arch/x86/entry/syscalls/syscall_64.tbl`, 157; a task that called
+/// through the 32-bit gate has `TS_COMPAT` set and other numbers and registers.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn registers(task: Ptr, regs: Ptr) -> (bool, u64, u64) {
+    const TS_COMPAT: u32 = 2;
+    let number = Typed::u64(regs, 120);
+    if Typed::u32(task, off!(task_compat)) & TS_COMPAT != 0 {
+        let (ebx, ecx) = (Typed::u64(regs, 40), Typed::u64(regs, 88));
+        return (number as u32 == 172, ebx & 0xffff_ffff, ecx & 0xffff_ffff);
+    }
+    // x32 sets bit 30 of the number.
+    let prctl = number & !(1 << 30) == 157;
+    (prctl, Typed::u64(regs, 112), Typed::u64(regs, 104))
+}
+
+/// `struct pt_regs` of arm64: `orig_x0` at 272, `syscallno` at 280; a 32-bit
+/// task (`TIF_32BIT`, bit 22) has the numbers of 32-bit Arm.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn registers(task: Ptr, regs: Ptr) -> (bool, u64, u64) {
+    const TIF_32BIT: u64 = 1 << 22;
+    let number = Typed::u32(regs, 280);
+    let (first, second) = (Typed::u64(regs, 272), Typed::u64(regs, 8));
+    if Typed::u64(task, off!(task_compat)) & TIF_32BIT != 0 {
+        return (number == 172, first & 0xffff_ffff, second & 0xffff_ffff);
+    }
+    (number == 167, first, second)
 }

@@ -1,5 +1,6 @@
-//! Episodes: opened at a process's first drop, added to by its threads,
-//! closed by exec or by the end of its last thread, and by nothing else.
+//! Episodes: opened at a process's first drop, added to by its threads, and
+//! closed when the last process that they cover has executed or ended. Exec,
+//! the end of a process, and nothing else, take a process out.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -9,16 +10,25 @@ use aya_ebpf::{
     },
 };
 use observer_ebpf::{
-    CAP_SETPCAP, Episode, EpisodeEnd, EpisodeEvent, EventKind, Fate, Layer, Loss, Reason,
+    CAP_SETPCAP, Episode, EpisodeEnd, EpisodeEvent, EventKind, Fate, Layer, Loss, Member, NAME_LEN,
+    NONE, Owner, Reason, Table,
+    decide::{self, Outcome, Ran},
+    shares as most,
 };
 
 use super::{
     denial::owner,
     host::{config, off},
-    maps::{BLANK, EPISODES, Refusal, SETPCAP, STATES, bump, lose},
-    mem::{Mem, Ptr},
-    task,
+    maps::{
+        BLANK, COVERED, EPISODES, MEMBERS, Refusal, SETPCAP, STATES, add as add_to, bump, drop_one,
+        lose,
+    },
+    mem::{Mem, Ptr, Typed},
+    shares, task,
 };
+
+/// Episodes that one process may be covered by, each within the other.
+const DEPTH: usize = 4;
 
 /// What came of one drop.
 pub struct Drop {
@@ -30,6 +40,24 @@ pub struct Drop {
     pub effective: u64,
     /// Bounding set after the drop.
     pub bounding: u64,
+    /// Inode number and level of the user namespace that it was made in.
+    pub namespace: (u32, u32),
+}
+
+/// An episode by its id.
+#[inline(always)]
+fn at(key: u64) -> Option<*mut Episode> {
+    let event = EPISODES.get_ptr_mut(key)?;
+    // SAFETY: a live map value; the pointer stays within it.
+    Some(unsafe { &raw mut (*event).episode })
+}
+
+/// The entry of a process, unless it is that of an earlier process with the same id.
+#[inline(always)]
+fn member(tgid: u32, start: u64) -> Option<Member> {
+    // SAFETY: an entry is replaced as a whole.
+    let member = unsafe { MEMBERS.get(tgid) }.copied()?;
+    (member.start == start).then_some(member)
 }
 
 /// Opens the episode of the current process if it has none; `before` is its bounding set.
@@ -37,40 +65,123 @@ pub struct Drop {
 pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
-    if let Some(episode) = EPISODES.get_ptr_mut(tgid) {
+    let start = task::start::<M>(task);
+    // What stays the same from an exec to the next, for every thread.
+    let exec = if off!(task_exec_id) == NONE {
+        0
+    } else {
+        M::u32(task, off!(task_exec_id)) & 0xffff
+    };
+    let key = u64::from(tgid) << 32 | u64::from(exec) << 16 | (start >> 20 & 0xffff);
+    if let Some(episode) = at(key) {
         return Some(episode);
     }
+    let uid = task::uid::<M>(task);
+    let owner = owner(tgid);
+    // SAFETY: the helper has no precondition.
+    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let free = owner.in_tree == 1;
+    if !free && !take(uid, cgroup, owner.rule) {
+        lose(Loss::EpisodesShare);
+        return None;
+    }
     let blank = BLANK.get(0)?;
-    if EPISODES.insert(tgid, blank, BPF_NOEXIST as u64).is_err() {
+    if EPISODES.insert(key, blank, BPF_NOEXIST as u64).is_err() {
         // Another thread of this process may have been faster.
-        let episode = EPISODES.get_ptr_mut(tgid);
+        if !free {
+            give(uid, cgroup, owner.rule);
+        }
+        let episode = at(key);
         if episode.is_none() {
             lose(Loss::EpisodesFull);
         }
         return episode;
     }
-    let episode = EPISODES.get_ptr_mut(tgid)?;
-    let cred = M::ptr(task, off!(task_cred));
-    let namespace = M::ptr(cred, off!(cred_user_ns));
+    let episode = at(key)?;
+    let (namespace, level) = task::namespace::<M>(task);
+    let family = member(tgid, start).map_or(0, |member| member.family);
     // SAFETY: a live map value; every word has one writer, this opening.
     unsafe {
-        (*episode).start = task::start::<M>(task);
+        (*episode).id = key;
+        (*episode).outer = family;
+        (*episode).start = start;
         (*episode).first = bpf_ktime_get_ns();
         (*episode).last = (*episode).first;
-        (*episode).owner = owner(tgid);
-        (*episode).cgroup = bpf_get_current_cgroup_id();
+        (*episode).owner = owner;
+        (*episode).cgroup = cgroup;
         (*episode).before = before;
         (*episode).after = before;
         (*episode).tgid = tgid;
+        (*episode).tid = id as u32;
         (*episode).ppid = task::ppid::<M>(task);
-        (*episode).uid = M::u32(cred, off!(cred_uid));
-        (*episode).namespace = M::u32(namespace, off!(ns_inum));
-        (*episode).level = M::u32(namespace, off!(ns_level));
+        (*episode).uid = uid;
+        (*episode).namespace = namespace;
+        (*episode).level = level;
+        (*episode).alive = 1;
         (*episode).comm = bpf_get_current_comm().unwrap_or_default();
         task::basename::<M>(task::exe_file::<M>(task), &mut (*episode).exe);
         task::ancestors::<M>(task, &raw mut (*episode).ancestors);
     }
+    let entry = Member {
+        start,
+        own: key,
+        family,
+        uid,
+        reserved: 0,
+    };
+    cover(tgid, &entry, family == 0);
     Some(episode)
+}
+
+#[inline(always)]
+fn take(uid: u32, cgroup: u64, rule: u16) -> bool {
+    let user = shares::user(Table::Episodes, uid, most::EPISODES_OF_USER);
+    if !shares::take(user) {
+        return false;
+    }
+    let group = shares::cgroup(Table::Episodes, cgroup, most::EPISODES_OF_CGROUP);
+    if !shares::take(group) {
+        shares::give(user);
+        return false;
+    }
+    if rule == 0 && !shares::take(shares::nobody(Table::Episodes, most::EPISODES_OF_NOBODY)) {
+        shares::give(user);
+        shares::give(group);
+        return false;
+    }
+    true
+}
+
+#[inline(always)]
+fn give(uid: u32, cgroup: u64, rule: u16) {
+    shares::give(shares::user(Table::Episodes, uid, most::EPISODES_OF_USER));
+    shares::give(shares::cgroup(
+        Table::Episodes,
+        cgroup,
+        most::EPISODES_OF_CGROUP,
+    ));
+    if rule == 0 {
+        shares::give(shares::nobody(Table::Episodes, most::EPISODES_OF_NOBODY));
+    }
+}
+
+/// Enters a process as covered; where there is no room, its fate is not known.
+#[inline(always)]
+fn cover(tgid: u32, entry: &Member, new: bool) -> bool {
+    if MEMBERS.insert(tgid, entry, 0).is_err() {
+        lose(Loss::FollowersFull);
+        return false;
+    }
+    if new && let Some(covered) = COVERED.get_ptr_mut(0) {
+        add_to(covered, 1);
+    }
+    true
+}
+
+/// Whether any process is covered by an episode.
+#[inline(always)]
+fn any() -> bool {
+    COVERED.get(0).is_some_and(|covered| *covered != 0)
 }
 
 /// Adds a drop to its episode. Who refused follows from the effective set: a
@@ -78,6 +189,8 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
 /// (`cap_prctl_drop`, `security/commoncap.c`); a thread that has it, by an LSM.
 #[inline(always)]
 pub fn add(episode: *mut Episode, drop: &Drop) {
+    let refusal = refusal(drop);
+    let (namespace, level) = drop.namespace;
     // SAFETY: a live map value; threads of one process share it, so counters
     // are atomic and the rest is any writer's word.
     unsafe {
@@ -85,33 +198,56 @@ pub fn add(episode: *mut Episode, drop: &Drop) {
         (*episode).last = bpf_ktime_get_ns();
         (*episode).after = drop.bounding;
         (*episode).effective = drop.effective;
+        (*episode).tid = bpf_get_current_pid_tgid() as u32;
+        if (*episode).namespace != namespace {
+            // Another namespace filled the set anew: what was tried before is
+            // no longer what is asked now.
+            (*episode).namespace = namespace;
+            (*episode).level = level;
+            (*episode).granted = [0; 64];
+            (*episode).refused = [0; 64];
+            bump(&raw mut (*episode).refilled);
+        }
     }
-    let refusal = refusal(drop);
-    // The comparison comes first: BPF masks shifts to six bits.
-    if drop.capability > config!(last_cap) {
+    match decide::classify(
+        drop.capability,
+        drop.result,
+        drop.bounding,
+        config!(last_cap),
+    ) {
         // SAFETY: as above.
-        unsafe { bump(&raw mut (*episode).unknown) };
-        return;
-    }
-    if drop.result >= 0 {
-        return;
-    }
-    let bit = (drop.capability & 63) as usize;
-    // SAFETY: as above; the index is masked.
-    unsafe {
-        if drop.bounding >> bit & 1 == 0 {
+        Outcome::Unknown => unsafe { bump(&raw mut (*episode).unknown) },
+        // SAFETY: as above; the index is masked for the verifier.
+        Outcome::Granted(number) => unsafe { (*episode).granted[(number & 63) as usize] = 1 },
+        // SAFETY: as above.
+        Outcome::RefusedLowered => unsafe {
             bump(&raw mut (*episode).refused_lowered);
             if (*episode).refused_raised == 0 {
                 blame(episode, drop, refusal);
             }
-            return;
-        }
-        (*episode).refused[bit] = 1;
+        },
+        // SAFETY: as above.
+        Outcome::RefusedRaised(number) => unsafe {
+            mark(episode, number);
+            blame(episode, drop, refusal);
+        },
+    }
+}
+
+/// Marks a capability as refused while it was in the set.
+///
+/// # Safety
+/// `episode` must be a live map value.
+#[inline(always)]
+unsafe fn mark(episode: *mut Episode, number: u32) {
+    // SAFETY: the caller's; the index is masked for the verifier.
+    unsafe {
+        (*episode).refused[(number & 63) as usize] = 1;
         if (*episode).first_refused == 0 {
-            (*episode).first_refused = bit as u32 + 1;
+            (*episode).first_refused = number + 1;
         }
         bump(&raw mut (*episode).refused_raised);
-        blame(episode, drop, refusal);
+        (*episode).last_refused = bpf_ktime_get_ns();
     }
 }
 
@@ -154,41 +290,288 @@ unsafe fn blame(episode: *mut Episode, drop: &Drop, refusal: Option<Refusal>) {
 pub unsafe fn refuse(episode: *mut Episode, bit: usize, layer: Layer) {
     // SAFETY: the caller's; the index is masked for the verifier.
     unsafe {
-        (*episode).refused[bit & 63] = 1;
-        if (*episode).first_refused == 0 {
-            (*episode).first_refused = bit as u32 + 1;
-        }
-        bump(&raw mut (*episode).refused_raised);
+        (*episode).granted[bit & 63] = 0;
+        mark(episode, bit as u32);
         (*episode).layer = layer as u32;
-        (*episode).after |= 1 << bit;
+        (*episode).after |= 1 << (bit & 63);
     }
 }
 
-/// Closes the episode of a process, if it has one, and sends it.
+/// The episode of the current process's own drops.
 #[inline(always)]
-pub fn close(tgid: u32, fate: Fate, status: u32, after: u64) {
-    let Some(episode) = EPISODES.get_ptr_mut(tgid) else {
+pub fn own(tgid: u32) -> Option<*mut Episode> {
+    // SAFETY: an entry is replaced as a whole.
+    let member = unsafe { MEMBERS.get(tgid) }.copied()?;
+    if member.own == 0 {
+        return None;
+    }
+    at(member.own)
+}
+
+/// What was tried to drop, in the namespace of the last drop.
+///
+/// # Safety
+/// `episode` must be a live map value.
+#[inline(always)]
+unsafe fn tried(episode: *mut Episode) -> u64 {
+    // SAFETY: the caller's; a byte that is being marked is read as it was or is.
+    unsafe { decide::mask(&(*episode).refused) | decide::mask(&(*episode).granted) }
+}
+
+/// A child of a process: it is covered too, where it has what was tried to drop.
+#[inline(always)]
+pub fn forked(parent: u32, child: u32, task: Ptr) {
+    if !any() {
+        return;
+    }
+    // SAFETY: an entry is replaced as a whole.
+    let Some(member) = (unsafe { MEMBERS.get(parent) }).copied() else {
         return;
     };
-    match STATES.reserve::<EpisodeEvent>(0) {
-        Some(mut entry) => {
-            let event = entry.as_mut_ptr();
-            // SAFETY: the reserved room is as large as the event, and the
-            // episode is a live map value that no thread adds to any more.
-            unsafe {
-                (*event).kind = EventKind::Episode as u32;
-                (*event).reserved = 0;
-                (*event).episode = *episode;
-                (*event).end = EpisodeEnd {
-                    time: bpf_ktime_get_ns(),
-                    after,
-                    fate: fate as u32,
-                    status,
-                };
-            }
-            entry.submit(0);
+    let bounding = task::bounding::<Typed>(task);
+    let (namespace, _) = task::namespace::<Typed>(task);
+    let covers = |key: u64| {
+        if key == 0 {
+            return None;
         }
-        None => lose(Loss::StateRingFull),
+        let episode = at(key)?;
+        // SAFETY: a live map value.
+        let follows =
+            unsafe { decide::follows(tried(episode), (*episode).namespace, bounding, namespace) };
+        follows.then_some((key, episode))
+    };
+    let Some((family, episode)) = covers(member.own).or_else(|| covers(member.family)) else {
+        return;
+    };
+    let uid = task::uid::<Typed>(task);
+    // SAFETY: a live map value.
+    let full = unsafe { (*episode).alive } > most::MEMBERS_OF_EPISODE;
+    let share = shares::user(Table::Members, uid, most::MEMBERS_OF_USER);
+    let entry = Member {
+        start: task::start::<Typed>(task),
+        own: 0,
+        family,
+        uid,
+        reserved: 0,
+    };
+    // Counted before it can be seen to end.
+    // SAFETY: a live map value.
+    unsafe { bump(&raw mut (*episode).alive) };
+    if full || !shares::take(share) {
+        lose(Loss::FollowersFull);
+    } else if cover(child, &entry, true) {
+        return;
+    } else {
+        shares::give(share);
     }
-    let _ = EPISODES.remove(tgid);
+    // SAFETY: as above.
+    unsafe {
+        drop_one(&raw mut (*episode).alive);
+        bump(&raw mut (*episode).left_out);
+    }
+}
+
+/// A process that has executed a program.
+pub struct Exec<'a> {
+    /// Process id.
+    pub tgid: u32,
+    /// Start time of the process.
+    pub start: u64,
+    /// The thread that executed it, by the id that it had before.
+    pub tid: u32,
+    /// The bounding set that it starts with.
+    pub bounding: u64,
+    /// Inode number of its user namespace.
+    pub namespace: u32,
+    /// Basename of the program.
+    pub exe: &'a [u8; NAME_LEN],
+}
+
+/// The id of the episode of a process's own drops; 0 for none.
+#[inline(always)]
+pub fn own_id(tgid: u32, start: u64) -> u64 {
+    if any() {
+        member(tgid, start).map_or(0, |member| member.own)
+    } else {
+        0
+    }
+}
+
+/// Takes a process that has executed a program out of every episode that
+/// covers it.
+#[inline(always)]
+pub fn executed(exec: &Exec<'_>) {
+    let Some(member) = leave(exec.tgid, exec.start) else {
+        return;
+    };
+    let end = EpisodeEnd {
+        // SAFETY: the helper has no precondition.
+        time: unsafe { bpf_ktime_get_ns() },
+        after: exec.bounding,
+        fate: Fate::Exec as u32,
+        status: 0,
+        namespace: exec.namespace,
+        open: 0,
+    };
+    let mut key = member.nearest();
+    // Whether a process leaves the episode, or only something within it.
+    let mut leaves = true;
+    for _ in 0..DEPTH {
+        if key == 0 {
+            break;
+        }
+        let Some(episode) = at(key) else {
+            break;
+        };
+        // SAFETY: a live map value.
+        let outer = unsafe { (*episode).outer };
+        let first = judge(episode, exec, end.time);
+        leaves = leaves && left(episode);
+        if leaves {
+            close(key, &end);
+        } else if first {
+            send(key, &EpisodeEnd { open: 1, ..end });
+        }
+        key = outer;
+    }
+}
+
+/// What an exec means to an episode; whether it is the first one that matters.
+#[inline(always)]
+fn judge(episode: *mut Episode, exec: &Exec<'_>, time: u64) -> bool {
+    // SAFETY: a live map value; the workload has one writer, whoever is first.
+    unsafe {
+        match decide::ran(
+            tried(episode),
+            (*episode).namespace,
+            exec.bounding,
+            exec.namespace,
+        ) {
+            Ran::Clean => bump(&raw mut (*episode).clean),
+            Ran::Refilled => bump(&raw mut (*episode).refilled),
+            Ran::Raised(_) => {
+                bump(&raw mut (*episode).raised);
+                if (*episode).workload.time == 0 {
+                    (*episode).workload.time = time;
+                    (*episode).workload.start = exec.start;
+                    (*episode).workload.bounding = exec.bounding;
+                    (*episode).workload.tgid = exec.tgid;
+                    (*episode).workload.tid = exec.tid;
+                    (*episode).workload.exe.0 = *exec.exe;
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Takes a process that has ended out of every episode that covers it.
+#[inline(always)]
+pub fn ended(tgid: u32, start: u64, status: u32, after: u64, namespace: u32) {
+    let Some(member) = leave(tgid, start) else {
+        return;
+    };
+    let end = EpisodeEnd {
+        // SAFETY: the helper has no precondition.
+        time: unsafe { bpf_ktime_get_ns() },
+        after,
+        fate: Fate::Exit as u32,
+        status,
+        namespace,
+        open: 0,
+    };
+    let mut key = member.nearest();
+    for _ in 0..DEPTH {
+        if key == 0 {
+            return;
+        }
+        let Some(episode) = at(key) else {
+            return;
+        };
+        // SAFETY: a live map value.
+        let outer = unsafe {
+            if (*episode).tgid == tgid && (*episode).start == start {
+                (*episode).ended = end.time;
+                (*episode).status = status;
+            }
+            (*episode).outer
+        };
+        if !left(episode) {
+            return;
+        }
+        close(key, &end);
+        key = outer;
+    }
+}
+
+/// Forgets that a process is covered; `None` where it was not.
+#[inline(always)]
+fn leave(tgid: u32, start: u64) -> Option<Member> {
+    if !any() {
+        return None;
+    }
+    // SAFETY: an entry is replaced as a whole.
+    let member = unsafe { MEMBERS.get(tgid) }.copied()?;
+    // Two threads that end at once may both come here: one of them goes on.
+    if MEMBERS.remove(tgid).is_err() {
+        return None;
+    }
+    if let Some(covered) = COVERED.get_ptr_mut(0) {
+        add_to(covered, u64::MAX);
+    }
+    if member.family != 0 {
+        shares::give(shares::user(
+            Table::Members,
+            member.uid,
+            most::MEMBERS_OF_USER,
+        ));
+    }
+    (member.start == start).then_some(member)
+}
+
+/// Takes one process off an episode; whether it was the last.
+#[inline(always)]
+fn left(episode: *mut Episode) -> bool {
+    // SAFETY: a live map value. Two that leave at once may both see that they
+    // were the last: one of them removes the episode, and it alone sends it.
+    unsafe {
+        drop_one(&raw mut (*episode).alive);
+        (*episode).alive == 0
+    }
+}
+
+/// Closes an episode and sends it.
+#[inline(always)]
+fn close(key: u64, end: &EpisodeEnd) {
+    let Some((uid, cgroup, owner)) = send(key, end) else {
+        return;
+    };
+    if EPISODES.remove(key).is_ok() && owner.in_tree == 0 {
+        give(uid, cgroup, owner.rule);
+    }
+}
+
+/// Sends an episode as it stands; returns whose it is.
+#[inline(always)]
+fn send(key: u64, end: &EpisodeEnd) -> Option<(u32, u64, Owner)> {
+    let event = EPISODES.get_ptr_mut(key)?;
+    // SAFETY: a live map value, whose counters others may still add to.
+    let whose = unsafe {
+        (*event).kind = EventKind::Episode as u32;
+        (*event).end = *end;
+        (
+            (*event).episode.uid,
+            (*event).episode.cgroup,
+            (*event).episode.owner,
+        )
+    };
+    // SAFETY: as above.
+    if STATES
+        .output::<EpisodeEvent>(unsafe { &*event }, 0)
+        .is_err()
+    {
+        lose(Loss::StateRingFull);
+    }
+    Some(whose)
 }

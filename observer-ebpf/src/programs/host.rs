@@ -41,6 +41,10 @@ pub static OFFSETS: Offsets = Offsets {
     dentry_name: NONE,
     dentry_inline: NONE,
     label_hname: NONE,
+    task_exec_id: NONE,
+    task_thread_pid: NONE,
+    pid_level: NONE,
+    pid_numbers: NONE,
 };
 
 /// What the programs need to know of the host, set by the loader.
@@ -51,6 +55,8 @@ pub static CONFIG: Config = Config {
     probe_read: 0,
     aa_label_arg: 0,
     tick_ns: 4_000_000,
+    task_regs: 0,
+    upid_size: 0,
 };
 
 /// Reads a word that the loader sets. Volatile, since that happens behind the

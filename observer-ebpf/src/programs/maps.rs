@@ -8,7 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Count, Episode, Hook, Loss, NAME_LEN, PROFILE_LEN, ROW_SLOTS, RowKey, Rule, Task, TotalKey,
+    Count, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, PROFILE_LEN, ROW_SLOTS, RowKey, Rule,
+    Share, Task, TotalKey, shares,
 };
 
 /// Denials by slot of their row. First choice of the counting; `TOTALS` and
@@ -23,6 +24,10 @@ pub static SLOTS: HashMap<RowKey, u32> = HashMap::with_max_entries(ROW_SLOTS, 0)
 /// Slots that no row has; user space fills it, and gives back what it forgets.
 #[map]
 pub static FREE: Stack<u32> = Stack::with_max_entries(ROW_SLOTS, 0);
+
+/// The user of each slot's row, by whose share it is counted.
+#[map]
+pub static ROW_USERS: Array<u32> = Array::with_max_entries(ROW_SLOTS, 0);
 
 /// How many rows were ever made, so that user space knows when to look for new ones.
 #[map]
@@ -78,6 +83,10 @@ pub static OVERFLOW: PerCpuArray<u64> = PerCpuArray::with_max_entries(TotalKey::
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32, 0);
 
+/// What the kernel side notes of itself, by [`Note`].
+#[map]
+pub static NOTES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Note::COUNT, 0);
+
 /// Details of denials.
 #[map]
 pub static DENIALS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
@@ -100,15 +109,29 @@ pub static RULES: HashMap<[u8; NAME_LEN], Rule> = HashMap::with_max_entries(1_02
 
 /// Processes of followed trees, by process id.
 #[map]
-pub static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(shares::TASKS, BPF_F_NO_PREALLOC);
 
-/// Open episodes, by process id.
+/// Open episodes, by their id.
 #[map]
-pub static EPISODES: HashMap<u32, Episode> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+pub static EPISODES: HashMap<u64, EpisodeEvent> =
+    HashMap::with_max_entries(shares::EPISODES, BPF_F_NO_PREALLOC);
+
+/// Processes that episodes cover, by process id.
+#[map]
+pub static MEMBERS: HashMap<u32, Member> =
+    HashMap::with_max_entries(shares::MEMBERS, BPF_F_NO_PREALLOC);
+
+/// How many entries `MEMBERS` has: where it is empty, nobody needs to look.
+#[map]
+pub static COVERED: Array<u64> = Array::with_max_entries(1, 0);
+
+/// How many entries of a table somebody holds. An entry lives as long as what it counts.
+#[map]
+pub static SHARES: HashMap<Share, u64> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// An episode of zeros, since one does not fit on the stack.
 #[map]
-pub static BLANK: Array<Episode> = Array::with_max_entries(1, 0);
+pub static BLANK: Array<EpisodeEvent> = Array::with_max_entries(1, 0);
 
 /// Which hooks are attached, by [`Hook`]: user space knows only after the load.
 #[map]
@@ -123,10 +146,33 @@ pub static CHECKS: HashMap<u64, Check> = HashMap::with_max_entries(16_384, 0);
 #[map]
 pub static SETPCAP: HashMap<u64, Refusal> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
 
-/// The argument of a drop under way (kprobes), or of a drop that the
-/// capability check granted and no return has confirmed yet (tracepoint), by thread.
+/// Drops under way or not confirmed yet, by thread.
 #[map]
-pub static PENDING: HashMap<u64, u64> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
+
+/// A drop that is not settled.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pending {
+    /// Its argument.
+    pub argument: u64,
+    /// Inode number of the user namespace that it was made in.
+    pub namespace: u32,
+    /// [`State`]
+    pub state: u32,
+}
+
+/// How far a drop is.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has begun (kprobe); its return is to come.
+    Begun,
+    /// It was added to its episode by the trampoline; the kretprobe is to come.
+    Added,
+    /// The check of SETPCAP granted it (tracepoint); whether it was lowered is seen later.
+    Provisional,
+}
 
 /// A check under way.
 #[repr(C)]
@@ -160,10 +206,22 @@ pub struct Refusal {
     pub layer: u64,
 }
 
-/// Whether a hook is attached.
+/// Whether a hook is attached, by whatever mechanism.
 #[inline(always)]
 pub fn hooked(hook: Hook) -> bool {
-    HOOKS.get(hook as u32) == Some(&1)
+    HOOKS.get(hook as u32).is_some_and(|by| *by != 0)
+}
+
+/// Whether drops are watched by two mechanisms.
+#[inline(always)]
+pub fn drops_by_both() -> bool {
+    HOOKS.get(Hook::Drops as u32) == Some(&Hook::BY_BOTH)
+}
+
+/// Whether the verdict is told by kprobes now, be trampolines attached or not.
+#[inline(always)]
+pub fn verdict_by_kprobe() -> bool {
+    HOOKS.get(Hook::Verdict as u32) == Some(&Hook::BY_KPROBE)
 }
 
 /// Counts one loss.
@@ -172,6 +230,14 @@ pub fn lose(loss: Loss) {
     #[cfg(feature = "log")]
     aya_log_ebpf::warn!((), "lost: {}", loss as u32);
     if let Some(count) = LOSSES.get_ptr_mut(loss as u32) {
+        add(count, 1);
+    }
+}
+
+/// Counts one note.
+#[inline(always)]
+pub fn note(note: Note) {
+    if let Some(count) = NOTES.get_ptr_mut(note as u32) {
         add(count, 1);
     }
 }
@@ -185,6 +251,13 @@ pub fn lose(loss: Loss) {
 pub fn add(counter: *mut u64, amount: u64) {
     // SAFETY: a live map value; the verifier checks the pointer.
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) amount) };
+}
+
+/// Takes one from a counter that threads share, as [`add`].
+#[inline(always)]
+pub fn drop_one(counter: *mut u32) {
+    // SAFETY: a live map value; the verifier checks the pointer.
+    unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) counter, in(reg) u64::MAX) };
 }
 
 /// Adds one to a counter that threads share, as [`add`].

@@ -6,6 +6,7 @@ mod episode;
 mod host;
 mod maps;
 mod mem;
+mod shares;
 mod task;
 mod tracepoint;
 mod tree;

@@ -1,10 +1,16 @@
 //! What is read of tasks, credentials and files.
 
+use core::marker::PhantomData;
+
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel_str_bytes,
+    bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel,
+    bpf_probe_read_kernel_str_bytes,
     generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf},
 };
-use observer_ebpf::{ANCESTORS, Ancestor, COMM_LEN, NAME_LEN, NONE, Reason};
+use observer_ebpf::{
+    ANCESTORS, Ancestor, COMM_LEN, NAME_LEN, NONE, Reason,
+    decide::{self, Credentials},
+};
 
 use super::{
     host::{config, off},
@@ -175,35 +181,97 @@ pub fn basename<M: Mem>(file: Ptr, name: &mut [u8; NAME_LEN]) {
     name[31] = 0;
 }
 
-/// Why commoncap refuses a capability to a credential; `None` where it grants it.
-///
-/// The same walk as `cap_capable` (`security/commoncap.c`, 5.1 to 7.3): a
-/// credential is immutable, so the answer at the exit is that of the check.
+/// Credentials and namespaces of the running kernel.
+pub struct Kernel<M>(PhantomData<M>);
+
+impl<M: Mem> Credentials for Kernel<M> {
+    type Credential = Ptr;
+    type Namespace = Ptr;
+
+    #[inline(always)]
+    fn is_none(&self, namespace: Ptr) -> bool {
+        namespace.is_null()
+    }
+
+    #[inline(always)]
+    fn namespace(&self, credential: Ptr) -> Ptr {
+        M::ptr(credential, off!(cred_user_ns))
+    }
+
+    #[inline(always)]
+    fn effective(&self, credential: Ptr) -> u64 {
+        M::u64(credential, off!(cred_effective))
+    }
+
+    #[inline(always)]
+    fn euid(&self, credential: Ptr) -> u32 {
+        M::u32(credential, off!(cred_euid))
+    }
+
+    #[inline(always)]
+    fn level(&self, namespace: Ptr) -> u32 {
+        M::u32(namespace, off!(ns_level))
+    }
+
+    #[inline(always)]
+    fn parent(&self, namespace: Ptr) -> Ptr {
+        M::ptr(namespace, off!(ns_parent))
+    }
+
+    #[inline(always)]
+    fn owner(&self, namespace: Ptr) -> u32 {
+        M::u32(namespace, off!(ns_owner))
+    }
+}
+
+/// Why commoncap refuses a capability to a credential.
 #[inline(always)]
 pub fn commoncap<M: Mem>(cred: Ptr, target: Ptr, capability: u32) -> Reason {
-    let own = M::ptr(cred, off!(cred_user_ns));
-    let own_level = M::u32(own, off!(ns_level));
-    let mut namespace = target;
-    // `create_user_ns` allows 32 levels below the initial one.
-    for _ in 0..33 {
-        if namespace as u64 == own as u64 {
-            let effective = M::u64(cred, off!(cred_effective));
-            return if effective >> (capability & 63) & 1 == 0 {
-                Reason::NotEffective
-            } else {
-                Reason::None
-            };
-        }
-        if namespace.is_null() || M::u32(namespace, off!(ns_level)) <= own_level {
-            return Reason::Namespace;
-        }
-        let parent = M::ptr(namespace, off!(ns_parent));
-        if parent as u64 == own as u64
-            && M::u32(namespace, off!(ns_owner)) == M::u32(cred, off!(cred_euid))
-        {
-            return Reason::None;
-        }
-        namespace = parent;
+    decide::commoncap(&Kernel::<M>(PhantomData), cred, target, capability)
+}
+
+/// Inode number and level of the user namespace of a task's credential.
+#[inline(always)]
+pub fn namespace<M: Mem>(task: Ptr) -> (u32, u32) {
+    let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));
+    (
+        M::u32(namespace, off!(ns_inum)),
+        M::u32(namespace, off!(ns_level)),
+    )
+}
+
+/// A task's effective set.
+#[inline(always)]
+pub fn effective<M: Mem>(task: Ptr) -> u64 {
+    M::u64(M::ptr(task, off!(task_cred)), off!(cred_effective))
+}
+
+/// A task's bounding set.
+#[inline(always)]
+pub fn bounding<M: Mem>(task: Ptr) -> u64 {
+    M::u64(M::ptr(task, off!(task_cred)), off!(cred_bset))
+}
+
+/// User id of a task, of the initial namespace.
+#[inline(always)]
+pub fn uid<M: Mem>(task: Ptr) -> u32 {
+    M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid))
+}
+
+/// Process id of the current task in its own pid namespace; 0 in the initial one.
+#[inline(always)]
+pub fn inner_pid<M: Mem>(task: Ptr) -> u32 {
+    let size = config!(upid_size);
+    let pid = M::ptr(task, off!(task_thread_pid));
+    let level = M::u32(pid, off!(pid_level));
+    if size == 0 || level == 0 || level > 32 || off!(pid_numbers) == NONE {
+        return 0;
     }
-    Reason::Namespace
+    // Behind a number of bytes that the verifier can't bound only the helper reads.
+    if config!(probe_read) == 0 {
+        return 0;
+    }
+    let at = pid.wrapping_add((off!(pid_numbers) + level * size) as usize);
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel(at.cast::<u32>()) }.unwrap_or(0)
 }

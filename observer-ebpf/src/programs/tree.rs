@@ -5,24 +5,25 @@
 
 use aya_ebpf::{
     helpers::{
-        bpf_get_current_pid_tgid,
+        bpf_get_current_comm, bpf_get_current_pid_tgid,
         generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns, bpf_probe_read_user},
     },
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use observer_ebpf::{
-    ARGV_LEN, ArgvEvent, EventKind, Fate, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role,
-    Rule, Task,
+    ARGV_LEN, ArgvEvent, EventKind, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role, Rule,
+    TASK_IN_TREE, Table, Task, WorkloadEvent, decide, shares as most,
 };
 
 use super::{
-    drops::bounding,
-    episode,
+    drops,
+    episode::{self, Exec},
     host::{config, off},
     maps::{CHECKS, PENDING, RULES, SETPCAP, STATES, TASKS, lose},
     mem::{Mem, Ptr, Typed},
-    task, tracepoint,
+    shares,
+    task::{self, bounding, effective},
     verdict::flush_direct,
 };
 
@@ -35,38 +36,95 @@ pub fn tree_fork(ctx: BtfTracePointContext) -> i32 {
     if parent_tgid == child_tgid {
         return 0;
     }
+    episode::forked(parent_tgid, child_tgid, child);
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(parent_tgid) }) else {
         return 0;
     };
-    let child_entry = Task {
-        start: task::start::<Typed>(child),
-        ppid: parent_tgid,
-        ..*entry
-    };
-    if TASKS.insert(child_tgid, child_entry, 0).is_err() {
+    let entry = decide::forked(entry, task::start::<Typed>(child), parent_tgid);
+    if entry.owner.in_tree != TASK_IN_TREE && !shares::take(share(&entry)) {
+        lose(Loss::TasksShare);
+    } else if TASKS.insert(child_tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }
     0
+}
+
+#[inline(always)]
+fn share(entry: &Task) -> shares::Limit {
+    shares::user(Table::Tasks, entry.uid, most::TASKS_OF_USER)
 }
 
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     let (task, bprm): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(2));
+    let old_pid: u32 = ctx.arg(1);
     let tgid = Typed::u32(task, off!(task_tgid));
+    let start = task::start::<Typed>(task);
     let after = bounding::<Typed>(task);
-    tracepoint::confirm(bpf_get_current_pid_tgid(), after);
-    episode::close(tgid, Fate::Exec, 0, after);
+    let (namespace, level) = task::namespace::<Typed>(task);
+    // What a thread left behind has the id that it had before: exec makes it the leader.
+    let thread = u64::from(tgid) << 32 | u64::from(old_pid);
+    drops::confirm(thread, after, (namespace, level), effective::<Typed>(task));
+    if thread != bpf_get_current_pid_tgid() {
+        forget_thread(thread);
+    }
 
     let mut name = [0u8; NAME_LEN];
     task::basename::<Typed>(Typed::ptr(bprm, off!(bprm_file)), &mut name);
-    let start = task::start::<Typed>(task);
+    // Values in place of options, whose other half the compiler would leave
+    // uninitialised: the verifier takes a spill of it for a read.
+    let (mut before, mut rule) = (Task::default(), Rule::default());
     // SAFETY: an entry is replaced as a whole, and user space alone writes rules.
-    let (before, rule) = unsafe { (TASKS.get(tgid).copied(), RULES.get(&name).copied()) };
-    let Some(entry) = executed(before, rule, tgid, start, task) else {
+    unsafe {
+        if let Some(entry) = TASKS.get(tgid) {
+            before = *entry;
+        }
+        if let Some(named) = RULES.get(&name) {
+            rule = *named;
+        }
+    }
+    // Every process has a start, and rules are numbered from 1.
+    let (known, named) = (before.start != 0, rule.id != 0);
+    // Before the episode closes: the two are judged together.
+    if known
+        && !named
+        && before.judged == 1
+        && before.owner.role == Role::Supervisor as u8
+        && after != 0
+    {
+        tell_workload(&before, task, &name, episode::own_id(tgid, start));
+    }
+    episode::executed(&Exec {
+        tgid,
+        start,
+        tid: old_pid,
+        bounding: after,
+        namespace,
+        exe: &name,
+    });
+    let parent = task::ppid::<Typed>(task);
+    if !known && !named {
+        return 0;
+    }
+    let Some(mut entry) = decide::executed(
+        known.then_some(before),
+        named.then_some(rule),
+        tgid,
+        start,
+        parent,
+        namespace,
+    ) else {
         return 0;
     };
+    if !known {
+        entry.uid = task::uid::<Typed>(task);
+        if !shares::take(share(&entry)) {
+            lose(Loss::TasksShare);
+            return 0;
+        }
+    }
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(
         &ctx,
@@ -78,58 +136,45 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     if TASKS.insert(tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }
-    let above = before.map_or(Owner::default(), |before| before.owner);
-    if let Some(rule) = rule {
+    if named {
         if rule.argv == 1 {
             tell_argv(tgid, start, task);
         }
-        tell(ProcessChange::Started, &entry.owner, &above, task, &name);
-    } else if let Some(before) = before
-        && before.owner.tgid == tgid
-        && before.owner.role != Role::Workload as u8
-    {
-        tell(ProcessChange::Replaced, &entry.owner, &above, task, &name);
+        tell(
+            ProcessChange::Started,
+            &entry.owner,
+            &before.owner,
+            task,
+            &name,
+        );
+    } else if before.owner.tgid == tgid && before.owner.role != Role::Workload as u8 {
+        tell(
+            ProcessChange::Replaced,
+            &entry.owner,
+            &before.owner,
+            task,
+            &name,
+        );
     }
     0
 }
 
-/// The entry of a process after an exec; `None` where nothing changes.
+/// Forgets what a thread left behind.
 #[inline(always)]
-fn executed(
-    before: Option<Task>,
-    rule: Option<Rule>,
-    tgid: u32,
-    start: u64,
-    task: Ptr,
-) -> Option<Task> {
-    let Some(rule) = rule else {
-        let mut entry = before?;
-        if entry.owner.rule != 0 {
-            entry.owner.role = Role::Workload as u8;
+fn forget_thread(id: u64) {
+    // Looking is cheaper than removing what is not there.
+    // SAFETY: nothing is read but that there is an entry.
+    unsafe {
+        if CHECKS.get(id).is_some() {
+            let _ = CHECKS.remove(id);
         }
-        return Some(entry);
-    };
-    let mut entry = before.unwrap_or(Task {
-        start,
-        ppid: task::ppid::<Typed>(task),
-        ..Task::default()
-    });
-    // A supervisor that a sandbox's workload runs is that workload's business;
-    // in a container that a runtime started, it is one in its own right.
-    let nested = entry.owner.role == Role::Workload as u8 && entry.runtime == 0;
-    entry.owner = Owner {
-        start,
-        tgid,
-        rule: rule.id,
-        role: if nested {
-            Role::Workload as u8
-        } else {
-            Role::Supervisor as u8
-        },
-        in_tree: entry.owner.in_tree,
-    };
-    entry.runtime = if nested { 0 } else { rule.runtime };
-    Some(entry)
+        if PENDING.get(id).is_some() {
+            let _ = PENDING.remove(id);
+        }
+        if SETPCAP.get(id).is_some() {
+            let _ = SETPCAP.remove(id);
+        }
+    }
 }
 
 /// `sched_process_exit(struct task_struct *p[, bool group_dead])`
@@ -137,10 +182,18 @@ fn executed(
 pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
     let task: Ptr = ctx.arg(0);
     let id = bpf_get_current_pid_tgid();
-    let after = bounding::<Typed>(task);
     flush_direct(id);
-    tracepoint::confirm(id, after);
-    let _ = (CHECKS.remove(id), PENDING.remove(id), SETPCAP.remove(id));
+    // SAFETY: nothing is read but that there is an entry.
+    if unsafe { PENDING.get(id) }.is_some() {
+        let namespace = task::namespace::<Typed>(task);
+        drops::confirm(
+            id,
+            bounding::<Typed>(task),
+            namespace,
+            effective::<Typed>(task),
+        );
+    }
+    forget_thread(id);
 
     // `live` is counted down before the tracepoint (`do_exit`): zero for the
     // last thread. Two that end at once may both see it; closing twice is harmless.
@@ -155,12 +208,20 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
     } else {
         group
     };
-    episode::close(tgid, Fate::Exit, status, after);
+    episode::ended(
+        tgid,
+        task::start::<Typed>(task),
+        status,
+        bounding::<Typed>(task),
+        task::namespace::<Typed>(task).0,
+    );
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(tgid) }).copied() else {
         return 0;
     };
-    let _ = TASKS.remove(tgid);
+    if TASKS.remove(tgid).is_ok() && entry.owner.in_tree != TASK_IN_TREE {
+        shares::give(share(&entry));
+    }
     if entry.owner.tgid == tgid {
         let above = Owner::default();
         tell(
@@ -172,6 +233,39 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
         );
     }
     0
+}
+
+/// Tells that a supervisor's process became its workload: user space knows which set it should have.
+#[inline(always)]
+fn tell_workload(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
+    let Some(mut reserved) = STATES.reserve::<WorkloadEvent>(0) else {
+        return lose(Loss::StateRingFull);
+    };
+    let event = reserved.as_mut_ptr();
+    let (namespace, level) = task::namespace::<Typed>(task);
+    // SAFETY: the reserved room is as large as the event.
+    unsafe {
+        (*event).kind = EventKind::Workload as u32;
+        (*event).tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        (*event).time = bpf_ktime_get_ns();
+        (*event).start = entry.start;
+        (*event).owner = entry.owner;
+        (*event).owner.role = Role::Workload as u8;
+        (*event).cgroup = bpf_get_current_cgroup_id();
+        (*event).bounding = bounding::<Typed>(task);
+        (*event).effective = effective::<Typed>(task);
+        (*event).episode = episode;
+        (*event).ppid = task::ppid::<Typed>(task);
+        (*event).uid = task::uid::<Typed>(task);
+        (*event).namespace = namespace;
+        (*event).level = level;
+        (*event).above = entry.namespace;
+        (*event).inner_pid = task::inner_pid::<Typed>(task);
+        (*event).comm = bpf_get_current_comm().unwrap_or_default();
+        (*event).exe = *name;
+        task::ancestors::<Typed>(task, &raw mut (*event).ancestors);
+    }
+    reserved.submit(0);
 }
 
 /// Tells the words of the program that has just been executed; they lie in

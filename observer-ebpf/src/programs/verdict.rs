@@ -7,12 +7,15 @@ use aya_ebpf::{
     macros::fexit,
     programs::FExitContext,
 };
-use observer_ebpf::{CAP_SETPCAP, Layer, Loss, Reason, Via};
+use observer_ebpf::{CAP_SETPCAP, Layer, Loss, Note, Reason, Via};
 
 use super::{
     denial::{self, Denial, audited},
     host::{config, off},
-    maps::{CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, SETPCAP, lose},
+    maps::{
+        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, SETPCAP, lose, note,
+        verdict_by_kprobe,
+    },
     mem::{Mem, Ptr, Typed, Unread},
     task,
 };
@@ -20,7 +23,8 @@ use super::{
 /// `int security_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn security_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) >= 0 {
+    // Kprobes may have taken over.
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -59,10 +63,21 @@ pub fn settle<M: Mem>(
     // The walk gives the reason, and the layer where the inner hook is missing
     // or was missed: commoncap is asked first, so its no is the answer.
     let reason = task::commoncap::<M>(cred, target, capability);
+    if let Some(witness) = told
+        && witness.layer != Layer::None as u64
+    {
+        note(Note::WalkCompared);
+        // A module is asked only of what commoncap grants.
+        if (witness.layer == Layer::Commoncap as u64) == (reason == Reason::None) {
+            note(Note::WalkDisagreed);
+        }
+    }
     let (layer, profile) = match told {
         _ if reason != Reason::None => (Layer::Commoncap, 0),
         Some(told) if told.layer == Layer::Apparmor as u64 => (Layer::Apparmor, told.profile),
         Some(told) if told.layer == Layer::Selinux as u64 => (Layer::Selinux, 0),
+        // Commoncap itself says so; what it walked could not be read.
+        Some(told) if told.layer == Layer::Commoncap as u64 => (Layer::Commoncap, 0),
         _ => (Layer::Lsm, 0),
     };
     if capability == CAP_SETPCAP && layer != Layer::Commoncap {
@@ -88,7 +103,7 @@ pub fn settle<M: Mem>(
 /// `int cap_capable(const struct cred *cred, struct user_namespace *target_ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn cap_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) >= 0 {
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -150,6 +165,9 @@ fn keep(id: u64, cred: Ptr, target: Ptr, capability: u32, opts: u32, layer: Laye
 /// the first argument is there since 6.6.
 #[fexit]
 pub fn aa_capable_exit(ctx: FExitContext) -> i32 {
+    if verdict_by_kprobe() {
+        return 0;
+    }
     let id = bpf_get_current_pid_tgid();
     if config!(aa_label_arg) == 1 {
         if ctx.arg::<i32>(4) < 0 {
@@ -221,7 +239,7 @@ pub fn profile<M: Mem>(scratch: u32, label: Ptr) -> u64 {
 /// `int selinux_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn selinux_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) < 0 {
+    if ctx.arg::<i32>(4) < 0 && !verdict_by_kprobe() {
         let id = bpf_get_current_pid_tgid();
         keep(
             id,

@@ -11,7 +11,7 @@ use observer_ebpf::{Layer, Loss};
 
 use super::{
     host::config,
-    maps::{CHECKS, Check, Refusal, lose},
+    maps::{CHECKS, Check, Refusal, lose, verdict_by_kprobe},
     mem::{Probed, Ptr},
     verdict::{direct, profile, settle},
 };
@@ -68,7 +68,8 @@ pub fn security_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
     let id = bpf_get_current_pid_tgid();
     let check = take(id);
-    if ctx.ret::<i32>() >= 0 {
+    // Trampolines may tell it still.
+    if ctx.ret::<i32>() >= 0 || !verdict_by_kprobe() {
         return 0;
     }
     let Some(check) = check else {

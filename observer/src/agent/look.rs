@@ -11,8 +11,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::Agent;
 use crate::{
-    correlate::Finding,
-    finding::{EventKind, Fate, HookReport, LossEvent, Verdict},
+    correlate::{self, Finding},
+    finding::{EventKind, HookReport, LossEvent},
     ledger::{MISSED_RUNS, PROGRAM},
     observation::Observation,
     sight::reason_of_miss,
@@ -34,21 +34,21 @@ impl Agent {
         let EventKind::Episode(episode) = &finding.event.kind else {
             return;
         };
-        if episode.verdict != Verdict::Degraded || episode.fate != Fate::Exec {
+        let Some((pid, _)) = episode.runs_on() else {
             return;
-        }
-        let pid = i32::try_from(episode.pid).ok().and_then(Pid::from_raw);
-        let pidfd = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        };
+        let id = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = id.map(|id| pidfd_open(id, PidfdFlags::empty()));
         match pidfd {
             Some(Ok(pidfd)) => {
-                self.workloads.insert(episode.pid, pidfd);
+                self.workloads.insert(pid, pidfd);
             }
             // It ended before we looked.
             _ => self
                 .shared
                 .ledger()
                 .supervisors
-                .retain_workloads(|pid| pid != episode.pid),
+                .retain_workloads(|kept| kept != pid),
         }
     }
 
@@ -147,30 +147,43 @@ impl Agent {
     }
 
     /// Tells open episodes that have been silent for so many nanoseconds, each
-    /// once for its last drop; they stay open.
+    /// once for its last drop, and once more when it has carried on in spite of
+    /// a refusal; they stay open.
     pub fn tell_open(&mut self, silence: u64) {
         let now = monotonic();
         let (mut open, mut untold) = (HashSet::new(), Vec::new());
         let seen = self.shared.kernel().as_ref().map(|kernel| {
             kernel.each_open_episode(|episode| {
-                open.insert(episode.tgid);
+                open.insert(episode.id);
                 let silent = now.saturating_sub(episode.last) >= silence;
-                if silent && self.told.get(&episode.tgid) != Some(&episode.last) {
-                    untold.push(*episode);
+                let state = (episode.last, is_final(episode, now));
+                let told = self.told.get(&episode.id);
+                // What was final stays so, whatever it tries afterwards.
+                let news = told.is_none_or(|told| !told.1 && *told != state);
+                if silent && news {
+                    untold.push((*episode, state));
                 }
             })
         });
         // What was not read is not over: it would be told twice.
         if seen == Some(Some(())) {
-            self.told.retain(|tgid, _| open.contains(tgid));
+            self.told.retain(|id, _| open.contains(id));
         }
-        for episode in untold {
-            self.told.insert(episode.tgid, episode.last);
+        for (episode, state) in untold {
+            self.told.insert(episode.id, state);
             let until = self.clock.stamp(now);
             let seen = self.episode(&episode, None, until);
             self.enter(now, Observation::Episode(Box::new(seen)));
         }
     }
+}
+
+/// Whether the verdict of an open episode is known by now: a program runs with
+/// what was refused, or the process has tolerated it.
+fn is_final(episode: &Episode, now: u64) -> bool {
+    let tolerated = episode.last_refused != 0
+        && now.saturating_sub(episode.last_refused) >= correlate::CARRIED_ON_NS;
+    episode.raised > 0 || tolerated
 }
 
 fn ended(pidfd: &OwnedFd) -> bool {

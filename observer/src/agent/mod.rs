@@ -9,14 +9,14 @@ pub use shared::Shared;
 
 use std::{collections::HashMap, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent};
+use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, WorkloadEvent};
 
 use crate::{
     config::Rules,
     correlate::{self, Correlator, Finding},
     finding::{Container, HookReport, Host},
     ledger::Ledger,
-    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
+    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     open,
     sources::{
         audit::{AuditSource, Live, SourceEvent},
@@ -51,8 +51,9 @@ pub struct Agent {
     reader: Option<RingReader>,
     log: Live,
     clock: Clock,
-    /// Open episodes that were told as running, with the time of their last drop.
-    told: HashMap<u32, u64>,
+    /// Open episodes that were told, by id, with the time of their last drop and
+    /// whether that was final.
+    told: HashMap<u64, (u64, bool)>,
     /// Workloads that run on with what was refused: their pidfd tells when they end.
     workloads: HashMap<u32, OwnedFd>,
     rules: Arc<Rules>,
@@ -300,13 +301,19 @@ impl Agent {
                 );
             }
             Told::Episode(event) => {
-                self.told.remove(&event.episode.tgid);
+                let id = event.episode.id;
+                if event.end.open == 1 {
+                    self.told.insert(id, (event.episode.last, true));
+                } else {
+                    self.told.remove(&id);
+                }
                 let until = self.clock.stamp(event.end.time);
                 let seen = self.episode(&event.episode, Some(event.end), until);
                 self.enter(event.end.time, Observation::Episode(Box::new(seen)));
             }
             Told::Process(event) => self.process(*event),
             Told::Argv(event) => self.who.told(&event),
+            Told::Workload(event) => self.launched(*event),
         }
     }
 
@@ -325,6 +332,19 @@ impl Agent {
             version,
             episode,
         }
+    }
+
+    fn launched(&mut self, mut event: WorkloadEvent) {
+        let container = self.container(&event.owner, event.cgroup, event.tgid);
+        let version = self.who.identity(&event.owner).version;
+        self.shared.names().rename(&mut event.owner, event.cgroup);
+        let seen = WorkloadSeen {
+            time: self.clock.stamp(event.time),
+            event,
+            container,
+            version,
+        };
+        self.enter(event.time, Observation::Workload(Box::new(seen)));
     }
 
     fn container(&mut self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Container> {

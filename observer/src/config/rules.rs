@@ -89,6 +89,8 @@ struct Typed {
     #[serde(default)]
     remedy: Option<String>,
     #[serde(default)]
+    helpers: Vec<String>,
+    #[serde(default)]
     expect: Vec<TypedExpectation>,
     #[serde(default)]
     note: Option<String>,
@@ -144,6 +146,8 @@ pub struct Supervisor {
     /// Whether what runs below it is its workload. Where it is not the kernel side
     /// does not know the rule, which is found by the executable that dropped.
     pub owns_tree: bool,
+    /// Basenames of programs that it runs for itself, which are not its workload.
+    pub helpers: Vec<String>,
     /// Denials that are benign.
     pub expect: Vec<Expectation>,
     /// What an operator should know of it where a drop failed, whatever came of it.
@@ -280,6 +284,8 @@ impl Rules {
                 id: u16::try_from(index + 1).unwrap_or_default(),
                 runtime: u8::from(supervisor.runtime),
                 argv: 0,
+                judged: u8::from(supervisor.empties || supervisor.runtime),
+                reserved: [0; 3],
             };
             for exe in &supervisor.exe {
                 let name = basename(exe);
@@ -414,6 +420,7 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         confines_itself,
         owns_tree,
         remedy,
+        helpers,
         expect,
         note,
         note_fatal,
@@ -461,6 +468,7 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         confines_itself,
         owns_tree,
         remedy,
+        helpers,
         expect,
         note,
         note_fatal,

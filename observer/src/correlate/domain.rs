@@ -120,7 +120,7 @@ impl Domains {
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::{Episode, EpisodeEnd, Owner};
+    use observer_ebpf::{Episode, EpisodeEnd};
 
     use super::*;
     use crate::audit::{Parsed, parse_line};
@@ -138,35 +138,21 @@ mod tests {
             episode: Episode {
                 tgid,
                 layer: layer as u32,
-                start: 0,
-                first: 0,
-                last: 0,
-                owner: Owner::default(),
-                cgroup: 0,
                 before: 1,
                 after: 1,
-                effective: 0,
-                profile: 0,
                 ppid: 1,
-                uid: 0,
-                namespace: 0,
-                level: 0,
                 drops: 1,
                 refused_raised: 1,
-                refused_lowered: 0,
-                unknown: 0,
                 first_refused: 1,
-                reason: 0,
-                comm: [0; 16],
-                exe: [0; 64],
-                refused: [0; 64],
-                ancestors: Default::default(),
+                ..Episode::BLANK
             },
             end: Some(EpisodeEnd {
                 time: 0,
                 after: 1,
                 fate: 0,
                 status: 0,
+                namespace: 0,
+                open: 0,
             }),
             profile: None,
             container: None,

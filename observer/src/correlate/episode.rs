@@ -1,39 +1,231 @@
 //! From an episode as the kernel tells it to a finding with its verdict.
 
-use observer_ebpf::{Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason};
+use observer_ebpf::{
+    Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason,
+    decide::{Ran, mask, ran},
+};
 
 use super::{chain::chain, explain, name, role};
 use crate::{
     caps::{self, CapSet},
-    config::Rules,
-    finding::{Episode, Exit, Fate, Namespace, Verdict},
-    observation::EpisodeSeen,
+    config::{Rules, Supervisor},
+    finding::{Container, Episode, Exit, Fate, Launched, Namespace, Verdict},
+    observation::{EpisodeSeen, WorkloadSeen},
     sources::bpf::text,
-    time::seconds,
+    time::{Stamp, seconds},
 };
 
-/// The verdict, from the bits that were refused while raised, those of them
-/// that are raised in the end, and what became of the process.
-pub fn verdict(refused: CapSet, residual: CapSet, refused_lowered: u32, fate: Fate) -> Verdict {
+/// Alive for so long after its last refused drop, a process has carried on.
+pub const CARRIED_ON_NS: u64 = 10_000_000_000;
+/// Ended in good order so long after it, it had carried on too.
+const SERVED_NS: u64 = 1_000_000_000;
+
+/// What a verdict follows from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// What was refused while it was raised.
+    pub refused: CapSet,
+    /// What of all that was tried is in the set of the first program that was
+    /// executed with any of it.
+    pub launched: Option<CapSet>,
+    /// Whether a program was executed with none of it, or in a namespace of its own.
+    pub clean: bool,
+    /// What of it is in the set of the process itself.
+    pub left: CapSet,
+    /// Drops refused on capabilities that were not in the set.
+    pub refused_lowered: u32,
+    /// How it goes on.
+    pub now: Now,
+}
+
+/// How a process, and what was forked from it, goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Now {
+    /// Some of it runs, and has tolerated no refusal for long.
+    #[default]
+    Running,
+    /// It has tolerated a refusal, or had before it ended.
+    CarriedOn,
+    /// All of it has executed or ended.
+    Over,
+}
+
+/// The verdict: by the set that a program was executed with, and only where
+/// there was none by what became of the process.
+pub fn verdict(course: &Course) -> (Verdict, Fate) {
+    let Course {
+        refused,
+        launched,
+        clean,
+        left,
+        refused_lowered,
+        now,
+    } = *course;
+    if launched.is_some() {
+        return (Verdict::Degraded, Fate::Exec);
+    }
+    let fate = match now {
+        Now::Running => Fate::Running,
+        Now::Over | Now::CarriedOn if clean => Fate::Exec,
+        Now::Over | Now::CarriedOn => Fate::Exit,
+    };
     if refused.is_empty() {
-        return if refused_lowered > 0 {
+        let verdict = if refused_lowered > 0 {
             Verdict::Harmless
         } else {
             Verdict::Ok
         };
+        return (verdict, fate);
     }
-    if residual.is_empty() {
-        return Verdict::Ok;
+    if left.is_empty() || (clean && now == Now::Over) {
+        return (Verdict::Ok, fate);
     }
-    match fate {
-        Fate::Exec => Verdict::Degraded,
-        Fate::Exit => Verdict::Fatal,
-        Fate::Running => Verdict::Pending,
+    match now {
+        Now::Running => (Verdict::Pending, Fate::Running),
+        Now::CarriedOn => (Verdict::Degraded, Fate::CarriedOn),
+        Now::Over => (Verdict::Fatal, Fate::Exit),
     }
 }
 
-/// The finding of an episode.
-pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
+/// How an episode goes on, `until` then.
+fn now(told: &Told, first: Stamp, until: Stamp, end: Option<&EpisodeEnd>) -> Now {
+    let since = until.since(first);
+    // The kernel's clock, on which both lie.
+    let after = told.first.saturating_add(since);
+    let tolerated = after.saturating_sub(told.last_refused);
+    let refused = told.last_refused != 0;
+    match end {
+        None if refused && tolerated >= CARRIED_ON_NS => Now::CarriedOn,
+        None => Now::Running,
+        Some(end) if end.open == 1 => Now::Running,
+        Some(end) if end.fate == ToldFate::Exec as u32 => Now::Over,
+        Some(_) if refused && tolerated >= CARRIED_ON_NS => Now::CarriedOn,
+        Some(end) if refused && tolerated > SERVED_NS && in_good_order(end.status) => {
+            Now::CarriedOn
+        }
+        Some(_) => Now::Over,
+    }
+}
+
+/// Whether a process ended as one that is stopped does: with code 0, or by
+/// SIGTERM, SIGINT or SIGHUP.
+fn in_good_order(status: u32) -> bool {
+    match exit(status) {
+        Exit { code, signal: None } => code == Some(0),
+        Exit { signal, .. } => [libc::SIGTERM, libc::SIGINT, libc::SIGHUP]
+            .map(Some)
+            .contains(&signal),
+    }
+}
+
+/// The bounding set that the first program of a supervisor should start with;
+/// none where nothing says so.
+pub fn wanted(rule: Option<&Supervisor>, container: Option<&Container>) -> Option<CapSet> {
+    let rule = rule?;
+    if rule.empties {
+        return Some(CapSet::EMPTY);
+    }
+    let requested = container?.requested.as_ref().filter(|_| rule.runtime)?;
+    let bits = requested.bounding.trim_start_matches("0x");
+    u64::from_str_radix(bits, 16).ok().map(CapSet)
+}
+
+/// What an episode came to.
+struct Judged {
+    verdict: Verdict,
+    fate: Fate,
+    /// The set that the verdict speaks of: a program's, else the process's own.
+    set: CapSet,
+    /// What of it should be gone.
+    residual: CapSet,
+    /// Whether a drop was never tried.
+    skipped: bool,
+    /// The program that runs with it.
+    launched: Option<Launched>,
+    /// The user namespace that the set is of.
+    namespace: u32,
+}
+
+/// Judges an episode. `workload` is what the process became by the exec that
+/// closed it, where it is known which set it should have.
+fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supervisor>) -> Judged {
+    let EpisodeSeen {
+        first,
+        until,
+        episode: told,
+        end,
+        container,
+        ..
+    } = seen;
+    let refused = CapSet(mask(&told.refused));
+    let tried = CapSet(refused.0 | mask(&told.granted));
+    let executed = end
+        .as_ref()
+        .filter(|end| end.open == 0 && end.fate == ToldFate::Exec as u32);
+    let launched = (told.raised > 0).then_some(CapSet(told.workload.bounding));
+    let set = match (launched, executed) {
+        (Some(set), _) => set,
+        (None, Some(end)) => CapSet(end.after),
+        (None, None) => CapSet(told.after),
+    };
+    let course = Course {
+        refused,
+        launched: launched.map(|set| tried.intersection(set)),
+        clean: told.clean > 0 || executed.is_some(),
+        left: refused.intersection(CapSet(told.after)),
+        refused_lowered: told.refused_lowered,
+        now: now(told, *first, *until, end.as_ref()),
+    };
+    let (mut verdict, mut fate) = verdict(&course);
+    // Nothing of what was tried is left, but more than should be.
+    let seen_in = workload.filter(|seen| launched.is_none() && applies(seen, rule));
+    let asked = seen_in.and_then(|seen| {
+        let container = seen.container.as_ref().or(container.as_ref());
+        Some((seen, wanted(rule, container)?))
+    });
+    let short = asked.filter(|(seen, wanted)| seen.event.bounding & !wanted.0 != 0);
+    if short.is_some() {
+        (verdict, fate) = (Verdict::Degraded, Fate::Exec);
+    }
+    let empties = rule.is_some_and(|rule| rule.empties);
+    let residual = match wanted(rule, container.as_ref()) {
+        _ if verdict < Verdict::Pending => CapSet::EMPTY,
+        Some(wanted) if fate == Fate::Exec || empties => CapSet(set.0 & !wanted.0),
+        _ if launched.is_some() => tried.intersection(set),
+        _ => refused.intersection(set),
+    };
+    let program = (fate == Fate::Exec && verdict == Verdict::Degraded).then(|| {
+        let own = (told.workload.tgid, &told.workload.exe.0);
+        let (pid, exe) = short.map_or(own, |(seen, _)| (seen.event.tgid, &seen.event.exe));
+        Launched {
+            pid,
+            exe: named(exe),
+            count: told.raised.max(1),
+        }
+    });
+    Judged {
+        verdict,
+        fate,
+        set,
+        residual,
+        skipped: short.is_some(),
+        namespace: match end {
+            Some(end) if launched.is_none() => end.namespace,
+            _ => told.namespace,
+        },
+        launched: program,
+    }
+}
+
+fn named(bytes: &[u8]) -> Option<String> {
+    Some(text(bytes)).filter(|name| !name.is_empty())
+}
+
+/// The finding of an episode. `workload` is what the process became by the exec
+/// that closed it, where it is known which set it should have.
+pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rules) -> Episode {
+    let rule = rules.get(seen.episode.owner.rule);
+    let judged = judge(seen, workload, rule);
     let EpisodeSeen {
         first,
         until,
@@ -43,25 +235,21 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
         container,
         version,
     } = seen;
-    let fate = end.map_or(Fate::Running, |end| fate(&end));
-    // At exec the set of the thread that execs counts; threads that ended
-    // leave the word to the one that dropped last.
-    let after = match (fate, end) {
-        (Fate::Exec, Some(end)) => end.after,
-        _ => told.after,
-    };
-    let refused = refused(told);
-    let residual = refused.intersection(CapSet(after));
-    let verdict = verdict(refused, residual, told.refused_lowered, fate);
+    let ended = end
+        .as_ref()
+        .filter(|end| end.open == 0 && matches!(judged.fate, Fate::Exit | Fate::CarriedOn));
+    let by_another =
+        told.raised > 0 && told.workload.tgid == told.tgid && told.workload.tid != told.tid;
     let layer = Layer::ALL
         .get(told.layer as usize)
         .copied()
         .unwrap_or_default();
-    let exe = text(&told.exe);
     let mut episode = Episode {
         id: format!("{:x}-{}", told.first, told.tgid),
-        verdict,
-        retried: !refused.is_empty() && residual.is_empty(),
+        verdict: judged.verdict,
+        retried: judged.verdict == Verdict::Ok && told.refused_raised > 0,
+        skipped: judged.skipped,
+        refilled: told.refilled > 0,
         supervisor: name(rules, told.owner.rule),
         inferred: false,
         role: role(told.owner.role),
@@ -70,7 +258,7 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
         pid: told.tgid,
         ppid: told.ppid,
         comm: text(&told.comm),
-        exe: (!exe.is_empty()).then_some(exe),
+        exe: named(&told.exe),
         layer: (layer != Layer::None).then(|| layer.as_str().to_owned()),
         profile: profile.clone(),
         drops: told.drops,
@@ -78,17 +266,25 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
         refused_lowered: told.refused_lowered,
         unknown_capability: told.unknown,
         bounding_before: CapSet(told.before).to_string(),
-        bounding_after: CapSet(after).to_string(),
-        residual: residual.names().map(std::borrow::Cow::into_owned).collect(),
+        bounding_after: judged.set.to_string(),
+        bounding_namespace: Some(judged.namespace).filter(|inode| *inode != 0),
+        residual: names(judged.residual),
+        workload: judged.launched,
+        dropping_thread: by_another.then_some(told.tid),
         effective: CapSet(told.effective).to_string(),
         user_namespace: Namespace {
             inode: told.namespace,
             level: told.level,
         },
-        fate,
-        exit: end
-            .filter(|_| fate == Fate::Exit)
-            .map(|end| exit(end.status)),
+        fate: judged.fate,
+        // Its own end tells more than that of the last one forked from it.
+        exit: ended.map(|end| {
+            exit(if told.ended == 0 {
+                end.status
+            } else {
+                told.status
+            })
+        }),
         chain: chain(&told.ancestors, &told.owner, told.tgid, &told.comm),
         first_refused: told
             .first_refused
@@ -103,18 +299,97 @@ pub fn finding(seen: &EpisodeSeen, rules: &Rules) -> Episode {
             .get(told.reason as usize)
             .copied()
             .unwrap_or_default(),
-        rule: rules.get(told.owner.rule),
+        rule,
     };
     episode.explanation = explain::episode(&episode, &refusal);
     episode
 }
 
-fn fate(end: &EpisodeEnd) -> Fate {
-    if end.fate == ToldFate::Exec as u32 {
-        Fate::Exec
-    } else {
-        Fate::Exit
+fn names(set: CapSet) -> Vec<String> {
+    set.names().map(std::borrow::Cow::into_owned).collect()
+}
+
+/// Whether what a process became is what its rule or its configuration speaks of.
+///
+/// A rule that empties means what the supervisor launches, but not its own
+/// helpers. A container's configuration means the first process of the
+/// container, which is the first one of its pid namespace: one that is executed
+/// in it later may rightly have more.
+pub fn applies(seen: &WorkloadSeen, rule: Option<&Supervisor>) -> bool {
+    let Some(rule) = rule else {
+        return false;
+    };
+    let event = &seen.event;
+    // A namespace that was made for it grants nothing outside of it.
+    let filled = ran(event.bounding, event.above, event.bounding, event.namespace) == Ran::Refilled;
+    if rule.empties {
+        return !filled && !rule.helpers.contains(&text(&event.exe));
     }
+    event.inner_pid == 1
+}
+
+/// The finding of a workload that starts with more than it should have, and
+/// whose process never tried to drop.
+pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
+    let event = &seen.event;
+    let rule = rules.get(event.owner.rule);
+    let wanted = wanted(rule, seen.container.as_ref()).filter(|_| applies(seen, rule))?;
+    let residual = CapSet(event.bounding & !wanted.0);
+    if residual.is_empty() {
+        return None;
+    }
+    let set = CapSet(event.bounding).to_string();
+    let mut episode = Episode {
+        id: format!("{:x}-{}", event.time, event.tgid),
+        verdict: Verdict::Degraded,
+        retried: false,
+        skipped: true,
+        refilled: false,
+        supervisor: name(rules, event.owner.rule),
+        inferred: false,
+        // It was the supervisor's process that did not drop.
+        role: Some("supervisor".to_owned()),
+        version: seen.version.clone(),
+        container: seen.container.clone(),
+        pid: event.tgid,
+        ppid: event.ppid,
+        comm: text(&event.comm),
+        exe: None,
+        layer: None,
+        profile: None,
+        drops: 0,
+        refused_raised: 0,
+        refused_lowered: 0,
+        unknown_capability: 0,
+        bounding_before: set.clone(),
+        bounding_after: set,
+        bounding_namespace: Some(event.namespace).filter(|inode| *inode != 0),
+        residual: names(residual),
+        dropping_thread: None,
+        workload: Some(Launched {
+            pid: event.tgid,
+            exe: named(&event.exe),
+            count: 1,
+        }),
+        effective: CapSet(event.effective).to_string(),
+        user_namespace: Namespace {
+            inode: event.namespace,
+            level: event.level,
+        },
+        fate: Fate::Exec,
+        exit: None,
+        chain: chain(&event.ancestors, &event.owner, event.tgid, &event.comm),
+        first_refused: None,
+        not_the_cause: Vec::new(),
+        duration_seconds: 0.0,
+        explanation: String::new(),
+    };
+    let refusal = explain::Refusal {
+        reason: Reason::None,
+        rule,
+    };
+    episode.explanation = explain::episode(&episode, &refusal);
+    Some(episode)
 }
 
 /// What wait(2) would tell: the low seven bits are the signal.
@@ -134,43 +409,90 @@ fn exit(status: u32) -> Exit {
     }
 }
 
-fn refused(told: &Told) -> CapSet {
-    let mut set = CapSet::EMPTY;
-    for (number, refused) in (0u32..).zip(told.refused) {
-        if refused != 0 {
-            set.insert(number);
-        }
-    }
-    set
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const CHOWN: CapSet = CapSet(1);
 
+    fn judged(course: Course) -> Verdict {
+        verdict(&course).0
+    }
+
     #[test]
     fn nothing_refused_is_ok_and_lowered_bits_are_harmless() {
-        for fate in [Fate::Exec, Fate::Exit, Fate::Running] {
-            assert_eq!(verdict(CapSet::EMPTY, CapSet::EMPTY, 0, fate), Verdict::Ok);
-            assert_eq!(
-                verdict(CapSet::EMPTY, CapSet::EMPTY, 42, fate),
-                Verdict::Harmless
-            );
+        for now in [Now::Running, Now::CarriedOn, Now::Over] {
+            let course = Course {
+                now,
+                ..Course::default()
+            };
+            assert_eq!(judged(course), Verdict::Ok);
+            let lowered = Course {
+                refused_lowered: 42,
+                ..course
+            };
+            assert_eq!(judged(lowered), Verdict::Harmless);
         }
     }
 
     #[test]
-    fn a_refused_bit_that_stays_raised_is_judged_by_the_fate() {
-        assert_eq!(verdict(CHOWN, CHOWN, 0, Fate::Exit), Verdict::Fatal);
-        assert_eq!(verdict(CHOWN, CHOWN, 0, Fate::Exec), Verdict::Degraded);
-        assert_eq!(verdict(CHOWN, CHOWN, 0, Fate::Running), Verdict::Pending);
+    fn without_an_exec_a_refused_capability_is_judged_by_what_became_of_the_process() {
+        let refused = |now| Course {
+            refused: CHOWN,
+            left: CHOWN,
+            now,
+            ..Course::default()
+        };
+        assert_eq!(verdict(&refused(Now::Over)), (Verdict::Fatal, Fate::Exit));
+        assert_eq!(
+            verdict(&refused(Now::Running)),
+            (Verdict::Pending, Fate::Running)
+        );
+        assert_eq!(
+            verdict(&refused(Now::CarriedOn)),
+            (Verdict::Degraded, Fate::CarriedOn)
+        );
     }
 
     #[test]
-    fn a_refused_bit_that_is_lowered_in_the_end_is_ok() {
-        assert_eq!(verdict(CHOWN, CapSet::EMPTY, 3, Fate::Exec), Verdict::Ok);
+    fn whoever_execs_with_it_decides_whatever_becomes_of_the_others() {
+        for now in [Now::Running, Now::CarriedOn, Now::Over] {
+            let course = Course {
+                refused: CHOWN,
+                launched: Some(CHOWN),
+                left: CHOWN,
+                clean: true,
+                now,
+                ..Course::default()
+            };
+            assert_eq!(verdict(&course), (Verdict::Degraded, Fate::Exec));
+        }
+    }
+
+    #[test]
+    fn a_refused_capability_that_is_gone_in_the_end_is_ok() {
+        let course = Course {
+            refused: CHOWN,
+            clean: true,
+            now: Now::Over,
+            ..Course::default()
+        };
+        assert_eq!(verdict(&course), (Verdict::Ok, Fate::Exec));
+    }
+
+    #[test]
+    fn one_that_served_and_was_stopped_had_carried_on() {
+        for (status, good) in [
+            (0, true),
+            (0x0100, false),
+            (15, true),
+            (2, true),
+            (1, true),
+            (9, false),
+            (11, false),
+        ] {
+            assert_eq!(in_good_order(status), good, "{status:#x}");
+        }
     }
 
     #[test]

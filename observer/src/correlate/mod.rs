@@ -8,8 +8,9 @@ mod explain;
 mod inferred;
 mod join;
 mod near;
+mod workload;
 
-pub use episode::verdict;
+pub use episode::{CARRIED_ON_NS, Course, Now, verdict, wanted};
 pub use explain::{Refusal, denial as explain_denial, episode as explain_episode, listed};
 pub use inferred::{cleaned, is_reserved};
 
@@ -19,6 +20,7 @@ use domain::Domains;
 use inferred::Inferred;
 use join::{Join, Joined};
 use near::Near;
+use workload::Workloads;
 
 use observer_ebpf::{Audited, Layer, Owner, ProcessChange, Reason, Role, RowKey, Via};
 
@@ -27,7 +29,7 @@ use crate::{
     caps,
     config::Rules,
     finding::{AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, SupervisorEvent},
-    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen},
+    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     sources::bpf::text,
     time::Stamp,
 };
@@ -64,6 +66,7 @@ pub struct Correlator {
     near: Near,
     domains: Domains,
     inferred: Inferred,
+    workloads: Workloads,
 }
 
 impl Correlator {
@@ -75,6 +78,7 @@ impl Correlator {
             near: Near::default(),
             domains: Domains::default(),
             inferred: Inferred::default(),
+            workloads: Workloads::default(),
         }
     }
 
@@ -101,6 +105,10 @@ impl Correlator {
                 seen.iter().map(|seen| self.episode(seen)).collect()
             }
             Observation::Process(seen) => vec![self.process(&seen)],
+            Observation::Workload(seen) => {
+                let alone = self.workloads.enter(*seen);
+                alone.iter().filter_map(|seen| self.skipped(seen)).collect()
+            }
             Observation::Audit(seen) => {
                 let named = self.domains.record(&seen.record);
                 let joined = self.join.record(*seen).into_iter().map(audit);
@@ -114,13 +122,19 @@ impl Correlator {
     /// whose record did not come.
     pub fn expire(&mut self, now: Stamp) -> Vec<Finding> {
         let (alone, unnamed) = (self.join.expire(now), self.domains.expire(now));
-        self.settled(alone, &unnamed)
+        let mut findings = self.settled(alone, &unnamed);
+        let launched = self.workloads.expire(now);
+        findings.extend(launched.iter().filter_map(|seen| self.skipped(seen)));
+        findings
     }
 
     /// What still waits, at the end of a stream.
     pub fn finish(&mut self) -> Vec<Finding> {
         let (alone, unnamed) = (self.join.finish(), self.domains.finish());
-        self.settled(alone, &unnamed)
+        let mut findings = self.settled(alone, &unnamed);
+        let launched = self.workloads.finish();
+        findings.extend(launched.iter().filter_map(|seen| self.skipped(seen)));
+        findings
     }
 
     fn settled(&mut self, alone: Vec<Joined>, unnamed: &[EpisodeSeen]) -> Vec<Finding> {
@@ -135,9 +149,10 @@ impl Correlator {
 
     fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
         let in_tree = seen.episode.owner.in_tree == 1;
+        let workload = self.workloads.take(seen);
         let mut episode = match self.by_deed(seen) {
-            Some(named) => episode::finding(&named, &self.rules),
-            None => episode::finding(seen, &self.rules),
+            Some(named) => episode::finding(&named, workload.as_ref(), &self.rules),
+            None => episode::finding(seen, workload.as_ref(), &self.rules),
         };
         if episode.supervisor.is_none() || self.is_launched(&seen.episode.owner) {
             self.inferred.infer(&mut episode, &self.rules);
@@ -172,6 +187,17 @@ impl Correlator {
     fn is_launched(&self, owner: &Owner) -> bool {
         let rule = self.rules.get(owner.rule);
         rule.is_some_and(|rule| rule.launcher) && Role::from_byte(owner.role) == Role::Workload
+    }
+
+    /// The finding of a workload that should have less, where nothing was tried.
+    fn skipped(&self, seen: &WorkloadSeen) -> Option<Finding> {
+        let episode = episode::skipped(seen, &self.rules)?;
+        Some(Finding {
+            event: Event::new(seen.time, EventKind::Episode(episode)),
+            in_tree: seen.event.owner.in_tree == 1,
+            row: None,
+            joined: None,
+        })
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {

@@ -50,14 +50,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What became of the process.
+/// What became of the process, and of what was forked from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It executed another program.
+    /// It, or a child of it, executed another program.
     Exec,
-    /// It ended.
+    /// All of it ended without exec.
     Exit,
+    /// It tolerated the refusal and went on in its own program.
+    CarriedOn,
     /// It still runs.
     Running,
 }
@@ -68,6 +70,7 @@ impl Fate {
         match self {
             Self::Exec => "exec",
             Self::Exit => "exit",
+            Self::CarriedOn => "carried_on",
             Self::Running => "running",
         }
     }
@@ -82,7 +85,19 @@ pub struct Exit {
     pub signal: Option<i32>,
 }
 
-/// All drops of one process until it execs or ends.
+/// A program that was executed with capabilities that should have been dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Launched {
+    /// Process id.
+    pub pid: u32,
+    /// Basename of the program; of the first one, where there were more.
+    pub exe: Option<String>,
+    /// How many such programs there were.
+    pub count: u32,
+}
+
+/// All drops of one process, and what became of it and of what was forked from
+/// it with a capability that it tried to drop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// Stays the same when a pending episode is told again.
@@ -91,6 +106,13 @@ pub struct Episode {
     pub verdict: Verdict,
     /// Whether bits were refused first and lowered in the end.
     pub retried: bool,
+    /// Whether a drop that its rule or its container's configuration asks for
+    /// was never tried.
+    #[serde(default)]
+    pub skipped: bool,
+    /// Whether a new user namespace filled the set anew after drops.
+    #[serde(default)]
+    pub refilled: bool,
     /// Name of the supervisor's rule; of one by deed, its executable's.
     pub supervisor: Option<String>,
     /// Whether no rule names the supervisor: it is one by what it does.
@@ -129,8 +151,18 @@ pub struct Episode {
     pub bounding_before: String,
     /// Bounding set at the end, hexadecimal.
     pub bounding_after: String,
-    /// Capabilities that were refused and are still raised.
+    /// Inode number of the user namespace that `bounding_after` is of; none
+    /// where it is not known.
+    #[serde(default)]
+    pub bounding_namespace: Option<u32>,
+    /// Capabilities that are still in the set and should not be.
     pub residual: Vec<String>,
+    /// The program that was executed with them.
+    #[serde(default)]
+    pub workload: Option<Launched>,
+    /// The thread that dropped last, where the program was executed by another one.
+    #[serde(default)]
+    pub dropping_thread: Option<u32>,
     /// Effective set at the last drop, hexadecimal.
     pub effective: String,
     /// Its user namespace.
@@ -160,6 +192,21 @@ impl Episode {
     /// Calls that were refused for a capability that the kernel knows.
     pub const fn refused(&self) -> u32 {
         self.refused_raised.saturating_add(self.refused_lowered)
+    }
+
+    /// The process that runs on with what should have been dropped, and its name.
+    pub fn runs_on(&self) -> Option<(u32, &str)> {
+        match (self.verdict, self.fate, &self.workload) {
+            (Verdict::Degraded, Fate::Exec, Some(workload)) => {
+                Some((workload.pid, workload.exe.as_deref().unwrap_or(&self.comm)))
+            }
+            // Recorded by an earlier version, or never tried.
+            (Verdict::Degraded, Fate::Exec, None) => Some((self.pid, &self.comm)),
+            (Verdict::Degraded, Fate::CarriedOn, _) if self.exit.is_none() => {
+                Some((self.pid, &self.comm))
+            }
+            _ => None,
+        }
     }
 
     /// What became of the process, in a word or two.

@@ -20,7 +20,7 @@ pub use chain::Link;
 pub use container::{Container, Pod, Requested};
 pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts};
 pub use denial::{Denial, Namespace};
-pub use episode::{Episode, Exit, Fate, Verdict};
+pub use episode::{Episode, Exit, Fate, Launched, Verdict};
 pub use gate::{FailOn, Gate, RoleFilter};
 pub use host::{HookReport, Host, SourceReport};
 pub use report::{Audit, Command, Report};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{NONE, OVERFLOW};
 use crate::{
-    finding::{Episode, Fate, SupervisorEvent, Verdict, Workload},
+    finding::{Episode, SupervisorEvent, Workload},
     time::Stamp,
 };
 
@@ -43,10 +43,10 @@ impl Supervisors {
 
     /// Enters a workload that runs on with what was refused.
     pub fn judge(&mut self, episode: &Episode, time: Stamp) {
-        if episode.verdict == Verdict::Degraded && episode.fate == Fate::Exec {
+        if let Some((pid, comm)) = episode.runs_on() {
             self.keep(Workload {
-                pid: episode.pid,
-                comm: episode.comm.clone(),
+                pid,
+                comm: comm.to_owned(),
                 supervisor: episode.supervisor.clone(),
                 version: episode.version.clone(),
                 container: episode.container.clone(),

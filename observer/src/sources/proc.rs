@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Owner, Role, Task};
+use observer_ebpf::{Owner, Task, decide};
 
 use super::bpf::{Kernel, KernelError};
 use crate::{
@@ -111,54 +111,43 @@ pub fn trees(processes: &[Process], rules: &Rules) -> Vec<(Process, Task)> {
     found
 }
 
-/// The entry of one process, as the hooks would have made it: the same
-/// decisions as `observer-ebpf/src/programs/tree.rs` makes at fork and exec.
+/// The entry of one process, as the hooks would have made it: by the same decisions.
 fn entry(
     process: &Process,
     parent: Option<&Process>,
     above: Option<Task>,
     rules: &Rules,
 ) -> Option<Task> {
-    let rule = process
-        .exe
-        .as_deref()
-        .and_then(|exe| rules.by_basename(exe));
+    let inherited = above.map(|above| decide::forked(&above, process.start, process.ppid));
     let forked = parent.is_some_and(|parent| parent.exe == process.exe);
-    if let (Some(above), true) = (above, forked) {
-        return Some(Task {
-            start: process.start,
-            ppid: process.ppid,
-            ..above
-        });
+    if inherited.is_some() && forked {
+        return inherited;
     }
-    let Some(rule) = rule else {
-        let mut task = above?;
-        task.start = process.start;
-        task.ppid = process.ppid;
-        if task.owner.rule != 0 {
-            task.owner.role = Role::Workload as u8;
-        }
-        return Some(task);
-    };
-    let nested =
-        above.is_some_and(|above| above.owner.role == Role::Workload as u8 && above.runtime == 0);
-    Some(Task {
-        start: process.start,
-        owner: Owner {
-            start: process.start,
-            tgid: process.pid,
-            rule: rule.id,
-            role: if nested {
-                Role::Workload
-            } else {
-                Role::Supervisor
-            } as u8,
-            in_tree: 0,
-        },
-        ppid: process.ppid,
-        runtime: if nested { 0 } else { rule.runtime },
-        reserved: [0; 3],
-    })
+    let exe = process.exe.as_deref();
+    let rule = exe.and_then(|exe| rules.by_basename(exe));
+    let mut task = decide::executed(
+        inherited,
+        rule,
+        process.pid,
+        process.start,
+        process.ppid,
+        user_namespace(process.pid),
+    )?;
+    if above.is_none() {
+        task.uid = status(process.pid).map_or(0, |status| status.uid);
+    }
+    Some(task)
+}
+
+/// Inode number of a process's user namespace; 0 where it can't be read.
+fn user_namespace(pid: u32) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+
+    let inode = fs::metadata(format!("/proc/{pid}/ns/user")).map(|meta| meta.ino());
+    inode
+        .ok()
+        .and_then(|inode| u32::try_from(inode).ok())
+        .unwrap_or(0)
 }
 
 /// Leaves those that are gone out, and adds every other process that can be read.
@@ -303,6 +292,8 @@ pub fn usage() -> Option<Usage> {
 
 #[cfg(test)]
 mod tests {
+    use observer_ebpf::Role;
+
     use super::*;
 
     fn process(pid: u32, ppid: u32, exe: &str) -> Process {

@@ -64,6 +64,31 @@ tests! {
     drops_on_every_thread
     granted_on_every_thread
     one_thread_of_two_ends
+    refused_then_a_child_execs
+    refused_then_posix_spawn
+    refused_then_a_double_fork
+    refused_then_a_daemon_whose_first_process_ends
+    one_of_two_children_execs
+    three_children_exec
+    three_children_end
+    forked_before_the_refusal
+    each_child_has_an_episode_of_its_own
+    a_zygote_with_a_workload
+    a_loop_that_breaks_off
+    a_loop_that_breaks_off_where_the_rule_empties
+    served_and_was_stopped
+    served_and_ended_with_code_0
+    gave_up_after_a_while
+    carries_on_for_a_quarter_of_a_minute
+    granted_then_refilled
+    refused_then_refilled
+    emptied_again_in_the_new_namespace
+    never_tried
+    a_helper_is_no_workload
+    tried_a_part
+    emptied_as_the_rule_says
+    lowered_on_one_thread_exec_on_another
+    lowered_on_one_thread_forked_on_another
     double_forked_into_a_session
     a_workload_drops
     a_workloads_episode

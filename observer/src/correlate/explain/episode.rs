@@ -27,6 +27,16 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
         episode.container.as_ref(),
     );
     let sentence = match episode.verdict {
+        _ if episode.skipped => format!("{who} {}", skipped(episode, refusal)),
+        Verdict::Ok if episode.retried && episode.refilled => format!(
+            "{who} was refused drops from its bounding set, then went into a new user namespace, \
+             which filled the set anew: that grants nothing outside of the namespace."
+        ),
+        Verdict::Ok if episode.refilled && episode.bounding_after != "0x0" => format!(
+            "{who} dropped from its bounding set and was refused nothing ({} calls); a new user \
+             namespace then filled the set anew, which grants nothing outside of the namespace.",
+            episode.drops
+        ),
         Verdict::Ok if episode.retried => format!(
             "{who} was refused drops from its bounding set at first and lowered every bit in the end: nothing to do."
         ),
@@ -41,6 +51,9 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
             "{who} was refused drops of bits that were lowered already ({} calls): nothing was left raised.",
             episode.refused_lowered
         ),
+        Verdict::Degraded if episode.refused_raised == 0 => {
+            format!("{who} {}", on_another_thread(episode))
+        }
         Verdict::Pending | Verdict::Degraded | Verdict::Fatal => {
             format!(
                 "{who} {}; {}. {}",
@@ -126,23 +139,148 @@ fn requested<'a>(episode: &'a Episode, refusal: &Refusal<'_>) -> Option<&'a Requ
 fn became(episode: &Episode) -> String {
     let left = list(&episode.residual);
     let after = duration(episode.duration_seconds);
+    let gave_up = stopped_trying(episode);
     match episode.fate {
         Fate::Exec => format!(
-            "it went on to exec after {after}, and its workload runs with {left} still raised"
+            "{} after {after}, and runs with {} still in the set{}{gave_up}",
+            launched(episode),
+            left_of(episode),
+            others(episode)
         ),
         Fate::Running => format!("it is still running after {after} with {left} still raised"),
-        Fate::Exit => {
-            let how = match episode.exit {
-                Some(exit) => match (exit.code, exit.signal) {
-                    (Some(code), _) => format!("with code {code}"),
-                    (None, Some(signal)) => format!("by signal {signal}"),
-                    (None, None) => "in an unknown way".to_owned(),
-                },
-                None => "in an unknown way".to_owned(),
-            };
-            format!("it ended without exec after {after}, {how}")
+        Fate::CarriedOn if episode.exit.is_none() => {
+            format!("it carried on in spite of that, and runs with {left} still raised{gave_up}")
         }
+        Fate::CarriedOn => format!(
+            "it carried on in spite of that with {left} still raised{gave_up}, and ended after \
+             {after}, {}",
+            how(episode)
+        ),
+        Fate::Exit => format!("it ended without exec after {after}, {}", how(episode)),
     }
+}
+
+fn how(episode: &Episode) -> String {
+    match episode.exit.map(|exit| (exit.code, exit.signal)) {
+        Some((Some(code), _)) => format!("with code {code}"),
+        Some((None, Some(signal))) => format!("by signal {signal}"),
+        Some((None, None)) | None => "in an unknown way".to_owned(),
+    }
+}
+
+/// Which program went on with the set.
+fn launched(episode: &Episode) -> String {
+    let Some(workload) = &episode.workload else {
+        return "it went on to exec".to_owned();
+    };
+    let program = workload.exe.as_deref().map_or("a program".into(), shown);
+    if workload.pid == episode.pid {
+        format!("it went on to exec {program}, its workload, which started")
+    } else {
+        format!(
+            "{program} (pid {}), its workload, was executed by a process forked from it",
+            workload.pid
+        )
+    }
+}
+
+fn others(episode: &Episode) -> String {
+    match episode
+        .workload
+        .as_ref()
+        .map_or(0, |workload| workload.count)
+    {
+        0 | 1 => String::new(),
+        count => format!(" ({count} programs in all)"),
+    }
+}
+
+/// What the workload has of what should be gone.
+fn left_of(episode: &Episode) -> String {
+    let left = list(&episode.residual);
+    let bits = u64::from_str_radix(episode.bounding_after.trim_start_matches("0x"), 16);
+    let before = u64::from_str_radix(episode.bounding_before.trim_start_matches("0x"), 16);
+    match (bits, before) {
+        (Ok(after), Ok(before)) if after == before && after.count_ones() > 1 => format!(
+            "{left} (the whole set of {}, as it was)",
+            after.count_ones()
+        ),
+        _ => left,
+    }
+}
+
+fn stopped_trying(episode: &Episode) -> &'static str {
+    let whole = episode.bounding_after == episode.bounding_before;
+    if episode.drops == 1 && whole && episode.bounding_after.len() > 3 {
+        "; it stopped trying after the first"
+    } else {
+        ""
+    }
+}
+
+/// That a drop was never tried.
+fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
+    let setpcap = u64::from_str_radix(episode.bounding_before.trim_start_matches("0x"), 16)
+        .is_ok_and(|bits| CapSet(bits).contains(caps::SETPCAP));
+    let program = episode
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.exe.as_deref())
+        .map_or("its workload".into(), shown);
+    let asked = if refusal.rule.is_some_and(|rule| rule.runtime) {
+        "its container's configuration does not ask for"
+    } else {
+        "it should have dropped"
+    };
+    let tried = if episode.drops > 0 {
+        "it dropped some, and never tried the rest"
+    } else {
+        "it never tried"
+    };
+    let (why, remedy) = if setpcap {
+        (
+            String::new(),
+            "Have it empty its bounding set before it launches anything.".to_owned(),
+        )
+    } else {
+        (
+            ": CAP_SETPCAP was not effective (inferred: it is not in its bounding set), and \
+             programs that look first make no call without it"
+                .to_owned(),
+            format!("{}.", give("setpcap", given_in(episode, refusal))),
+        )
+    };
+    format!(
+        "launched {program} with {} in the bounding set, which {asked}; {tried}{why}. {remedy}",
+        list(&episode.residual)
+    )
+}
+
+/// The container that SETPCAP has to be given in; none where the process is outside of it.
+fn given_in<'a>(episode: &'a Episode, refusal: &Refusal<'_>) -> Option<&'a Container> {
+    episode
+        .container
+        .as_ref()
+        .filter(|container| container.is_unit() || !is_outside(refusal, episode))
+}
+
+/// That a set was lowered on one thread, and a program executed with that of another.
+fn on_another_thread(episode: &Episode) -> String {
+    let left = list(&episode.residual);
+    let thread = match episode.dropping_thread {
+        Some(thread) => format!("on thread {thread} alone"),
+        None => "on one of its threads alone".to_owned(),
+    };
+    let program = episode
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.exe.as_deref())
+        .map_or("its workload".into(), shown);
+    format!(
+        "dropped from its bounding set {thread}, and launched {program} from another one, which \
+         kept {left}: each thread has a set of its own. Drop before the first thread is started, \
+         on every thread (Go: syscall.AllThreadsSyscall), or on the thread that executes."
+    )
 }
 
 fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {

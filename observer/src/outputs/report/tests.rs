@@ -23,6 +23,8 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         id: format!("1a2b-{verdict}"),
         verdict,
         retried: false,
+        skipped: false,
+        refilled: false,
         supervisor: Some("openshell".to_owned()),
         inferred: false,
         role: Some("supervisor".to_owned()),
@@ -48,6 +50,9 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         } else {
             Vec::new()
         },
+        bounding_namespace: None,
+        workload: None,
+        dropping_thread: None,
         effective: "0x0".to_owned(),
         user_namespace: Namespace {
             inode: 4_026_531_837,

@@ -7,6 +7,8 @@ use aya::{
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError},
 };
 
+use observer_ebpf::Hook as Word;
+
 use super::{
     btf::Btf as Prototypes,
     host::has_kprobes,
@@ -128,6 +130,31 @@ const DROPS: Hook = Hook {
     tracepoint: &[],
 };
 
+/// By which mechanism the programs are told that verdict and drops are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookWords {
+    verdict: u32,
+    drops: u32,
+}
+
+impl HookWords {
+    /// Index and value of each word of the map `HOOKS`.
+    pub const fn words(self) -> [(u32, u32); 2] {
+        [
+            (Word::Verdict as u32, self.verdict),
+            (Word::Drops as u32, self.drops),
+        ]
+    }
+}
+
+fn word(status: &HookStatus) -> u32 {
+    match status.mechanism {
+        _ if !status.attached => 0,
+        Some(Mechanism::Kprobe) => Word::BY_KPROBE,
+        _ => Word::BY_TRAMPOLINE,
+    }
+}
+
 /// Loads the program that may need `bpf_probe_read_kernel`, to learn whether
 /// lockdown allows it.
 ///
@@ -147,24 +174,30 @@ pub fn attach(
     btf: Types<'_>,
     choice: Choice,
     lsms: &[String],
-    mut ready: impl FnMut(&mut Ebpf, bool, bool),
+    mut ready: impl FnMut(&mut Ebpf, HookWords),
 ) -> Vec<HookStatus> {
     let mut hooks = Vec::new();
     for hook in &TREE {
         hooks.push(attach_hook(ebpf, btf, hook, &[Mechanism::Tracepoint]));
     }
     let candidates = choice.candidates();
-    let drops = attach_hook(ebpf, btf, &DROPS, candidates);
+    let (drops, drops_by) = attach_drops(ebpf, btf, choice);
     let active = |name: &str| lsms.iter().any(|lsm| lsm == name);
     // The inner layers first, by the verdict's mechanism: they tell it who refused.
     let verdict = attach_hook(ebpf, btf, &VERDICT, candidates);
-    let has = |status: &HookStatus| status.attached;
-    ready(ebpf, has(&verdict), has(&drops));
+    let by = HookWords {
+        verdict: word(&verdict),
+        drops: drops_by,
+    };
+    ready(ebpf, by);
     if verdict.attached {
         let mechanism = verdict.mechanism.unwrap_or(Mechanism::Fexit);
         let inner = if !drops.attached {
             attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint])
-        } else if btf.prototypes.tracepoint(COMMONCAP.name).is_some() {
+        } else if mechanism == Mechanism::Kprobe
+            || btf.prototypes.tracepoint(COMMONCAP.name).is_some()
+        {
+            // By kprobe it is also the witness of what the walk gives.
             attach_hook(ebpf, btf, &COMMONCAP, &[mechanism])
         } else {
             no_direct_checks()
@@ -181,6 +214,29 @@ pub fn attach(
     hooks.extend([verdict, drops]);
     needed::mark(&mut hooks, lsms);
     hooks
+}
+
+/// Attaches the hook of drops by both mechanisms that a kernel may skip, each
+/// for reasons of its own (`observer-ebpf/src/programs/drops.rs`), unless one is
+/// forced; where neither can be had, the tracepoint tells of drops.
+fn attach_drops(ebpf: &mut Ebpf, btf: Types<'_>, choice: Choice) -> (HookStatus, u32) {
+    let first = attach_hook(ebpf, btf, &DROPS, choice.candidates());
+    let alone = word(&first);
+    if choice != Choice::Auto || first.mechanism != Some(Mechanism::Fexit) || !first.attached {
+        return (first, alone);
+    }
+    let second = attach_hook(ebpf, btf, &DROPS, &[Mechanism::Kprobe]);
+    if second.attached {
+        return (first, Word::BY_BOTH);
+    }
+    let reason = second.reason.unwrap_or_default();
+    let status = HookStatus {
+        reason: Some(format!(
+            "by one mechanism alone, which the kernel may skip in a storm; {reason}"
+        )),
+        ..first
+    };
+    (status, alone)
 }
 
 /// The exit of `security_capable` tells commoncap's refusals too. Its own hook

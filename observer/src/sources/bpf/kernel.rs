@@ -6,11 +6,12 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use observer_ebpf::{
-    Config, Episode, Hook, Loss, NAME_LEN, Offsets, PROFILE_LEN, RowKey, Rule, Task, TotalKey,
+    Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets, PROFILE_LEN, RowKey,
+    Rule, Share, Task, TotalKey,
 };
 
 use super::{
-    attach::{self, Types},
+    attach::{self, HookWords, Types},
     batch,
     btf::Btf,
     error::KernelError,
@@ -37,7 +38,9 @@ struct Maps {
     overflow: PerCpuArray<MapData, u64>,
     losses: PerCpuArray<MapData, u64>,
     profiles: HashMap<MapData, u64, [u8; PROFILE_LEN]>,
-    episodes: HashMap<MapData, u32, Episode>,
+    episodes: HashMap<MapData, u64, EpisodeEvent>,
+    members: HashMap<MapData, u32, Member>,
+    notes: PerCpuArray<MapData, u64>,
     tasks: HashMap<MapData, u32, Task>,
 }
 
@@ -86,17 +89,11 @@ impl Kernel {
         write_rules(&mut ebpf, rules)?;
         let rows = Rows::open(&mut ebpf)?;
         let lsms = active_lsms();
-        let mut hooks = attach::attach(
-            &mut ebpf,
-            types,
-            attach.hooks,
-            &lsms,
-            |ebpf, verdict, drops| {
-                if let Err(error) = write_hooks(ebpf, verdict, drops) {
-                    tracing::error!("{error}");
-                }
-            },
-        );
+        let mut hooks = attach::attach(&mut ebpf, types, attach.hooks, &lsms, |ebpf, by| {
+            if let Err(error) = write_hooks(ebpf, by) {
+                tracing::error!("{error}");
+            }
+        });
         if !probe_read {
             for status in hooks.iter_mut().filter(|status| status.attached) {
                 let lost = "lockdown forbids bpf_probe_read_kernel: \
@@ -118,6 +115,8 @@ impl Kernel {
             losses: take(&mut ebpf, "LOSSES")?,
             profiles: take(&mut ebpf, "PROFILES")?,
             episodes: take(&mut ebpf, "EPISODES")?,
+            members: take(&mut ebpf, "MEMBERS")?,
+            notes: take(&mut ebpf, "NOTES")?,
             tasks: take(&mut ebpf, "TASKS")?,
         };
         // Only an object that was built with diagnostics has their map.
@@ -186,6 +185,12 @@ impl Kernel {
         counts.map_or(0, |counts| counts.iter().sum())
     }
 
+    /// How often the kernel side noted something of itself.
+    pub fn note(&self, note: Note) -> u64 {
+        let counts = self.maps.notes.get(&(note as u32), 0);
+        counts.map_or(0, |counts| counts.iter().sum())
+    }
+
     /// The name of a profile by its hash.
     pub fn profile(&self, hash: u64) -> Option<String> {
         if hash == 0 {
@@ -204,7 +209,7 @@ impl Kernel {
 
     /// Shows every episode that is open now; none where not all could be read.
     pub fn each_open_episode(&self, mut see: impl FnMut(&Episode)) -> Option<()> {
-        let walked = batch::each(&self.maps.episodes, |_, episode| see(episode));
+        let walked = batch::each(&self.maps.episodes, |_: &u64, event| see(&event.episode));
         all("EPISODES", walked)
     }
 
@@ -230,10 +235,19 @@ impl Kernel {
             ),
         ];
         // Tables that the programs alone use, by the size of their values.
+        let mut members = 0;
+        let walked = batch::each(&self.maps.members, |_: &u32, _| members += 1);
+        sizes.push(("members", walked.map_or(usize::MAX, |()| members)));
+        let shares = self.ebpf.map("SHARES");
+        let shares = shares.and_then(|map| HashMap::<_, Share, u64>::try_from(map).ok());
+        sizes.push((
+            "shares",
+            shares.map_or(usize::MAX, |map| map.keys().flatten().count()),
+        ));
         sizes.extend([
             ("checks", self.threads::<48>("CHECKS")),
             ("setpcap", self.threads::<16>("SETPCAP")),
-            ("pending", self.threads::<8>("PENDING")),
+            ("pending", self.threads::<16>("PENDING")),
         ]);
         sizes
     }
@@ -333,7 +347,8 @@ fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
     Ok(())
 }
 
-fn write_hooks(ebpf: &mut Ebpf, verdict: bool, drops: bool) -> Result<(), KernelError> {
+/// Tells the programs by which mechanism the verdict and the drops are told.
+fn write_hooks(ebpf: &mut Ebpf, by: HookWords) -> Result<(), KernelError> {
     let error = |source| KernelError::Map {
         name: "HOOKS",
         source,
@@ -342,9 +357,8 @@ fn write_hooks(ebpf: &mut Ebpf, verdict: bool, drops: bool) -> Result<(), Kernel
         name: "HOOKS".to_owned(),
     }))?;
     let mut map: Array<_, u32> = Array::try_from(map).map_err(error)?;
-    for (hook, attached) in [(Hook::Verdict, verdict), (Hook::Drops, drops)] {
-        map.set(hook as u32, u32::from(attached), 0)
-            .map_err(error)?;
+    for (index, word) in by.words() {
+        map.set(index, word, 0).map_err(error)?;
     }
     Ok(())
 }

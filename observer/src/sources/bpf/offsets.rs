@@ -55,6 +55,10 @@ pub fn resolve(btf: &Btf) -> Offsets {
         dentry_name: at("dentry", "d_name.name"),
         dentry_inline: either("dentry", "d_shortname", "d_iname"),
         label_hname: at("aa_label", "hname"),
+        task_exec_id: at("task_struct", "self_exec_id"),
+        task_thread_pid: at("task_struct", "thread_pid"),
+        pid_level: at("pid", "level"),
+        pid_numbers: at("pid", "numbers"),
     }
 }
 
@@ -66,6 +70,17 @@ pub fn config(btf: &Btf, probe_read: bool) -> Config {
         probe_read: u32::from(probe_read),
         aa_label_arg: u32::from(btf.parameters("aa_capable").is_some_and(|p| p.len() == 4)),
         tick_ns: tick_ns(),
+        task_regs: u32::from(helper_exists(btf, "bpf_task_pt_regs")),
+        upid_size: upid_size(btf),
+    }
+}
+
+/// Bytes of `struct upid` (`include/linux/pid.h`): a number and a pointer; 0
+/// where it is laid out in another way.
+fn upid_size(btf: &Btf) -> u32 {
+    match (btf.offset("upid", "nr"), btf.offset("upid", "ns")) {
+        (Some(0), Some(8)) => 16,
+        _ => 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{io, ptr};
 
 use aya::maps::{MapData, RingBuf};
-use observer_ebpf::{ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent};
+use observer_ebpf::{ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent, WorkloadEvent};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::kernel::Rings;
@@ -19,6 +19,8 @@ pub enum Told {
     Process(Box<ProcessEvent>),
     /// The words of conmon, before its own event.
     Argv(Box<ArgvEvent>),
+    /// A supervisor's process became its workload, before its episode closes.
+    Workload(Box<WorkloadEvent>),
 }
 
 /// Reads both rings.
@@ -93,6 +95,7 @@ fn decode(bytes: &[u8]) -> Option<Told> {
         kind if kind == EventKind::Episode as u32 => copy(bytes).map(Told::Episode),
         kind if kind == EventKind::Process as u32 => copy(bytes).map(Told::Process),
         kind if kind == EventKind::Argv as u32 => copy(bytes).map(Told::Argv),
+        kind if kind == EventKind::Workload as u32 => copy(bytes).map(Told::Workload),
         _ => None,
     }
 }
@@ -118,6 +121,8 @@ unsafe impl Plain for EpisodeEvent {}
 unsafe impl Plain for ProcessEvent {}
 // SAFETY: integers and arrays of integers alone.
 unsafe impl Plain for ArgvEvent {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for WorkloadEvent {}
 
 #[cfg(test)]
 mod tests {

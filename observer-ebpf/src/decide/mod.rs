@@ -1,0 +1,16 @@
+//! The decisions of the kernel side, as plain functions: the BPF programs and
+//! user space call the same ones, and tests drive them without a kernel.
+#![expect(
+    clippy::inline_always,
+    reason = "a program is one function: a call costs the verifier what it knows of the arguments"
+)]
+
+mod capable;
+mod drop;
+mod family;
+mod tree;
+
+pub use capable::{Credentials, MAX_LEVELS, commoncap};
+pub use drop::{Outcome, classify, mask};
+pub use family::{Ran, follows, ran};
+pub use tree::{executed, forked};
