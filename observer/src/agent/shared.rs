@@ -165,7 +165,7 @@ impl Shared {
             kernel.forget_rows(&keys);
         }
         rename(&mut rows);
-        ledger.denials.set(rows, totals);
+        ledger.denials.set(&rows, &totals);
     }
 
     /// Enters a loss, and tells it.

@@ -70,6 +70,7 @@ struct TypedContainer {
 /// A rule as it was typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 struct Typed {
     name: String,
     #[serde(default)]
@@ -126,6 +127,7 @@ pub struct Expectation {
 
 /// A rule: programs that confine others.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Supervisor {
     /// Its name, as reports and labels show it.
     pub name: Arc<str>,

@@ -6,7 +6,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use observer_ebpf::{RowKey, TotalKey};
+
 use super::{Limited, OVERFLOW, limited::Series};
+use crate::correlate::Tally;
 
 /// Times that a row's count waits for the name of its profile, which comes with
 /// an event of its own.
@@ -82,6 +85,44 @@ pub fn identity(key: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()
+}
+
+/// A row of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelRow {
+    /// Its name, by the key as the kernel has it.
+    pub id: u64,
+    /// Its key, with the owner as user space names it.
+    pub key: RowKey,
+    /// What it counts.
+    pub tally: Tally,
+}
+
+impl KernelRow {
+    /// A row whose owner is not renamed yet.
+    pub fn new(key: RowKey, tally: Tally) -> Self {
+        let id = identity(&key);
+        Self { id, key, tally }
+    }
+}
+
+/// A slot of the kernel that counts what found no row.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelTotal {
+    /// Its name, by the key as the kernel has it.
+    pub id: u64,
+    /// Its key, with the owner as user space names it.
+    pub key: TotalKey,
+    /// What it counts.
+    pub count: u64,
+}
+
+impl KernelTotal {
+    /// A slot whose owner is not renamed yet.
+    pub fn new(key: TotalKey, count: u64) -> Self {
+        let id = identity(&key);
+        Self { id, key, count }
+    }
 }
 
 /// The labels of a row by its profile: none of a layer that has none, and none

@@ -1,30 +1,33 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
-use std::{cmp::Ordering, collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
 
 use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
 
 use super::{
     NONE,
-    counters::{ByProfile, Counters, DenialSeries, LsmSeries, identity},
-    kept::{Kept, Worth},
+    counters::{ByProfile, Counters, DenialSeries, KernelRow, KernelTotal, LsmSeries, identity},
+    folded::{Folded, is_of_lsm},
     leftover::{self, Grounds},
     limited::Limited,
-    told::ToldRows,
 };
 use crate::{
     caps,
     config::Rules,
     correlate::{self, Detail, Tally},
-    finding::{AuditEvent, Denial, DenialCounts},
+    finding::{AuditEvent, Denial, DenialCounts, Row},
     time::Stamp,
 };
 
 /// Rows whose detail is kept; the kernel has no room for more.
 const MAX_DETAILS: usize = 16_384;
-/// Rows that the kernel has forgotten and that are kept in full: of the recorded
-/// tree, and of all others.
-const MAX_FOLDED: usize = 1_000;
+/// Rows that a recorded stream may tell: several times what the kernel has room for.
+const MAX_TOLD: usize = 65_536;
 
 /// What the log has of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,106 +45,11 @@ pub struct Denials {
     details: HashMap<RowKey, Detail>,
     logged: HashMap<RowKey, Logged>,
     counters: Counters,
-    /// What the kernel has forgotten: of the recorded tree, and of all others.
+    /// What counts no more: of the recorded tree, and of all others.
     folded: [Folded; 2],
-    told: ToldRows,
-}
-
-/// A row of the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelRow {
-    /// Its name, by the key as the kernel has it.
-    pub id: u64,
-    /// Its key, with the owner as user space names it.
-    pub key: RowKey,
-    /// What it counts.
-    pub tally: Tally,
-}
-
-impl KernelRow {
-    /// A row whose owner is not renamed yet.
-    pub fn new(key: RowKey, tally: Tally) -> Self {
-        let id = identity(&key);
-        Self { id, key, tally }
-    }
-}
-
-/// A slot of the kernel that counts what found no row.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelTotal {
-    /// Its name, by the key as the kernel has it.
-    pub id: u64,
-    /// Its key, with the owner as user space names it.
-    pub key: TotalKey,
-    /// What it counts.
-    pub count: u64,
-}
-
-impl KernelTotal {
-    /// A slot whose owner is not renamed yet.
-    pub fn new(key: TotalKey, count: u64) -> Self {
-        let id = identity(&key);
-        Self { id, key, count }
-    }
-}
-
-/// Rows that count no more.
-pub(super) struct Folded {
-    counts: DenialCounts,
-    by_lsm: u64,
-    kept: Kept<Denial>,
-    number: u64,
-}
-
-impl Folded {
-    pub(super) fn new() -> Self {
-        Self {
-            counts: DenialCounts::default(),
-            by_lsm: 0,
-            kept: Kept::new(MAX_FOLDED),
-            number: 0,
-        }
-    }
-
-    /// Counts a row, and keeps it where it is worth it.
-    pub(super) fn add(&mut self, name: &str, denial: Denial) {
-        self.counts.add(&denial);
-        if matches!(denial.layer.as_str(), "apparmor" | "selinux" | "lsm") {
-            self.by_lsm += denial.count;
-        }
-        self.kept.put(name, self.number, denial);
-        self.number += 1;
-    }
-
-    pub(super) const fn counts(&self) -> &DenialCounts {
-        &self.counts
-    }
-
-    pub(super) const fn by_lsm(&self) -> u64 {
-        self.by_lsm
-    }
-
-    pub(super) fn kept(&self) -> impl Iterator<Item = &Denial> {
-        self.kept.iter().map(|(_, denial)| denial)
-    }
-}
-
-impl Worth for Denial {
-    fn rank(&self) -> u8 {
-        u8::from(self.is_telling()) * 2 + u8::from(self.supervisor.is_some())
-    }
-
-    fn kind(&self) -> impl Hash {
-        let Self {
-            supervisor,
-            role,
-            capability,
-            layer,
-            profile,
-            ..
-        } = self;
-        (supervisor, role, capability, layer, profile)
-    }
+    /// Rows as a recorded stream tells them, by their name in it: no kernel counts
+    /// here then.
+    told: BTreeMap<String, Denial>,
 }
 
 /// Whether a security module refused, which writes records.
@@ -179,21 +87,21 @@ impl Denials {
             logged: HashMap::new(),
             counters: Counters::new(limit),
             folded: [Folded::new(), Folded::new()],
-            told: ToldRows::new(),
+            told: BTreeMap::new(),
         }
     }
 
     /// Takes the kernel's counts as they stand now.
-    pub fn set(&mut self, rows: Vec<KernelRow>, totals: Vec<KernelTotal>) {
+    pub fn set(&mut self, rows: &[KernelRow], totals: &[KernelTotal]) {
         let mut counters = std::mem::replace(&mut self.counters, Counters::new(0));
         let before = counters.begin();
-        for KernelRow { id, key, tally } in &rows {
+        for KernelRow { id, key, tally } in rows {
             let series = || self.series(key);
             counters.look(&before, *id, tally.count, series, || {
                 self.by_profile_of(key)
             });
         }
-        for KernelTotal { id, key, count } in &totals {
+        for KernelTotal { id, key, count } in totals {
             let series = || self.total_series(key);
             // The overflow slots have no profile.
             counters.look(&before, *id, *count, series, || ByProfile::Never);
@@ -282,8 +190,10 @@ impl Denials {
             .filter(|(owner, layer, _)| of_lsm(*layer) && (!tree_only || owner.in_tree == 1))
             .map(|(_, _, count)| count)
             .sum();
+        let told = self.told.values();
+        let told = told.filter(|row| is_of_lsm(row)).map(|row| row.count);
         let folded = self.folded(tree_only).iter().map(Folded::by_lsm);
-        live + self.told.by_lsm() + folded.sum::<u64>()
+        live + told.chain(folded).sum::<u64>()
     }
 
     /// How many denials have no series of their own.
@@ -291,20 +201,58 @@ impl Denials {
         self.counters.denials().overflowed()
     }
 
-    /// Rows that a recorded stream tells.
-    pub const fn told(&mut self) -> &mut ToldRows {
-        &mut self.told
+    /// Takes a row's state of a recorded stream in place of what was known of it;
+    /// says whether there was room for it.
+    pub fn tell_row(&mut self, row: Row) -> bool {
+        let Row {
+            row,
+            folded,
+            denial,
+        } = row;
+        if folded {
+            self.told.remove(&row);
+            self.folded[0].add(&row, denial);
+            return true;
+        }
+        let room = self.has_room_for(&row);
+        if room {
+            self.told.insert(row, denial);
+        }
+        room
+    }
+
+    /// Takes one denial of a recorded stream; says whether there was room for it. It
+    /// counts until the row's next state is told, which has it in; in a stream that
+    /// was cut short there is none.
+    pub fn tell(&mut self, name: &str, denial: &Denial) -> bool {
+        let room = self.has_room_for(name);
+        match self.told.get_mut(name) {
+            Some(known) if known.last < denial.last => {
+                known.count += denial.count;
+                known.last = denial.last;
+            }
+            None if room => {
+                self.told.insert(name.to_owned(), denial.clone());
+            }
+            // The state has it in.
+            Some(_) | None => {}
+        }
+        room
+    }
+
+    fn has_room_for(&self, name: &str) -> bool {
+        self.told.len() < MAX_TOLD || self.told.contains_key(name)
     }
 
     /// Rows for a report, most first, and exact counts of all there were.
     pub fn report(&self, tree_only: bool, grounds: &Grounds) -> (Vec<Denial>, DenialCounts) {
         let rows = self.rows(tree_only, grounds).map(|(_, denial)| denial);
-        let mut denials: Vec<_> = rows.chain(self.told.listed().cloned()).collect();
+        let mut denials: Vec<_> = rows.chain(self.told.values().cloned()).collect();
         let mut counts = DenialCounts::default();
         for denial in &denials {
             counts.add(denial);
         }
-        for folded in self.folded(tree_only).iter().chain([self.told.folded()]) {
+        for folded in self.folded(tree_only) {
             counts.join(folded.counts());
             denials.extend(folded.kept().cloned());
         }
@@ -428,5 +376,73 @@ impl Denials {
         } else {
             ByProfile::NotYet(series)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_ebpf::Owner;
+
+    use super::*;
+    use crate::finding::{FailOn, Gate, RoleFilter};
+
+    fn row(number: u64, rule: u16, in_tree: u8) -> KernelRow {
+        let key = RowKey {
+            owner: Owner {
+                rule,
+                role: 1,
+                in_tree,
+                ..Owner::default()
+            },
+            cgroup: number,
+            capability: 8,
+            layer: Layer::Commoncap as u8,
+            audited: Audited::Yes as u8,
+            own_credentials: 1,
+            ..RowKey::default()
+        };
+        let tally = Tally {
+            count: 2,
+            first: Stamp(number),
+            last: Stamp(number),
+        };
+        KernelRow::new(key, tally)
+    }
+
+    /// What `record` would report of these.
+    fn report(denials: Denials) -> crate::finding::Report {
+        let rules = Arc::new(Rules::default());
+        let host = crate::finding::Host::default();
+        let mut ledger = crate::ledger::Ledger::new(rules, host, 5_000);
+        ledger.denials = denials;
+        ledger.report(true, None)
+    }
+
+    #[test]
+    fn denials_are_counted_exactly_whatever_the_kernel_forgets_and_a_report_lists() {
+        let rules = Arc::new(Rules::load(None).unwrap());
+        let grounds = Grounds::default();
+        let mut denials = Denials::new(rules, 5_000);
+        let own: Vec<_> = (0..9_000).map(|number| row(number, 1, 1)).collect();
+        let others: Vec<_> = (0..9_000).map(|number| row(number, 2, 0)).collect();
+        denials.set(&[own.clone(), others.clone()].concat(), &[]);
+        denials.fold(&own[..3_000], &grounds);
+        denials.fold(&others, &grounds);
+        denials.set(&own[3_000..], &[]);
+        let series: u64 = denials.by_series().iter().map(|(_, count)| count).sum();
+        assert_eq!(series, 36_000, "no counter falls");
+
+        let report = report(denials);
+        let counts = &report.counts.denials;
+        assert_eq!((counts.all, counts.rows), (18_000, 9_000));
+        assert_eq!(counts.rows_shown, report.denials.len() as u64);
+        assert_eq!(report.denials.len(), 4_096);
+        assert_eq!(counts.denied(Some(RoleFilter::Supervisor)), 18_000);
+        let gate = Gate {
+            fail_on: vec![FailOn::Denied],
+            role: None,
+        };
+        let why = gate.matches(&report);
+        assert_eq!(why.last().unwrap(), "denied: 9808 more denials, not listed");
     }
 }

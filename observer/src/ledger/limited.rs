@@ -7,9 +7,11 @@ use std::{collections::HashMap, hash::Hash};
 pub trait Series: Eq + Hash + Clone {
     /// The same without what others can choose at will. There are few of these,
     /// and so a little room beyond the limit is theirs.
+    #[must_use]
     fn coarse(&self) -> Self;
 
     /// The last resort: so few that there is always room.
+    #[must_use]
     fn last_resort(&self) -> Self;
 }
 

@@ -4,11 +4,11 @@ mod audit;
 mod counters;
 mod denials;
 mod episodes;
+mod folded;
 mod kept;
 mod leftover;
 mod limited;
 mod supervisors;
-mod told;
 
 use std::{
     cmp::Reverse,
@@ -17,13 +17,12 @@ use std::{
 };
 
 pub use audit::{AuditLog, AuditSeries};
-pub use counters::{DenialSeries, LsmSeries};
-pub use denials::{Denials, KernelRow, KernelTotal, row_name};
+pub use counters::{DenialSeries, KernelRow, KernelTotal, LsmSeries};
+pub use denials::{Denials, row_name};
 pub use episodes::{EpisodeSeries, Episodes};
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 pub use supervisors::{MAX_SERIES, Supervisors};
-pub use told::ToldRows;
 
 use crate::{
     config::Rules,
@@ -242,7 +241,9 @@ impl Ledger {
             denials: counted,
         };
         let logged = self.audit.report(tree_only, &grounds);
-        logged.iter().for_each(|row| counts.denials.add(row));
+        for row in &logged {
+            counts.denials.add(row);
+        }
         denials.extend(logged);
         let mut audit = self.audit.tally(tree_only, self.denials.by_lsm(tree_only));
         for denial in &denials {

@@ -109,7 +109,7 @@ impl Supervisors {
                 let supervisor = workload.supervisor.as_deref().unwrap_or(NONE);
                 let mut key = (supervisor.to_owned(), capability.clone());
                 if series.len() >= limit && !series.contains_key(&key) {
-                    key.1 = OVERFLOW.to_owned();
+                    OVERFLOW.clone_into(&mut key.1);
                 }
                 *series.entry(key).or_default() += 1;
             }

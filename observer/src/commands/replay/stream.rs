@@ -84,7 +84,10 @@ impl Replayed {
         }
         self.last = self.last.max(time);
         if let Some((row, denial)) = line.denial() {
-            return self.ledger.denials.told().add(row, denial);
+            if !self.ledger.denials.tell(row, denial) {
+                self.ledger.lose("ledger", "rows_full", 1);
+            }
+            return;
         }
         match line {
             Line::Event(event, _) => {
@@ -140,7 +143,11 @@ impl Replayed {
                 self.ledger.sources = sources;
                 self.look(time);
             }
-            State::Row(row) => self.ledger.denials.told().set(*row),
+            State::Row(row) => {
+                if !self.ledger.denials.tell_row(*row) {
+                    self.ledger.lose("ledger", "rows_full", 1);
+                }
+            }
             State::Sources(Sources { sources, sight }) => {
                 self.ledger.sources = sources;
                 self.sight(time, sight.as_ref());

@@ -28,6 +28,10 @@ struct StatusAnswer<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the list is called by what it holds"
+)]
 struct Episodes {
     schema: &'static str,
     /// How many there are, and how many of them are kept, whatever is asked for.
@@ -37,6 +41,10 @@ struct Episodes {
 }
 
 #[derive(Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the list is called by what it holds"
+)]
 struct Denials {
     schema: &'static str,
     /// How many rows there are, and how many of them are kept, whatever is asked for.

@@ -219,7 +219,10 @@ impl Live {
     fn count(&self) {
         let rows = self.rows.iter();
         let rows = rows.map(|(key, tally)| KernelRow::new(*key, *tally));
-        self.shared.ledger().denials.set(rows.collect(), Vec::new());
+        self.shared
+            .ledger()
+            .denials
+            .set(&rows.collect::<Vec<_>>(), &[]);
     }
 }
 
