@@ -11,11 +11,12 @@ use promql_parser::parser::{self, Expr, VectorSelector};
 use serde_json::Value;
 
 /// The metrics of the agent, without prefix and the suffixes of histograms.
-const METRICS: [&str; 25] = [
+const METRICS: [&str; 26] = [
     "denials_total",
     "lsm_denials_total",
     "bounding_drops_total",
     "bounding_drop_episodes_total",
+    "bounding_drops_skipped_total",
     "bounding_drops_pending",
     "residual_capabilities",
     "supervisors",

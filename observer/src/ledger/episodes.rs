@@ -70,6 +70,34 @@ impl Series for DropSeries {
     }
 }
 
+/// Labels of `capwatch_bounding_drops_skipped_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SkippedSeries {
+    /// Name of the rule.
+    pub supervisor: String,
+    /// `supervisor`, `workload` or `none`.
+    pub role: String,
+    /// Version of the supervisor.
+    pub version: String,
+}
+
+impl Series for SkippedSeries {
+    fn coarse(&self) -> Self {
+        Self {
+            version: OTHER.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    fn last_resort(&self) -> Self {
+        Self {
+            supervisor: OVERFLOW.to_owned(),
+            version: OVERFLOW.to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
 struct Told {
     episode: Episode,
     time: Stamp,
@@ -172,6 +200,7 @@ pub struct Episodes {
     number: u64,
     closed: Limited<EpisodeSeries>,
     drops: Limited<DropSeries>,
+    skipped: Limited<SkippedSeries>,
     versions: HashMap<String, BTreeSet<String>>,
     last_failed: BTreeMap<String, Stamp>,
     inferred: BTreeSet<String>,
@@ -188,6 +217,7 @@ impl Episodes {
             number: 0,
             closed: Limited::new(limit),
             drops: Limited::new(limit),
+            skipped: Limited::new(limit),
             versions: HashMap::new(),
             last_failed: BTreeMap::new(),
             inferred: BTreeSet::new(),
@@ -293,6 +323,11 @@ impl Episodes {
     fn count(&mut self, episode: &Episode, own: &str, series: EpisodeSeries) {
         let supervisor = series.supervisor.clone();
         let bounded = series.version != own;
+        let skipped = SkippedSeries {
+            supervisor: supervisor.clone(),
+            role: series.role.clone(),
+            version: series.version.clone(),
+        };
         let wanted = series.clone();
         let placed = self.closed.add(series, 1);
         self.overflowed += u64::from(bounded || placed != wanted);
@@ -301,6 +336,9 @@ impl Episodes {
         {
             // The alarm looks at both, by the same name.
             self.last_failed.insert(placed.supervisor, time);
+        }
+        if episode.skipped {
+            self.skipped.add(skipped, 1);
         }
         let refused = episode.refused_raised + episode.refused_lowered;
         let dropped = episode
@@ -324,6 +362,11 @@ impl Episodes {
     /// The counters of `capwatch_bounding_drops_total`, by supervisor and result.
     pub const fn drops(&self) -> &Limited<DropSeries> {
         &self.drops
+    }
+
+    /// The counters of `capwatch_bounding_drops_skipped_total`.
+    pub const fn skipped(&self) -> &Limited<SkippedSeries> {
+        &self.skipped
     }
 
     /// When a supervisor's drop failed last.
@@ -545,6 +588,26 @@ mod tests {
             20_000 - 64 + 1,
             "findings, nothing else"
         );
+    }
+
+    #[test]
+    fn a_drop_that_was_never_tried_is_counted_apart_too() {
+        let mut episodes = Episodes::new(5_000);
+        let mut skipped = named(1, "exec", "degraded");
+        skipped.skipped = true;
+        episodes.enter(&skipped, Stamp(1), false);
+        episodes.enter(&skipped, Stamp(2), false);
+        episodes.enter(&named(2, "exec", "degraded"), Stamp(3), false);
+        let all: Vec<_> = episodes.skipped().iter().collect();
+        let [(series, 1)] = all[..] else {
+            panic!("{all:?}");
+        };
+        assert_eq!(
+            (series.supervisor.as_str(), series.version.as_str()),
+            ("openshell", "0.0.73")
+        );
+        let closed: u64 = episodes.closed().iter().map(|(_, count)| count).sum();
+        assert_eq!(closed, 2, "it is an episode as well");
     }
 
     #[test]

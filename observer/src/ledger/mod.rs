@@ -19,7 +19,7 @@ use std::{
 pub use audit::{AuditLog, AuditSeries};
 pub use counters::{DenialSeries, KernelRow, KernelTotal, LsmSeries};
 pub use denials::{Denials, row_name};
-pub use episodes::{EpisodeSeries, Episodes};
+pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 pub use supervisors::{MAX_SERIES, Supervisors};

@@ -143,6 +143,14 @@ fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
         ];
         sample(&labels, number(count))
     });
+    let skipped = ledger.episodes.skipped().iter().map(|(series, count)| {
+        let labels = [
+            ("supervisor", series.supervisor.as_str()),
+            ("role", &series.role),
+            ("version", &series.version),
+        ];
+        sample(&labels, number(count))
+    });
     let pending = ledger.episodes.pending();
     let pending = pending.iter().map(|((supervisor, role), count)| {
         sample(
@@ -175,6 +183,11 @@ fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
             "capwatch_bounding_drop_episodes_total",
             "Closed episodes: all drops of one process until it execs or ends.",
             episodes.collect(),
+        ),
+        counter(
+            "capwatch_bounding_drops_skipped_total",
+            "Episodes in which a drop that was asked for was never tried.",
+            skipped.collect(),
         ),
         gauge(
             "capwatch_bounding_drops_pending",
