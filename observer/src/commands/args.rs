@@ -110,6 +110,7 @@ impl From<&Attach> for bpf::Attach {
         Self {
             hooks: attach.hooks.into(),
             object: attach.bpf_object.clone(),
+            state_ring: None,
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         report::{self, Form, Style},
         terminal,
     },
-    sources::audit::AuditSource,
+    sources::{audit::AuditSource, bpf},
 };
 
 /// How long open episodes of the tree are waited for.
@@ -37,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long a security module's denial waits for its audit record, in
 /// nanoseconds: kauditd takes some milliseconds, longer under emulation.
 const RECORD_DELAY_NS: u64 = 400_000_000;
+/// Bytes of the ring that episodes come through: a gate counts on each, and the
+/// command may take both processors.
+const STATE_RING: u32 = 8 << 20;
 /// Exit code when `--fail-on` matched.
 const FAILED: u8 = 3;
 /// Exit codes of a command that can't be run, as shells have them.
@@ -72,7 +75,10 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let mut agent = Agent::open(Options {
-        attach: (&attach).into(),
+        attach: bpf::Attach {
+            state_ring: Some(STATE_RING),
+            ..(&attach).into()
+        },
         rules,
         audit: audit.audit,
         series: MAX_SERIES,

@@ -71,6 +71,7 @@ impl Kernel {
         let mut probe_read = true;
         let mut ebpf = load(
             &object,
+            attach.state_ring,
             &aya_btf,
             &offsets,
             &offsets::config(&btf, probe_read),
@@ -81,6 +82,7 @@ impl Kernel {
             probe_read = false;
             ebpf = load(
                 &object,
+                attach.state_ring,
                 &aya_btf,
                 &offsets,
                 &offsets::config(&btf, probe_read),
@@ -309,14 +311,20 @@ fn all(map: &str, walked: std::io::Result<()>) -> Option<()> {
 
 fn load(
     object: &[u8],
+    state_ring: Option<u32>,
     btf: &AyaBtf,
     offsets: &Offsets,
     config: &Config,
 ) -> Result<Ebpf, KernelError> {
-    EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    loader
         .btf(Some(btf))
         .override_global("OFFSETS", offsets, true)
-        .override_global("CONFIG", config, true)
+        .override_global("CONFIG", config, true);
+    if let Some(bytes) = state_ring {
+        loader.map_max_entries("STATES", bytes);
+    }
+    loader
         .load(object)
         .map_err(|error| KernelError::Load(Box::new(error)))
 }

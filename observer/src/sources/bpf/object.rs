@@ -24,6 +24,9 @@ pub struct Attach {
     pub hooks: Choice,
     /// An object to load in place of the built-in one.
     pub object: Option<PathBuf>,
+    /// Bytes of the ring that episodes come through, a power of two; else what the
+    /// object has.
+    pub state_ring: Option<u32>,
 }
 
 impl Attach {
