@@ -133,6 +133,18 @@ pub fn append(path: &Path) -> io::Result<File> {
     write(path, OFlags::CREATE | OFlags::APPEND)
 }
 
+/// The same without waiting for the reader of a pipe: without one it is an error
+/// (`ENXIO`). What is written later may wait.
+///
+/// # Errors
+/// As the system tells them.
+pub fn append_at_once(path: &Path) -> io::Result<File> {
+    let file = write(path, OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
 /// Writes to a file of the kernel.
 ///
 /// # Errors

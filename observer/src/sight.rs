@@ -430,8 +430,8 @@ impl Lapses {
         });
         let Some((first, second)) = pair else {
             // More reasons than lapses that are kept: a stream's own words.
-            self.past[0].reason = OTHER.to_owned();
-            self.past[1].reason = OTHER.to_owned();
+            OTHER.clone_into(&mut self.past[0].reason);
+            OTHER.clone_into(&mut self.past[1].reason);
             return self.merge(0, 1);
         };
         self.merge(first, second);

@@ -1,15 +1,11 @@
 //! What no event tells and has to be looked at: open episodes, losses, ended
 //! workloads, the clocks.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    os::fd::OwnedFd,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use observer_ebpf::{Episode, Loss};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::Agent;
+use super::{Agent, workloads::Watch};
 use crate::{
     correlate::{self, Finding},
     finding::{EventKind, HookReport, LossEvent},
@@ -25,6 +21,8 @@ use crate::{
 const CHECKPOINT: u32 = 10;
 /// Ticks between two looks at open episodes, which divide those above.
 const OPEN: u32 = 2;
+/// Ticks between two looks at what only grows where something was missed.
+const SLOW: u32 = 60;
 /// An open episode without a drop for this long is told as running.
 const SILENCE_NS: u64 = 2_000_000_000;
 
@@ -37,18 +35,16 @@ impl Agent {
         let Some((pid, _)) = episode.runs_on() else {
             return;
         };
-        let id = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let pidfd = id.map(|id| pidfd_open(id, PidfdFlags::empty()));
-        match pidfd {
-            Some(Ok(pidfd)) => {
-                self.workloads.insert(pid, pidfd);
+        match self.workloads.watch(pid) {
+            Watch::Watched => {}
+            // It ended before we looked, or nobody would notice when it does.
+            outcome => {
+                let mut ledger = self.shared.ledger();
+                if outcome == Watch::Full {
+                    ledger.lose("agent", "workloads_full", 1);
+                }
+                ledger.supervisors.retain_workloads(|known| known != pid);
             }
-            // It ended before we looked.
-            _ => self
-                .shared
-                .ledger()
-                .supervisors
-                .retain_workloads(|kept| kept != pid),
         }
     }
 
@@ -64,24 +60,31 @@ impl Agent {
             self.tell_open(SILENCE_NS);
         }
         self.forget_supervisors();
-        self.workloads.retain(|_, pidfd| !ended(pidfd));
+        self.workloads.forget_ended();
         let workloads = &self.workloads;
         self.shared
             .ledger()
             .supervisors
-            .retain_workloads(|pid| workloads.contains_key(&pid));
+            .retain_workloads(|pid| workloads.has(pid));
+        self.shared.note_left_out();
         self.note_losses();
         self.unchecked += 1;
         if self.unchecked >= CHECKPOINT {
             self.unchecked = 0;
             self.shared.checkpoint_stream();
         }
+        self.slow += 1;
+        if self.slow >= SLOW {
+            self.slow = 0;
+            self.forget_gone();
+            super::give_back_memory();
+        }
     }
 
     fn note_losses(&self) {
         let hooked = |hook: &HookReport| hook.hook == "cap_task_prctl" && hook.attached;
         let drops_are_hooked = self.shared.ledger().hooks.iter().any(hooked);
-        let counted = self.shared.kernel().as_mut().map(|kernel| {
+        let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
             let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
             let mut missed = BTreeMap::new();
@@ -113,6 +116,19 @@ impl Agent {
                 self.shared.tell(Finding::lost(Stamp::now(), loss));
             }
         }
+    }
+
+    /// Forgets live supervisors whose end was missed: the kernel has no such process.
+    fn forget_gone(&self) {
+        if self.shared.ledger().supervisors.live().is_empty() {
+            return;
+        }
+        let Some(tasks) = self.shared.kernel().as_ref().and_then(Kernel::tasks) else {
+            return;
+        };
+        let pids: HashSet<u32> = tasks.iter().map(|(pid, _)| *pid).collect();
+        let mut ledger = self.shared.ledger();
+        ledger.supervisors.retain_live(|pid| pids.contains(&pid));
     }
 
     /// Forgets supervisors of which no process is left, once many are known.
@@ -168,6 +184,9 @@ impl Agent {
         // What was not read is not over: it would be told twice.
         if seen == Some(Some(())) {
             self.told.retain(|id, _| open.contains(id));
+            if self.told.len() < self.told.capacity() / 8 {
+                self.told.shrink_to(2 * self.told.len());
+            }
         }
         for (episode, state) in untold {
             self.told.insert(episode.id, state);
@@ -184,15 +203,4 @@ fn is_final(episode: &Episode, now: u64) -> bool {
     let tolerated = episode.last_refused != 0
         && now.saturating_sub(episode.last_refused) >= correlate::CARRIED_ON_NS;
     episode.raised > 0 || tolerated
-}
-
-fn ended(pidfd: &OwnedFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
 }

@@ -4,10 +4,16 @@
 mod look;
 mod posture;
 mod shared;
+mod workloads;
 
 pub use shared::Shared;
+use workloads::Workloads;
 
-use std::{collections::HashMap, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, WorkloadEvent};
 
@@ -29,6 +35,8 @@ use crate::{
 
 /// Records that are taken before the rings get their turn again.
 const HEARD_AT_ONCE: usize = 256;
+/// How long the end may take to handle what lies in the rings.
+const CATCH_UP: Duration = Duration::from_millis(250);
 /// How often open episodes and losses are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -44,6 +52,20 @@ pub struct Options {
     pub series: usize,
 }
 
+/// Why rules can't be exchanged while the agent runs.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Findings know a rule by its number.
+    #[error(
+        "a rule was removed, renamed or moved, or container.labels changed, which takes a \
+         restart of capwatch"
+    )]
+    Numbers,
+    /// The kernel side did not take them.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
 /// The agent.
 pub struct Agent {
     shared: Arc<Shared>,
@@ -54,11 +76,13 @@ pub struct Agent {
     /// Open episodes that were told, by id, with the time of their last drop and
     /// whether that was final.
     told: HashMap<u64, (u64, bool)>,
-    /// Workloads that run on with what was refused: their pidfd tells when they end.
-    workloads: HashMap<u32, OwnedFd>,
+    /// Workloads that run on with what was refused.
+    workloads: Workloads,
     rules: Arc<Rules>,
     /// Ticks since the stream's last checkpoint.
     unchecked: u32,
+    /// Ticks since the last slow look.
+    slow: u32,
     who: Who,
 }
 
@@ -99,10 +123,11 @@ impl Agent {
             log,
             clock: Clock::sample(),
             told: HashMap::new(),
-            workloads: HashMap::new(),
+            workloads: Workloads::default(),
             who: Who::new(Arc::clone(&rules), names),
             rules,
             unchecked: 0,
+            slow: 0,
         };
         agent.note_sources();
         Ok(agent)
@@ -111,6 +136,25 @@ impl Agent {
     /// What outputs need.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// Goes by other rules from now on; processes that run keep what they were
+    /// recognised as.
+    ///
+    /// # Errors
+    /// When these can't take the place of the former ones, or the kernel refuses one.
+    pub fn reload(&mut self, rules: Arc<Rules>) -> Result<(), ReloadError> {
+        if !rules.can_replace(&self.rules) {
+            return Err(ReloadError::Numbers);
+        }
+        if let Some(kernel) = self.shared.kernel_mut().as_mut() {
+            kernel.set_rules(&rules)?;
+        }
+        self.correlator.set_rules(Arc::clone(&rules));
+        self.who.set_rules(Arc::clone(&rules));
+        self.shared.ledger().denials.set_rules(Arc::clone(&rules));
+        self.rules = rules;
+        Ok(())
     }
 
     /// How many entries each bounded table has, in the kernel and here.
@@ -130,7 +174,7 @@ impl Agent {
     /// Enters the trees of supervisors that run already.
     pub fn adopt(&mut self) {
         let adopted = {
-            let mut kernel = self.shared.kernel();
+            let mut kernel = self.shared.kernel_mut();
             let Some(kernel) = kernel.as_mut() else {
                 return;
             };
@@ -176,8 +220,8 @@ impl Agent {
     pub async fn pump(&mut self) -> std::io::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Vec::new();
         loop {
-            let mut told = Vec::new();
             let reader = self.reader.as_mut();
             let ring = async {
                 match reader {
@@ -185,8 +229,9 @@ impl Agent {
                     None => std::future::pending().await,
                 }
             };
+            // Whose turn it is is drawn by lot: a ring or a log that a storm keeps
+            // full must not starve the others.
             tokio::select! {
-                biased;
                 result = ring => result?,
                 event = self.log.next() => {
                     self.hear(event);
@@ -194,23 +239,30 @@ impl Agent {
                 }
                 _ = tick.tick() => self.tick(),
             }
-            for event in told {
+            for event in told.drain(..) {
                 self.handle(event);
             }
+            // Signals and whatever else waits beside this get theirs too.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Handles what lies in the rings now.
+    /// Handles what lies in the rings now; under a storm, what can be in a moment.
     pub fn catch_up(&mut self) {
+        let until = Instant::now() + CATCH_UP;
         let mut told = Vec::new();
-        if let Some(reader) = &mut self.reader {
-            reader.rest(|event| told.push(event));
-        }
-        for event in told {
-            self.handle(event);
-        }
-        while let Some(event) = self.log.rest() {
-            self.hear(event);
+        while Instant::now() < until {
+            let reader = self.reader.as_mut();
+            let more = reader.is_some_and(|reader| reader.rest(|event| told.push(event)));
+            for event in told.drain(..) {
+                self.handle(event);
+            }
+            let heard = self.log.rest();
+            let heard = heard.map(|event| self.hear(event)).is_some();
+            self.hear_more();
+            if !more && !heard {
+                return;
+            }
         }
     }
 
@@ -245,10 +297,12 @@ impl Agent {
                 if !record.is_about_capability() {
                     return;
                 }
-                let owner = record
-                    .pid
-                    .and_then(|pid| self.shared.kernel().as_ref()?.task(pid));
-                let mut owner = owner.map(|task| task.owner).unwrap_or_default();
+                let task = record.pid.and_then(|pid| {
+                    let task = self.shared.kernel().as_ref()?.task(pid)?;
+                    // The end of the former owner of that number may have been missed.
+                    proc::is_same(pid, task.start).then_some(task)
+                });
+                let mut owner = task.map(|task| task.owner).unwrap_or_default();
                 self.shared.names().rename(&mut owner, 0);
                 let seen = AuditSeen {
                     received: Stamp(received),

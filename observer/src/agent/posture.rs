@@ -11,9 +11,8 @@
 use std::collections::HashMap;
 
 use observer_ebpf::{Owner, Role, Task};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::Agent;
+use super::{Agent, workloads::Watch};
 use crate::{
     caps::CapSet,
     correlate,
@@ -43,10 +42,7 @@ impl Agent {
         let Some(rule) = self.rules.get(task.owner.rule).cloned() else {
             return;
         };
-        let id = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let pidfd = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
-        // The descriptor first, so that what is read is of a process that is watched.
-        let (Some(pidfd), Some(status)) = (pidfd, proc::status(pid)) else {
+        let Some(status) = proc::status(pid) else {
             return;
         };
         let cgroup = self.who.cgroup_id(pid);
@@ -63,7 +59,15 @@ impl Agent {
         if residual.is_empty() {
             return;
         }
-        self.workloads.insert(pid, pidfd);
+        let watch = self.workloads.watch(pid);
+        // What was read is of the process that the kernel told of, if that is still
+        // the one of this number.
+        if watch != Watch::Watched || !proc::is_same(pid, task.start) {
+            if watch == Watch::Full {
+                self.shared.ledger().lose("agent", "workloads_full", 1);
+            }
+            return;
+        }
         let names = residual.names().map(std::borrow::Cow::into_owned);
         let workload = Workload {
             pid,

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -14,11 +14,11 @@ use tokio::sync::broadcast;
 
 use crate::{
     correlate::{Finding, Tally},
-    finding::{End, Event, Header, LossEvent, Report},
+    finding::{End, Event, EventKind, Header, LossEvent, Report},
     ledger::{KernelRow, KernelTotal, Ledger, row_name},
     outputs::{
         metrics::Latency,
-        stream::{Failure, Recorder, WhenFull},
+        stream::{LeftOut, Lines, Recorder},
     },
     sources::bpf::{Counted, Kernel},
     time::{Clock, Stamp, monotonic},
@@ -36,7 +36,7 @@ const FRESH_NS: u64 = 250_000_000;
 /// What outputs share with the agent.
 pub struct Shared {
     ledger: Mutex<Ledger>,
-    kernel: Mutex<Option<Kernel>>,
+    kernel: RwLock<Option<Kernel>>,
     events: broadcast::Sender<Arc<Event>>,
     recorder: Mutex<Option<Recorder>>,
     latency: Mutex<Latency>,
@@ -51,7 +51,7 @@ impl Shared {
     pub(crate) fn new(ledger: Ledger, kernel: Option<Kernel>) -> Self {
         Self {
             ledger: Mutex::new(ledger),
-            kernel: Mutex::new(kernel),
+            kernel: RwLock::new(kernel),
             events: broadcast::Sender::new(EVENTS),
             recorder: Mutex::new(None),
             latency: Mutex::new(Latency::default()),
@@ -68,8 +68,13 @@ impl Shared {
     }
 
     /// The kernel side; none where it can't be had.
-    pub fn kernel(&self) -> MutexGuard<'_, Option<Kernel>> {
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn kernel(&self) -> RwLockReadGuard<'_, Option<Kernel>> {
+        self.kernel.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same to enter processes into its tree: nobody else has it meanwhile.
+    pub fn kernel_mut(&self) -> RwLockWriteGuard<'_, Option<Kernel>> {
+        self.kernel.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which supervisors are named by another rule than the kernel side told.
@@ -121,8 +126,8 @@ impl Shared {
     /// Takes over the kernel's counts as they stand now.
     pub fn refresh(&self) {
         self.refreshed.store(monotonic(), Ordering::Relaxed);
-        let mut kernel = self.kernel();
-        let Some(kernel) = kernel.as_mut() else {
+        let kernel = self.kernel();
+        let Some(kernel) = kernel.as_ref() else {
             return;
         };
         let clock = Clock::sample();
@@ -180,8 +185,12 @@ impl Shared {
     }
 
     pub(crate) fn tell(&self, finding: Finding) {
+        let is_loss = matches!(finding.event.kind, EventKind::Loss(_));
         if let Some(recorder) = self.recorder().as_mut() {
-            recorder.finding(&finding);
+            // That a line was lost is no line to lose: it would be counted for ever.
+            if !(is_loss && recorder.fails()) {
+                recorder.finding(&finding);
+            }
         }
         // Nobody listening is no loss: the ledger has it.
         let _ = self.events.send(Arc::new(finding.event));
@@ -191,33 +200,59 @@ impl Shared {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a stream from now on: of a command's tree where its words are
-    /// given, else of the host.
+    /// Records a command's tree from now on.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start_stream(
+    pub fn record_stream(
         &self,
         out: Box<dyn io::Write + Send>,
-        command: Option<Vec<String>>,
-    ) -> io::Result<Failure> {
-        let when_full = match command {
-            Some(_) => WhenFull::Wait,
-            None => WhenFull::Drop,
-        };
-        let header = {
-            let ledger = self.ledger();
-            Header {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                host: ledger.host.clone(),
-                hooks: ledger.hooks.clone(),
-                sources: ledger.sources.clone(),
-                command,
-            }
-        };
-        let (recorder, failure) = Recorder::start(out, when_full, header)?;
+        command: Vec<String>,
+    ) -> io::Result<()> {
+        let recorder = Recorder::record(out, self.header(Some(command)))?;
         *self.recorder() = Some(recorder);
-        Ok(failure)
+        Ok(())
+    }
+
+    /// Writes a stream of the host from now on, for as long as the agent runs,
+    /// whatever becomes of the file.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn keep_stream(&self, out: Box<dyn Lines>) -> io::Result<()> {
+        let recorder = Recorder::keep(out, &self.header(None))?;
+        *self.recorder() = Some(recorder);
+        Ok(())
+    }
+
+    fn header(&self, command: Option<Vec<String>>) -> Header {
+        let ledger = self.ledger();
+        Header {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: ledger.host.clone(),
+            hooks: ledger.hooks.clone(),
+            sources: ledger.sources.clone(),
+            command,
+        }
+    }
+
+    /// Looks whether another file has the stream's name by now, since somebody
+    /// rotated it.
+    pub fn reopen_stream(&self) {
+        if let Some(recorder) = self.recorder().as_ref() {
+            recorder.reopen();
+        }
+    }
+
+    /// Enters what was left out of the stream.
+    pub fn note_left_out(&self) {
+        let recorder = self.recorder().as_mut().map(Recorder::take_left_out);
+        let LeftOut { lagged, unwritten } = recorder.unwrap_or_default();
+        for (reason, count) in [("events_lagged", lagged), ("events_unwritten", unwritten)] {
+            if count > 0 {
+                self.lose("output", reason, count);
+            }
+        }
     }
 
     /// Writes the state of rows and sources to the stream, if there is one.
@@ -226,22 +261,20 @@ impl Shared {
             return;
         }
         self.refresh();
-        let dropped = {
+        {
             let ledger = self.ledger();
             let mut recorder = self.recorder();
             let Some(recorder) = recorder.as_mut() else {
                 return;
             };
+            recorder.checkpoint();
             let grounds = ledger.grounds();
             for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
                 recorder.row(name, denial, false);
             }
             recorder.sources(&ledger.sources, &ledger.sight.overall());
-            recorder.take_dropped()
-        };
-        if dropped > 0 {
-            self.lose("output", "events_lagged", dropped);
         }
+        self.note_left_out();
     }
 
     /// Ends the stream, if there is one, with what a report says at the end.

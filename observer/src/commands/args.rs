@@ -164,9 +164,32 @@ pub struct Run {
     /// `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Answer /-/ready with 200 even without these; it names what is missing
+    /// either way
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
+    pub ready_without: Vec<ReadyWithout>,
+    /// Write the log, alarms included, as lines with date and level in this form
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub log_format: Option<LogFormat>,
     /// Series of each metric, beyond which findings count as "overflow"
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub max_series: usize,
+}
+
+/// What readiness may do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReadyWithout {
+    /// Hooks that could not be attached
+    Hooks,
+}
+
+/// The form of the agent's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text
+    Text,
+    /// A JSON object
+    Json,
 }
 
 /// `capwatch watch`

@@ -17,8 +17,8 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Parser;
 
-use crate::config::Rules;
-use args::{Global, Task};
+use crate::{config::Rules, outputs::log::Json};
+use args::{Global, LogFormat, Task};
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
@@ -33,7 +33,11 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    log_to_stderr(&cli.global);
+    let format = match &cli.task {
+        Task::Run(run) => run.log_format,
+        _ => None,
+    };
+    log_to_stderr(&cli.global, format);
     let result = dispatch(cli);
     match result {
         Ok(code) => code,
@@ -71,7 +75,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     runtime.block_on(async move {
         match task {
-            Task::Run(options) => run::run(options, rules, global.color).await,
+            Task::Run(options) => run::run(options, rules, global.config, global.color).await,
             Task::Doctor(options) => doctor::run(options, rules).await,
             Task::Probe(options) => probe::run(options, rules).await,
             Task::Watch(options) => watch::run(options, rules, global.color).await,
@@ -85,12 +89,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn log_to_stderr(global: &Global) {
+fn log_to_stderr(global: &Global, format: Option<LogFormat>) {
     use tracing::level_filters::LevelFilter;
     use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
+        // A log that is kept tells what the agent does, too.
+        (false, 0) if format.is_some() => LevelFilter::INFO,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::INFO,
         (false, 2) => LevelFilter::DEBUG,
@@ -107,10 +113,11 @@ fn log_to_stderr(global: &Global) {
         .with_default(level)
         .with_target("aya_obj", loader)
         .with_target("aya", loader);
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(wanted)
-        .init();
+    let registry = tracing_subscriber::registry();
+    match format {
+        Some(LogFormat::Json) => registry.with(lines.event_format(Json)).with(wanted).init(),
+        Some(LogFormat::Text) | None => registry.with(lines).with(wanted).init(),
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -94,8 +94,8 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     let shared = agent.shared();
     if let Some(stream) = stream {
         // A failure to write is told by `end_stream` below.
-        let _failure = shared
-            .start_stream(Box::new(stream), Some(argv.clone()))
+        shared
+            .record_stream(Box::new(stream), argv.clone())
             .context("cannot write the stream")?;
     }
     let mut signals = Signals::new()?;
@@ -183,7 +183,7 @@ fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
         },
         ..Task::default()
     };
-    if let Some(kernel) = shared.kernel().as_mut() {
+    if let Some(kernel) = shared.kernel_mut().as_mut() {
         kernel.follow(own, marker).map_err(io::Error::other)?;
     }
     #[expect(
@@ -193,7 +193,7 @@ fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
     let child = tokio::process::Command::new(&command[0])
         .args(&command[1..])
         .spawn();
-    if let Some(kernel) = shared.kernel().as_mut() {
+    if let Some(kernel) = shared.kernel_mut().as_mut() {
         kernel.unfollow(own);
     }
     child

@@ -1,28 +1,36 @@
 //! `capwatch run`: the agent, with metrics, a status page and JSON lines.
 
 use std::{
-    io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::Context;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::broadcast::{Receiver, error::RecvError},
-};
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::Run;
+use super::args::{ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options},
     config::Rules,
-    finding::{Event, EventKind, Verdict},
-    outputs::{color::Color, columns::Layout, terminal, told::Told, web},
+    outputs::{
+        alarms::{self, Manner},
+        color::Color,
+        stream::{EventsOutput, waits_for_a_reader},
+        web::{self, Server},
+    },
 };
 
+/// Descriptors that the agent asks for, where it may: connections and workloads.
+const DESCRIPTORS: u64 = 4_096;
+
 /// Runs the command.
-pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    run: Run,
+    rules: Arc<Rules>,
+    config: Option<PathBuf>,
+    color: Color,
+) -> anyhow::Result<ExitCode> {
     let Run {
         attach,
         audit,
@@ -30,12 +38,20 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
         hosts,
         events: file,
         max_series,
+        ready_without,
+        log_format,
     } = run;
+    prepare();
     // Whatever can fail for a mistake of the operator comes before the hooks.
     let listeners = web::bind(&listen).await?;
-    let out = file.as_deref().map(open).transpose()?;
+    let out = file.as_deref().map(|path| {
+        EventsOutput::open(path)
+            .with_context(|| format!("cannot write events to {}", path.display()))
+    });
+    let out = out.transpose()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
@@ -43,10 +59,13 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
         series: max_series,
     })?;
     let shared = agent.shared();
-    let failure = out
-        .map(|out| shared.start_stream(out, None))
-        .transpose()
-        .context("cannot write events")?;
+    if let Some(out) = out {
+        if waits_for_a_reader(&out) {
+            tracing::warn!("nobody reads the events yet: they are lost until somebody does");
+        }
+        let kept = shared.keep_stream(Box::new(out));
+        kept.context("cannot write events")?;
+    }
     agent.adopt();
     agent.tick();
     shared.set_ready();
@@ -56,78 +75,78 @@ pub async fn run(run: Run, rules: Arc<Rules>, color: Color) -> anyhow::Result<Ex
     }
     for listener in &listeners {
         let address = listener.local_addr()?;
-        eprintln!("capwatch: serving http://{address}/ and http://{address}/metrics");
-    }
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = web::serve(
-        listeners,
-        Arc::clone(&shared) as Arc<dyn web::View>,
-        web::Options { hosts },
-        async {
-            // The sender gone is a stop too.
-            let _ = stopped.await;
-        },
-    );
-    let stderr = io::stderr();
-    let incidents = print_incidents(shared.subscribe(), color.on(&stderr));
-    let mut incidents = std::pin::pin!(incidents);
-    let mut server = std::pin::pin!(server);
-    let mut failure = std::pin::pin!(async {
-        if let Some(failure) = failure
-            && let Ok(error) = failure.await
-        {
-            return error;
+        let what = format!("serving http://{address}/ and http://{address}/metrics");
+        match log_format {
+            Some(_) => tracing::info!("{what}"),
+            None => eprintln!("capwatch: {what}"),
         }
-        std::future::pending().await
-    });
-    tokio::select! {
-        result = agent.pump() => result.context("cannot read from the kernel")?,
-        result = &mut server => result.context("cannot serve")?,
-        error = &mut failure => return Err(error).context("cannot write events"),
-        () = &mut incidents => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
-    drop(stop);
-    server.await.context("cannot serve")?;
+    let manner = log_format.map_or(Manner::Columns(color), |_| Manner::Log);
+    alarms::start(shared.subscribe(), manner).context("cannot print alarms")?;
+    let view = Arc::clone(&shared) as Arc<dyn web::View>;
+    let options = web::Options {
+        hosts,
+        ready_without_hooks: ready_without.contains(&ReadyWithout::Hooks),
+    };
+    let mut server = Server::start(listeners, view, options).context("cannot serve")?;
+    loop {
+        tokio::select! {
+            result = agent.pump() => result.context("cannot read from the kernel")?,
+            result = server.ended() => {
+                result.context("cannot serve")?;
+                break;
+            }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => reload(&mut agent, config.as_deref()),
+        }
+    }
+    // Answers under way end while the last events are handled.
+    let stopping = server.stop();
     agent.catch_up();
     agent.tick();
     agent.finish();
     shared.refresh();
     let report = shared.ledger().report(false, None);
-    shared.end_stream(&report).context("cannot write events")?;
+    if let Err(error) = shared.end_stream(&report) {
+        // It is no failure of the agent's: what was lost is in its counters.
+        tracing::warn!("the last events could not be written: {error}");
+    }
+    stopping.wait();
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells an operator of every drop that failed, in one line and a sentence.
-async fn print_incidents(mut events: Receiver<Arc<Event>>, color: bool) {
-    let mut told = Told::default();
-    loop {
-        match events.recv().await {
-            Ok(event) => {
-                let failed = matches!(
-                    &event.kind,
-                    EventKind::Episode(episode) if episode.verdict >= Verdict::Pending
-                );
-                let layout = terminal::size(&io::stderr());
-                let layout = layout.map_or_else(Layout::piped, |(columns, _)| Layout::fit(columns));
-                let line = told.again(&event).or_else(|| layout.line(&event, color));
-                if failed && let Some(line) = line {
-                    eprintln!("{line}");
-                }
-            }
-            // The ledger has them, and the page and the metrics show them.
-            Err(RecvError::Lagged(count)) => eprintln!("capwatch: {count} findings not printed"),
-            Err(RecvError::Closed) => return,
+/// Looks again at the files that the agent was given: a rotated file of events is
+/// left for its successor, and rules that changed hold from now on. A mistake in
+/// them ends nothing.
+fn reload(agent: &mut Agent, config: Option<&Path>) {
+    agent.shared().reopen_stream();
+    let rules = match Rules::load(config) {
+        Ok(rules) => Arc::new(rules),
+        Err(error) => {
+            tracing::error!("{error}; the former rules stay in force");
+            return;
         }
+    };
+    match agent.reload(rules) {
+        Ok(()) => tracing::info!("the rules were read again"),
+        Err(error) => tracing::error!("{error}; the former rules stay in force"),
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdout()));
+/// What the process itself needs to go on for ever.
+fn prepare() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    // SAFETY: no handler runs; a file that may grow no further is then an error of
+    // the write, which is counted, instead of the end of the process.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = DESCRIPTORS.min(limit.maximum.unwrap_or(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!("cannot raise the limit of descriptors: {error}");
+        }
     }
-    let file = crate::open::append(path);
-    let file = file.with_context(|| format!("cannot write events to {}", path.display()))?;
-    Ok(Box::new(file))
 }

@@ -254,6 +254,16 @@ impl Rules {
         Ok(())
     }
 
+    /// Whether these can take the place of others while the agent runs: findings
+    /// know a rule by its number, so each must keep its own.
+    pub fn can_replace(&self, others: &Self) -> bool {
+        let names = |rules: &Self| -> Vec<Arc<str>> {
+            let rules = rules.supervisors.iter();
+            rules.map(|rule| Arc::clone(&rule.name)).collect()
+        };
+        names(self).starts_with(&names(others)) && self.labels == others.labels
+    }
+
     /// Every rule, in the order of its number.
     pub fn supervisors(&self) -> &[Supervisor] {
         &self.supervisors

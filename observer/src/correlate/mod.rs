@@ -82,6 +82,11 @@ impl Correlator {
         }
     }
 
+    /// Knows supervisors by other rules from now on.
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
     /// What an observation comes to: the finding itself, and the audit record
     /// that had waited for it.
     pub fn observe(&mut self, observation: Observation) -> Vec<Finding> {

@@ -77,6 +77,11 @@ pub(super) fn order(a: &Denial, b: &Denial) -> Ordering {
 }
 
 impl Denials {
+    /// Names supervisors by other rules from now on.
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
     /// None yet.
     pub fn new(rules: Arc<Rules>, limit: usize) -> Self {
         Self {

@@ -64,6 +64,11 @@ impl Supervisors {
         }
     }
 
+    /// Forgets supervisors that no longer live.
+    pub fn retain_live(&mut self, mut lives: impl FnMut(u32) -> bool) {
+        self.live.retain(|pid, _| lives(*pid));
+    }
+
     /// Forgets workloads that no longer live.
     pub fn retain_workloads(&mut self, mut lives: impl FnMut(u32) -> bool) {
         self.residual.retain(|pid, _| lives(*pid));

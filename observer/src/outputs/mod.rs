@@ -1,9 +1,11 @@
 //! What shows findings: metrics, text, JSON lines, the page.
 
+pub mod alarms;
 pub mod clean;
 pub mod color;
 pub mod columns;
 mod fit;
+pub mod log;
 pub mod metrics;
 pub mod report;
 pub mod stream;

@@ -1,18 +1,29 @@
 //! The recorded stream: JSON lines from which `capwatch replay` makes the same
 //! report. Written by a thread of its own, so that a slow disk or reader does
-//! not hold up the agent.
+//! not hold up the agent. An agent's may fail and go on; a recording is whole or
+//! an error.
+
+mod file;
+mod keeper;
+
+pub use file::{EventsOutput, waits_for_a_reader};
+pub use keeper::{Begin, Lines};
 
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufWriter, Write},
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread::{Builder, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
+use keeper::{Keeper, State as Kept};
 use serde::Serialize;
-use tokio::sync::oneshot;
 
 use crate::{
     correlate::Finding,
@@ -27,7 +38,7 @@ use crate::{
 /// Lines that wait for the disk.
 const QUEUE: usize = 4_096;
 /// How long a reader that stalls is waited for at the end.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// What to do where the disk or the reader is slower than the findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,33 +61,67 @@ pub struct Recorder {
     sources: Vec<SourceReport>,
     sight: Sight,
     dropped: u64,
+    /// What the writer of an agent's stream tells.
+    kept: Arc<Kept>,
+    /// How often the stream had begun when rows were told last.
+    begun: u64,
+    /// Lines of the writer's that were counted as lost already.
+    unwritten: u64,
 }
 
-/// Tells that the stream can't be written any more, and why.
-pub type Failure = oneshot::Receiver<io::Error>;
+/// What was left out of a stream since it was asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lines that found no room in the queue.
+    pub lagged: u64,
+    /// Lines that could not be written.
+    pub unwritten: u64,
+}
 
 impl Recorder {
-    /// Begins a stream with its header.
+    /// Begins a recording with its header: it is to be whole, and a failure to
+    /// write is told by [`Recorder::finish`].
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(
-        out: Box<dyn Write + Send>,
-        when_full: WhenFull,
-        header: Header,
-    ) -> io::Result<(Self, Failure)> {
+    pub fn record(out: Box<dyn Write + Send>, header: Header) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
-        let (failed, failure) = oneshot::channel();
-        let writer = Builder::new().name("events".to_owned()).spawn(move || {
-            let result = write(out, &lines);
-            if let Err(error) = &result {
-                let told = io::Error::new(error.kind(), error.to_string());
-                // Nobody waits for it in `record`, which asks at the end.
-                let _ = failed.send(told);
-            }
-            result
-        })?;
-        let mut recorder = Self {
+        let writer = Builder::new()
+            .name("events".to_owned())
+            .spawn(move || write(out, &lines))?;
+        let mut recorder = Self::new(queue, writer, WhenFull::Wait, &header, Arc::default());
+        recorder.state(Stamp::now(), State::Header(header));
+        Ok(recorder)
+    }
+
+    /// Begins an agent's stream, which goes on after failures; each file that it
+    /// goes to begins with the header.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn keep(out: Box<dyn Lines>, header: &Header) -> io::Result<Self> {
+        let (queue, lines) = sync_channel(QUEUE);
+        let kept = Arc::new(Kept::default());
+        let line = StateLine::new(Stamp::now(), State::Header(header.clone()));
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        let keeper = Keeper::new(out, text, Arc::clone(&kept));
+        let writer = Builder::new()
+            .name("events".to_owned())
+            .spawn(move || keeper.run(&lines))?;
+        // Wakes the writer for the header.
+        let _ = queue.try_send(Vec::new());
+        Ok(Self::new(queue, writer, WhenFull::Drop, header, kept))
+    }
+
+    fn new(
+        queue: SyncSender<Vec<u8>>,
+        writer: JoinHandle<io::Result<()>>,
+        when_full: WhenFull,
+        header: &Header,
+        kept: Arc<Kept>,
+    ) -> Self {
+        Self {
             queue,
             writer,
             when_full,
@@ -85,9 +130,36 @@ impl Recorder {
             sources: header.sources.clone(),
             sight: Sight::default(),
             dropped: 0,
-        };
-        recorder.state(Stamp::now(), State::Header(header));
-        Ok((recorder, failure))
+            kept,
+            begun: 0,
+            unwritten: 0,
+        }
+    }
+
+    /// Looks whether another file has the name by now.
+    pub fn reopen(&self) {
+        self.kept.reopen.store(true, Ordering::Release);
+        // Wakes the writer; where the queue is full it is awake.
+        let _ = self.queue.try_send(Vec::new());
+    }
+
+    /// Whether the file can't be written to now.
+    pub fn fails(&self) -> bool {
+        self.kept.fails.load(Ordering::Acquire)
+    }
+
+    /// To be called before rows and sources are told: all of them are told again
+    /// to a file, or a reader, that has not had them.
+    pub fn checkpoint(&mut self) {
+        let begun = self.kept.begun.load(Ordering::Acquire);
+        if begun != self.begun {
+            self.begun = begun;
+            self.rows.clear();
+            self.sources.clear();
+        }
+        if self.rows.len() < self.rows.capacity() / 4 {
+            self.rows.shrink_to(2 * self.rows.len());
+        }
     }
 
     /// Whether the recorded tree alone is told.
@@ -159,9 +231,14 @@ impl Recorder {
         }
     }
 
-    /// How many findings were left out since the last time this was asked.
-    pub const fn take_dropped(&mut self) -> u64 {
-        std::mem::replace(&mut self.dropped, 0)
+    /// How many lines were left out since the last time this was asked.
+    pub fn take_left_out(&mut self) -> LeftOut {
+        let lost = self.kept.lost.load(Ordering::Acquire);
+        let before = std::mem::replace(&mut self.unwritten, lost);
+        LeftOut {
+            lagged: std::mem::replace(&mut self.dropped, 0),
+            unwritten: lost - before,
+        }
     }
 
     /// Writes the last line, and waits until everything is written.

@@ -176,6 +176,29 @@ pub fn read(pid: u32) -> Option<Process> {
     })
 }
 
+/// When a process started, in nanoseconds since boot to a clock tick; `None` where
+/// it is gone, or has ended and waits for its parent.
+pub fn start(pid: u32) -> Option<u64> {
+    let stat = open::bytes(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    // ` Z`: a zombie runs nothing.
+    if matches!(stat.get(end + 2), Some(b'Z' | b'X')) {
+        return None;
+    }
+    parse_stat(&stat).map(|(_, start)| start)
+}
+
+/// Whether the process of this number is the one that the kernel side told of:
+/// also where it has just ended, since nobody else has its number yet.
+pub fn is_same(pid: u32, start: u64) -> bool {
+    let Ok(stat) = open::bytes(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let tick = 1_000_000_000 / per_second;
+    parse_stat(&stat).is_none_or(|(_, told)| told.abs_diff(start) < 2 * tick)
+}
+
 /// What the status of a process tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {

@@ -83,6 +83,11 @@ impl Who {
         }
     }
 
+    /// Names supervisors by other rules from now on.
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
     /// Keeps a conmon's words until its own event comes.
     pub fn told(&mut self, event: &ArgvEvent) {
         let length = (event.length as usize).min(event.bytes.len());

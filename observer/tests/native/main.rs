@@ -15,6 +15,7 @@ mod exits;
 mod gate;
 mod leftovers;
 mod misuse;
+mod output;
 mod posture;
 mod probe;
 mod scale;

@@ -145,7 +145,7 @@ async fn tree(agent: &Agent) -> Vec<SelfTest> {
         ..Task::default()
     };
     let followed = shared
-        .kernel()
+        .kernel_mut()
         .as_mut()
         .map(|kernel| kernel.follow(own, marker));
     let child = match followed {
@@ -174,7 +174,7 @@ async fn tree(agent: &Agent) -> Vec<SelfTest> {
         }
         Err(why) => vec![fork.not_provoked(why.clone()), exec, exit.not_provoked(why)],
     };
-    if let Some(kernel) = shared.kernel().as_mut() {
+    if let Some(kernel) = shared.kernel_mut().as_mut() {
         kernel.unfollow(own);
     }
     result
@@ -237,8 +237,8 @@ fn blind(agent: &Agent) -> &'static str {
 
 fn row(agent: &Agent, thread: &str, layer: Layer) -> bool {
     let shared = agent.shared();
-    let mut kernel = shared.kernel();
-    let rows = kernel.as_mut().map(Kernel::rows).unwrap_or_default();
+    let kernel = shared.kernel();
+    let rows = kernel.as_ref().map(Kernel::rows).unwrap_or_default();
     rows.iter().any(|(key, _)| {
         u32::from(key.capability) == PROVOKED
             && key.layer == layer as u8

@@ -3,30 +3,43 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A listener that accepts while there are permits.
+use super::places::{Place, Places};
+
+/// How long is waited where no connection can be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the connection, or the first byte of a later request, to its answer.
+    pub request: Duration,
+    /// Without a byte in either direction, between requests or in an answer.
+    pub idle: Duration,
+}
+
+/// A listener whose connections have places.
 pub struct Bounded {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
-    idle: Duration,
+    places: Places,
+    patience: Patience,
 }
 
 impl Bounded {
-    /// Bounds a listener; listeners may share their permits.
-    pub const fn new(listener: TcpListener, permits: Arc<Semaphore>, idle: Duration) -> Self {
+    /// Bounds a listener; listeners may share their places.
+    pub const fn new(listener: TcpListener, places: Places, patience: Patience) -> Self {
         Self {
             listener,
-            permits,
-            idle,
+            places,
+            patience,
         }
     }
 }
@@ -36,50 +49,101 @@ impl Listener for Bounded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // The semaphore is never closed; without a permit nothing is accepted
-        // and clients wait in the kernel's bounded backlog.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address) = loop {
+            match self.listener.accept().await {
+                Ok(accepted) => break accepted,
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    // No descriptor is left, say.
+                    tracing::debug!("cannot accept a connection: {error}");
+                    self.places.make_room();
+                    sleep(PAUSE).await;
+                }
+            }
+        };
         // A page gets small pieces at once; a failure costs latency only.
         let _ = stream.set_nodelay(true);
+        let (place, lost) = self.places.take(address.ip());
         let connection = Connection {
             stream,
-            idle: self.idle,
-            deadline: Box::pin(sleep(self.idle)),
-            _permit: permit,
+            patience: self.patience,
+            phase: Phase::Asking,
+            deadline: Box::pin(sleep(self.patience.request)),
+            place,
+            lost,
         };
         (connection, address)
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 }
 
-/// A connection that fails once nothing has moved in either direction for as
-/// long as it may idle: a client that sends its request a byte an hour, or that
-/// stopped reading the live feed, gives its permit back.
+/// Whether the client went before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// What a connection is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A request comes, or should: bytes gain it no time.
+    Asking,
+    /// An answer goes, or the next request has not begun: bytes do.
+    Answering,
+}
+
+/// A connection that fails when it takes too long, or when its place goes to
+/// another one.
 pub struct Connection {
     stream: TcpStream,
-    idle: Duration,
+    patience: Patience,
+    phase: Phase,
     deadline: Pin<Box<Sleep>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    place: Place,
+    lost: oneshot::Receiver<()>,
 }
 
 impl Connection {
-    fn watch<T>(
+    /// Notes bytes that moved; fails where none do for too long.
+    fn watch(
         &mut self,
         context: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            let deadline = Instant::now() + self.idle;
-            self.deadline.as_mut().reset(deadline);
-            return result;
+        phase: Phase,
+        moved: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // The place is another's: the sender is gone.
+        if Pin::new(&mut self.lost).poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        match moved {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                if phase != self.phase {
+                    self.phase = phase;
+                    self.place.answers(phase == Phase::Answering);
+                    let patience = match phase {
+                        Phase::Asking => self.patience.request,
+                        Phase::Answering => self.patience.idle,
+                    };
+                    self.deadline.as_mut().reset(Instant::now() + patience);
+                } else if phase == Phase::Answering {
+                    let deadline = Instant::now() + self.patience.idle;
+                    self.deadline.as_mut().reset(deadline);
+                }
+                moved
+            }
+            Poll::Ready(_) => moved,
+            Poll::Pending => match self.deadline.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                Poll::Pending => Poll::Pending,
+            },
         }
     }
 }
@@ -90,8 +154,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.watch(context, result)
+        let read = buffer.filled().len() - before;
+        let moved = result.map_ok(|()| read);
+        self.watch(context, Phase::Asking, moved).map_ok(|_| ())
     }
 }
 
@@ -102,7 +169,7 @@ impl AsyncWrite for Connection {
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, buffer);
-        self.watch(context, result)
+        self.watch(context, Phase::Answering, result)
     }
 
     fn poll_write_vectored(
@@ -111,7 +178,7 @@ impl AsyncWrite for Connection {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
-        self.watch(context, result)
+        self.watch(context, Phase::Answering, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,28 +202,79 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(5);
+    const PATIENCE: Patience = Patience {
+        request: Duration::from_millis(300),
+        idle: Duration::from_millis(600),
+    };
 
-    #[tokio::test]
-    async fn a_client_that_stalls_gives_its_place_to_the_next() {
+    async fn serve(places: Places) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let idle = Duration::from_millis(200);
-        let bounded = Bounded::new(listener, Arc::new(Semaphore::new(1)), idle);
+        let bounded = Bounded::new(listener, places, PATIENCE);
         let app = axum::Router::new().route("/", axum::routing::get(async || "here"));
-        let server = tokio::spawn(axum::serve(bounded, app).into_future());
+        tokio::spawn(axum::serve(bounded, app).into_future());
+        address
+    }
 
-        let mut stalled = TcpStream::connect(address).await.unwrap();
-        stalled.write_all(b"GET / HT").await.unwrap();
-        let mut next = TcpStream::connect(address).await.unwrap();
-        next.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .await
             .unwrap();
         let mut answer = String::new();
-        let read = timeout(LONG, next.read_to_string(&mut answer)).await;
-        assert!(read.is_ok_and(|read| read.is_ok()), "no answer in time");
-        assert!(answer.ends_with("here"), "{answer}");
+        let read = timeout(LONG, stream.read_to_string(&mut answer)).await;
+        read.expect("in time").expect("an answer");
+        answer
+    }
+
+    #[tokio::test]
+    async fn who_stalls_gives_its_place_to_the_next() {
+        let address = serve(Places::new(1, 1)).await;
+        let mut stalled = TcpStream::connect(address).await.unwrap();
+        stalled.write_all(b"GET / HT").await.unwrap();
+        assert!(ask(address).await.ends_with("here"));
         let mut rest = Vec::new();
         assert!(timeout(LONG, stalled.read_to_end(&mut rest)).await.is_ok());
-        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_trickles_gains_no_time() {
+        let address = serve(Places::new(8, 8)).await;
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let began = Instant::now();
+        for byte in b"GET / HTTP/1.1\r\nHost: abcdefghijklmnopqrstuvwxyz" {
+            if slow.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(40)).await;
+        }
+        let mut rest = Vec::new();
+        let _ = timeout(LONG, slow.read_to_end(&mut rest)).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(!String::from_utf8_lossy(&rest).contains("here"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_kept_idles_for_longer_than_a_request_takes() {
+        let address = serve(Places::new(8, 8)).await;
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        let mut buffer = [0; 512];
+        for _ in 0..2 {
+            kept.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let read = timeout(LONG, kept.read(&mut buffer)).await.unwrap();
+            assert!(read.unwrap() > 0, "it was closed");
+            sleep(PATIENCE.request + Duration::from_millis(100)).await;
+        }
+        // In the end it goes.
+        assert_eq!(
+            timeout(LONG, kept.read(&mut buffer))
+                .await
+                .unwrap()
+                .unwrap(),
+            0
+        );
     }
 }

@@ -14,13 +14,17 @@ mod connection;
 mod feed;
 mod filter;
 mod guard;
+mod heavy;
 mod page;
+mod places;
 mod router;
 mod serve;
 mod summary;
+mod thread;
 mod view;
 
 pub use bind::{BindError, bind};
 pub use serve::{Options, serve};
 pub use summary::short_version;
+pub use thread::Server;
 pub use view::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View};

@@ -16,10 +16,16 @@ use super::answer::{self, Keep};
 use super::cache::{Cache, share};
 use super::feed::{Detail, Feed};
 use super::guard::{Hosts, guard};
+use super::heavy::{Line, apart};
 use super::view::View;
 use super::{api, page};
 
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Bytes that lists and pages may have together while they are sent.
+const LISTS_BYTES: usize = 8 << 20;
+/// Bytes that scrapes may have together while they are sent.
+const METRICS_BYTES: usize = 4 << 20;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -28,10 +34,12 @@ pub struct Shared {
     pub view: Arc<dyn View>,
     /// The live feed.
     pub feed: Feed,
+    /// Whether it is ready also where needed hooks are not attached.
+    pub ready_without_hooks: bool,
 }
 
 /// The whole server as a service.
-pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts) -> Router {
+pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts, ready_without_hooks: bool) -> Router {
     let lists = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/report", get(api::report))
@@ -39,19 +47,34 @@ pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts) -> Router {
         .route("/api/v1/denials", get(api::denials))
         .route("/api/v1/supervisors", get(api::supervisors))
         .route("/api/v1/workloads", get(api::workloads))
-        .layer(middleware::from_fn_with_state(Cache::default(), share));
-    Router::new()
-        .merge(lists)
+        .layer(middleware::from_fn_with_state(Cache::default(), share))
         .route("/", get(page::overview))
         .route("/episodes/{id}", get(page::episode))
+        .route("/api/v1/episodes/{id}", get(api::episode))
+        .layer(middleware::from_fn_with_state(
+            Line::new(LISTS_BYTES),
+            apart,
+        ));
+    let metrics =
+        Router::new()
+            .route("/metrics", get(metrics))
+            .layer(middleware::from_fn_with_state(
+                Line::new(METRICS_BYTES),
+                apart,
+            ));
+    Router::new()
+        .merge(lists)
+        .merge(metrics)
         .route("/assets/{name}", get(asset))
-        .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route("/api/v1/episodes/{id}", get(api::episode))
         .route("/api/v1/events", get(events))
         .fallback(nowhere)
-        .with_state(Shared { view, feed })
+        .with_state(Shared {
+            view,
+            feed,
+            ready_without_hooks,
+        })
         .layer(middleware::from_fn_with_state(hosts, guard))
 }
 
@@ -79,14 +102,34 @@ async fn healthy() -> Response {
 
 async fn ready(State(shared): State<Shared>) -> Response {
     let status = shared.view.status();
-    if status.ready {
-        return answer::text(StatusCode::OK, "capwatch is ready\n");
-    }
-    let reason = status.reason.unwrap_or_else(|| "starting".to_owned());
-    answer::text(
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("capwatch is not ready: {reason}\n"),
-    )
+    let missed = status.hooks.iter().filter(|hook| hook.is_missed());
+    let missing: Vec<_> = missed
+        .map(|hook| {
+            let reason = hook.reason.as_deref().unwrap_or("no reason given");
+            format!("{} ({reason})", hook.hook)
+        })
+        .collect();
+    let missing = match missing.as_slice() {
+        [] => None,
+        missing => Some(format!("not attached: {}", missing.join("; "))),
+    };
+    let (code, text) = match (status.ready, missing) {
+        (false, missing) => {
+            let reason = status.reason.or(missing);
+            let reason = reason.unwrap_or_else(|| "starting".to_owned());
+            let text = format!("capwatch is not ready: {reason}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+        (true, Some(missing)) if shared.ready_without_hooks => {
+            (StatusCode::OK, format!("capwatch is ready; {missing}\n"))
+        }
+        (true, Some(missing)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("capwatch is not ready: {missing}; --ready-without hooks accepts that\n"),
+        ),
+        (true, None) => (StatusCode::OK, "capwatch is ready\n".to_owned()),
+    };
+    answer::text(code, text)
 }
 
 /// The query of the live feed.

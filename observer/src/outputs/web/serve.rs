@@ -5,22 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::Bounded;
+use super::connection::{Bounded, Patience};
 use super::feed::Feed;
 use super::guard::Hosts;
+use super::places::Places;
 use super::router::router;
 use super::view::View;
 
-/// Connections at one time, over all addresses.
+/// Connections at one time, over all addresses that are listened on.
 const MAX_CONNECTIONS: usize = 512;
-/// After so long without a byte in either direction a connection ends.
-const IDLE: Duration = Duration::from_mins(1);
+/// Of those, how many one client's address may have.
+const SHARE: usize = 256;
+/// Of the descriptors that the process may have, one in so many is a connection's.
+const DESCRIPTORS: usize = 4;
+/// How long a client may take.
+const PATIENCE: Patience = Patience {
+    request: Duration::from_secs(10),
+    idle: Duration::from_mins(1),
+};
 /// How long requests under way may take after the stop.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What the operator may set.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +36,8 @@ pub struct Options {
     /// Names that the server may be called by, besides IP addresses,
     /// `localhost` and the host's own name.
     pub hosts: Vec<String>,
+    /// Whether it is ready also where needed hooks are not attached.
+    pub ready_without_hooks: bool,
 }
 
 /// Serves a view on every listener until `shutdown` is done.
@@ -42,12 +52,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let feed = Feed::start(view.subscribe(), stopped.clone());
-    let app = router(view, feed, Hosts::new(options.hosts));
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let Options {
+        hosts,
+        ready_without_hooks,
+    } = options;
+    let app = router(view, feed, Hosts::new(hosts), ready_without_hooks);
+    let most = places();
+    let places = Places::new(most, most * SHARE / MAX_CONNECTIONS);
 
     let mut servers = JoinSet::new();
     for listener in listeners {
-        let bounded = Bounded::new(listener, Arc::clone(&permits), IDLE);
+        let bounded = Bounded::new(listener, places.clone(), PATIENCE);
         let mut stopped = stopped.clone();
         let server = axum::serve(bounded, app.clone()).with_graceful_shutdown(async move {
             // An error says that the sender is gone, which is a stop too.
@@ -67,4 +82,15 @@ pub async fn serve(
     })
     .await;
     Ok(())
+}
+
+/// How many connections there is room for: other things need descriptors too.
+fn places() -> usize {
+    use rustix::process::{Resource, getrlimit};
+
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    MAX_CONNECTIONS.min(limit / DESCRIPTORS).max(8)
 }

@@ -1,5 +1,7 @@
 //! The loaded object: opened once, then asked for counts, rules and episodes.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
@@ -28,8 +30,9 @@ pub struct Kernel {
     ebpf: Ebpf,
     hooks: Vec<HookStatus>,
     maps: Maps,
-    rows: Rows,
-    diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
+    rows: Mutex<Rows>,
+    diagnostics: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
 }
 
 /// The maps that user space reads and writes while the programs run.
@@ -127,15 +130,23 @@ impl Kernel {
             ebpf,
             hooks,
             maps,
-            rows,
-            diagnostics,
+            rows: Mutex::new(rows),
+            diagnostics: Mutex::new(diagnostics),
         };
         Ok((kernel, rings))
     }
 
+    /// Recognises executables by other rules from now on.
+    ///
+    /// # Errors
+    /// When the kernel refuses a name.
+    pub fn set_rules(&mut self, rules: &Rules) -> Result<(), KernelError> {
+        write_rules(&mut self.ebpf, rules)
+    }
+
     /// Hands the programs' own diagnostics to the log, where they were asked for.
-    pub fn flush_diagnostics(&mut self) {
-        if let Some(diagnostics) = &mut self.diagnostics {
+    pub fn flush_diagnostics(&self) {
+        if let Some(diagnostics) = lock(&self.diagnostics).as_mut() {
             diagnostics.flush();
         }
     }
@@ -151,8 +162,8 @@ impl Kernel {
     }
 
     /// Every row of denials, summed over the CPUs.
-    pub fn rows(&mut self) -> Vec<(RowKey, Counted)> {
-        self.rows.read()
+    pub fn rows(&self) -> Vec<(RowKey, Counted)> {
+        lock(&self.rows).read()
     }
 
     /// Denials that found no row, by total; those of the overflow slot have no owner.
@@ -177,8 +188,8 @@ impl Kernel {
     }
 
     /// Forgets rows, once what they counted is kept elsewhere and nobody counts in them.
-    pub fn forget_rows(&mut self, keys: &[RowKey]) {
-        self.rows.forget(keys);
+    pub fn forget_rows(&self, keys: &[RowKey]) {
+        lock(&self.rows).forget(keys);
     }
 
     /// How often something was lost.
@@ -284,6 +295,11 @@ impl Kernel {
     }
 }
 
+/// A panic elsewhere leaves it readable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A zero-terminated name as text; bytes that are not UTF-8 are replaced.
 pub fn text(bytes: &[u8]) -> String {
     let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
@@ -349,7 +365,12 @@ fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
         name: "RULES".to_owned(),
     }))?;
     let mut map: HashMap<_, [u8; NAME_LEN], Rule> = HashMap::try_from(map).map_err(error)?;
-    for (name, rule) in rules.basenames() {
+    let names: std::collections::HashMap<_, _> = rules.basenames().collect();
+    let former: Vec<_> = map.keys().flatten().collect();
+    for name in former.iter().filter(|name| !names.contains_key(*name)) {
+        map.remove(name).map_err(error)?;
+    }
+    for (name, rule) in names {
         map.insert(name, rule, 0).map_err(error)?;
     }
     Ok(())

@@ -57,13 +57,19 @@ impl RingReader {
         Ok(())
     }
 
-    /// Hands on what lies in the rings now, without waiting.
-    pub fn rest(&mut self, mut hand: impl FnMut(Told)) {
+    /// Hands on a batch of what lies in the rings now, without waiting, states
+    /// first; whether there was any.
+    pub fn rest(&mut self, mut hand: impl FnMut(Told)) -> bool {
+        let mut room = BATCH;
         for ring in [&mut self.states, &mut self.denials] {
-            while let Some(item) = ring.get_mut().next() {
+            while room > 0
+                && let Some(item) = ring.get_mut().next()
+            {
+                room -= 1;
                 decode(&item).into_iter().for_each(&mut hand);
             }
         }
+        room < BATCH
     }
 }
 

@@ -12,6 +12,7 @@ use aya::{
 use observer_ebpf::{Count, ROW_SLOTS, RowKey};
 
 use super::{
+    batch,
     error::KernelError,
     kernel::{skip, take},
     offsets,
@@ -85,9 +86,14 @@ impl Rows {
         if made == self.seen {
             return;
         }
-        let slots = self.slots.iter().filter_map(|slot| skip("SLOTS", slot));
-        self.known.extend(slots);
-        self.seen = made;
+        let known = &mut self.known;
+        let walked = batch::each(&self.slots, |key, slot| {
+            known.insert(*key, *slot);
+        });
+        match walked {
+            Ok(()) => self.seen = made,
+            Err(error) => tracing::warn!("cannot read the BPF map SLOTS: {error}"),
+        }
     }
 
     /// Takes their slots away from rows in which nobody counts any more.

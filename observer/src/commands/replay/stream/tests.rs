@@ -15,7 +15,10 @@ use crate::{
     finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
     ledger::KernelRow,
     observation::{DenialSeen, Observation},
-    outputs::report::text,
+    outputs::{
+        report::text,
+        stream::{Begin, Lines},
+    },
     time::Stamp,
 };
 
@@ -39,6 +42,27 @@ impl io::Write for Memory {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Lines for Memory {
+    fn begin(&mut self) -> io::Result<Begin> {
+        let begun = !self.text().is_empty();
+        Ok(if begun { Begin::Same } else { Begin::New })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(self, bytes)
+    }
+
+    fn take_back(&mut self, _: u64) -> bool {
+        false
+    }
+
+    fn reopen(&mut self) {}
+
+    fn name(&self) -> String {
+        "memory".to_owned()
     }
 }
 
@@ -132,6 +156,14 @@ impl Live {
             rows: Vec::new(),
             has_tree,
         }
+    }
+
+    fn begin(&self, memory: Memory, argv: Option<Vec<String>>) {
+        let begun = match argv {
+            Some(argv) => self.shared.record_stream(Box::new(memory), argv),
+            None => self.shared.keep_stream(Box::new(memory)),
+        };
+        begun.expect("a thread");
     }
 
     fn enter(&self, mut finding: Finding) {
@@ -302,10 +334,7 @@ fn record(happenings: Vec<Happens>, argv: Option<Vec<String>>) -> (Report, Strin
     let memory = Memory::default();
     let mut live = Live::new(argv.is_some());
     let command = argv.clone();
-    let _failure = live
-        .shared
-        .start_stream(Box::new(memory.clone()), argv)
-        .expect("a thread");
+    live.begin(memory.clone(), argv);
     for what in happenings {
         live.let_happen(what);
     }
@@ -492,18 +521,11 @@ fn what_the_disk_refuses_is_told_at_the_end() {
             Ok(())
         }
     }
-    for argv in [None, Some(vec!["x".to_owned()])] {
-        let live = Live::new(argv.is_some());
-        let failure = live
-            .shared
-            .start_stream(Box::new(Full), argv)
-            .expect("a thread");
-        assert_eq!(
-            failure.blocking_recv().expect("told").kind(),
-            io::ErrorKind::StorageFull
-        );
-        let report = live.shared.ledger().report(false, None);
-        let error = live.shared.end_stream(&report).expect_err("a full disk");
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    }
+    let live = Live::new(true);
+    let argv = vec!["x".to_owned()];
+    let begun = live.shared.record_stream(Box::new(Full), argv);
+    begun.expect("a thread");
+    let report = live.shared.ledger().report(false, None);
+    let error = live.shared.end_stream(&report).expect_err("a full disk");
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }
