@@ -253,6 +253,10 @@ impl Episodes {
         if version.is_empty() {
             return String::new();
         }
+        // Rules and inferred names are few; a stream may hold any.
+        if self.versions.len() >= self.limit && !self.versions.contains_key(supervisor) {
+            return OTHER.to_owned();
+        }
         let versions = self.versions.entry(supervisor.to_owned()).or_default();
         if versions.contains(version) {
             return version.to_owned();
@@ -268,7 +272,7 @@ impl Episodes {
     /// room to know it again.
     pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) -> bool {
         let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
-        if episode.inferred && !self.inferred.contains(supervisor) {
+        if episode.inferred && self.inferred.len() < self.limit {
             self.inferred.insert(supervisor.to_owned());
         }
         let own = episode.version.as_deref().unwrap_or_default();
