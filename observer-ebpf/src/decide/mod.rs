@@ -6,11 +6,13 @@
 )]
 
 mod capable;
+mod course;
 mod drop;
 mod family;
 mod tree;
 
 pub use capable::{Credentials, MAX_LEVELS, commoncap};
+pub use course::{DEPTH, Process, Tables, current, ends, executes, forks};
 pub use drop::{Outcome, classify, mask};
 pub use family::{Ran, follows, ran};
 pub use tree::{executed, forked};

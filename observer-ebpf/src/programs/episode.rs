@@ -10,9 +10,9 @@ use aya_ebpf::{
     },
 };
 use observer_ebpf::{
-    CAP_SETPCAP, Episode, EpisodeEnd, EpisodeEvent, EventKind, Fate, Layer, Loss, Member, NAME_LEN,
-    NONE, Owner, Reason, Table,
-    decide::{self, Outcome, Ran},
+    CAP_SETPCAP, Episode, EpisodeEnd, EpisodeEvent, EventKind, Layer, Loss, Member, NONE, Owner,
+    Reason, Table,
+    decide::{self, Outcome, Process, Tables},
     shares as most,
 };
 
@@ -26,9 +26,6 @@ use super::{
     mem::{Mem, Ptr, Typed},
     shares, task,
 };
-
-/// Episodes that one process may be covered by, each within the other.
-const DEPTH: usize = 4;
 
 /// What came of one drop.
 pub struct Drop {
@@ -50,14 +47,6 @@ fn at(key: u64) -> Option<*mut Episode> {
     let event = EPISODES.get_ptr_mut(key)?;
     // SAFETY: a live map value; the pointer stays within it.
     Some(unsafe { &raw mut (*event).episode })
-}
-
-/// The entry of a process, unless it is that of an earlier process with the same id.
-#[inline(always)]
-fn member(tgid: u32, start: u64) -> Option<Member> {
-    // SAFETY: an entry is replaced as a whole.
-    let member = unsafe { MEMBERS.get(tgid) }.copied()?;
-    (member.start == start).then_some(member)
 }
 
 /// Opens the episode of the current process if it has none; `before` is its bounding set.
@@ -99,7 +88,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     }
     let episode = at(key)?;
     let (namespace, level) = task::namespace::<M>(task);
-    let family = member(tgid, start).map_or(0, |member| member.family);
+    let family = decide::current(&Maps, tgid, start).map_or(0, |member| member.family);
     // SAFETY: a live map value; every word has one writer, this opening.
     unsafe {
         (*episode).id = key;
@@ -129,7 +118,8 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         uid,
         reserved: 0,
     };
-    cover(tgid, &entry, family == 0);
+    // Who cannot be entered is never seen to end, so its fate stays open.
+    enter(tgid, &entry, family == 0);
     Some(episode)
 }
 
@@ -167,7 +157,7 @@ fn give(uid: u32, cgroup: u64, rule: u16) {
 
 /// Enters a process as covered; where there is no room, its fate is not known.
 #[inline(always)]
-fn cover(tgid: u32, entry: &Member, new: bool) -> bool {
+fn enter(tgid: u32, entry: &Member, new: bool) -> bool {
     if MEMBERS.insert(tgid, entry, 0).is_err() {
         lose(Loss::FollowersFull);
         return false;
@@ -176,12 +166,6 @@ fn cover(tgid: u32, entry: &Member, new: bool) -> bool {
         add_to(covered, 1);
     }
     true
-}
-
-/// Whether any process is covered by an episode.
-#[inline(always)]
-fn any() -> bool {
-    COVERED.get(0).is_some_and(|covered| *covered != 0)
 }
 
 /// Adds a drop to its episode. Who refused follows from the effective set: a
@@ -308,236 +292,104 @@ pub fn own(tgid: u32) -> Option<*mut Episode> {
     at(member.own)
 }
 
-/// What was tried to drop, in the namespace of the last drop.
-///
-/// # Safety
-/// `episode` must be a live map value.
-#[inline(always)]
-unsafe fn tried(episode: *mut Episode) -> u64 {
-    // SAFETY: the caller's; a byte that is being marked is read as it was or is.
-    unsafe { decide::mask(&(*episode).refused) | decide::mask(&(*episode).granted) }
-}
-
-/// A child of a process: it is covered too, where it has what was tried to drop.
-#[inline(always)]
-pub fn forked(parent: u32, child: u32, task: Ptr) {
-    if !any() {
-        return;
-    }
-    // SAFETY: an entry is replaced as a whole.
-    let Some(member) = (unsafe { MEMBERS.get(parent) }).copied() else {
-        return;
-    };
-    let bounding = task::bounding::<Typed>(task);
-    let (namespace, _) = task::namespace::<Typed>(task);
-    let covers = |key: u64| {
-        if key == 0 {
-            return None;
-        }
-        let episode = at(key)?;
-        // SAFETY: a live map value.
-        let follows =
-            unsafe { decide::follows(tried(episode), (*episode).namespace, bounding, namespace) };
-        follows.then_some((key, episode))
-    };
-    let Some((family, episode)) = covers(member.own).or_else(|| covers(member.family)) else {
-        return;
-    };
-    let uid = task::uid::<Typed>(task);
-    // SAFETY: a live map value.
-    let full = unsafe { (*episode).alive } > most::MEMBERS_OF_EPISODE;
-    let share = shares::user(Table::Members, uid, most::MEMBERS_OF_USER);
-    let entry = Member {
-        start: task::start::<Typed>(task),
-        own: 0,
-        family,
-        uid,
-        reserved: 0,
-    };
-    // Counted before it can be seen to end.
-    // SAFETY: a live map value.
-    unsafe { bump(&raw mut (*episode).alive) };
-    if full || !shares::take(share) {
-        lose(Loss::FollowersFull);
-    } else if cover(child, &entry, true) {
-        return;
-    } else {
-        shares::give(share);
-    }
-    // SAFETY: as above.
-    unsafe {
-        drop_one(&raw mut (*episode).alive);
-        bump(&raw mut (*episode).left_out);
-    }
-}
-
-/// A process that has executed a program.
-pub struct Exec<'a> {
-    /// Process id.
-    pub tgid: u32,
-    /// Start time of the process.
-    pub start: u64,
-    /// The thread that executed it, by the id that it had before.
-    pub tid: u32,
-    /// The bounding set that it starts with.
-    pub bounding: u64,
-    /// Inode number of its user namespace.
-    pub namespace: u32,
-    /// Basename of the program.
-    pub exe: &'a [u8; NAME_LEN],
-}
-
 /// The id of the episode of a process's own drops; 0 for none.
 #[inline(always)]
 pub fn own_id(tgid: u32, start: u64) -> u64 {
-    if any() {
-        member(tgid, start).map_or(0, |member| member.own)
+    if Maps.any() {
+        decide::current(&Maps, tgid, start).map_or(0, |member| member.own)
     } else {
         0
     }
 }
 
-/// Takes a process that has executed a program out of every episode that
-/// covers it.
-#[inline(always)]
-pub fn executed(exec: &Exec<'_>) {
-    let Some(member) = leave(exec.tgid, exec.start) else {
-        return;
-    };
-    let end = EpisodeEnd {
+/// The maps, for the course of episodes.
+pub struct Maps;
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn any(&self) -> bool {
+        COVERED.get(0).is_some_and(|covered| *covered != 0)
+    }
+
+    #[inline(always)]
+    fn member(&self, tgid: u32) -> Option<Member> {
+        // SAFETY: an entry is replaced as a whole.
+        unsafe { MEMBERS.get(tgid) }.copied()
+    }
+
+    #[inline(always)]
+    fn cover(&self, tgid: u32, member: &Member) -> bool {
+        let share = shares::user(Table::Members, member.uid, most::MEMBERS_OF_USER);
+        if !shares::take(share) {
+            lose(Loss::FollowersFull);
+            return false;
+        }
+        if !enter(tgid, member, true) {
+            shares::give(share);
+            return false;
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn uncover(&self, tgid: u32, member: &Member) -> bool {
+        if MEMBERS.remove(tgid).is_err() {
+            return false;
+        }
+        if let Some(covered) = COVERED.get_ptr_mut(0) {
+            add_to(covered, u64::MAX);
+        }
+        if member.family != 0 {
+            shares::give(shares::user(
+                Table::Members,
+                member.uid,
+                most::MEMBERS_OF_USER,
+            ));
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn episode(&self, id: u64) -> Option<*mut Episode> {
+        at(id)
+    }
+
+    #[inline(always)]
+    unsafe fn add(&self, counter: *mut u32) {
+        bump(counter);
+    }
+
+    #[inline(always)]
+    unsafe fn take(&self, counter: *mut u32) {
+        drop_one(counter);
+    }
+
+    #[inline(always)]
+    fn send(&self, id: u64, end: &EpisodeEnd) {
+        let _ = send(id, end);
+    }
+
+    #[inline(always)]
+    fn close(&self, id: u64, end: &EpisodeEnd) {
+        close(id, end);
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
         // SAFETY: the helper has no precondition.
-        time: unsafe { bpf_ktime_get_ns() },
-        after: exec.bounding,
-        fate: Fate::Exec as u32,
-        status: 0,
-        namespace: exec.namespace,
-        open: 0,
-    };
-    let mut key = member.nearest();
-    // Whether a process leaves the episode, or only something within it.
-    let mut leaves = true;
-    for _ in 0..DEPTH {
-        if key == 0 {
-            break;
-        }
-        let Some(episode) = at(key) else {
-            break;
-        };
-        // SAFETY: a live map value.
-        let outer = unsafe { (*episode).outer };
-        let first = judge(episode, exec, end.time);
-        leaves = leaves && left(episode);
-        if leaves {
-            close(key, &end);
-        } else if first {
-            send(key, &EpisodeEnd { open: 1, ..end });
-        }
-        key = outer;
+        unsafe { bpf_ktime_get_ns() }
     }
 }
 
-/// What an exec means to an episode; whether it is the first one that matters.
+/// A process, by one of its threads.
 #[inline(always)]
-fn judge(episode: *mut Episode, exec: &Exec<'_>, time: u64) -> bool {
-    // SAFETY: a live map value; the workload has one writer, whoever is first.
-    unsafe {
-        match decide::ran(
-            tried(episode),
-            (*episode).namespace,
-            exec.bounding,
-            exec.namespace,
-        ) {
-            Ran::Clean => bump(&raw mut (*episode).clean),
-            Ran::Refilled => bump(&raw mut (*episode).refilled),
-            Ran::Raised(_) => {
-                bump(&raw mut (*episode).raised);
-                if (*episode).workload.time == 0 {
-                    (*episode).workload.time = time;
-                    (*episode).workload.start = exec.start;
-                    (*episode).workload.bounding = exec.bounding;
-                    (*episode).workload.tgid = exec.tgid;
-                    (*episode).workload.tid = exec.tid;
-                    (*episode).workload.exe.0 = *exec.exe;
-                    return true;
-                }
-            }
-        }
-    }
-    false
-}
-
-/// Takes a process that has ended out of every episode that covers it.
-#[inline(always)]
-pub fn ended(tgid: u32, start: u64, status: u32, after: u64, namespace: u32) {
-    let Some(member) = leave(tgid, start) else {
-        return;
-    };
-    let end = EpisodeEnd {
-        // SAFETY: the helper has no precondition.
-        time: unsafe { bpf_ktime_get_ns() },
-        after,
-        fate: Fate::Exit as u32,
-        status,
-        namespace,
-        open: 0,
-    };
-    let mut key = member.nearest();
-    for _ in 0..DEPTH {
-        if key == 0 {
-            return;
-        }
-        let Some(episode) = at(key) else {
-            return;
-        };
-        // SAFETY: a live map value.
-        let outer = unsafe {
-            if (*episode).tgid == tgid && (*episode).start == start {
-                (*episode).ended = end.time;
-                (*episode).status = status;
-            }
-            (*episode).outer
-        };
-        if !left(episode) {
-            return;
-        }
-        close(key, &end);
-        key = outer;
-    }
-}
-
-/// Forgets that a process is covered; `None` where it was not.
-#[inline(always)]
-fn leave(tgid: u32, start: u64) -> Option<Member> {
-    if !any() {
-        return None;
-    }
-    // SAFETY: an entry is replaced as a whole.
-    let member = unsafe { MEMBERS.get(tgid) }.copied()?;
-    // Two threads that end at once may both come here: one of them goes on.
-    if MEMBERS.remove(tgid).is_err() {
-        return None;
-    }
-    if let Some(covered) = COVERED.get_ptr_mut(0) {
-        add_to(covered, u64::MAX);
-    }
-    if member.family != 0 {
-        shares::give(shares::user(
-            Table::Members,
-            member.uid,
-            most::MEMBERS_OF_USER,
-        ));
-    }
-    (member.start == start).then_some(member)
-}
-
-/// Takes one process off an episode; whether it was the last.
-#[inline(always)]
-fn left(episode: *mut Episode) -> bool {
-    // SAFETY: a live map value. Two that leave at once may both see that they
-    // were the last: one of them removes the episode, and it alone sends it.
-    unsafe {
-        drop_one(&raw mut (*episode).alive);
-        (*episode).alive == 0
+pub fn process(tgid: u32, task: Ptr) -> Process {
+    Process {
+        tgid,
+        start: task::start::<Typed>(task),
+        uid: task::uid::<Typed>(task),
+        bounding: task::bounding::<Typed>(task),
+        namespace: task::namespace::<Typed>(task).0,
     }
 }
 

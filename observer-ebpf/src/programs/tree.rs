@@ -13,12 +13,14 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     ARGV_LEN, ArgvEvent, EventKind, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role, Rule,
-    TASK_IN_TREE, Table, Task, WorkloadEvent, decide, shares as most,
+    TASK_IN_TREE, Table, Task, WorkloadEvent,
+    decide::{self, Tables as _},
+    shares as most,
 };
 
 use super::{
     drops,
-    episode::{self, Exec},
+    episode::{self, Maps},
     host::{config, off},
     maps::{CHECKS, PENDING, RULES, SETPCAP, STATES, TASKS, lose},
     mem::{Mem, Ptr, Typed},
@@ -36,7 +38,9 @@ pub fn tree_fork(ctx: BtfTracePointContext) -> i32 {
     if parent_tgid == child_tgid {
         return 0;
     }
-    episode::forked(parent_tgid, child_tgid, child);
+    if Maps.any() {
+        decide::forks(&Maps, parent_tgid, &episode::process(child_tgid, child));
+    }
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(parent_tgid) }) else {
         return 0;
@@ -96,14 +100,7 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     {
         tell_workload(&before, task, &name, episode::own_id(tgid, start));
     }
-    episode::executed(&Exec {
-        tgid,
-        start,
-        tid: old_pid,
-        bounding: after,
-        namespace,
-        exe: &name,
-    });
+    decide::executes(&Maps, &episode::process(tgid, task), old_pid, &name);
     let parent = task::ppid::<Typed>(task);
     if !known && !named {
         return 0;
@@ -208,13 +205,7 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
     } else {
         group
     };
-    episode::ended(
-        tgid,
-        task::start::<Typed>(task),
-        status,
-        bounding::<Typed>(task),
-        task::namespace::<Typed>(task).0,
-    );
+    decide::ends(&Maps, &episode::process(tgid, task), status);
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(tgid) }).copied() else {
         return 0;

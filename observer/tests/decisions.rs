@@ -1,0 +1,184 @@
+//! The decisions of the kernel side against plain models of the kernel's rules.
+
+use observer_ebpf::{
+    Reason,
+    decide::{Credentials, MAX_LEVELS, Outcome, classify, commoncap, mask},
+};
+use proptest::prelude::*;
+
+/// User namespaces as a list: each knows the index of its parent.
+struct Model {
+    namespaces: Vec<Namespace>,
+    own: usize,
+    effective: u64,
+    euid: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Namespace {
+    parent: Option<usize>,
+    level: u32,
+    owner: u32,
+}
+
+impl Credentials for &Model {
+    type Credential = ();
+    type Namespace = Option<usize>;
+
+    fn is_none(&self, namespace: Self::Namespace) -> bool {
+        namespace.is_none()
+    }
+    fn namespace(&self, (): ()) -> Self::Namespace {
+        Some(self.own)
+    }
+    fn effective(&self, (): ()) -> u64 {
+        self.effective
+    }
+    fn euid(&self, (): ()) -> u32 {
+        self.euid
+    }
+    fn level(&self, namespace: Self::Namespace) -> u32 {
+        namespace.map_or(0, |index| self.namespaces[index].level)
+    }
+    fn parent(&self, namespace: Self::Namespace) -> Self::Namespace {
+        namespace.and_then(|index| self.namespaces[index].parent)
+    }
+    fn owner(&self, namespace: Self::Namespace) -> u32 {
+        namespace.map_or(0, |index| self.namespaces[index].owner)
+    }
+}
+
+/// `cap_capable`, as the kernel's text has it (`security/commoncap.c`, 6.12):
+/// whether it grants.
+fn grants(model: &Model, target: usize, capability: u32) -> bool {
+    let mut namespace = target;
+    loop {
+        if namespace == model.own {
+            return model.effective & (1 << capability) != 0;
+        }
+        let here = model.namespaces[namespace];
+        if here.level <= model.namespaces[model.own].level {
+            return false;
+        }
+        let parent = here.parent.expect("what has a level above 0 has a parent");
+        if parent == model.own && here.owner == model.euid {
+            return true;
+        }
+        namespace = parent;
+    }
+}
+
+/// A tree of namespaces, as deep as the kernel lets it be.
+fn namespaces() -> impl Strategy<Value = Vec<Namespace>> {
+    let deepen = prop_oneof![9 => Just(true), 1 => Just(false)];
+    prop::collection::vec((deepen, any::<prop::sample::Index>(), 0u32..3), 0..60).prop_map(|made| {
+        let mut all = vec![Namespace {
+            parent: None,
+            level: 0,
+            owner: 0,
+        }];
+        for (deepen, index, owner) in made {
+            let parent = if deepen {
+                all.len() - 1
+            } else {
+                index.index(all.len())
+            };
+            // `create_user_ns`: a parent beyond level 32 has no children.
+            if all[parent].level > 32 {
+                continue;
+            }
+            all.push(Namespace {
+                parent: Some(parent),
+                level: all[parent].level + 1,
+                owner,
+            });
+        }
+        all
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_walk_gives_what_cap_capable_gives(
+        namespaces in namespaces(),
+        own in any::<prop::sample::Index>(),
+        target in any::<prop::sample::Index>(),
+        effective in prop_oneof![Just(0), Just(u64::MAX), any::<u64>()],
+        euid in 0u32..3,
+        capability in 0u32..41,
+    ) {
+        let model = Model {
+            own: own.index(namespaces.len()),
+            effective,
+            euid,
+            namespaces,
+        };
+        let target = target.index(model.namespaces.len());
+        let reason = commoncap(&&model, (), Some(target), capability);
+        prop_assert_eq!(reason == Reason::None, grants(&model, target, capability));
+    }
+
+    #[test]
+    fn a_drop_is_what_the_kernel_made_of_it(
+        argument in prop_oneof![0u64..70, Just(1 << 32), any::<u64>()],
+        before in any::<u64>(),
+        holds in any::<bool>(),
+        last in 30u64..63,
+    ) {
+        // `cap_prctl_drop`: the privilege first, then the number.
+        let before = before & ((2u64 << last) - 1);
+        let known = argument <= last;
+        let (result, after) = match (holds, known) {
+            (false, _) => (-1, before),
+            (true, false) => (-22, before),
+            (true, true) => (0, before & !(1 << argument)),
+        };
+        let outcome = classify(argument, result, after, last);
+        let raised = known && before >> argument & 1 == 1;
+        let expected = match (known, holds, raised) {
+            (false, ..) => Outcome::Unknown,
+            (true, true, _) => Outcome::Granted(argument as u32),
+            (true, false, true) => Outcome::RefusedRaised(argument as u32),
+            (true, false, false) => Outcome::RefusedLowered,
+        };
+        prop_assert_eq!(outcome, expected);
+    }
+
+    #[test]
+    fn a_mask_has_the_marked_capabilities(set in any::<u64>()) {
+        let mut bytes = [0; 64];
+        for (number, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from(set >> number & 1 == 1);
+        }
+        prop_assert_eq!(mask(&bytes), set);
+    }
+}
+
+#[test]
+fn the_deepest_namespace_is_reached() {
+    let mut namespaces = vec![Namespace {
+        parent: None,
+        level: 0,
+        owner: 0,
+    }];
+    for level in 1..=MAX_LEVELS {
+        namespaces.push(Namespace {
+            parent: Some(namespaces.len() - 1),
+            level,
+            owner: 7,
+        });
+    }
+    let deepest = namespaces.len() - 1;
+    let model = |own, effective| Model {
+        namespaces: namespaces.clone(),
+        own,
+        effective,
+        euid: 0,
+    };
+    for own in [0, 1, deepest - 1, deepest] {
+        let granted = commoncap(&&model(own, 1), (), Some(deepest), 0);
+        assert_eq!(granted, Reason::None, "from level {own}");
+        let refused = commoncap(&&model(own, 0), (), Some(deepest), 0);
+        assert_eq!(refused, Reason::NotEffective, "from level {own}");
+    }
+}
