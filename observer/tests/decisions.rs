@@ -134,11 +134,12 @@ proptest! {
             (true, true) => (0, before & !(1 << argument)),
         };
         let outcome = classify(argument, result, after, last);
+        let number = u32::try_from(argument).unwrap_or_default();
         let raised = known && before >> argument & 1 == 1;
         let expected = match (known, holds, raised) {
             (false, ..) => Outcome::Unknown,
-            (true, true, _) => Outcome::Granted(argument as u32),
-            (true, false, true) => Outcome::RefusedRaised(argument as u32),
+            (true, true, _) => Outcome::Granted(number),
+            (true, false, true) => Outcome::RefusedRaised(number),
             (true, false, false) => Outcome::RefusedLowered,
         };
         prop_assert_eq!(outcome, expected);

@@ -336,7 +336,11 @@ fn judged(tables: &Plain, id: u64) -> Verdict {
         clean: episode.clean > 0 || end.is_some_and(|(_, end)| end.fate == 0),
         left: CapSet(refused.0 & episode.after),
         refused_lowered: episode.refused_lowered,
-        now: if end.is_some() { Now::Over } else { Now::Running },
+        now: if end.is_some() {
+            Now::Over
+        } else {
+            Now::Running
+        },
     };
     verdict(&course).0
 }
@@ -420,10 +424,7 @@ fn live(seed: u64) -> Result<(), String> {
         }
     }
     for episode in 0..world.truths.len() {
-        let (expected, got) = (
-            world.verdict(episode),
-            judged(&tables, episode as u64 + 1),
-        );
+        let (expected, got) = (world.verdict(episode), judged(&tables, episode as u64 + 1));
         if expected != got {
             return Err(format!(
                 "seed {seed}: episode {} is {expected}, was told as {got}: {happened:#?}",

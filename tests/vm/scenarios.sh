@@ -1,14 +1,35 @@
 #!/bin/sh
 # What every kernel must show of drops, fates, threads and trees, with each mechanism.
-# timeout: 480
+# timeout: 600
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-captest suite --hooks="$HOOKS" --groups counts,drops,fail_on,fates,threads,tree
+captest suite --hooks="$HOOKS" --jobs 2 --groups counts,drops,fail_on,fates,sets,threads,tree
 status=$?
 # Its lines tell what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
+
+# What the walk gives is what the kernel's own functions answered.
+if [ "$HOOKS" != tracepoint ]; then
+    capwatch run --hooks="$HOOKS" --web.listen-address 127.0.0.1:11400 >run.log 2>&1 &
+    agent=$!
+    wait_for 60 wget -qO /dev/null http://127.0.0.1:11400/-/ready
+    captest do fork lower setuid,sys_chroot repeat 20 setuid 65534 setuid 0 end exit 0 end \
+        fork unshare fork drop chown exit 0 end exit 0 end exit 0
+    captest storm --threads 2 --count 100 --capability sys_chroot
+    sleep 1
+    wget -qO metrics http://127.0.0.1:11400/metrics
+    grep '^capwatch_walk' metrics | sed 's/^/note: /'
+    check "the walk agrees with the kernel" grep -qx 'capwatch_walk_disagreements_total 0' metrics
+    # Before 6.14 only kprobes hear commoncap's own answer.
+    case $HOOKS-$(uname -r) in
+    kprobe-*|*-7.*) check "the walk was compared" \
+        test "$(sed -n 's/^capwatch_walk_comparisons_total //p' metrics)" -ge 100 ;;
+    esac
+    kill $agent
+    wait $agent
+fi
 
 # A kernel that finds fault with what the programs do says so here.
 if dmesg | grep -E 'WARNING:|BUG:|Oops' >complaints; then

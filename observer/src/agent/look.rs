@@ -11,7 +11,7 @@ use crate::{
     finding::{EventKind, HookReport, LossEvent},
     ledger::{MISSED_RUNS, PROGRAM},
     observation::Observation,
-    sight::reason_of_miss,
+    sight::{DROPS_MISSED, reason_of_miss},
     sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
 };
@@ -87,8 +87,10 @@ impl Agent {
         let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
             let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
-            let mut missed = BTreeMap::new();
-            for run in runs(kernel) {
+            let mut missed = BTreeMap::from([(DROPS_MISSED, kernel.missed_drops())]);
+            // Drops are watched by two mechanisms where a host has both.
+            let others = runs(kernel).into_iter();
+            for run in others.filter(|run| !run.program.contains("drop")) {
                 let reason = reason_of_miss(&run.program, drops_are_hooked);
                 *missed.entry(reason).or_default() += run.misses;
             }

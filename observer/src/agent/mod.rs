@@ -4,6 +4,7 @@
 mod look;
 mod posture;
 mod shared;
+mod storms;
 mod workloads;
 
 pub use shared::Shared;
@@ -130,6 +131,7 @@ impl Agent {
             slow: 0,
         };
         agent.note_sources();
+        storms::follow(&agent.shared)?;
         Ok(agent)
     }
 

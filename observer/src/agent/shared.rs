@@ -30,6 +30,12 @@ const EVENTS: usize = 1_024;
 /// Rows in the kernel beyond which those of ended supervisors are forgotten.
 const FOLD_ABOVE: usize = 8_192;
 
+/// Rows in the kernel beyond which those of nobody in which nothing was counted
+/// for a while are forgotten.
+const FOLD_IDLE_ABOVE: usize = 1_024;
+/// That while.
+const IDLE_NS: u64 = 60_000_000_000;
+
 /// For so many nanoseconds the kernel's counts are fresh enough for readers.
 const FRESH_NS: u64 = 250_000_000;
 
@@ -153,8 +159,11 @@ impl Shared {
             }
         };
         let mut ledger = self.ledger();
-        if rows.len() > FOLD_ABOVE {
-            let mut gone = split_gone(kernel, &mut rows);
+        if rows.len() > FOLD_IDLE_ABOVE {
+            let mut gone = split_idle(&mut rows, Stamp::now());
+            if rows.len() > FOLD_ABOVE {
+                gone.extend(split_gone(kernel, &mut rows));
+            }
             let keys: Vec<_> = gone.iter().map(|row| row.key).collect();
             rename(&mut gone);
             let grounds = ledger.grounds();
@@ -298,6 +307,17 @@ impl Shared {
             sight: Some(report.sight.clone()),
         })
     }
+}
+
+/// Takes out the rows of processes that no supervisor owns, in which nothing was
+/// counted for a while: anybody can make them.
+fn split_idle(rows: &mut Vec<KernelRow>, now: Stamp) -> Vec<KernelRow> {
+    let idle = |row: &KernelRow| {
+        row.key.owner.rule == 0 && row.key.owner.in_tree == 0 && now.since(row.tally.last) > IDLE_NS
+    };
+    let (idle, live) = rows.drain(..).partition(idle);
+    *rows = live;
+    idle
 }
 
 /// Takes out the rows of supervisors of which no process is left, so that

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use observer_ebpf::Note;
 use prometheus::proto::{MetricFamily, MetricType};
 
 use super::{counter, family, number, sample};
@@ -23,7 +24,21 @@ pub fn programs(shared: &Shared) -> Vec<MetricFamily> {
             .map(|run| sample(&[("program", &run.program)], value(run)))
             .collect()
     };
+    let note = |note| {
+        let count = kernel.as_ref().map_or(0, |kernel| kernel.note(note));
+        vec![sample(&[], number(count))]
+    };
     vec![
+        counter(
+            "capwatch_walk_comparisons_total",
+            "Answers of a layer that were compared with the walk over credential and namespaces.",
+            note(Note::WalkCompared),
+        ),
+        counter(
+            "capwatch_walk_disagreements_total",
+            "Such answers that the walk contradicts: a fault of capwatch on this kernel.",
+            note(Note::WalkDisagreed),
+        ),
         counter(
             "capwatch_program_runs_total",
             "Runs of a BPF program; counted while kernel.bpf_stats_enabled is set.",

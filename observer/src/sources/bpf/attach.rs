@@ -4,7 +4,10 @@
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError},
+    programs::{
+        BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, fexit::FExitLinkId,
+        kprobe::KProbeLinkId,
+    },
 };
 
 use observer_ebpf::Hook as Word;
@@ -29,9 +32,25 @@ pub struct Types<'a> {
 
 /// A program of the object and the kernel function that it goes to.
 #[derive(Clone, Copy)]
-struct Part {
-    program: &'static str,
-    function: &'static str,
+pub(super) struct Part {
+    /// The program.
+    pub(super) program: &'static str,
+    /// The kernel function.
+    pub(super) function: &'static str,
+}
+
+/// A program that is attached, and what detaches it.
+pub(super) struct Attached {
+    /// The program.
+    pub(super) program: &'static str,
+    link: Link,
+}
+
+enum Link {
+    FExit(FExitLinkId),
+    KProbe(KProbeLinkId),
+    /// Of a program that stays attached as long as the agent runs.
+    Other,
 }
 
 const fn part(program: &'static str, function: &'static str) -> Part {
@@ -39,15 +58,16 @@ const fn part(program: &'static str, function: &'static str) -> Part {
 }
 
 /// A hook: the parts of each mechanism; an empty list where it has no such one.
-struct Hook {
-    name: &'static str,
+pub(super) struct Hook {
+    /// The kernel function or tracepoint.
+    pub(super) name: &'static str,
     fexit: &'static [Part],
     kprobe: &'static [Part],
     tracepoint: &'static [Part],
 }
 
 impl Hook {
-    const fn parts(&self, mechanism: Mechanism) -> &'static [Part] {
+    pub(super) const fn parts(&self, mechanism: Mechanism) -> &'static [Part] {
         match mechanism {
             Mechanism::Fexit => self.fexit,
             Mechanism::Kprobe => self.kprobe,
@@ -80,7 +100,7 @@ const fn tree(name: &'static str, tracepoint: &'static [Part]) -> Hook {
     }
 }
 
-const VERDICT: Hook = Hook {
+pub(super) const VERDICT: Hook = Hook {
     name: "security_capable",
     fexit: &[part("security_capable_exit", "security_capable")],
     kprobe: &[
@@ -90,7 +110,7 @@ const VERDICT: Hook = Hook {
     tracepoint: &[],
 };
 
-const COMMONCAP: Hook = Hook {
+pub(super) const COMMONCAP: Hook = Hook {
     name: "cap_capable",
     fexit: &[part("cap_capable_exit", "cap_capable")],
     kprobe: &[
@@ -100,7 +120,7 @@ const COMMONCAP: Hook = Hook {
     tracepoint: &[part("cap_capable_tracepoint", "cap_capable")],
 };
 
-const APPARMOR: Hook = Hook {
+pub(super) const APPARMOR: Hook = Hook {
     name: "aa_capable",
     fexit: &[part("aa_capable_exit", "aa_capable")],
     kprobe: &[
@@ -110,7 +130,7 @@ const APPARMOR: Hook = Hook {
     tracepoint: &[],
 };
 
-const SELINUX: Hook = Hook {
+pub(super) const SELINUX: Hook = Hook {
     name: "selinux_capable",
     fexit: &[part("selinux_capable_exit", "selinux_capable")],
     kprobe: &[part("selinux_capable_exit_kprobe", "selinux_capable")],
@@ -175,16 +195,23 @@ pub fn attach(
     choice: Choice,
     lsms: &[String],
     mut ready: impl FnMut(&mut Ebpf, HookWords),
-) -> Vec<HookStatus> {
+) -> (Vec<HookStatus>, Vec<Attached>) {
     let mut hooks = Vec::new();
+    let mut links = Vec::new();
     for hook in &TREE {
-        hooks.push(attach_hook(ebpf, btf, hook, &[Mechanism::Tracepoint]));
+        hooks.push(attach_hook(
+            ebpf,
+            btf,
+            hook,
+            &[Mechanism::Tracepoint],
+            &mut links,
+        ));
     }
     let candidates = choice.candidates();
-    let (drops, drops_by) = attach_drops(ebpf, btf, choice);
+    let (drops, drops_by) = attach_drops(ebpf, btf, choice, &mut links);
     let active = |name: &str| lsms.iter().any(|lsm| lsm == name);
     // The inner layers first, by the verdict's mechanism: they tell it who refused.
-    let verdict = attach_hook(ebpf, btf, &VERDICT, candidates);
+    let verdict = attach_hook(ebpf, btf, &VERDICT, candidates, &mut links);
     let by = HookWords {
         verdict: word(&verdict),
         drops: drops_by,
@@ -193,39 +220,44 @@ pub fn attach(
     if verdict.attached {
         let mechanism = verdict.mechanism.unwrap_or(Mechanism::Fexit);
         let inner = if !drops.attached {
-            attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint])
+            attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint], &mut links)
         } else if mechanism == Mechanism::Kprobe
             || btf.prototypes.tracepoint(COMMONCAP.name).is_some()
         {
             // By kprobe it is also the witness of what the walk gives.
-            attach_hook(ebpf, btf, &COMMONCAP, &[mechanism])
+            attach_hook(ebpf, btf, &COMMONCAP, &[mechanism], &mut links)
         } else {
             no_direct_checks()
         };
         hooks.push(inner);
         for (lsm, hook) in [("apparmor", &APPARMOR), ("selinux", &SELINUX)] {
             if active(lsm) {
-                hooks.push(attach_hook(ebpf, btf, hook, &[mechanism]));
+                hooks.push(attach_hook(ebpf, btf, hook, &[mechanism], &mut links));
             }
         }
     } else {
-        hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates));
+        hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates, &mut links));
     }
     hooks.extend([verdict, drops]);
     needed::mark(&mut hooks, lsms);
-    hooks
+    (hooks, links)
 }
 
 /// Attaches the hook of drops by both mechanisms that a kernel may skip, each
 /// for reasons of its own (`observer-ebpf/src/programs/drops.rs`), unless one is
 /// forced; where neither can be had, the tracepoint tells of drops.
-fn attach_drops(ebpf: &mut Ebpf, btf: Types<'_>, choice: Choice) -> (HookStatus, u32) {
-    let first = attach_hook(ebpf, btf, &DROPS, choice.candidates());
+fn attach_drops(
+    ebpf: &mut Ebpf,
+    btf: Types<'_>,
+    choice: Choice,
+    links: &mut Vec<Attached>,
+) -> (HookStatus, u32) {
+    let first = attach_hook(ebpf, btf, &DROPS, choice.candidates(), links);
     let alone = word(&first);
     if choice != Choice::Auto || first.mechanism != Some(Mechanism::Fexit) || !first.attached {
         return (first, alone);
     }
-    let second = attach_hook(ebpf, btf, &DROPS, &[Mechanism::Kprobe]);
+    let second = attach_hook(ebpf, btf, &DROPS, &[Mechanism::Kprobe], links);
     if second.attached {
         return (first, Word::BY_BOTH);
     }
@@ -260,6 +292,7 @@ fn attach_hook(
     btf: Types<'_>,
     hook: &Hook,
     candidates: &[Mechanism],
+    links: &mut Vec<Attached>,
 ) -> HookStatus {
     let mut failures = Vec::new();
     let mut last = None;
@@ -270,7 +303,8 @@ fn attach_hook(
         }
         last = Some(*mechanism);
         match attach_parts(ebpf, btf, *mechanism, parts) {
-            Ok(()) => {
+            Ok(attached) => {
+                links.extend(attached);
                 return HookStatus {
                     hook: hook.name.to_owned(),
                     mechanism: last,
@@ -301,24 +335,27 @@ fn attach_parts(
     btf: Types<'_>,
     mechanism: Mechanism,
     parts: &[Part],
-) -> Result<(), String> {
+) -> Result<Vec<Attached>, String> {
     if mechanism == Mechanism::Kprobe && !has_kprobes() {
         return Err(
             "this kernel shows no kprobes (/sys/bus/event_source/devices/kprobe)".to_owned(),
         );
     }
+    let mut attached = Vec::new();
     let result = parts.iter().try_for_each(|part| {
         load(ebpf, btf, mechanism, *part)?;
-        attach_part(ebpf, *part)
+        attached.push(attach_part(ebpf, *part)?);
+        Ok(())
     });
-    if result.is_err() {
+    if let Err(error) = result {
         for part in parts {
             if let Some(program) = ebpf.program_mut(part.program) {
                 unload(program);
             }
         }
+        return Err(error);
     }
-    result
+    Ok(attached)
 }
 
 fn unload(program: &mut Program) {
@@ -348,15 +385,41 @@ fn load(ebpf: &mut Ebpf, btf: Types<'_>, mechanism: Mechanism, part: Part) -> Re
     result.map_err(|error| explain(&error, part))
 }
 
-fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
+/// Loads a program for kprobes, unless it is.
+pub(super) fn load_kprobe(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
+    match program(ebpf, part)? {
+        program if program.fd().is_ok() => Ok(()),
+        Program::KProbe(probe) => probe.load().map_err(|error| explain(&error, part)),
+        _ => Err(format!("{} is no program for kprobes", part.program)),
+    }
+}
+
+/// Attaches a loaded program.
+pub(super) fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<Attached, String> {
     let result = match program(ebpf, part)? {
-        Program::FEntry(entry) => entry.attach().map(drop),
-        Program::FExit(exit) => exit.attach().map(drop),
-        Program::KProbe(probe) => probe.attach(part.function, 0).map(drop),
-        Program::BtfTracePoint(tracepoint) => tracepoint.attach().map(drop),
+        Program::FEntry(entry) => entry.attach().map(|_| Link::Other),
+        Program::FExit(exit) => exit.attach().map(Link::FExit),
+        Program::KProbe(probe) => probe.attach(part.function, 0).map(Link::KProbe),
+        Program::BtfTracePoint(tracepoint) => tracepoint.attach().map(|_| Link::Other),
         _ => return Err(format!("{} has no way to attach", part.program)),
     };
-    result.map_err(|error| explain(&error, part))
+    let link = result.map_err(|error| explain(&error, part))?;
+    Ok(Attached {
+        program: part.program,
+        link,
+    })
+}
+
+/// Detaches a program, which stays loaded, so that the kernel keeps what it
+/// counted of its runs.
+pub(super) fn detach(ebpf: &mut Ebpf, attached: Attached) -> Result<(), String> {
+    let Attached { program, link } = attached;
+    let result = match (ebpf.program_mut(program), link) {
+        (Some(Program::FExit(exit)), Link::FExit(link)) => exit.detach(link),
+        (Some(Program::KProbe(probe)), Link::KProbe(link)) => probe.detach(link),
+        _ => return Err(format!("{program} stays attached")),
+    };
+    result.map_err(|error| format!("{program}: {error}"))
 }
 
 fn program(ebpf: &mut Ebpf, part: Part) -> Result<&mut Program, String> {

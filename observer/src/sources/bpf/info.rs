@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use aya::Ebpf;
+
 use super::kernel::Kernel;
 use crate::time::seconds;
 
@@ -43,6 +45,14 @@ pub fn runs(kernel: &Kernel) -> Vec<Runs> {
         })
     });
     loaded.collect()
+}
+
+/// Runs of one program that the kernel skipped; 0 where that is not known.
+pub(super) fn misses(ebpf: &Ebpf, program: &str) -> u64 {
+    let fd = ebpf.program(program).and_then(|program| program.fd().ok());
+    let info = fd.and_then(|fd| info(fd.as_fd().as_raw_fd()));
+    info.and_then(|info| Some(u64::from_ne_bytes(*info[MISSES..].first_chunk::<8>()?)))
+        .unwrap_or_default()
 }
 
 fn info(fd: libc::c_int) -> Option<[u8; INFO_LEN]> {

@@ -9,7 +9,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use observer_ebpf::{
     Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets, PROFILE_LEN, RowKey,
-    Rule, Share, Task, TotalKey,
+    Rule, Task, TotalKey,
 };
 
 use super::{
@@ -18,10 +18,12 @@ use super::{
     btf::Btf,
     error::KernelError,
     host::{active_lsms, allow_locked_memory, warn_of_memory_limit},
+    lanes::Lanes,
     mechanism::HookStatus,
     object::Attach,
     offsets,
     rows::{Counted, Rows},
+    storm::Storm,
 };
 use crate::config::Rules;
 
@@ -32,6 +34,8 @@ pub struct Kernel {
     maps: Maps,
     /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
     rows: Mutex<Rows>,
+    storm: Mutex<Storm>,
+    lanes: Mutex<Lanes>,
     diagnostics: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
 }
 
@@ -94,11 +98,12 @@ impl Kernel {
         write_rules(&mut ebpf, rules)?;
         let rows = Rows::open(&mut ebpf)?;
         let lsms = active_lsms();
-        let mut hooks = attach::attach(&mut ebpf, types, attach.hooks, &lsms, |ebpf, by| {
-            if let Err(error) = write_hooks(ebpf, by) {
-                tracing::error!("{error}");
-            }
-        });
+        let (mut hooks, links) =
+            attach::attach(&mut ebpf, types, attach.hooks, &lsms, |ebpf, by| {
+                if let Err(error) = write_hooks(ebpf, by) {
+                    tracing::error!("{error}");
+                }
+            });
         if !probe_read {
             for status in hooks.iter_mut().filter(|status| status.attached) {
                 let lost = "lockdown forbids bpf_probe_read_kernel: \
@@ -131,6 +136,8 @@ impl Kernel {
             hooks,
             maps,
             rows: Mutex::new(rows),
+            lanes: Mutex::new(Lanes::new(&links)),
+            storm: Mutex::new(Storm::new(links)),
             diagnostics: Mutex::new(diagnostics),
         };
         Ok((kernel, rings))
@@ -154,6 +161,32 @@ impl Kernel {
     /// What came of every hook.
     pub fn hooks(&self) -> &[HookStatus] {
         &self.hooks
+    }
+
+    /// Whether the kernel skips runs, so that it is time to change to what it does
+    /// not skip, or whether that can end.
+    pub fn storm_is_due(&self) -> bool {
+        lock(&self.storm).is_due(&self.ebpf)
+    }
+
+    /// Changes to what the kernel does not skip, or back; returns whether it did.
+    pub fn follow_storm(&mut self) -> bool {
+        let changed = lock(&self.storm).follow(&mut self.ebpf, &mut self.hooks);
+        if changed {
+            // What one program wrote of the row counted last, another may have torn.
+            lock(&self.rows).expire();
+        }
+        changed
+    }
+
+    /// Drops that every mechanism that watches them may have missed, so far.
+    pub fn missed_drops(&self) -> u64 {
+        lock(&self.lanes).missed(&self.ebpf)
+    }
+
+    /// Whether there is a storm to look for.
+    pub fn has_storms(&self) -> bool {
+        lock(&self.storm).may_come()
     }
 
     /// The programs, for what the kernel says of their runs.
@@ -251,12 +284,7 @@ impl Kernel {
         let mut members = 0;
         let walked = batch::each(&self.maps.members, |_: &u32, _| members += 1);
         sizes.push(("members", walked.map_or(usize::MAX, |()| members)));
-        let shares = self.ebpf.map("SHARES");
-        let shares = shares.and_then(|map| HashMap::<_, Share, u64>::try_from(map).ok());
-        sizes.push((
-            "shares",
-            shares.map_or(usize::MAX, |map| map.keys().flatten().count()),
-        ));
+        sizes.push(("shares", lock(&self.rows).shares()));
         sizes.extend([
             ("checks", self.threads::<48>("CHECKS")),
             ("setpcap", self.threads::<16>("SETPCAP")),

@@ -8,6 +8,7 @@ mod error;
 mod host;
 mod info;
 mod kernel;
+mod lanes;
 mod mechanism;
 mod needed;
 mod object;
@@ -16,6 +17,7 @@ mod privilege;
 mod prototype;
 mod rings;
 mod rows;
+mod storm;
 
 pub use error::KernelError;
 pub use host::{active_lsms, has_kprobes};

@@ -9,7 +9,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
     util::nr_cpus,
 };
-use observer_ebpf::{Count, ROW_SLOTS, RowKey};
+use observer_ebpf::{Count, Holder, ROW_SLOTS, RowKey, Share, Table};
 
 use super::{
     batch,
@@ -28,6 +28,8 @@ pub struct Rows {
     free: Stack<MapData, u32>,
     made: Array<MapData, u64>,
     generation: Array<MapData, u32>,
+    users: Array<MapData, u32>,
+    shares: HashMap<MapData, Share, u64>,
     /// How many rows had been made when `known` was read.
     seen: u64,
     known: Known<RowKey, u32>,
@@ -47,6 +49,8 @@ impl Rows {
             free: take(ebpf, "FREE")?,
             made: take(ebpf, "MADE")?,
             generation: take(ebpf, "GENERATION")?,
+            users: take(ebpf, "ROW_USERS")?,
+            shares: take(ebpf, "SHARES")?,
             seen: 0,
             known: Known::new(),
             retired: Vec::new(),
@@ -77,6 +81,11 @@ impl Rows {
             }
         }
         rows
+    }
+
+    /// How many shares are held, of whatever table.
+    pub fn shares(&self) -> usize {
+        self.shares.keys().flatten().count()
     }
 
     /// Looks for new rows, where some were made since.
@@ -112,11 +121,56 @@ impl Rows {
             }
         }
         if taken {
-            let generation = self.generation.get(&0, 0).unwrap_or(0);
-            if let Err(error) = self.generation.set(0, generation.wrapping_add(1), 0) {
+            self.recount();
+            if !self.expire() {
                 // Then no slot may be used anew: rows may end up in their total.
-                tracing::warn!("cannot give slots of rows back: {error}");
                 self.retired.clear();
+            }
+        }
+    }
+
+    /// Has every program look its rows up anew; whether that could be said.
+    pub fn expire(&mut self) -> bool {
+        let generation = self.generation.get(&0, 0).unwrap_or(0);
+        let result = self.generation.set(0, generation.wrapping_add(1), 0);
+        if let Err(error) = &result {
+            tracing::warn!("cannot have rows looked up anew: {error}");
+        }
+        result.is_ok()
+    }
+
+    /// Counts anew who holds how many rows, once some are gone. What the kernel
+    /// side counts meanwhile may be missed, and is right the next time.
+    fn recount(&mut self) {
+        let mut held: Known<Share, u64> = Known::new();
+        for (key, slot) in self.known.iter().filter(|(key, _)| is_shared(key)) {
+            let user = self.users.get(slot, 0).unwrap_or(0);
+            let mut hold = |holder, of| {
+                let share = Share {
+                    of,
+                    table: Table::Rows as u32,
+                    holder: holder as u32,
+                };
+                *held.entry(share).or_default() += 1;
+            };
+            hold(Holder::User, u64::from(user));
+            hold(Holder::Cgroup, key.cgroup);
+            if key.owner.rule == 0 {
+                hold(Holder::Nobody, 0);
+            }
+        }
+        let known: Vec<_> = self.shares.keys().flatten().collect();
+        for share in known
+            .iter()
+            .filter(|share| share.table == Table::Rows as u32)
+        {
+            let result = match held.get(share) {
+                Some(count) => self.shares.insert(share, count, 0),
+                None => self.shares.remove(share),
+            };
+            match result {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => tracing::warn!("cannot count shares of rows anew: {error}"),
             }
         }
     }
@@ -138,6 +192,13 @@ impl Rows {
             }
         }
     }
+}
+
+/// Whether a row is of somebody's share: not the recorded tree's, and not one
+/// that was folded for want of a share.
+fn is_shared(key: &RowKey) -> bool {
+    let folded = key.exe_inode == 0 && key.comm == [0; 16] && key.owner.tgid == 0;
+    key.owner.in_tree == 0 && !folded
 }
 
 /// What a row counted, on all CPUs.

@@ -1,0 +1,57 @@
+//! Looks for storms in which the kernel skips programs, on a thread of its own:
+//! what is late here is missed for good.
+
+use std::{
+    io,
+    sync::{Arc, Weak},
+    thread::{Builder, sleep},
+    time::Duration,
+};
+
+use super::Shared;
+
+/// How often it is looked: a storm of ten seconds is to be counted to within one
+/// in a hundred.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Follows storms until nobody holds the agent any more.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn follow(shared: &Arc<Shared>) -> io::Result<()> {
+    let may_come = shared
+        .kernel()
+        .as_ref()
+        .is_some_and(crate::sources::bpf::Kernel::has_storms);
+    if !may_come {
+        return Ok(());
+    }
+    let shared = Arc::downgrade(shared);
+    Builder::new()
+        .name("storms".to_owned())
+        .spawn(move || watch(&shared))?;
+    Ok(())
+}
+
+fn watch(shared: &Weak<Shared>) {
+    loop {
+        sleep(LOOK);
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let due = shared
+            .kernel()
+            .as_ref()
+            .is_some_and(crate::sources::bpf::Kernel::storm_is_due);
+        if !due {
+            continue;
+        }
+        let hooks = shared.kernel_mut().as_mut().and_then(|kernel| {
+            let changed = kernel.follow_storm();
+            changed.then(|| kernel.hooks().to_vec())
+        });
+        if let Some(hooks) = hooks {
+            shared.ledger().hooks = hooks;
+        }
+    }
+}

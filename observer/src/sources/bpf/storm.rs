@@ -1,0 +1,201 @@
+//! A storm of checks, in which the kernel skips runs of trampolines.
+//!
+//! A trampoline's program counts itself in on its processor, and a thread that is
+//! preempted within it keeps the place: until it runs again the kernel skips the
+//! program for every other thread there (`__bpf_prog_enter_recur`,
+//! `kernel/bpf/trampoline.c`). Linux 7 preempts within programs, so that anybody
+//! who loops on a refused check hides three of four. kprobes run with preemption
+//! off and miss none of it, but cost twice as much. So trampolines tell the
+//! verdict until some of their runs are skipped, kprobes while that lasts, and
+//! trampolines again once it has been quiet for a while.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use aya::{Ebpf, maps::Array};
+use observer_ebpf::Hook as Word;
+
+use super::{
+    attach::{
+        APPARMOR, Attached, COMMONCAP, Hook, SELINUX, VERDICT, attach_part, detach, load_kprobe,
+    },
+    host::has_kprobes,
+    info::misses,
+    mechanism::{HookStatus, Mechanism},
+};
+
+/// Skipped runs between two looks from which it is a storm: a few come of
+/// interrupts.
+const SKIPPED: u64 = 16;
+/// A check that began before the kprobes were attached has returned by now.
+const IN_FLIGHT: Duration = Duration::from_millis(10);
+/// How long kprobes stay after the first storm; twice as long after each one more.
+const QUIET: Duration = Duration::from_secs(30);
+const MAX_QUIET: Duration = Duration::from_hours(1);
+
+/// Who tells the verdict now.
+pub(super) struct Storm {
+    /// Programs that are attached by trampoline, or by kprobe while a storm lasts.
+    links: Vec<Attached>,
+    mode: Mode,
+    seen: u64,
+    quiet: Duration,
+}
+
+enum Mode {
+    /// Trampolines, and kprobes can take over.
+    Calm,
+    /// Kprobes, until then.
+    Storm(Instant),
+    /// Trampolines, or none, and nothing to change to.
+    Fixed,
+}
+
+impl Storm {
+    /// Follows what is attached by these links.
+    pub(super) fn new(links: Vec<Attached>) -> Self {
+        let part = VERDICT.parts(Mechanism::Fexit)[0].program;
+        let by_trampoline = links.iter().any(|link| link.program == part);
+        Self {
+            mode: if by_trampoline && has_kprobes() {
+                Mode::Calm
+            } else {
+                Mode::Fixed
+            },
+            links,
+            seen: 0,
+            quiet: QUIET,
+        }
+    }
+
+    /// Whether there is anything to change to.
+    pub(super) const fn may_come(&self) -> bool {
+        !matches!(self.mode, Mode::Fixed)
+    }
+
+    /// Looks whether a change is due.
+    pub(super) fn is_due(&mut self, ebpf: &Ebpf) -> bool {
+        match self.mode {
+            Mode::Fixed => false,
+            Mode::Calm => {
+                let now = misses(ebpf, VERDICT.parts(Mechanism::Fexit)[0].program);
+                let skipped = now.saturating_sub(self.seen);
+                self.seen = now;
+                skipped >= SKIPPED
+            }
+            Mode::Storm(until) => Instant::now() >= until,
+        }
+    }
+
+    /// Changes; returns whether it did.
+    pub(super) fn follow(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
+        match self.mode {
+            Mode::Fixed => false,
+            Mode::Calm => self.begin(ebpf, hooks),
+            Mode::Storm(_) => self.end(ebpf, hooks),
+        }
+    }
+
+    fn begin(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
+        let quiet = self.quiet;
+        match self.change(ebpf, hooks, Mechanism::Kprobe, Word::BY_KPROBE) {
+            Ok(()) => {
+                self.mode = Mode::Storm(Instant::now() + quiet);
+                self.quiet = (quiet * 2).min(MAX_QUIET);
+                tracing::info!(
+                    "the kernel skips trampolines: kprobes count checks for {} s",
+                    quiet.as_secs()
+                );
+                true
+            }
+            Err(why) => {
+                tracing::warn!("checks of a storm can't be counted by kprobes: {why}");
+                self.mode = Mode::Fixed;
+                false
+            }
+        }
+    }
+
+    fn end(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
+        match self.change(ebpf, hooks, Mechanism::Fexit, Word::BY_TRAMPOLINE) {
+            Ok(()) => {
+                self.mode = Mode::Calm;
+                self.seen = misses(ebpf, VERDICT.parts(Mechanism::Fexit)[0].program);
+                true
+            }
+            Err(why) => {
+                tracing::warn!("kprobes go on counting checks: {why}");
+                self.mode = Mode::Storm(Instant::now() + MAX_QUIET);
+                false
+            }
+        }
+    }
+
+    /// Attaches the programs of one mechanism beside those of the other, has them
+    /// take over between two checks, and takes the others away.
+    fn change(
+        &mut self,
+        ebpf: &mut Ebpf,
+        hooks: &mut [HookStatus],
+        to: Mechanism,
+        word: u32,
+    ) -> Result<(), String> {
+        let from = if to == Mechanism::Kprobe {
+            Mechanism::Fexit
+        } else {
+            Mechanism::Kprobe
+        };
+        // The inner layers first: they tell the verdict who refused.
+        let all: [&Hook; 4] = [&COMMONCAP, &APPARMOR, &SELINUX, &VERDICT];
+        let is_of = |link: &Attached, hook: &Hook, by| {
+            let mut parts = hook.parts(by).iter();
+            parts.any(|part| part.program == link.program)
+        };
+        let changing: Vec<&Hook> = all
+            .into_iter()
+            .filter(|hook| self.links.iter().any(|link| is_of(link, hook, from)))
+            .collect();
+        let mut new = Vec::new();
+        for part in changing.iter().flat_map(|hook| hook.parts(to)) {
+            let attached = match to {
+                Mechanism::Kprobe => load_kprobe(ebpf, *part),
+                _ => Ok(()),
+            };
+            match attached.and_then(|()| attach_part(ebpf, *part)) {
+                Ok(attached) => new.push(attached),
+                Err(why) => {
+                    for attached in new {
+                        detach(ebpf, attached)?;
+                    }
+                    return Err(why);
+                }
+            }
+        }
+        sleep(IN_FLIGHT);
+        set_verdict(ebpf, word)?;
+        let (old, kept) = std::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|link| changing.iter().any(|hook| is_of(link, hook, from)));
+        self.links = kept;
+        self.links.extend(new);
+        let old: Vec<Attached> = old;
+        for attached in old {
+            detach(ebpf, attached)?;
+        }
+        for status in hooks.iter_mut() {
+            if changing.iter().any(|hook| hook.name == status.hook) {
+                status.mechanism = Some(to);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn set_verdict(ebpf: &mut Ebpf, word: u32) -> Result<(), String> {
+    let map = ebpf.map_mut("HOOKS").ok_or("there is no map HOOKS")?;
+    let mut map: Array<_, u32> = Array::try_from(map).map_err(|error| error.to_string())?;
+    map.set(Word::Verdict as u32, word, 0)
+        .map_err(|error| error.to_string())
+}
