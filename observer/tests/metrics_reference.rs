@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use observer_ebpf::Loss;
 
 const REFERENCE: &str = include_str!("../../docs/metrics.md");
-const CODE: [&str; 3] = [
+const CODE: [&str; 4] = [
     include_str!("../src/outputs/metrics.rs"),
+    include_str!("../src/outputs/metrics/findings.rs"),
     include_str!("../src/outputs/metrics/latency.rs"),
     include_str!("../src/outputs/metrics/own.rs"),
 ];

@@ -100,6 +100,10 @@ pub struct Launched {
 /// it with a capability that it tried to drop.
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of its own in JSON"
+)]
 pub struct Episode {
     /// Stays the same when a pending episode is told again.
     pub id: String,

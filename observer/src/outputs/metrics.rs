@@ -1,6 +1,7 @@
 //! The metrics, as Prometheus reads them. All of the `prometheus` crate is
 //! behind this module.
 
+mod findings;
 mod latency;
 mod own;
 
@@ -30,7 +31,7 @@ pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
     shared.refresh_for_readers();
     let mut families = {
         let ledger = shared.ledger();
-        let mut families = findings(&ledger);
+        let mut families = findings::families(&ledger);
         families.extend(health(&ledger));
         families
     };
@@ -98,113 +99,6 @@ fn family(name: &str, help: &str, kind: MetricType, mut samples: Vec<Sample>) ->
     family.set_field_type(kind);
     family.set_metric(metrics.collect());
     family
-}
-
-fn findings(ledger: &Ledger) -> Vec<MetricFamily> {
-    let denials = ledger.denials.by_series();
-    let denials = denials.iter().map(|(series, count)| {
-        let labels = [
-            ("supervisor", series.supervisor.as_str()),
-            ("role", &series.role),
-            ("capability", &series.capability),
-            ("layer", series.layer),
-            ("audited", series.audited),
-            ("expected", if series.expected { "true" } else { "false" }),
-        ];
-        sample(&labels, number(count))
-    });
-    let by_profile = ledger.denials.by_profile();
-    let by_profile = by_profile.iter().map(|(series, count)| {
-        let labels = [
-            ("supervisor", series.supervisor.as_str()),
-            ("layer", series.layer),
-            ("profile", &series.profile),
-            ("capability", &series.capability),
-        ];
-        sample(&labels, number(count))
-    });
-    let drops = ledger
-        .episodes
-        .drops()
-        .iter()
-        .map(|((supervisor, result), count)| {
-            sample(
-                &[("supervisor", supervisor), ("result", result)],
-                number(count),
-            )
-        });
-    let episodes = ledger.episodes.closed().iter().map(|(series, count)| {
-        let labels = [
-            ("supervisor", series.supervisor.as_str()),
-            ("role", &series.role),
-            ("version", &series.version),
-            ("verdict", series.verdict.as_str()),
-            ("layer", &series.layer),
-        ];
-        sample(&labels, number(count))
-    });
-    let skipped = ledger.episodes.skipped().iter().map(|(series, count)| {
-        let labels = [
-            ("supervisor", series.supervisor.as_str()),
-            ("role", &series.role),
-            ("version", &series.version),
-        ];
-        sample(&labels, number(count))
-    });
-    let pending = ledger.episodes.pending();
-    let pending = pending.iter().map(|((supervisor, role), count)| {
-        sample(
-            &[("supervisor", supervisor), ("role", role)],
-            number(*count),
-        )
-    });
-    let inferred = ledger.episodes.inferred().iter();
-    let inferred = inferred.map(|supervisor| sample(&[("supervisor", supervisor)], 1.0));
-    let last_failed = ledger.episodes.last_failed().iter();
-    let last_failed = last_failed
-        .map(|(supervisor, time)| sample(&[("supervisor", supervisor)], time.as_seconds()));
-    vec![
-        counter(
-            "capwatch_denials_total",
-            "Capability checks that were refused, counted in the kernel.",
-            denials.collect(),
-        ),
-        counter(
-            "capwatch_lsm_denials_total",
-            "Capability checks that a security module refused, as eBPF saw them.",
-            by_profile.collect(),
-        ),
-        counter(
-            "capwatch_bounding_drops_total",
-            "PR_CAPBSET_DROP calls by their result.",
-            drops.collect(),
-        ),
-        counter(
-            "capwatch_bounding_drop_episodes_total",
-            "Closed episodes: all drops of one process until it execs or ends.",
-            episodes.collect(),
-        ),
-        counter(
-            "capwatch_bounding_drops_skipped_total",
-            "Episodes in which a drop that was asked for was never tried.",
-            skipped.collect(),
-        ),
-        gauge(
-            "capwatch_bounding_drops_pending",
-            "Open episodes with a refused bit still raised.",
-            pending.collect(),
-        ),
-        gauge(
-            "capwatch_supervisor_inferred",
-            "A supervisor by what it does, which no rule names.",
-            inferred.collect(),
-        ),
-        gauge(
-            "capwatch_last_failed_drop_timestamp_seconds",
-            "When a supervisor's drop failed last.",
-            last_failed.collect(),
-        ),
-    ]
 }
 
 fn live(ledger: &Ledger) -> Vec<MetricFamily> {

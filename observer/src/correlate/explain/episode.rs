@@ -106,11 +106,10 @@ fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
     let Some(requested) = requested(episode, refusal) else {
         return "";
     };
-    let has = |set: &str| {
-        let bits = u64::from_str_radix(set.trim_start_matches("0x"), 16);
-        CapSet(bits.unwrap_or_default()).contains(caps::SETPCAP)
-    };
-    match (has(&requested.bounding), has(&requested.effective)) {
+    match (
+        has_setpcap(&requested.bounding),
+        has_setpcap(&requested.effective),
+    ) {
         (false, _) => ": SETPCAP is not among the container's capabilities",
         (true, false) => {
             ": the container's configuration has SETPCAP in the bounding set, but gives it to \
@@ -121,6 +120,18 @@ fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
              up (inferred)"
         }
     }
+}
+
+fn has_setpcap(set: &str) -> bool {
+    let bits = u64::from_str_radix(set.trim_start_matches("0x"), 16);
+    CapSet(bits.unwrap_or_default()).contains(caps::SETPCAP)
+}
+
+/// Whether the container was given SETPCAP, so that to give it again changes nothing.
+fn has_given_it_up(episode: &Episode, refusal: &Refusal<'_>) -> bool {
+    requested(episode, refusal).is_some_and(|requested| {
+        has_setpcap(&requested.bounding) && has_setpcap(&requested.effective)
+    })
 }
 
 /// What the configuration of the container says that the process runs *in*; a
@@ -290,6 +301,9 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
         }
         (Some("commoncap"), _) if of_rule(episode, refusal).is_some() => {
             format!("{}.", of_rule(episode, refusal).unwrap_or_default())
+        }
+        (Some("commoncap"), _) if has_given_it_up(episode, refusal) => {
+            "Have it drop first, before it gives SETPCAP up (setuid and capset do).".to_owned()
         }
         (Some("commoncap"), _) => {
             let told = requested(episode, refusal).is_some();

@@ -112,6 +112,9 @@ fn what_was_requested_and_is_missing_is_told_apart() {
     );
     let text = told(WITH_SETPCAP, WITH_SETPCAP);
     assert!(text.contains("has given it up (inferred)"), "{text}");
+    // To give it what it has changes nothing.
+    assert!(text.contains("Have it drop first"), "{text}");
+    assert!(!text.contains("cap-add"), "{text}");
 }
 
 #[test]
