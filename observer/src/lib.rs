@@ -7,7 +7,7 @@
 
 pub mod agent;
 pub mod audit;
-pub mod caps;
+pub use audit_records::caps;
 pub mod commands;
 pub mod config;
 pub mod correlate;

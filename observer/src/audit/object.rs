@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
+use audit_records::{Bytes, Epoch, Lsm, Malformed, Record, Verdict};
 use serde::{Serialize, Serializer};
-
-use super::record::{Bytes, Lsm, Record, Verdict};
-use super::{Epoch, Malformed};
 
 /// One log line as `capwatch replay --records` prints it; absent fields are
 /// null. Bytes that are not UTF-8 become U+FFFD here, and only here.

@@ -2,12 +2,10 @@
 
 use std::io::{self, Read, Write};
 
+use audit_records::{Compression, Parsed, Reader, decompressed};
 use thiserror::Error;
 
-use super::decompress::{Compression, decompressed};
 use super::object::RecordObject;
-use super::outcome::Parsed;
-use super::reader::Reader;
 
 /// How many lines ended how; the three add up to `read`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -269,7 +269,7 @@ impl<'de> Deserialize<'de> for SeqItem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Record;
+    use crate::Record;
 
     const BODY: &str = r#"AVC apparmor=\"DENIED\" operation=\"capable\" profile=\"p\" pid=7 comm=\"c\" capability=8  capname=\"setpcap\""#;
 
