@@ -90,6 +90,7 @@ pub fn hides(reason: &str) -> bool {
         reason,
         "events_lost"
             | "rows_full"
+            | "rows_share"
             | "inflight_full"
             | "profiles_full"
             | "lookups_late"
@@ -130,6 +131,30 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
         "followers_full" => (
             "the kernel had no room for what an episode's processes forked, so some verdicts may be missing",
             "look for a process that forks in a loop after a refused drop",
+        ),
+        "episodes_share" => (
+            "one user or cgroup has its share of open episodes, so failed drops of theirs may be missing",
+            "look for a user with thousands of processes that each dropped a capability",
+        ),
+        "tasks_share" => (
+            "one user has its share of followed processes, so some of theirs lack their supervisor",
+            "look for a supervisor with tens of thousands of processes",
+        ),
+        "rows_share" => (
+            "one user or cgroup has its share of rows: counts hold, names of theirs are missing",
+            "look for a process that changes its name in a loop",
+        ),
+        "totals_full" => (
+            "the kernel had no room for another supervisor's counter: sums hold, owners are missing",
+            "look for a process that starts supervisors in a loop",
+        ),
+        "inflight_full" => (
+            "the kernel had no room for a layer's answer: some denials name the layer `lsm`",
+            "look for a storm of refused checks",
+        ),
+        "profiles_full" => (
+            "the kernel had no room for another profile's name: counts hold",
+            "look for profiles that are made in a loop",
         ),
         "rows_full" => (
             "the kernel had no room for another row of denials: counts hold, names are missing",
@@ -538,6 +563,11 @@ mod tests {
         }
         for reason in ["rows_full", "events_lost", "source_down", "lines_unwritten"] {
             assert!(!hides(reason), "{reason}");
+        }
+        let unknown = advice("anything_new");
+        for loss in observer_ebpf::Loss::ALL {
+            let reason = reason_of("kernel", loss.reason());
+            assert_ne!(advice(reason), unknown, "{reason} has no sentence");
         }
         assert_eq!(reason_of_miss("drop_exit", true), DROPS_MISSED);
         assert_eq!(reason_of_miss("cap_capable_exit", true), CHECKS_MISSED);

@@ -194,3 +194,70 @@ fn a_recorded_stream_is_no_log_of_records() {
     assert_eq!((code, records), (Some(1), Some(0)));
     assert!(error.contains("line 1: "), "{error}");
 }
+
+/// Replays a file that is written on the fly; gives its report and the peak of
+/// its memory in MiB.
+fn peak(lines: impl Iterator<Item = String>) -> (serde_json::Value, u64) {
+    use std::io::{BufWriter, Read as _, Write as _};
+    use std::process::Stdio;
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+        .args(["replay", "-o", "json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = BufWriter::new(child.stdin.take().unwrap());
+    for line in lines {
+        writeln!(input, "{line}").unwrap();
+    }
+    input.flush().unwrap();
+    drop(input);
+    let mut report = String::new();
+    let mut output = child.stdout.take().unwrap();
+    // It is still there while its output is read: its peak is told to the end.
+    output.read_to_string(&mut report).unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    // SAFETY: plain numbers, for which zeros are values.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut status = 0;
+    // SAFETY: both live until the call returns; nobody else waits for the child.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    assert_eq!(waited, pid);
+    let kibibytes = u64::try_from(usage.ru_maxrss).unwrap();
+    (serde_json::from_str(&report).unwrap(), kibibytes / 1024)
+}
+
+#[test]
+fn names_without_end_take_no_memory_without_end() {
+    // Past every limit; more take longer and no more memory.
+    const RECORDS: u64 = 100_000;
+    let log = (0..RECORDS).map(|number| {
+        format!(
+            "type=AVC msg=audit({}.000:{number}): apparmor=\"DENIED\" operation=\"capable\" \
+             class=\"cap\" profile=\"profile-of-its-own-{number}\" pid={} comm=\"name{number}\" \
+             capability=21  capname=\"sys_admin\"",
+            1_795_460_062 + number / 100,
+            number % 30_000 + 1
+        )
+    });
+    let (report, mebibytes) = peak(log);
+    assert!(mebibytes <= 96, "{mebibytes} MiB");
+    let denials = report["denials"].as_array().unwrap();
+    let counts = denials.iter().map(|row| row["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), RECORDS);
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("reported together"), "{notes}");
+
+    let header = r#"{"schema":"capwatch.event/1","time":"2026-11-26T00:00:00.000000Z","kind":"header","version":"0.1.0","host":{"kernel":"6.12","lsm":[],"boot_id":"b"},"hooks":[],"sources":[],"command":null}"#;
+    let rows = (0..RECORDS).map(|number| {
+        format!(
+            r#"{{"schema":"capwatch.event/1","time":"2026-11-26T00:00:01.000000Z","kind":"row","row":"{number:016x}","folded":false,"supervisor":null,"role":null,"container":null,"comm":"name{number}","exe":"executable-{number}","pid":1,"chain":[],"capability":"sys_admin","number":21,"layer":"commoncap","reason":"not_effective","profile":null,"namespace":null,"target_namespace":null,"audited":"yes","expected":false,"own_credentials":true,"via":"security_capable","count":2,"exact":true,"logged":null,"leftover":null,"first":"2026-11-26T00:00:00.000000Z","last":"2026-11-26T00:00:00.000000Z","explanation":"It was refused."}}"#
+        )
+    });
+    let (report, mebibytes) = peak(std::iter::once(header.to_owned()).chain(rows));
+    assert!(mebibytes <= 96, "{mebibytes} MiB");
+    assert_eq!(report["counts"]["denials"]["all"], 2 * RECORDS);
+    assert_eq!(report["counts"]["denials"]["rows"], RECORDS);
+}

@@ -21,6 +21,8 @@ const BEFORE_NS: u64 = 2_000_000;
 /// How far an event may lie behind its record's stamp: a tick, and the length
 /// of a system call where auditing stamps its entry.
 const AFTER_NS: u64 = 260_000_000;
+/// How long the kernel side does not tell a row again (`TELL_AGAIN_NS`).
+const QUIET_NS: u64 = 1_000_000_000;
 /// How long either waits for the other.
 const HOLD_NS: u64 = 2_000_000_000;
 /// Events and records that wait at one time; beyond, the oldest is settled.
@@ -57,6 +59,16 @@ pub struct Joined {
 pub struct Join {
     events: VecDeque<Event>,
     records: VecDeque<AuditSeen>,
+    /// `SELinux`'s of late: the kernel side tells a row's first denial and then one
+    /// a second, while the log has each.
+    told: VecDeque<Told>,
+}
+
+/// A row that was told, and when.
+#[derive(Clone, Debug)]
+struct Told {
+    event: Event,
+    comm: [u8; observer_ebpf::COMM_LEN],
 }
 
 impl Join {
@@ -77,6 +89,15 @@ impl Join {
             supervisor,
             in_tree: row.owner.in_tree == 1,
         };
+        if layer == Layer::Selinux {
+            if self.told.len() == MAX_WAITING {
+                self.told.pop_front();
+            }
+            self.told.push_back(Told {
+                event: event.clone(),
+                comm: row.comm,
+            });
+        }
         let waiting = self
             .records
             .iter()
@@ -112,7 +133,8 @@ impl Join {
         }
         let mut settled = Vec::new();
         if self.records.len() == MAX_WAITING {
-            settled.extend(self.records.pop_front().map(alone));
+            let oldest = self.records.pop_front();
+            settled.extend(oldest.map(|record| self.alone(record)));
         }
         self.records.push_back(seen);
         settled
@@ -131,8 +153,14 @@ impl Join {
             .records
             .pop_front_if(|record| now.since(record.received) > HOLD_NS)
         {
-            settled.push(alone(record));
+            settled.push(self.alone(record));
         }
+        let old = HOLD_NS + QUIET_NS;
+        while self
+            .told
+            .pop_front_if(|told| now.since(told.event.time) > 2 * old)
+            .is_some()
+        {}
         settled
     }
 
@@ -143,7 +171,8 @@ impl Join {
             .into_iter()
             .filter_map(|event| self.contradicted(event))
             .collect();
-        let alone = self.records.drain(..).map(alone);
+        let records = std::mem::take(&mut self.records);
+        let alone = records.into_iter().map(|record| self.alone(record));
         joined.into_iter().chain(alone).collect()
     }
 
@@ -161,6 +190,22 @@ impl Join {
         })
     }
 
+    /// A record that no event came for: of a denial of a row that was told a moment
+    /// before it, or of one that the hooks did not see.
+    fn alone(&self, seen: AuditSeen) -> Joined {
+        let mut told = self.told.iter().rev();
+        let told = told.find(|told| told.is_of(&seen.record));
+        match told {
+            Some(told) if is_denial(&seen.record) => joined(seen, told.event.clone()),
+            _ => Joined {
+                seen,
+                row: None,
+                ambiguous: false,
+                contradicted: false,
+            },
+        }
+    }
+
     /// Whether an event younger than so many nanoseconds still waits for its record.
     pub fn waits(&self, now: Stamp, younger: u64) -> bool {
         self.events
@@ -173,12 +218,24 @@ impl Join {
     }
 }
 
-const fn alone(seen: AuditSeen) -> Joined {
-    Joined {
-        seen,
-        row: None,
-        ambiguous: false,
-        contradicted: false,
+impl Told {
+    /// Whether a record is of the row, and of the second in which it is not told
+    /// again. Another process of the same name counts in the same row.
+    fn is_of(&self, record: &Record<'_>) -> bool {
+        let Self { event, comm } = self;
+        let same_name = || {
+            let own = comm.split(|byte| *byte == 0).next();
+            record.comm.as_deref().is_some_and(|comm| own == Some(comm))
+        };
+        let stamp = record.epoch.filter(|epoch| !epoch.is_zero());
+        let in_time = stamp.is_some_and(|epoch| {
+            let stamp = epoch.nanos();
+            event.time.0 <= stamp + AFTER_NS && stamp <= event.time.0 + QUIET_NS + AFTER_NS
+        });
+        record.lsm == Some(Lsm::SeLinux)
+            && record.capability == Some(event.capability)
+            && in_time
+            && (record.pid == Some(event.tgid) || same_name())
     }
 }
 
@@ -374,6 +431,35 @@ mod tests {
         join.record(allowed(7, "complain", 2));
         join.record(allowed(8, "nocap", 2));
         assert!(join.finish().iter().all(|joined| joined.row.is_none()));
+    }
+
+    /// Each AVC is logged, and a row is told once a second.
+    #[test]
+    fn a_second_selinux_denial_within_a_second_is_matched_too() {
+        let selinux = |ms| {
+            let mut seen = denial(7, 21, "p", ms);
+            (seen.event.row.layer, seen.profile) = (Layer::Selinux as u8, None);
+            seen.event.row.comm[..1].copy_from_slice(b"x");
+            seen
+        };
+        let logged = |pid, ms| {
+            let mut seen = record(pid, 21, "p", ms);
+            seen.record.lsm = Some(Lsm::SeLinux);
+            seen
+        };
+        let mut join = Join::default();
+        join.event(&selinux(5), None);
+        assert!(join.record(logged(7, 2))[0].row.is_some());
+        // The same process again, and another one of its name.
+        for (pid, ms) in [(7, 300), (8, 900)] {
+            assert!(join.record(logged(pid, ms)).is_empty());
+        }
+        // Of what came two seconds later nothing was told: a hook missed it.
+        assert!(join.record(logged(7, 2_500)).is_empty());
+        let settled = join.expire(Stamp((BASE_MS + 10_000) * 1_000_000));
+        let matched: Vec<_> = settled.iter().map(|joined| joined.row.is_some()).collect();
+        assert_eq!(matched, [true, true, false]);
+        assert!(join.told.is_empty());
     }
 
     #[test]

@@ -174,6 +174,11 @@ impl DenialCounts {
     /// Counts a row in.
     pub fn add(&mut self, denial: &Denial) {
         self.rows += 1;
+        self.grow(denial);
+    }
+
+    /// Counts denials of a row that was counted in before.
+    pub fn grow(&mut self, denial: &Denial) {
         self.all += denial.count;
         let role = match denial.role.as_deref() {
             Some("supervisor") => &mut self.supervisor,

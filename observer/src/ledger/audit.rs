@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW, denials::order, leftover::Grounds, limited::Series};
+use super::{Limited, NONE, OVERFLOW, denials::sort, leftover::Grounds, limited::Series};
 use crate::{
     caps,
     finding::{Audit, AuditEvent, Denial},
@@ -48,8 +48,13 @@ pub struct AuditLog {
     denials: Limited<AuditSeries>,
     all: Audit,
     tree: Audit,
-    rows: HashMap<(AuditSeries, Option<String>, bool), Row>,
+    rows: HashMap<RowName, Row>,
+    /// Denials that are told together, since they had too many names.
+    folded: u64,
 }
+
+/// What a row is told apart by: its series, comm, and whether it is in the tree.
+type RowName = (AuditSeries, Option<String>, bool);
 
 /// Denials that are alike, and that no hook saw.
 struct Row {
@@ -68,6 +73,7 @@ impl AuditLog {
             all: Audit::default(),
             tree: Audit::default(),
             rows: HashMap::new(),
+            folded: 0,
         }
     }
 
@@ -103,9 +109,9 @@ impl AuditLog {
     }
 
     fn keep(&mut self, series: &AuditSeries, event: &AuditEvent, time: Stamp, in_tree: bool) {
-        let mut key = (series.clone(), event.comm.clone(), in_tree);
+        let key = (series.clone(), event.comm.clone(), in_tree);
         if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
-            key.1 = None;
+            self.fold();
         }
         let row = self.rows.entry(key).or_insert(Row {
             pid: event.pid,
@@ -119,6 +125,44 @@ impl AuditLog {
         row.last = row.last.max(time);
     }
 
+    /// Tells half of the rows together, the least worthy: those with the fewest
+    /// denials, the oldest first. Of each module, capability and supervisor a row
+    /// stays that has their counts.
+    fn fold(&mut self) {
+        let worth = |row: &Row| (row.count, row.last);
+        let mut worths: Vec<_> = self.rows.values().map(worth).collect();
+        worths.sort_unstable();
+        let Some(median) = worths.get(worths.len() / 2).copied() else {
+            return;
+        };
+        let is_folded = |(series, comm, _): &RowName| comm.is_none() && series.profile == OVERFLOW;
+        let rows = self.rows.drain();
+        let (mut kept, folded): (HashMap<_, _>, Vec<_>) = {
+            let (kept, folded): (Vec<_>, Vec<_>) =
+                rows.partition(|(key, row)| is_folded(key) || worth(row) > median);
+            (kept.into_iter().collect(), folded)
+        };
+        for ((series, _, in_tree), row) in folded {
+            self.folded += row.count;
+            let all = kept.entry((series.coarse(), None, in_tree)).or_insert(Row {
+                pid: None,
+                namespace: None,
+                count: 0,
+                first: row.first,
+                last: row.last,
+            });
+            all.count += row.count;
+            all.first = all.first.min(row.first);
+            all.last = all.last.max(row.last);
+        }
+        self.rows = kept;
+    }
+
+    /// How many denials are told together, since they had too many names.
+    pub const fn folded(&self) -> u64 {
+        self.folded
+    }
+
     /// Denials that only the log told, as rows of a report.
     pub fn report(&self, tree_only: bool, grounds: &Grounds) -> Vec<Denial> {
         let rows = self
@@ -128,7 +172,7 @@ impl AuditLog {
         let mut denials: Vec<_> = rows
             .map(|((series, comm, _), row)| denial(series, comm.as_deref(), row, grounds))
             .collect();
-        denials.sort_by(order);
+        sort(&mut denials);
         denials
     }
 
@@ -219,6 +263,27 @@ mod tests {
             serial: None,
             source: "netlink".to_owned(),
         }
+    }
+
+    #[test]
+    fn names_without_end_are_told_together_and_the_many_stay_apart() {
+        let mut log = AuditLog::new(10);
+        for number in 0..50_000_u64 {
+            let mut one = event("audit_only");
+            one.profile = Some(format!("profile {number}"));
+            one.comm = Some(format!("name {number}"));
+            log.enter(&one, Stamp(number), false);
+            log.enter(&event("audit_only"), Stamp(number), false);
+        }
+        let rows = log.report(false, &Grounds::default());
+        assert!(rows.len() <= MAX_ROWS, "{}", rows.len());
+        assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 100_000);
+        assert_eq!(rows[0].profile.as_deref(), Some("p"), "it came most often");
+        assert_eq!(rows[0].count, 50_000);
+        let together = rows
+            .iter()
+            .find(|row| !row.exact && row.profile.as_deref() == Some(OVERFLOW));
+        assert_eq!(together.map(|row| row.count), Some(log.folded()));
     }
 
     #[test]

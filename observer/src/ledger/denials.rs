@@ -1,7 +1,7 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
 use std::{
-    cmp::Ordering,
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     hash::Hash,
     sync::Arc,
@@ -27,7 +27,9 @@ use crate::{
 /// Rows whose detail is kept; the kernel has no room for more.
 const MAX_DETAILS: usize = 16_384;
 /// Rows that a recorded stream may tell: several times what the kernel has room for.
-const MAX_TOLD: usize = 65_536;
+const MAX_TOLD: usize = 12_288;
+/// Rows of a stream beyond those, whose counts alone are kept.
+const MAX_BEYOND: usize = 1 << 20;
 
 /// What the log has of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +52,8 @@ pub struct Denials {
     /// Rows as a recorded stream tells them, by their name in it: no kernel counts
     /// here then.
     told: BTreeMap<String, Denial>,
+    /// How many denials the rows have that found no room among these.
+    beyond: HashMap<u64, u64>,
 }
 
 /// Whether a security module refused, which writes records.
@@ -67,13 +71,16 @@ pub fn row_name(key: &impl Hash) -> String {
 
 /// The order of rows in a report: most first, and total over what is shown, so
 /// that a replayed report has the same.
-pub(super) fn order(a: &Denial, b: &Denial) -> Ordering {
+pub(super) fn sort(denials: &mut [Denial]) {
     let shown = |denial: &Denial| serde_json::to_string(denial).unwrap_or_default();
-    let micros = |denial: &Denial| denial.first.0 / 1_000;
-    b.count
-        .cmp(&a.count)
-        .then_with(|| micros(a).cmp(&micros(b)))
-        .then_with(|| shown(a).cmp(&shown(b)))
+    let rough = |denial: &Denial| (Reverse(denial.count), denial.first.0 / 1_000);
+    denials.sort_by_key(rough);
+    // The text decides of those that are alike; made once for each of them.
+    for alike in denials.chunk_by_mut(|a, b| rough(a) == rough(b)) {
+        if alike.len() > 1 {
+            alike.sort_by_cached_key(shown);
+        }
+    }
 }
 
 impl Denials {
@@ -93,6 +100,7 @@ impl Denials {
             counters: Counters::new(limit),
             folded: [Folded::new(), Folded::new()],
             told: BTreeMap::new(),
+            beyond: HashMap::new(),
         }
     }
 
@@ -214,39 +222,66 @@ impl Denials {
             folded,
             denial,
         } = row;
-        if folded {
+        if folded && !self.is_beyond(&row) {
             self.told.remove(&row);
             self.folded[0].add(&row, denial);
             return true;
         }
-        let room = self.has_room_for(&row);
-        if room {
+        if self.has_room_for(&row) {
             self.told.insert(row, denial);
+            return true;
         }
-        room
+        self.count_beyond(&row, denial)
+    }
+
+    /// Counts the state of a row that there is no room for; the worthiest of them
+    /// are kept with what they had grown by.
+    fn count_beyond(&mut self, row: &str, mut denial: Denial) -> bool {
+        let name = identity(&row);
+        if self.beyond.len() >= MAX_BEYOND && !self.beyond.contains_key(&name) {
+            return false;
+        }
+        let known = self.beyond.insert(name, denial.count).unwrap_or_default();
+        denial.count = denial.count.saturating_sub(known);
+        if denial.count == 0 {
+            self.beyond.insert(name, known);
+        } else if known == 0 {
+            self.folded[0].add(row, denial);
+        } else {
+            self.folded[0].grow(&denial);
+        }
+        true
     }
 
     /// Takes one denial of a recorded stream; says whether there was room for it. It
     /// counts until the row's next state is told, which has it in; in a stream that
     /// was cut short there is none.
     pub fn tell(&mut self, name: &str, denial: &Denial) -> bool {
-        let room = self.has_room_for(name);
+        if !self.has_room_for(name) {
+            // Its next state has it in.
+            return self.is_beyond(name) || self.count_beyond(name, denial.clone());
+        }
         match self.told.get_mut(name) {
             Some(known) if known.last < denial.last => {
                 known.count += denial.count;
                 known.last = denial.last;
             }
-            None if room => {
+            None => {
                 self.told.insert(name.to_owned(), denial.clone());
             }
             // The state has it in.
-            Some(_) | None => {}
+            Some(_) => {}
         }
-        room
+        true
     }
 
     fn has_room_for(&self, name: &str) -> bool {
-        self.told.len() < MAX_TOLD || self.told.contains_key(name)
+        let room = self.told.len() < MAX_TOLD && !self.is_beyond(name);
+        room || self.told.contains_key(name)
+    }
+
+    fn is_beyond(&self, name: &str) -> bool {
+        self.beyond.contains_key(&identity(&name))
     }
 
     /// Rows for a report, most first, and exact counts of all there were.
@@ -261,7 +296,7 @@ impl Denials {
             counts.join(folded.counts());
             denials.extend(folded.kept().cloned());
         }
-        denials.sort_by(order);
+        sort(&mut denials);
         (denials, counts)
     }
 

@@ -42,6 +42,14 @@ impl Folded {
         self.number += 1;
     }
 
+    /// Counts what a row has grown by that was added before.
+    pub fn grow(&mut self, by: &Denial) {
+        self.counts.grow(by);
+        if is_of_lsm(by) {
+            self.by_lsm += by.count;
+        }
+    }
+
     /// Exact counts.
     pub const fn counts(&self) -> &DenialCounts {
         &self.counts

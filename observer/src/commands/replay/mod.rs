@@ -25,6 +25,7 @@ use crate::{
         report::{self, Style},
         terminal,
     },
+    sight::{LINES_UNREAD, RECORDS_LOST},
     sources::{
         audit::{Dedup, SourceName},
         recorded::sniff,
@@ -120,7 +121,12 @@ fn report_of(
         malformed: 0,
         reason: None,
     };
+    let (mut first, mut last) = (None, Stamp::default());
     let broken = read(input, &mut source, |observation| {
+        if let Observation::Audit(seen) = &observation {
+            first.get_or_insert(seen.received);
+            last = last.max(seen.received);
+        }
         for finding in correlator.observe(observation) {
             ledger.enter(&finding);
         }
@@ -136,9 +142,26 @@ fn report_of(
     if source.lost > 0 {
         ledger.lose("audit", "log", source.lost);
     }
+    for (reason, count) in [
+        (RECORDS_LOST, source.lost),
+        (LINES_UNREAD, source.malformed),
+    ] {
+        if count > 0 {
+            let first = first.unwrap_or_default();
+            ledger.sight.enter(reason, first, last, count);
+        }
+    }
     ledger.sources = vec![source];
+    let mut notes = vec![OF_A_LOG.to_owned()];
+    let folded = ledger.audit.folded();
+    if folded > 0 {
+        notes.push(format!(
+            "{folded} denials have so many names of profiles and processes that they are reported \
+             together, as profile \"overflow\"; the most frequent ones are listed"
+        ));
+    }
     let report = Report {
-        notes: vec![OF_A_LOG.to_owned()],
+        notes,
         ..ledger.report(false, None)
     };
     (report, broken.err())

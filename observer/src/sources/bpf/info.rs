@@ -63,18 +63,18 @@ fn info(fd: libc::c_int) -> Option<[u8; INFO_LEN]> {
         info: u64,
     }
     let mut info = [0u8; INFO_LEN];
-    let attr = Attr {
+    let mut attr = Attr {
         fd: u32::try_from(fd).ok()?,
         length: u32::try_from(INFO_LEN).ok()?,
         info: info.as_mut_ptr() as u64,
     };
-    // SAFETY: the kernel writes at most `length` bytes to `info`, which lives
-    // and is not touched otherwise until the call returns.
+    // SAFETY: the kernel writes at most `length` bytes to `info`, and to `attr` how
+    // many they were; both live and are not touched otherwise until it returns.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             BPF_OBJ_GET_INFO_BY_FD,
-            &raw const attr,
+            &raw mut attr,
             size_of::<Attr>(),
         )
     };
