@@ -222,28 +222,7 @@ impl Folder {
     /// # Errors
     /// Where it is no such file. Nothing else than one was opened then.
     pub fn read(&self, path: impl AsRef<Path>, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
-        let place = beneath(&self.place, path.as_ref())?;
-        let about = rustix::fs::fstat(&place)?;
-        if kind(&about) != FileType::RegularFile {
-            return Err(Refused::Kind);
-        }
-        if about.st_uid != owner {
-            return Err(Refused::Owner {
-                found: about.st_uid,
-                expected: owner,
-            });
-        }
-        let size = u64::try_from(about.st_size).unwrap_or(u64::MAX);
-        if size > limit {
-            return Err(Refused::Size(limit));
-        }
-        let file = system(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(Refused::Size(limit));
-        }
-        Ok(bytes)
+        plain(&beneath(&self.place, path.as_ref())?, owner, limit)
     }
 
     /// The names of what is in it, up to so many.
@@ -261,6 +240,41 @@ impl Folder {
             .take(limit)
             .collect()
     }
+}
+
+/// Reads a plain file of this user at a path that root or the operator fixed:
+/// links on the way are followed.
+///
+/// # Errors
+/// Where it is no such file. Nothing else than one was opened then.
+pub fn fixed(path: &Path, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    plain(&rustix::fs::open(path, flags, Mode::empty())?, owner, limit)
+}
+
+/// The bytes of what a descriptor stands for, where it is a plain file of this user.
+fn plain(place: &OwnedFd, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
+    let about = rustix::fs::fstat(place)?;
+    if kind(&about) != FileType::RegularFile {
+        return Err(Refused::Kind);
+    }
+    if about.st_uid != owner {
+        return Err(Refused::Owner {
+            found: about.st_uid,
+            expected: owner,
+        });
+    }
+    let size = u64::try_from(about.st_size).unwrap_or(u64::MAX);
+    if size > limit {
+        return Err(Refused::Size(limit));
+    }
+    let file = system(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(Refused::Size(limit));
+    }
+    Ok(bytes)
 }
 
 /// A process's open executable: always a plain file, since the kernel runs

@@ -4,7 +4,11 @@ use std::{fs, path::PathBuf};
 
 use observer::{
     finding::Container,
-    who::{State, cgroup::place, of_image, parse_conmon},
+    who::{
+        State,
+        cgroup::{Delegation, place, places},
+        of_image, parse_conmon, parse_shim,
+    },
 };
 
 const POD: &str = "1d2c3b4a_0001_4002_8003_1234567890ab";
@@ -95,7 +99,7 @@ fn kubelets_logs_name_what_nothing_else_does() {
 fn podman_as_recorded() {
     let words = fs::read("tests/state/podman/conmon.argv").unwrap();
     let conmon = parse_conmon(&words).unwrap();
-    let from_words = state("podman").of_conmon(&conmon, 1000);
+    let from_words = state("podman").of_conmon(&conmon, 1000, &[]).unwrap();
     let scope = format!(
         "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{}.scope",
         conmon.id
@@ -114,6 +118,9 @@ fn podman_as_recorded() {
         assert_eq!(of_image(&container).as_deref(), Some("0.0.73"));
         assert_eq!(sets(&container), ("0x800404fb", "0x800404fb"));
         assert!(container.lacks(8), "SETPCAP was dropped");
+        assert_eq!(container.trust.as_deref(), Some("uid 1000"));
+        assert_eq!(container.origin["requested"], "config.json");
+        assert_eq!(container.origin["image"], "storage");
     }
 }
 
@@ -134,4 +141,222 @@ fn state_of_another_user_is_not_believed() {
     let foreign = State::new(root, Vec::new()).owned_by(u32::MAX - 1);
     let place = place(&format!("/docker/{id}")).unwrap();
     assert_eq!(foreign.of_place(&place).name, None);
+}
+
+/// A tree in which root has containers, and two users have some of their own; all
+/// files belong to this user, so that only the places are looked at.
+struct Host(tempfile::TempDir);
+
+const ROOTS: &str = "a0";
+const USERS: &str = "b0";
+
+impl Host {
+    fn new() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
+        host.write(
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\nv:x:1003:1003::/home/v:/bin/sh\n",
+        );
+        let (root, user) = (ROOTS.repeat(32), USERS.repeat(32));
+        host.write(&format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{root}/config.json"), r#"{"annotations":{"io.kubernetes.cri.container-name":"vault","io.kubernetes.cri.sandbox-name":"vault-0","io.kubernetes.cri.sandbox-namespace":"kube-system"}}"#);
+        host.write(
+            &format!("var/lib/docker/containers/{root}/config.v2.json"),
+            r#"{"Name":"/secret","Config":{"Image":"secret:1"}}"#,
+        );
+        for (home, name, id) in [
+            ("var/lib", "roots", &root),
+            ("home/v/.local/share", "of-v", &root),
+            ("home/u/.local/share", "of-u", &user),
+        ] {
+            let store = format!("{home}/containers/storage");
+            host.write(
+                &format!("{store}/overlay-containers/{id}/userdata/config.json"),
+                "{}",
+            );
+            let list = format!(r#"[{{"id":"{id}","names":["{name}"]}}]"#);
+            host.write(
+                &format!("{store}/overlay-containers/containers.json"),
+                &list,
+            );
+        }
+        host
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn state(&self) -> State {
+        let uid = rustix::process::getuid().as_raw();
+        State::new(self.0.path().to_owned(), Vec::new()).owned_by(uid)
+    }
+
+    fn of(&self, path: &str, owned: Option<Delegation>) -> Option<Container> {
+        let path = path
+            .replace("ROOTS", &ROOTS.repeat(32))
+            .replace("USERS", &USERS.repeat(32));
+        self.state().of_places(&places(&path, owned))
+    }
+}
+
+const HOME: &str = "/user.slice/user-1000.slice/user@1000.service/app.slice";
+
+#[test]
+fn a_forged_cgroup_names_nothing_but_the_forgers_own() {
+    let host = Host::new();
+    for forged in [
+        "user@0.service/libpod-ROOTS.scope",
+        "docker-ROOTS.scope",
+        "docker/ROOTS",
+        "kubepods.slice/kubepods-pod1d2c3b4a_0001_4002_8003_1234567890ab.slice/cri-containerd-ROOTS.scope",
+        "kubepods/pod1d2c3b4a-0001-4002-8003-1234567890ab/ROOTS",
+        "k8s.io/ROOTS",
+        "crio-ROOTS.scope",
+        "user-1003.slice/libpod-ROOTS.scope",
+        "user-1003.slice/user@1003.service/libpod-ROOTS.scope",
+    ] {
+        let told = host.of(&format!("{HOME}/{forged}"), None).unwrap();
+        // Of an id alone, and no state: the unit that it lies in.
+        assert!(
+            told.is_unit() || told.vouched_by() == Some(1000),
+            "{forged}"
+        );
+        assert_eq!(
+            (told.name, told.image, told.pod),
+            (None, None, None),
+            "{forged}"
+        );
+        assert!(
+            told.requested.is_none() && told.labels.is_empty(),
+            "{forged}"
+        );
+    }
+    let own = host
+        .of(&format!("{HOME}/libpod-USERS.scope"), None)
+        .unwrap();
+    assert_eq!(own.name.as_deref(), Some("of-u"));
+    assert_eq!(own.trust.as_deref(), Some("uid 1000"));
+    let roots = host.of("/machine.slice/libpod-ROOTS.scope", None).unwrap();
+    assert_eq!(
+        (roots.name.as_deref(), roots.trust.as_deref()),
+        (Some("roots"), Some("root"))
+    );
+}
+
+#[test]
+fn a_forgery_in_a_container_with_a_delegated_cgroup_does_not_hide_it() {
+    let host = Host::new();
+    let owned = Some(Delegation {
+        depth: 2,
+        uid: 100_000,
+    });
+    let path = format!(
+        "/machine.slice/libpod-ROOTS.scope/docker-{}.scope",
+        "c0".repeat(32)
+    );
+    let told = host.of(&path, owned).unwrap();
+    assert_eq!(
+        (told.name.as_deref(), told.trust.as_deref()),
+        (Some("roots"), Some("root"))
+    );
+    // Root within it may say what it likes of what lies within, and borrows nothing.
+    let path = format!("/docker/{}/libpod-ROOTS.scope", "c0".repeat(32));
+    assert_eq!(host.of(&path, None).unwrap().name, None);
+}
+
+#[test]
+fn words_of_a_process_are_believed_for_its_users_own_files() {
+    let host = Host::new();
+    let state = host.state();
+    let words = |bundle: &str| {
+        let id = ROOTS.repeat(32);
+        let words = format!("conmon\0-c\0{id}\0-n\0vault\0-b\0{bundle}\0");
+        parse_conmon(words.as_bytes()).unwrap()
+    };
+    assert!(
+        state.of_conmon(&words("/nowhere"), 1000, &[]).is_none(),
+        "words alone"
+    );
+    assert!(
+        state.of_conmon(&words("/nowhere"), 0, &[]).is_none(),
+        "root's neither"
+    );
+    let link = host.0.path().join("home/u/link");
+    std::os::unix::fs::symlink("/var/lib/containers/storage", link).unwrap();
+    let id = ROOTS.repeat(32);
+    let linked = format!("/home/u/link/overlay-containers/{id}/userdata");
+    assert!(
+        state.of_conmon(&words(&linked), 1000, &[]).is_none(),
+        "a link"
+    );
+    let up =
+        format!("/home/u/../v/.local/share/containers/storage/overlay-containers/{id}/userdata");
+    assert!(
+        state.of_conmon(&words(&up), 1000, &[]).is_none(),
+        "a way out"
+    );
+    let shim = |namespace: &str| {
+        let words =
+            format!("shim\0-namespace\0{namespace}\0-id\0{id}\0-address\0/run/containerd/s\0");
+        parse_shim(words.as_bytes()).unwrap()
+    };
+    let told = state.of_shim(&shim("k8s.io"), 0).unwrap();
+    assert_eq!(told.name.as_deref(), Some("vault"));
+    assert!(state.of_shim(&shim("none"), 0).is_none());
+    let foreign = State::new(host.0.path().to_owned(), Vec::new());
+    let own = rustix::process::getuid().as_raw();
+    assert!(
+        foreign.of_shim(&shim("k8s.io"), own + 1).is_none(),
+        "another's files"
+    );
+}
+
+#[test]
+fn chosen_ids_and_moved_places_are_found() {
+    let host = Host::new();
+    let task = "run/containerd/io.containerd.runtime.v2.task";
+    host.write(&format!("{task}/team-a/mybox/config.json"), r#"{"process":{"user":{"uid":33},"noNewPrivileges":true,"capabilities":{"bounding":["CAP_SETPCAP"]}}}"#);
+    let told = host.of("/team-a/mybox", None).unwrap();
+    assert_eq!(
+        (told.runtime.as_str(), told.id.as_str()),
+        ("containerd", "mybox")
+    );
+    assert_eq!(told.origin["image"], "not_on_disk");
+    let asked = told.requested.unwrap();
+    assert_eq!((asked.user, asked.no_new_privs), (Some(33), Some(true)));
+    assert_eq!(host.of("/team-a/other", None), None);
+    // `docker run --cgroup-parent /batch`, with its data moved.
+    let id = "d0".repeat(32);
+    host.write("etc/docker/daemon.json", r#"{"data-root":"/data/docker"}"#);
+    host.write(&format!("data/docker/containers/{id}/config.v2.json"), r#"{"Name":"/moved","Config":{"Image":"i:2","Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"}}}"#);
+    let told = host.of(&format!("/batch/{id}"), None).unwrap();
+    assert_eq!(
+        (told.runtime.as_str(), told.name.as_deref()),
+        ("docker", Some("moved"))
+    );
+    assert_eq!(told.labels["com.docker.compose.service"], "web");
+    assert_eq!(host.of(&format!("/batch/{}", "e0".repeat(32)), None), None);
+    host.write(
+        "etc/containers/storage.conf",
+        "[storage]\ngraphroot = \"/data/storage\"\n",
+    );
+    host.write(
+        &format!("data/storage/overlay-containers/{id}/userdata/config.json"),
+        "{}",
+    );
+    let quadlet = format!("/system.slice/web.service/libpod-payload-{id}");
+    let told = host.of(&quadlet, None).unwrap();
+    assert_eq!(
+        (told.unit.as_deref(), told.trust.as_deref()),
+        (Some("web.service"), Some("root"))
+    );
+    assert_eq!(
+        host.of("/lxc.payload.db/init.scope", None)
+            .unwrap()
+            .name
+            .as_deref(),
+        Some("db")
+    );
 }

@@ -84,7 +84,7 @@ check "b: fatal, and who it was" captest check /tmp/b.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == fatal' \
     'episodes[supervisor=openshell].layer == commoncap' \
-    'episodes[supervisor=openshell].version == 0.0.73' \
+    'episodes[supervisor=openshell].version == 0.0.73@uid1000' \
     'episodes[supervisor=openshell].container.runtime == podman' \
     'episodes[supervisor=openshell].container.name == b' \
     'episodes[supervisor=openshell].container.image == registry.example/openshell/supervisor:0.0.73' \
@@ -105,7 +105,7 @@ check "b: AppArmor is not blamed" captest check /tmp/b.json \
 version c 0.0.74 0 --cap-add SETPCAP -- incident -- /bin/true
 check "c: all is granted" captest check /tmp/c.json \
     'episodes[supervisor=openshell].verdict == ok' \
-    'episodes[supervisor=openshell].version == 0.0.74' \
+    'episodes[supervisor=openshell].version == 0.0.74@uid1000' \
     'failed_on == []'
 
 sleep 1
@@ -115,9 +115,9 @@ grep 'openshell' /tmp/metrics
 failed() {
     grep -q "^capwatch_bounding_drop_episodes_total{supervisor=\"openshell\",role=\"supervisor\",version=\"$1\",verdict=\"fatal\",layer=\"commoncap\"} $2\$" /tmp/metrics
 }
-check "the metric: version a failed never" failed 0.0.72 0
-check "the metric: version b failed once" failed 0.0.73 1
-check "the metric: version c failed never" failed 0.0.74 0
+check "the metric: version a failed never" failed 0.0.72@uid1000 0
+check "the metric: version b failed once" failed 0.0.73@uid1000 1
+check "the metric: version c failed never" failed 0.0.74@uid1000 0
 
 # The agent looks only after the container is gone, and its files with it.
 kill -STOP "$agent"

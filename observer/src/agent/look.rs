@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use observer_ebpf::{Episode, Loss};
 
-use super::{Agent, workloads::Watch};
+use super::{Agent, held::Item, workloads::Watch};
 use crate::{
     correlate::{self, Finding},
     finding::{EventKind, HookReport, LossEvent},
     ledger::{MISSED_RUNS, PROGRAM},
-    observation::Observation,
     sight::{DROPS_MISSED, reason_of_miss},
     sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
@@ -60,6 +59,7 @@ impl Agent {
             self.tell_open(SILENCE_NS);
         }
         self.forget_supervisors();
+        self.note_late();
         self.workloads.forget_ended();
         let workloads = &self.workloads;
         self.shared
@@ -192,9 +192,7 @@ impl Agent {
         }
         for (episode, state) in untold {
             self.told.insert(episode.id, state);
-            let until = self.clock.stamp(now);
-            let seen = self.episode(&episode, None, until);
-            self.enter(now, Observation::Episode(Box::new(seen)));
+            self.hold(Item::Open(Box::new(episode), now));
         }
     }
 }

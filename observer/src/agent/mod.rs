@@ -1,12 +1,14 @@
 //! The wiring of the rooms: sources to correlate to ledger to outputs. Every
 //! command is this agent with other outputs.
 
+mod held;
 mod look;
 mod posture;
 mod shared;
 mod storms;
 mod workloads;
 
+use held::Item;
 pub use shared::Shared;
 use workloads::Workloads;
 
@@ -31,7 +33,7 @@ use crate::{
         proc::{self, Adopted},
     },
     time::{Clock, Stamp, monotonic},
-    who::{Identity, Who},
+    who::{Desk, Identity, Who},
 };
 
 /// Records that are taken before the rings get their turn again.
@@ -84,7 +86,10 @@ pub struct Agent {
     unchecked: u32,
     /// Ticks since the last slow look.
     slow: u32,
-    who: Who,
+    who: Arc<Who>,
+    /// Where look-ups are handed in, and what waits for them.
+    desk: Desk,
+    held: held::Queue,
 }
 
 impl Agent {
@@ -117,6 +122,8 @@ impl Agent {
         }
         let shared = Shared::new(ledger, kernel);
         let names = Arc::clone(shared.names());
+        let who = Arc::new(Who::new(Arc::clone(&rules), names));
+        let desk = Desk::open(Arc::clone(&who))?;
         let agent = Self {
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
@@ -125,7 +132,9 @@ impl Agent {
             clock: Clock::sample(),
             told: HashMap::new(),
             workloads: Workloads::default(),
-            who: Who::new(Arc::clone(&rules), names),
+            who,
+            desk,
+            held: held::Queue::default(),
             rules,
             unchecked: 0,
             slow: 0,
@@ -210,7 +219,7 @@ impl Agent {
                 above,
                 exe,
             };
-            self.process(event);
+            self.hold(Item::Told(Told::Process(Box::new(event))));
         }
         self.find_residual();
     }
@@ -233,8 +242,18 @@ impl Agent {
             };
             // Whose turn it is is drawn by lot: a ring or a log that a storm keeps
             // full must not starve the others.
+            let (bell, until) = (self.desk.bell(), self.held.until());
+            let looked_up = async {
+                match until {
+                    Some(until) => {
+                        let _ = tokio::time::timeout_at(until.into(), bell.notified()).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 result = ring => result?,
+                () = looked_up => {}
                 event = self.log.next() => {
                     self.hear(event);
                     self.hear_more();
@@ -242,8 +261,9 @@ impl Agent {
                 _ = tick.tick() => self.tick(),
             }
             for event in told.drain(..) {
-                self.handle(event);
+                self.hold(Item::Told(event));
             }
+            self.release_ready();
             // Signals and whatever else waits beside this get theirs too.
             tokio::task::yield_now().await;
         }
@@ -257,8 +277,9 @@ impl Agent {
             let reader = self.reader.as_mut();
             let more = reader.is_some_and(|reader| reader.rest(|event| told.push(event)));
             for event in told.drain(..) {
-                self.handle(event);
+                self.hold(Item::Told(event));
             }
+            self.release_all();
             let heard = self.log.rest();
             let heard = heard.map(|event| self.hear(event)).is_some();
             self.hear_more();
@@ -270,13 +291,14 @@ impl Agent {
 
     /// What comes no more: records that no event was seen for.
     pub fn finish(&mut self) {
+        self.release_all();
         let findings = self.correlator.finish();
         self.settle(findings);
     }
 
     /// Whether something younger than so many nanoseconds waits to be joined.
     pub fn waits(&self, younger: u64) -> bool {
-        self.correlator.waits(Stamp::now(), younger)
+        !self.held.is_empty() || self.correlator.waits(Stamp::now(), younger)
     }
 
     /// Handles what else has come by now, up to a batch.
@@ -341,7 +363,7 @@ impl Agent {
         match told {
             Told::Denial(mut event) => {
                 let profile = self.profile(event.row.profile);
-                let container = self.container(&event.row.owner, event.row.cgroup, event.tgid);
+                let container = self.container(&event.row.owner, event.row.cgroup);
                 let cgroup = event.row.cgroup;
                 self.shared.names().rename(&mut event.row.owner, cgroup);
                 let time = self.clock.stamp(event.time);
@@ -368,14 +390,15 @@ impl Agent {
                 self.enter(event.end.time, Observation::Episode(Box::new(seen)));
             }
             Told::Process(event) => self.process(*event),
-            Told::Argv(event) => self.who.told(&event),
+            // Its words were kept when it came.
+            Told::Argv(_) => {}
             Told::Workload(event) => self.launched(*event),
         }
     }
 
     /// An episode with what is known of its process.
     fn episode(&mut self, told: &Episode, end: Option<EpisodeEnd>, until: Stamp) -> EpisodeSeen {
-        let container = self.container(&told.owner, told.cgroup, told.tgid);
+        let container = self.container(&told.owner, told.cgroup);
         let version = self.who.identity(&told.owner).version;
         let mut episode = *told;
         self.shared.names().rename(&mut episode.owner, told.cgroup);
@@ -391,7 +414,7 @@ impl Agent {
     }
 
     fn launched(&mut self, mut event: WorkloadEvent) {
-        let container = self.container(&event.owner, event.cgroup, event.tgid);
+        let container = self.container(&event.owner, event.cgroup);
         let version = self.who.identity(&event.owner).version;
         self.shared.names().rename(&mut event.owner, event.cgroup);
         let seen = WorkloadSeen {
@@ -403,17 +426,13 @@ impl Agent {
         self.enter(event.time, Observation::Workload(Box::new(seen)));
     }
 
-    fn container(&mut self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Container> {
-        let container = self.who.container(owner, cgroup, pid);
+    fn container(&self, owner: &Owner, cgroup: u64) -> Option<Container> {
+        let container = self.who.container_now(owner, cgroup);
         container.map(Arc::unwrap_or_clone)
     }
 
     fn process(&mut self, mut event: ProcessEvent) {
-        let Identity { container, version } = if event.change == ProcessChange::Started as u32 {
-            self.who.started(&event)
-        } else {
-            self.who.identity(&event.owner)
-        };
+        let Identity { container, version } = self.who.identity(&event.owner);
         self.shared.names().rename(&mut event.owner, 0);
         if event.owner.rule == 0 {
             // By its path or its cgroup it is no supervisor after all.

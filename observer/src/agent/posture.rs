@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use observer_ebpf::{Owner, Role, Task};
 
+use super::held::Item;
 use super::{Agent, workloads::Watch};
 use crate::{
     caps::CapSet,
@@ -33,12 +34,12 @@ impl Agent {
                 above.role != Role::Workload as u8 || above.tgid != task.owner.tgid
             });
             if task.owner.role == Role::Workload as u8 && first {
-                self.look_at_workload(*pid, task);
+                self.hold(Item::Workload(*pid, Box::new(*task)));
             }
         }
     }
 
-    fn look_at_workload(&mut self, pid: u32, task: &Task) {
+    pub(super) fn look_at_workload(&mut self, pid: u32, task: &Task) {
         let Some(rule) = self.rules.get(task.owner.rule).cloned() else {
             return;
         };
@@ -46,7 +47,7 @@ impl Agent {
             return;
         };
         let cgroup = self.who.cgroup_id(pid);
-        let container = self.container(&task.owner, cgroup, pid);
+        let container = self.container(&task.owner, cgroup);
         let requested = container.as_ref().and_then(|c| c.requested.as_ref());
         let residual = if rule.empties {
             status.bounding

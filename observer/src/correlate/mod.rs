@@ -234,7 +234,8 @@ impl Correlator {
         }
     }
 
-    fn process(&self, seen: &ProcessSeen) -> Finding {
+    /// The finding of a supervisor that came or went.
+    pub fn process(&self, seen: &ProcessSeen) -> Finding {
         let event = &seen.event;
         let exe = text(&event.exe);
         let change = match event.change {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Container {
     /// `podman`, `docker`, `containerd`, `cri-o`, `kubernetes` (not told by whom
-    /// it is run), `systemd-nspawn`; `systemd` for a plain unit.
+    /// it is run), `systemd-nspawn`, `lxc`; `systemd` for a plain unit.
     pub runtime: String,
     /// Its id, as the runtime gave it; the unit's name.
     pub id: String,
@@ -28,6 +28,20 @@ pub struct Container {
     /// Capabilities that its configuration asks for.
     #[serde(default)]
     pub requested: Option<Requested>,
+    /// The systemd service that it lies in: a quadlet's, or one that starts it.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Id of the container around it, where it is a container within one.
+    #[serde(default)]
+    pub within: Option<String>,
+    /// Where each field comes from: `cgroup`, `conmon`, `shim`, `config.json`,
+    /// `storage`, `docker`, `kubelet`; `not_on_disk` where it can't be known.
+    #[serde(default)]
+    pub origin: BTreeMap<String, String>,
+    /// Whose word it is: `root`, or `uid N` where an ordinary user could have
+    /// made it up.
+    #[serde(default)]
+    pub trust: Option<String>,
 }
 
 /// A pod of Kubernetes.
@@ -48,6 +62,15 @@ pub struct Requested {
     pub bounding: String,
     /// Effective set of its first process.
     pub effective: String,
+    /// Ambient set of its first process, where it is told.
+    #[serde(default)]
+    pub ambient: Option<String>,
+    /// User id of its first process within the container, where it is told.
+    #[serde(default)]
+    pub user: Option<u32>,
+    /// Whether exec gives nothing (`no_new_privs`), where it is told.
+    #[serde(default)]
+    pub no_new_privs: Option<bool>,
 }
 
 impl Container {
@@ -55,4 +78,84 @@ impl Container {
     pub fn is_unit(&self) -> bool {
         self.runtime == "systemd"
     }
+
+    /// The ordinary user who vouches for it; none where root does.
+    pub fn vouched_by(&self) -> Option<u32> {
+        self.trust.as_deref()?.strip_prefix("uid ")?.parse().ok()
+    }
+
+    /// Says whose word it is: the least trusted one's counts.
+    pub fn vouch(&mut self, uid: u32) {
+        if self.vouched_by().is_none() {
+            self.trust = Some(match uid {
+                0 => "root".to_owned(),
+                uid => format!("uid {uid}"),
+            });
+        }
+    }
+
+    /// Adds what another source tells of the same container: what is known
+    /// stays, and each field keeps where it comes from.
+    pub fn join(&mut self, other: &Self) {
+        let mut joined = false;
+        let Self {
+            runtime,
+            id: _,
+            name,
+            image,
+            digest,
+            pod,
+            labels,
+            requested,
+            unit,
+            within,
+            origin,
+            trust: _,
+        } = self;
+        if runtime == "kubernetes" || runtime == "unknown" {
+            runtime.clone_from(&other.runtime);
+        }
+        let from = |field: &str| other.origin.get(field).map_or("", String::as_str);
+        joined |= tell(name, other.name.clone(), origin, "name", from("name"));
+        joined |= tell(image, other.image.clone(), origin, "image", from("image"));
+        joined |= tell(
+            digest,
+            other.digest.clone(),
+            origin,
+            "digest",
+            from("digest"),
+        );
+        joined |= tell(pod, other.pod.clone(), origin, "pod", from("pod"));
+        let asked = other.requested.clone();
+        joined |= tell(requested, asked, origin, "requested", from("requested"));
+        joined |= tell(unit, other.unit.clone(), origin, "unit", from("unit"));
+        if within.is_none() {
+            within.clone_from(&other.within);
+        }
+        for (key, value) in &other.labels {
+            if !labels.contains_key(key) {
+                joined = true;
+                labels.insert(key.clone(), value.clone());
+            }
+        }
+        if joined {
+            self.vouch(other.vouched_by().unwrap_or(0));
+        }
+    }
+}
+
+/// Sets a field that is not known yet, and where it comes from; whether it did.
+pub fn tell<T>(
+    known: &mut Option<T>,
+    told: Option<T>,
+    origin: &mut BTreeMap<String, String>,
+    field: &str,
+    from: &str,
+) -> bool {
+    if known.is_some() || told.is_none() {
+        return false;
+    }
+    *known = told;
+    origin.insert(field.to_owned(), from.to_owned());
+    true
 }

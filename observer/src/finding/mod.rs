@@ -17,7 +17,7 @@ mod workload;
 use serde::{Deserialize, Serialize};
 
 pub use chain::Link;
-pub use container::{Container, Pod, Requested};
+pub use container::{Container, Pod, Requested, tell};
 pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts};
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Launched, Verdict};

@@ -118,6 +118,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         let container = event.container.as_ref();
         let name = container.map(|container| container.name.as_deref().unwrap_or(&container.id));
         let image = container.and_then(|container| container.image.as_deref());
+        let pod = container.and_then(|container| container.pod.as_ref());
         let pid = event.pid.to_string();
         let labels = [
             ("supervisor", event.supervisor.as_str()),
@@ -125,6 +126,15 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
             ("container", name.unwrap_or_default()),
             ("image", image.unwrap_or_default()),
             ("version", event.version.as_deref().unwrap_or_default()),
+            (
+                "pod",
+                pod.and_then(|pod| pod.name.as_deref()).unwrap_or_default(),
+            ),
+            (
+                "namespace",
+                pod.and_then(|pod| pod.namespace.as_deref())
+                    .unwrap_or_default(),
+            ),
         ];
         let (mut labels, value) = sample(&labels, 1.0);
         for name in &ledger.labels {
@@ -136,7 +146,8 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
     let live = ledger.supervisors.live().len();
     let unnamed = live.saturating_sub(ledger.supervisors.placed().count());
     let overflow = (unnamed > 0).then(|| {
-        let named = ["pid", "container", "image", "version"].map(|name| (name, ""));
+        let named =
+            ["pid", "container", "image", "version", "pod", "namespace"].map(|name| (name, ""));
         let mut labels = vec![("supervisor", OVERFLOW)];
         labels.extend(named);
         sample(&labels, number(unnamed as u64))

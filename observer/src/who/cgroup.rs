@@ -1,4 +1,9 @@
 //! What a cgroup's path says of the container, or the unit, that it belongs to.
+//!
+//! Whoever may make cgroups in a folder chooses the names below it. Root's part
+//! of a path ends at the first folder that was delegated to a user: the
+//! outermost `user@UID.service`, or the first folder that another user owns.
+//! What stands below is that user's word.
 
 /// Whom a cgroup belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +16,26 @@ pub struct Place {
     pub pod: Option<String>,
     /// User whose session holds it, where the path tells one.
     pub user: Option<u32>,
+    /// Whose word the name is: 0 for root's part of the path.
+    pub owner: u32,
+    /// containerd's namespace, where the path is `/NAMESPACE/ID`.
+    pub namespace: Option<String>,
+    /// The unit that a container's cgroup lies in.
+    pub unit: Option<String>,
+    /// Whether it lies in another container: the host has no state of it.
+    pub is_nested: bool,
+    /// Whether the name alone says that this is a container; else state on disk
+    /// has to confirm it.
+    pub is_sure: bool,
+}
+
+/// Where a part of a path begins that is not root's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delegation {
+    /// Folders from the top, the delegated one the last of them.
+    pub depth: usize,
+    /// Who owns it.
+    pub uid: u32,
 }
 
 /// Who runs a container.
@@ -28,8 +53,12 @@ pub enum Runtime {
     Kubernetes,
     /// systemd-nspawn; its id is the machine's name.
     Nspawn,
+    /// LXC or Incus; its id is the container's name.
+    Lxc,
     /// No container: a unit of systemd.
     Systemd,
+    /// An id alone, which state on disk has to explain.
+    Unknown,
 }
 
 impl Runtime {
@@ -42,14 +71,17 @@ impl Runtime {
             Self::Crio => "cri-o",
             Self::Kubernetes => "kubernetes",
             Self::Nspawn => "systemd-nspawn",
+            Self::Lxc => "lxc",
             Self::Systemd => "systemd",
+            Self::Unknown => "unknown",
         }
     }
 }
 
 /// Prefixes of a container's own cgroup, and of the one that its conmon has.
-const SCOPES: [(&str, Runtime); 7] = [
+const SCOPES: [(&str, Runtime); 8] = [
     ("libpod-conmon-", Runtime::Podman),
+    ("libpod-payload-", Runtime::Podman),
     ("libpod-", Runtime::Podman),
     ("docker-", Runtime::Docker),
     ("cri-containerd-", Runtime::Containerd),
@@ -57,46 +89,125 @@ const SCOPES: [(&str, Runtime); 7] = [
     ("crio-conmon-", Runtime::Crio),
     ("crio-", Runtime::Crio),
 ];
+/// Deeper paths, and longer ones, are nobody's.
+const MAX_SEGMENTS: usize = 64;
 
-/// Whom a path on the default hierarchy belongs to: the innermost container
-/// that it names, else its unit.
-pub fn place(path: &str) -> Option<Place> {
+/// Whom a path on the default hierarchy belongs to, the likeliest first: the
+/// innermost container that it names, then those around it, then its unit.
+/// `owned` is the first folder that another user than root owns, where the
+/// hierarchy tells.
+pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let pod = segments.iter().rev().find_map(|segment| pod(segment));
-    let user = segments.iter().rev().find_map(|segment| user(segment));
-    let found = |(runtime, id): (Runtime, String)| Place {
-        runtime,
-        id,
-        pod: pod.clone(),
-        user,
-    };
-    let parents = std::iter::once("").chain(segments.iter().copied());
-    let mut parents: Vec<&str> = parents.take(segments.len()).collect();
-    for segment in segments.iter().rev() {
-        let parent = parents.pop().unwrap_or_default();
-        if let Some(container) = container(segment, parent, pod.is_some()) {
-            return Some(found(container));
-        }
+    if segments.len() > MAX_SEGMENTS {
+        return Vec::new();
     }
-    let mut inner = segments.iter().rev();
-    inner
-        .find(|segment| {
-            let kind = segment.rsplit_once('.').map(|(_, kind)| kind);
-            matches!(kind, Some("service" | "scope"))
-        })
-        .map(|unit| found((Runtime::Systemd, unescaped(unit))))
+    let delegation = [by_name(&segments), owned.filter(|found| found.uid != 0)];
+    let delegation = delegation.into_iter().flatten().min_by_key(|it| it.depth);
+    let (depth, uid) = delegation.map_or((segments.len(), 0), |it| (it.depth, it.uid));
+    let roots = &segments[..depth.min(segments.len())];
+    let user = match delegation {
+        Some(found) => Some(found.uid),
+        None => roots.iter().find_map(|segment| user(segment)),
+    };
+    let mut found: Vec<Place> = Vec::new();
+    let mut pod_above = None;
+    for (at, segment) in segments.iter().enumerate() {
+        let owner = if at < depth { 0 } else { uid };
+        // kubelet places pods in root's part, and not within containers.
+        if owner == 0 && !found.iter().any(|place| place.is_sure) {
+            pod_above = pod(segment).or(pod_above);
+        }
+        let in_pod = owner == 0 && pod_above.is_some();
+        let Some((runtime, id, is_sure)) = container(&segments[..=at], in_pod) else {
+            continue;
+        };
+        let outer = found.iter().find(|place| place.is_sure);
+        let is_nested = outer.is_some_and(|place| place.id != id);
+        let namespace =
+            (runtime == Runtime::Containerd && at == 1 && !is_sure).then(|| segments[0].to_owned());
+        found.push(Place {
+            runtime,
+            id,
+            pod: pod_above.clone().filter(|_| owner == 0 && !is_nested),
+            user,
+            owner,
+            namespace,
+            unit: unit(&segments[..at]).map(str::to_owned),
+            is_nested,
+            is_sure,
+        });
+    }
+    found.reverse();
+    if let Some(at) = segments.iter().rposition(|segment| is_unit(segment)) {
+        found.push(Place {
+            runtime: Runtime::Systemd,
+            // As systemd writes it: an escape is part of the name.
+            id: segments[at].to_owned(),
+            pod: None,
+            user,
+            owner: if at < depth { 0 } else { uid },
+            namespace: None,
+            unit: None,
+            is_nested: false,
+            is_sure: true,
+        });
+    }
+    found
 }
 
-fn container(segment: &str, parent: &str, in_pod: bool) -> Option<(Runtime, String)> {
+/// The likeliest place that its name alone tells.
+pub fn place(path: &str) -> Option<Place> {
+    places(path, None).into_iter().find(|place| place.is_sure)
+}
+
+/// The outermost `user@UID.service`: below it that user makes the names.
+fn by_name(segments: &[&str]) -> Option<Delegation> {
+    let at = segments.iter().position(|name| manager(name).is_some())?;
+    let uid = manager(segments[at])?;
+    (uid != 0).then_some(Delegation { depth: at + 1, uid })
+}
+
+/// `user@1000.service`
+fn manager(segment: &str) -> Option<u32> {
+    let uid = segment.strip_prefix("user@")?.strip_suffix(".service")?;
+    uid.parse().ok()
+}
+
+/// `user@1000.service`, or `user-1000.slice`.
+fn user(segment: &str) -> Option<u32> {
+    manager(segment).or_else(|| {
+        let uid = segment.strip_prefix("user-")?.strip_suffix(".slice")?;
+        uid.parse().ok()
+    })
+}
+
+fn is_unit(segment: &str) -> bool {
+    let kind = segment.rsplit_once('.').map(|(_, kind)| kind);
+    matches!(kind, Some("service" | "scope"))
+}
+
+/// The service that a container's cgroup lies in: a quadlet's, or a unit that
+/// starts it. A user's manager is none.
+fn unit<'a>(above: &[&'a str]) -> Option<&'a str> {
+    let mut names = above.iter().rev();
+    let name = names.find(|name| matches!(name.rsplit_once('.'), Some((_, "service"))))?;
+    manager(name).is_none().then_some(*name)
+}
+
+/// The container that the last segment names, and whether it surely is one.
+fn container(segments: &[&str], in_pod: bool) -> Option<(Runtime, String, bool)> {
+    let (segment, above) = segments.split_last()?;
+    let parent = above.last().copied().unwrap_or_default();
     let name = segment.strip_suffix(".scope").unwrap_or(segment);
     for (prefix, runtime) in SCOPES {
         if let Some(id) = name.strip_prefix(prefix)
             && is_id(id)
         {
-            return Some((runtime, id.to_owned()));
+            return Some((runtime, id.to_owned(), true));
         }
     }
-    // Below kubelet without systemd: `kubepods-….slice:cri-containerd:ID`.
+    // Below kubelet without systemd: `kubepods-….slice:cri-containerd:ID`; and
+    // `SLICE:PREFIX:NAME`, as it is given to `ctr run --cgroup`.
     if let Some((rest, id)) = segment.rsplit_once(':')
         && is_id(id)
     {
@@ -108,30 +219,63 @@ fn container(segment: &str, parent: &str, in_pod: bool) -> Option<(Runtime, Stri
             "libpod" => Runtime::Podman,
             _ => return None,
         };
-        return Some((runtime, id.to_owned()));
+        return Some((runtime, id.to_owned(), true));
     }
     if is_id(segment) {
         let runtime = match parent {
             "docker" => Runtime::Docker,
             "k8s.io" | "default" | "moby" => Runtime::Containerd,
             _ if in_pod => Runtime::Kubernetes,
-            _ => return None,
+            // With `--cgroup-parent` anything may stand above.
+            _ => Runtime::Unknown,
         };
-        return Some((runtime, segment.to_owned()));
+        return Some((runtime, (*segment).to_owned(), runtime != Runtime::Unknown));
     }
+    if let Some(name) = lxc(segment, parent) {
+        return Some((Runtime::Lxc, name.to_owned(), true));
+    }
+    if let Some(name) = machine(segment) {
+        return Some((Runtime::Nspawn, name, true));
+    }
+    // `ctr -n NAMESPACE run … ID`: people choose both.
+    let chosen = above.len() == 1 && is_chosen(parent) && is_chosen(segment);
+    chosen.then(|| (Runtime::Containerd, (*segment).to_owned(), false))
+}
+
+/// `lxc.payload.NAME`, `lxc.payload/NAME`, `lxc/NAME`; the monitor's own alike.
+fn lxc<'a>(segment: &'a str, parent: &str) -> Option<&'a str> {
+    let name = segment
+        .strip_prefix("lxc.payload.")
+        .or_else(|| segment.strip_prefix("lxc.monitor."))
+        .or_else(|| matches!(parent, "lxc" | "lxc.payload" | "lxc.monitor").then_some(segment))?;
+    (!name.is_empty()).then_some(name)
+}
+
+fn machine(segment: &str) -> Option<String> {
     let machine = segment
         .strip_prefix("systemd-nspawn@")
         .and_then(|name| name.strip_suffix(".service"))
         .or_else(|| segment.strip_prefix("machine-")?.strip_suffix(".scope"))?;
     let machine = unescaped(machine);
     // libvirt's machines are virtual ones.
-    (!machine.starts_with("qemu-")).then_some((Runtime::Nspawn, machine))
+    (!machine.starts_with("qemu-") && !machine.is_empty()).then_some(machine)
 }
 
-/// Ids of containers are 64 hexadecimal digits everywhere; nothing shorter is
-/// taken for one, since anybody may call a cgroup so.
+/// Ids of containers that a runtime chose are 64 hexadecimal digits everywhere.
 fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What containerd takes for an id (`pkg/identifiers`, 1.6 to 2.1).
+fn is_chosen(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let mut edges = text.bytes().take(1).chain(text.bytes().last());
+    text.len() <= 76
+        && text.bytes().all(plain)
+        && edges.all(|byte| byte.is_ascii_alphanumeric())
+        && !text.is_empty()
+        && !is_unit(text)
+        && !matches!(text.rsplit_once('.'), Some((_, "slice")))
 }
 
 /// `kubepods-burstable-podUID.slice` (with underscores), or `podUID`.
@@ -148,15 +292,6 @@ fn pod(segment: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     // Of a static pod it is a hash without dashes.
     (uid.len() >= 32 && uid.len() <= 36 && uid.bytes().all(plain)).then_some(uid)
-}
-
-/// `user@1000.service`, or `user-1000.slice`.
-fn user(segment: &str) -> Option<u32> {
-    let number = segment
-        .strip_prefix("user@")
-        .and_then(|rest| rest.strip_suffix(".service"))
-        .or_else(|| segment.strip_prefix("user-")?.strip_suffix(".slice"))?;
-    number.parse().ok()
 }
 
 /// A unit's name without systemd's escapes (`\x2d` is a dash).
@@ -207,6 +342,11 @@ mod tests {
             ("/machine.slice/libpod-conmon-ID.scope", Runtime::Podman),
             // As Podman 4.3.1 with cgroupfs lays it out.
             ("/libpod_parent/libpod-ID", Runtime::Podman),
+            // A quadlet's (`--cgroups=split`).
+            (
+                "/system.slice/web.service/libpod-payload-ID",
+                Runtime::Podman,
+            ),
             ("/system.slice/docker-ID.scope", Runtime::Docker),
             ("/docker/ID", Runtime::Docker),
             ("/default/ID", Runtime::Containerd),
@@ -254,12 +394,96 @@ mod tests {
         assert_eq!((runtime, id.as_str()), (Runtime::Nspawn, "web"));
         let (runtime, id, ..) = found(r"/machine.slice/machine-my\x2dbox.scope/payload/init.scope");
         assert_eq!((runtime, id.as_str()), (Runtime::Nspawn, "my-box"));
+        let (_, id, ..) = found(r"/system.slice/foo@a\x2db.service");
+        assert_eq!(id, r"foo@a\x2db.service", "an escape is part of the name");
+        for path in [
+            "/lxc.payload.web/init.scope",
+            "/lxc/web",
+            "/lxc.payload/web",
+        ] {
+            let (runtime, id, ..) = found(path);
+            assert_eq!((runtime, id.as_str()), (Runtime::Lxc, "web"), "{path}");
+        }
         let (runtime, id, ..) = found("/system.slice/ssh.service");
         assert_eq!((runtime, id.as_str()), (Runtime::Systemd, "ssh.service"));
         let (runtime, _, _, user) = found("/user.slice/user-1000.slice/session-3.scope");
         assert_eq!((runtime, user), (Runtime::Systemd, Some(1000)));
         let (runtime, ..) = found(r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt");
         assert_eq!(runtime, Runtime::Systemd, "a virtual machine");
+    }
+
+    fn first(path: &str, owned: Option<Delegation>) -> Place {
+        let places = places(&path.replace("ID", ID), owned);
+        let mut sure = places.into_iter().filter(|place| place.is_sure);
+        sure.next().unwrap_or_else(|| panic!("{path} names nobody"))
+    }
+
+    #[test]
+    fn below_a_delegation_every_name_is_that_users_word() {
+        let home = "/user.slice/user-1000.slice/user@1000.service";
+        for forged in [
+            "user@0.service/libpod-ID.scope",
+            "docker-ID.scope",
+            "user-1003.slice/libpod-ID.scope",
+            "user-1003.slice/user@1003.service/libpod-ID.scope",
+            "machine-db.scope/payload",
+            "lxc.payload.db",
+            "sshd.service",
+        ] {
+            let place = first(&format!("{home}/{forged}"), None);
+            assert_eq!((place.owner, place.user), (1000, Some(1000)), "{forged}");
+        }
+        let pod = format!(
+            "{home}/kubepods.slice/kubepods-pod{}.slice/cri-containerd-ID.scope",
+            POD.replace('-', "_")
+        );
+        let place = first(&pod, None);
+        assert_eq!((place.owner, place.pod), (1000, None), "kubelet is root");
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_a_delegation_too() {
+        let delegated = |depth| Some(Delegation { depth, uid: 33 });
+        let path = "/system.slice/web.service/docker-ID.scope";
+        assert_eq!(first(path, None).owner, 0);
+        let place = first(path, delegated(2));
+        assert_eq!((place.owner, place.user), (33, Some(33)));
+        assert_eq!(first(path, delegated(3)).owner, 0, "its own folder is his");
+        // The outermost one counts, whichever it is.
+        let path = "/user.slice/user-1000.slice/user@1000.service/x/libpod-ID.scope";
+        assert_eq!(first(path, delegated(4)).owner, 1000);
+        // Root's own manager delegates nothing.
+        let path = "/user.slice/user-0.slice/user@0.service/libpod-ID.scope";
+        assert_eq!(first(path, None).owner, 0);
+    }
+
+    #[test]
+    fn what_lies_in_a_container_is_not_the_hosts() {
+        let inner = "b".repeat(64);
+        let place = first(
+            &format!("/docker/ID/kubelet/kubepods/libpod-{inner}.scope"),
+            None,
+        );
+        assert!(place.is_nested && place.id == inner);
+        let place = first("/docker/ID/docker/ID", None);
+        assert!(!place.is_nested, "the same one again");
+    }
+
+    #[test]
+    fn ids_that_people_choose_wait_for_state_to_confirm_them() {
+        let told = places("/team-a/mybox", None);
+        assert_eq!(told[0].runtime, Runtime::Containerd);
+        assert_eq!(told[0].namespace.as_deref(), Some("team-a"));
+        assert!(!told[0].is_sure);
+        assert!(places("/user.slice/mybox", None).is_empty());
+        let told = places(&format!("/batch/jobs/{ID}"), None);
+        assert_eq!(
+            (told[0].runtime, told[0].is_sure),
+            (Runtime::Unknown, false)
+        );
+        let unit = first("/system.slice/web.service/libpod-payload-ID", None).unit;
+        assert_eq!(unit.as_deref(), Some("web.service"));
+        assert!(places(&"/a".repeat(65), None).is_empty());
     }
 
     #[test]
@@ -269,7 +493,7 @@ mod tests {
             "",
             "/libpod-short.scopes",
             "/kubepods/podx/abc",
-            "/a/b",
+            "/a/b/c",
         ] {
             assert_eq!(place(path), None, "{path}");
         }

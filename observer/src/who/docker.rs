@@ -1,18 +1,18 @@
 //! Docker's state of a container: `config.v2.json` and `hostconfig.json`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{
-    files,
-    oci::{fill, set},
-    text::Bounded,
-};
+use super::{files, oci::set, text::Bounded};
 use crate::{
     caps::CapSet,
-    finding::{Container, Requested},
+    finding::{Container, Requested, tell},
+    open::Folder,
 };
+
+/// What fields that come from here are said to come from.
+const FROM: &str = "docker";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -62,33 +62,44 @@ const DEFAULTS: [&str; 14] = [
     "audit_write",
 ];
 
-/// Adds what Docker's folder of a container tells; gives its labels.
-pub fn describe(folder: &Path, owner: u32, container: &mut Container) -> BTreeMap<String, String> {
-    let Some(file) = files::json::<File>(&folder.join("config.v2.json"), owner) else {
-        return BTreeMap::new();
+/// Adds what Docker's folder of a container tells; gives its labels, `None` where
+/// there is no such container.
+pub fn describe(
+    folder: &Folder,
+    owner: u32,
+    container: &mut Container,
+) -> Option<BTreeMap<String, String>> {
+    let file: File = files::json(folder, "config.v2.json", owner)?;
+    let config = file.config;
+    let Container {
+        name,
+        image,
+        digest,
+        requested: known,
+        origin,
+        ..
+    } = container;
+    let told = file.name.trim_start_matches('/').some();
+    tell(name, told, origin, "name", FROM);
+    tell(digest, file.image.some(), origin, "digest", FROM);
+    let Some(config) = config else {
+        return Some(BTreeMap::new());
     };
-    fill(
-        &mut container.name,
-        file.name.trim_start_matches('/').some(),
-    );
-    fill(&mut container.digest, file.image.some());
-    let Some(config) = file.config else {
-        return BTreeMap::new();
-    };
-    fill(&mut container.image, config.image.some());
-    if container.requested.is_none() {
-        let host = files::json(&folder.join("hostconfig.json"), owner);
-        let root = config
-            .user
-            .is_none_or(|user| matches!(user.split(':').next(), None | Some("" | "0" | "root")));
-        container.requested = host.map(|host| requested(&host, root));
+    tell(image, config.image.some(), origin, "image", FROM);
+    if known.is_none() {
+        let host: Option<HostConfig> = files::json(folder, "hostconfig.json", owner);
+        let user = config.user.unwrap_or_default();
+        let told = host.map(|host| requested(&host, &user));
+        tell(known, told, origin, "requested", FROM);
     }
-    config.labels.unwrap_or_default()
+    Some(config.labels.unwrap_or_default())
 }
 
 /// What Docker makes of the options: the defaults, less what is dropped, and
 /// what is added; the effective set is that of root alone.
-fn requested(host: &HostConfig, root: bool) -> Requested {
+fn requested(host: &HostConfig, user: &str) -> Requested {
+    let name = user.split(':').next().unwrap_or_default();
+    let root = matches!(name, "" | "0" | "root");
     let named = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
     let all = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case("all"));
     let every = CapSet((1 << 41) - 1);
@@ -107,5 +118,9 @@ fn requested(host: &HostConfig, root: bool) -> Requested {
     Requested {
         bounding: bounding.to_string(),
         effective: if root { bounding } else { CapSet::EMPTY }.to_string(),
+        // Docker sets none (moby 20 to 28).
+        ambient: Some(CapSet::EMPTY.to_string()),
+        user: if root { Some(0) } else { name.parse().ok() },
+        no_new_privs: None,
     }
 }

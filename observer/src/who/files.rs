@@ -8,41 +8,40 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::open::{Folder, Refused};
+use crate::open::{self, Folder};
 
 /// A store of some thousand containers has a list of this size.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// Why a file tells nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It can't be read, or is not the user's own plain file.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Its folder can't be reached.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// It is not what it should be.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-}
-
-/// Reads a file of a user.
-///
-/// # Errors
-/// Where it is no such file.
-pub fn read(path: &Path, owner: u32) -> Result<Vec<u8>, FileError> {
-    let (folder, name) = path.parent().zip(path.file_name()).ok_or(Refused::Kind)?;
-    Ok(Folder::open(folder)?.read(name, owner, MAX_BYTES)?)
-}
-
-/// Reads a file of a user as JSON; `None`, with a word in the log, where it is
-/// no such file. That one is missing is normal: every store has its own.
-pub fn json<T: DeserializeOwned>(path: &Path, owner: u32) -> Option<T> {
-    let value = read(path, owner).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-    value
-        .inspect_err(|error| tracing::debug!("{} tells nothing: {error}", path.display()))
+/// Reads a file of a user beneath a folder as JSON; `None`, with a word in the
+/// log, where it is no such file. That one is missing is normal: every store has
+/// its own.
+pub fn json<T: DeserializeOwned>(folder: &Folder, path: &str, owner: u32) -> Option<T> {
+    let bytes = folder
+        .read(path, owner, MAX_BYTES)
+        .inspect_err(|error| {
+            tracing::debug!("{}/{path} tells nothing: {error}", folder.path().display());
+        })
+        .ok()?;
+    serde_json::from_slice(&bytes)
+        .inspect_err(|error| {
+            tracing::debug!("{}/{path} is no JSON: {error}", folder.path().display());
+        })
         .ok()
+}
+
+/// The text of a file at a fixed path of the host, which belongs to this user.
+pub fn text(path: &Path, owner: u32) -> Option<String> {
+    let bytes = open::fixed(path, owner, MAX_BYTES)
+        .inspect_err(|error| tracing::debug!("{} tells nothing: {error}", path.display()))
+        .ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// The text of a file of a user beneath a folder.
+pub fn text_below(folder: &Folder, path: &str, owner: u32) -> Option<String> {
+    let bytes = folder.read(path, owner, MAX_BYTES).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -50,48 +49,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pipes_folders_and_foreign_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
+    fn only_a_users_own_plain_json_counts() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temporary.path()).unwrap();
         let own = rustix::process::getuid().as_raw();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "[1, 2]").unwrap();
-        assert_eq!(json::<Vec<u32>>(&file, own), Some(vec![1, 2]));
-        assert!(matches!(
-            read(&file, own + 1),
-            Err(FileError::Refused(Refused::Owner { .. }))
-        ));
-        assert!(matches!(
-            read(folder.path(), own),
-            Err(FileError::Refused(Refused::Kind))
-        ));
-        let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            0o600.into(),
-            0,
-        )
-        .unwrap();
-        assert!(matches!(
-            read(&pipe, own),
-            Err(FileError::Refused(Refused::Kind))
-        ));
-        assert_eq!(json::<String>(&file, own), None);
-    }
-
-    #[test]
-    fn a_huge_file_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("huge");
-        std::fs::File::create(&path)
-            .unwrap()
-            .set_len(MAX_BYTES + 1)
-            .unwrap();
-        let own = rustix::process::getuid().as_raw();
-        assert!(matches!(
-            read(&path, own),
-            Err(FileError::Refused(Refused::Size(_)))
-        ));
+        std::fs::write(temporary.path().join("file"), "[1, 2]").unwrap();
+        assert_eq!(json::<Vec<u32>>(&folder, "file", own), Some(vec![1, 2]));
+        assert_eq!(json::<Vec<u32>>(&folder, "file", own + 1), None);
+        assert_eq!(json::<String>(&folder, "file", own), None);
+        assert_eq!(json::<String>(&folder, "none", own), None);
+        let giant = std::fs::File::create(temporary.path().join("giant")).unwrap();
+        giant.set_len(MAX_BYTES + 1).unwrap();
+        assert_eq!(json::<String>(&folder, "giant", own), None);
+        let path = temporary.path().join("file");
+        assert_eq!(text(&path, own).as_deref(), Some("[1, 2]"));
+        assert_eq!(text(&path, own + 1), None);
     }
 }

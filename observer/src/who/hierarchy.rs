@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::cgroup::Delegation;
 use crate::open;
 
 /// Where the default hierarchy is mounted: alone, or beside the older ones.
@@ -49,6 +50,22 @@ impl Hierarchy {
         }
         let path = of_process(pid)?;
         (self.id(&path)? == id).then_some(path)
+    }
+
+    /// The first folder on the way to a cgroup that another user than root owns:
+    /// below it that user makes the names.
+    pub fn delegated(&self, path: &str) -> Option<Delegation> {
+        let (folder, _) = self.mount.as_ref()?;
+        let mut at = folder.clone();
+        let names = path.split('/').filter(|name| !name.is_empty());
+        for (depth, name) in (1..).zip(names) {
+            at.push(name);
+            let uid = fs::metadata(&at).ok()?.uid();
+            if uid != 0 {
+                return Some(Delegation { depth, uid });
+            }
+        }
+        None
     }
 
     /// The id of the cgroup at a path.

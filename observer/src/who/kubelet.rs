@@ -6,10 +6,12 @@ use std::path::Path;
 
 use super::{oci::fill, text::Bounded};
 use crate::{
-    finding::{Container, Pod},
+    finding::{Container, Pod, tell},
     open::Folder,
 };
 
+/// What fields that come from here are said to come from.
+const FROM: &str = "kubelet";
 /// Entries that are looked at; a node has 110 pods.
 const MAX_ENTRIES: usize = 4_096;
 
@@ -31,11 +33,14 @@ pub fn describe(root: &Path, container: &mut Container) {
         let (pod, namespace) = (parts.next()?, parts.next()?);
         Some((namespace.some(), pod.some(), parts.next()?.some()))
     });
-    if let Some((_, _, name)) = &log {
-        fill(&mut container.name, name.clone());
+    if let Some((_, _, told)) = &log {
+        let Container { name, origin, .. } = container;
+        tell(name, told.clone(), origin, "name", FROM);
     }
     let known = pods.or(log.map(|(namespace, pod, _)| (namespace, pod)));
     if let Some((namespace, name)) = known {
+        let from = FROM.to_owned();
+        container.origin.entry("pod".to_owned()).or_insert(from);
         let pod = container.pod.get_or_insert_with(Pod::default);
         fill(&mut pod.namespace, namespace);
         fill(&mut pod.name, name);

@@ -3,9 +3,13 @@
 //! Everything is looked up when a supervisor or a cgroup is first seen, and
 //! kept, since the cgroup is gone milliseconds after a crash; what is kept is
 //! bounded, the oldest goes first.
+//!
+//! Files that are read here may belong to anybody and may never answer, so
+//! look-ups have threads of their own ([`Desk`]).
 
 pub mod cgroup;
 mod conmon;
+mod desk;
 mod docker;
 mod files;
 mod hierarchy;
@@ -13,25 +17,35 @@ mod kubelet;
 mod names;
 mod oci;
 mod recent;
+mod roots;
+mod shim;
 mod state;
 mod store;
 mod text;
 mod version;
 
-use std::{collections::HashMap, fs, io::Read, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::Read,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use observer_ebpf::{ArgvEvent, Owner, ProcessEvent};
 
 pub use conmon::{Conmon, parse as parse_conmon};
+pub use desk::{Desk, Ticket};
 pub use hierarchy::{Hierarchy, of_process as cgroup_of_process};
 pub use names::Names;
+pub use shim::{Shim, parse as parse_shim};
 pub use state::State;
-pub use version::of_image;
+pub use version::{marked, of_image};
 
 use recent::Recent;
-use version::Digests;
+use version::{Digests, Program};
 
-use crate::{config::Rules, finding::Container, open, sources::proc::basename};
+use crate::{config::Rules, finding::Container, open};
 
 /// Supervisors that are kept: as many as the kernel's map has processes.
 const MAX_SUPERVISORS: usize = 65_536;
@@ -42,6 +56,10 @@ const CROWDED: usize = 4_096;
 const MAX_CGROUPS: usize = 8_192;
 /// Words of a conmon whose own event has not come yet.
 const MAX_WORDS: usize = 256;
+/// How long what is known of a cgroup stands: a container may be renamed.
+const FRESH: Duration = Duration::from_mins(1);
+/// A user whose files have not answered for so long has no more of them read.
+const HUNG: Duration = Duration::from_secs(1);
 
 /// A supervisor's process: process id and start time.
 type Process = (u32, u64);
@@ -57,14 +75,31 @@ pub struct Identity {
 
 /// What is known of supervisors and cgroups.
 pub struct Who {
-    rules: Arc<Rules>,
+    rules: Mutex<Arc<Rules>>,
     state: State,
     hierarchy: Hierarchy,
     digests: Digests,
     names: Arc<Names>,
+    known: Mutex<Known>,
+}
+
+/// What was found. The lock is not held while anything is read.
+struct Known {
     words: Recent<Process, Conmon>,
+    /// Conmons whose bundle only their child can see.
+    unread: Recent<Process, (Conmon, u32)>,
     supervisors: HashMap<Process, Identity>,
-    cgroups: Recent<u64, Option<Arc<Container>>>,
+    cgroups: Recent<u64, Cgroup>,
+    /// Users whose files are being read, and since when.
+    busy: HashMap<u32, Instant>,
+}
+
+#[derive(Clone)]
+struct Cgroup {
+    container: Option<Arc<Container>>,
+    since: Instant,
+    /// Whether its supervisor's words were added.
+    is_joined: bool,
 }
 
 impl Who {
@@ -72,77 +107,133 @@ impl Who {
     pub fn new(rules: Arc<Rules>, names: Arc<Names>) -> Self {
         let labels = rules.labels().to_vec();
         Self {
-            rules,
+            rules: Mutex::new(rules),
             state: State::new(PathBuf::from("/"), labels),
             hierarchy: Hierarchy::open(),
             digests: Digests::default(),
             names,
-            words: Recent::new(MAX_WORDS),
-            supervisors: HashMap::new(),
-            cgroups: Recent::new(MAX_CGROUPS),
+            known: Mutex::new(Known {
+                words: Recent::new(MAX_WORDS),
+                unread: Recent::new(MAX_WORDS),
+                supervisors: HashMap::new(),
+                cgroups: Recent::new(MAX_CGROUPS),
+                busy: HashMap::new(),
+            }),
         }
     }
 
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Names supervisors by other rules from now on.
-    pub fn set_rules(&mut self, rules: Arc<Rules>) {
-        self.rules = rules;
+    pub fn set_rules(&self, rules: Arc<Rules>) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps a conmon's words until its own event comes.
-    pub fn told(&mut self, event: &ArgvEvent) {
+    pub fn told(&self, event: &ArgvEvent) {
         let length = (event.length as usize).min(event.bytes.len());
         if let Some(conmon) = conmon::parse(&event.bytes[..length]) {
-            self.words.insert((event.tgid, event.start), conmon);
+            self.known().words.insert((event.tgid, event.start), conmon);
         }
     }
 
     /// Looks up a supervisor that has just begun, and which rule it is named by.
-    pub fn started(&mut self, event: &ProcessEvent) -> Identity {
+    pub fn started(&self, event: &ProcessEvent) -> Identity {
         let process = (event.owner.tgid, event.owner.start);
         let exe = &event.exe[..event
             .exe
             .iter()
             .position(|b| *b == 0)
             .unwrap_or(event.exe.len())];
-        let words = match self.words.remove(&process) {
-            None if exe == b"conmon" => words(event.owner.tgid),
-            words => words,
+        let reads = self.may_read(event.uid);
+        self.read_late(event);
+        let place = self.of_cgroup(event.cgroup, event.owner.tgid, false);
+        let container = match reads.as_ref().and_then(|_| self.maker(event, exe)) {
+            Some(maker) => Some(joined(place, maker)),
+            None => self.container(&event.above, event.cgroup, event.owner.tgid),
         };
-        let watched = words.map(|conmon| Arc::new(self.state.of_conmon(&conmon, event.uid)));
-        let container =
-            watched.or_else(|| self.container(&event.above, event.cgroup, event.owner.tgid));
-        let rule = self.name(event, exe);
-        let runtime = self.rules.get(rule).is_some_and(|rule| rule.runtime);
+        let program = reads
+            .as_ref()
+            .and_then(|_| self.digests.of_process(event.owner.tgid, exe));
+        let rule = self.name(event, exe, program.as_ref());
+        let rules = self.rules();
+        let runtime = rules.get(rule).is_some_and(|rule| rule.runtime);
         // A runtime's own program is no part of the image that it runs.
         let image = container.as_deref().filter(|_| !runtime);
-        let version = image
-            .and_then(of_image)
-            .or_else(|| self.digests.of_process(event.owner.tgid, exe));
+        let of_image = image.and_then(|container| {
+            let version = of_image(container)?;
+            Some(marked(&version, container.vouched_by().unwrap_or(0)))
+        });
+        // The sealed copy that a runtime executes again is the first exec's program.
+        let first = exe
+            .starts_with(b"memfd:")
+            .then(|| self.known().supervisors.get(&process)?.version.clone());
+        let version = of_image.or(first.flatten()).or_else(|| {
+            let program = program?;
+            Some(marked(&program.digest?, program.uid))
+        });
         let identity = Identity { container, version };
-        if self.supervisors.len() < MAX_SUPERVISORS {
-            self.supervisors.insert(process, identity.clone());
+        let mut known = self.known();
+        if known.supervisors.len() < MAX_SUPERVISORS {
+            known.supervisors.insert(process, identity.clone());
         }
         identity
+    }
+
+    /// The container of which a runtime's process says itself that it makes it.
+    fn maker(&self, event: &ProcessEvent, exe: &[u8]) -> Option<Container> {
+        let pid = event.owner.tgid;
+        if exe == b"conmon" {
+            let process = (pid, event.owner.start);
+            let told = self.known().words.remove(&process);
+            let conmon = told.or_else(|| conmon::parse(&words(pid)?))?;
+            let found = self.state.of_conmon(&conmon, event.uid, &[pid]);
+            if found.is_none() {
+                let unread = (conmon, event.uid);
+                self.known().unread.insert(process, unread);
+            }
+            return found;
+        }
+        let is_shim = exe.starts_with(b"containerd-shim") || exe == b"docker-containerd-shim";
+        let words = is_shim.then(|| words(pid)).flatten()?;
+        self.state.of_shim(&shim::parse(&words)?, event.uid)
+    }
+
+    /// A conmon leaves its child alone at once, before its own bundle could be
+    /// read; its child shows it, in a container's files also.
+    fn read_late(&self, event: &ProcessEvent) {
+        let above = (event.above.tgid, event.above.start);
+        let Some((conmon, uid)) = self.known().unread.remove(&above) else {
+            return;
+        };
+        let found = self.state.of_conmon(&conmon, uid, &[event.ppid]);
+        let Some(maker) = found else { return };
+        let mut known = self.known();
+        let identity = known.supervisors.entry(above).or_default();
+        let place = identity.container.take();
+        identity.container = Some(joined(place, maker));
     }
 
     /// The number of the rule that a supervisor is named by: the kernel side's,
     /// unless a rule says more than a basename. A process that is gone by now is
     /// taken at its basename.
-    fn name(&self, event: &ProcessEvent, exe: &[u8]) -> u16 {
+    fn name(&self, event: &ProcessEvent, exe: &[u8], program: Option<&Program>) -> u16 {
         let told = event.owner.rule;
-        if !self.rules.are_qualified() {
+        let rules = self.rules();
+        if !rules.are_qualified() {
             return told;
         }
-        let Ok(path) = fs::read_link(format!("/proc/{}/exe", event.owner.tgid)) else {
+        let Some(path) = program.and_then(|program| program.path.as_deref()) else {
             return told;
         };
-        if basename(&path).as_deref() != Some(exe) {
-            return told;
-        }
         let cgroup = hierarchy::of_process(event.owner.tgid);
-        let rule = self
-            .rules
-            .named(exe, &path.to_string_lossy(), cgroup.as_deref());
+        let rule = rules.named(exe, &path.to_string_lossy(), cgroup.as_deref());
         if rule != told {
             self.names.set_owner(&event.owner, rule);
         }
@@ -151,55 +242,109 @@ impl Who {
 
     /// How many entries each table has.
     pub fn sizes(&self) -> [(&'static str, usize); 3] {
+        let known = self.known();
         [
-            ("words", self.words.len()),
-            ("supervisors", self.supervisors.len()),
-            ("cgroups", self.cgroups.len()),
+            ("words", known.words.len()),
+            ("supervisors", known.supervisors.len()),
+            ("cgroups", known.cgroups.len()),
         ]
     }
 
     /// Whether it is time to forget those that are gone.
     pub fn is_crowded(&self) -> bool {
-        self.supervisors.len() > CROWDED
+        self.known().supervisors.len() > CROWDED
     }
 
     /// Forgets supervisors that are gone.
-    pub fn retain(&mut self, lives: impl Fn(&Process) -> bool) {
-        self.supervisors.retain(|process, _| lives(process));
+    pub fn retain(&self, lives: impl Fn(&Process) -> bool) {
+        self.known().supervisors.retain(|process, _| lives(process));
         self.names.retain(lives);
     }
 
     /// What is known of a supervisor.
     pub fn identity(&self, owner: &Owner) -> Identity {
-        let known = self.supervisors.get(&(owner.tgid, owner.start));
-        known.cloned().unwrap_or_default()
+        let known = self.known();
+        let identity = known.supervisors.get(&(owner.tgid, owner.start));
+        identity.cloned().unwrap_or_default()
     }
 
-    /// The container of a process: that of its cgroup, else that of its
-    /// supervisor, else the unit that its cgroup belongs to.
-    pub fn container(&mut self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Arc<Container>> {
-        let place = self.of_cgroup(cgroup, pid);
-        match place {
-            Some(container) if !container.is_unit() => Some(container),
-            unit => self.identity(owner).container.or(unit),
+    /// The container of a process, by what is known now or can be looked up.
+    pub fn container(&self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Arc<Container>> {
+        self.of_cgroup(cgroup, pid, false);
+        self.container_now(owner, cgroup)
+    }
+
+    /// The container of a process, by what is known now. A cgroup and the words
+    /// of its supervisor are joined where they name the same one; a container
+    /// that was made within another one is the nearer of the two; else the cgroup
+    /// counts, and of units the supervisor's word before them.
+    pub fn container_now(&self, owner: &Owner, cgroup: u64) -> Option<Arc<Container>> {
+        let mut known = self.known();
+        let place = known.cgroups.get(&cgroup).cloned();
+        let owner = known.supervisors.get(&(owner.tgid, owner.start));
+        let maker = owner.and_then(|identity| identity.container.clone());
+        let Some(place) = place else { return maker };
+        let (container, maker) = match (place.container.clone(), maker) {
+            (Some(container), Some(maker)) => (container, maker),
+            (container, maker) => return container.or(maker),
+        };
+        if container.is_unit() {
+            return Some(maker);
         }
+        if maker.within.as_deref() == Some(&container.id) {
+            return Some(maker);
+        }
+        if maker.id != container.id || place.is_joined {
+            return Some(container);
+        }
+        let mut both = Arc::unwrap_or_clone(container);
+        both.join(&maker);
+        let both = Arc::new(both);
+        let entry = Cgroup {
+            container: Some(Arc::clone(&both)),
+            is_joined: true,
+            ..place
+        };
+        known.cgroups.insert(cgroup, entry);
+        Some(both)
     }
 
-    fn of_cgroup(&mut self, id: u64, pid: u32) -> Option<Arc<Container>> {
+    /// Whether something is known of a cgroup, and whether it is fresh.
+    fn knows_cgroup(&self, id: u64) -> Option<bool> {
+        let known = self.known();
+        let found = known.cgroups.get(&id)?;
+        Some(found.since.elapsed() < FRESH)
+    }
+
+    fn of_cgroup(&self, id: u64, pid: u32, again: bool) -> Option<Arc<Container>> {
         if id == 0 {
             return None;
         }
-        if let Some(known) = self.cgroups.get(&id) {
-            return known.clone();
+        if !again && let Some(known) = self.known().cgroups.get(&id) {
+            return known.container.clone();
         }
         let path = self.hierarchy.path(id, pid)?;
-        let rule = self.rules.of_cgroup(&path);
+        let rule = self.rules().of_cgroup(&path);
         if rule != 0 {
             self.names.set_cgroup(id, rule);
         }
-        let place = cgroup::place(&path);
-        let container = place.map(|place| Arc::new(self.state.of_place(&place)));
-        self.cgroups.insert(id, container.clone());
+        let places = cgroup::places(&path, self.hierarchy.delegated(&path));
+        let user = places.iter().map(|place| place.owner).max().unwrap_or(0);
+        let reads = self.may_read(user);
+        let container = match &reads {
+            Some(_) => self.state.of_places(&places),
+            None => places
+                .iter()
+                .find(|place| place.is_sure)
+                .map(State::of_name),
+        };
+        let container = container.map(Arc::new);
+        let entry = Cgroup {
+            container: container.clone(),
+            since: Instant::now(),
+            is_joined: false,
+        };
+        self.known().cgroups.insert(id, entry);
         container
     }
 
@@ -208,13 +353,150 @@ impl Who {
         let path = hierarchy::of_process(pid);
         path.and_then(|path| self.hierarchy.id(&path)).unwrap_or(0)
     }
+
+    /// Leave to read files that are this user's; `None` while some of them do not
+    /// answer, so that one user takes one thread at most.
+    fn may_read(&self, uid: u32) -> Option<Reading<'_>> {
+        let mut known = self.known();
+        let since = known.busy.get(&uid);
+        if uid != 0 && since.is_some_and(|since| since.elapsed() > HUNG) {
+            return None;
+        }
+        let is_first = since.is_none();
+        if is_first && uid != 0 {
+            known.busy.insert(uid, Instant::now());
+        }
+        Some(Reading {
+            who: self,
+            uid: Some(uid).filter(|uid| is_first && *uid != 0),
+        })
+    }
 }
 
-/// The words of a conmon that began before the agent, or whose words the
+/// A user's files are being read as long as this lives.
+struct Reading<'a> {
+    who: &'a Who,
+    uid: Option<u32>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Some(uid) = self.uid {
+            self.who.known().busy.remove(&uid);
+        }
+    }
+}
+
+/// A container by its maker's word, and the place that the maker is in: the same
+/// one, or the one around it.
+fn joined(place: Option<Arc<Container>>, mut maker: Container) -> Arc<Container> {
+    let Some(place) = place.filter(|place| !place.is_unit()) else {
+        return Arc::new(maker);
+    };
+    if place.id == maker.id {
+        let mut both = Arc::unwrap_or_clone(place);
+        both.join(&maker);
+        return Arc::new(both);
+    }
+    maker.within = Some(place.id.clone());
+    Arc::new(maker)
+}
+
+/// The words of a process that began before the agent, or whose words the
 /// programs may not read.
-fn words(pid: u32) -> Option<Conmon> {
+fn words(pid: u32) -> Option<Vec<u8>> {
     let mut words = Vec::new();
     let file = open::system(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(4_096).read_to_end(&mut words).ok()?;
-    conmon::parse(&words)
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who() -> Who {
+        Who::new(Arc::new(Rules::load(None).unwrap()), Arc::default())
+    }
+
+    fn container(id: &str) -> Container {
+        Container {
+            runtime: "podman".to_owned(),
+            id: id.to_owned(),
+            ..Container::default()
+        }
+    }
+
+    fn owner(who: &Who, tgid: u32, maker: Arc<Container>) -> Owner {
+        let identity = Identity {
+            container: Some(maker),
+            version: None,
+        };
+        who.known().supervisors.insert((tgid, 1), identity);
+        Owner {
+            tgid,
+            start: 1,
+            ..Owner::default()
+        }
+    }
+
+    fn enter(who: &Who, cgroup: u64, container: Container) {
+        let entry = Cgroup {
+            container: Some(Arc::new(container)),
+            since: Instant::now(),
+            is_joined: false,
+        };
+        who.known().cgroups.insert(cgroup, entry);
+    }
+
+    #[test]
+    fn sources_of_the_same_id_are_joined_and_the_nearer_of_two_counts() {
+        let who = who();
+        enter(&who, 5, container("outer"));
+        let mut words = container("outer");
+        words.name = Some("web".to_owned());
+        words.origin.insert("name".to_owned(), "conmon".to_owned());
+        words.vouch(1000);
+        let same = owner(&who, 1, Arc::new(words));
+        let told = who.container_now(&same, 5).unwrap();
+        assert_eq!(told.name.as_deref(), Some("web"));
+        assert_eq!(told.origin["name"], "conmon");
+        assert_eq!(
+            told.vouched_by(),
+            Some(1000),
+            "the least trusted word counts"
+        );
+
+        // Podman in Podman: the inner one has no cgroup of its own.
+        let place = Some(Arc::new(container("outer")));
+        let inner = owner(&who, 2, joined(place, container("inner")));
+        let told = who.container_now(&inner, 5).unwrap();
+        assert_eq!(
+            (told.id.as_str(), told.within.as_deref()),
+            ("inner", Some("outer"))
+        );
+
+        // A maker elsewhere does not name what runs in another's cgroup.
+        let other = owner(&who, 3, Arc::new(container("other")));
+        assert_eq!(who.container_now(&other, 5).unwrap().id, "outer");
+        let mut unit = container("web.service");
+        "systemd".clone_into(&mut unit.runtime);
+        enter(&who, 6, unit);
+        assert_eq!(who.container_now(&other, 6).unwrap().id, "other");
+        assert_eq!(who.container_now(&other, 7).unwrap().id, "other");
+    }
+
+    #[test]
+    fn a_user_whose_files_do_not_answer_has_no_more_of_them_read() {
+        let who = who();
+        let first = who.may_read(1000);
+        assert!(first.is_some() && who.may_read(1000).is_some());
+        let hung = Instant::now().checked_sub(HUNG * 2).unwrap();
+        who.known().busy.insert(1000, hung);
+        who.known().busy.insert(0, hung);
+        assert!(who.may_read(1000).is_none());
+        assert!(who.may_read(0).is_some() && who.may_read(1001).is_some());
+        drop(first);
+        assert!(who.may_read(1000).is_some(), "it answered after all");
+    }
 }

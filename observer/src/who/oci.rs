@@ -1,15 +1,19 @@
 //! A bundle's `config.json` (OCI runtime specification): the capabilities that
 //! were requested, and the annotations by which runtimes name a container.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::{files, text::Bounded};
 use crate::{
     caps::{self, CapSet},
-    finding::{Container, Pod, Requested},
+    finding::{Container, Pod, Requested, tell},
+    open::Folder,
 };
+
+/// What fields that come from here are said to come from.
+pub const FROM: &str = "config.json";
 
 /// What is read of a configuration; the rest, the environment among it, is
 /// passed over and not kept.
@@ -21,8 +25,18 @@ pub struct Spec {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Process {
+    user: Option<User>,
     capabilities: Option<Capabilities>,
+    #[serde(default)]
+    no_new_privileges: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct User {
+    #[serde(default)]
+    uid: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,6 +45,8 @@ struct Capabilities {
     bounding: Vec<String>,
     #[serde(default)]
     effective: Vec<String>,
+    #[serde(default)]
+    ambient: Vec<String>,
 }
 
 /// Annotations that name the container, its image and its pod: CRI-O's,
@@ -62,8 +78,8 @@ const LABELS: &str = "io.kubernetes.cri-o.Labels";
 
 impl Spec {
     /// Reads the configuration in a bundle.
-    pub fn read(bundle: &Path, owner: u32) -> Option<Self> {
-        files::json(&bundle.join("config.json"), owner)
+    pub fn read(bundle: &Folder, owner: u32) -> Option<Self> {
+        files::json(bundle, FROM, owner)
     }
 
     /// Whether CRI-O made it; Podman writes `libpod`.
@@ -78,23 +94,33 @@ impl Spec {
             keys.iter()
                 .find_map(|key| self.annotations.get(*key)?.some())
         };
-        fill(&mut container.name, first(&NAME));
-        fill(&mut container.image, first(&IMAGE));
         let digest = first(&DIGEST).filter(|digest| digest.contains("sha256:"));
-        fill(&mut container.digest, digest);
         let pod = Pod {
             name: first(&POD_NAME),
             namespace: first(&POD_NAMESPACE),
             uid: first(&POD_UID),
         };
+        let process = self.process.as_ref();
+        let requested = process.and_then(Process::requested);
+        let Container {
+            name,
+            image,
+            digest: known_digest,
+            requested: known_requested,
+            origin,
+            ..
+        } = container;
+        tell(name, first(&NAME), origin, "name", FROM);
+        tell(image, first(&IMAGE), origin, "image", FROM);
+        tell(known_digest, digest, origin, "digest", FROM);
+        tell(known_requested, requested, origin, "requested", FROM);
         if pod != Pod::default() {
+            container.origin.insert("pod".to_owned(), FROM.to_owned());
             let known = container.pod.get_or_insert_with(Pod::default);
             fill(&mut known.name, pod.name);
             fill(&mut known.namespace, pod.namespace);
             fill(&mut known.uid, pod.uid);
         }
-        let capabilities = self.process.as_ref().and_then(|p| p.capabilities.as_ref());
-        fill(&mut container.requested, capabilities.map(requested));
     }
 
     /// The labels and annotations that it holds.
@@ -116,10 +142,16 @@ pub fn fill<T>(known: &mut Option<T>, told: Option<T>) {
     }
 }
 
-fn requested(capabilities: &Capabilities) -> Requested {
-    Requested {
-        bounding: set(&capabilities.bounding).to_string(),
-        effective: set(&capabilities.effective).to_string(),
+impl Process {
+    fn requested(&self) -> Option<Requested> {
+        let sets = self.capabilities.as_ref()?;
+        Some(Requested {
+            bounding: set(&sets.bounding).to_string(),
+            effective: set(&sets.effective).to_string(),
+            ambient: Some(set(&sets.ambient).to_string()),
+            user: Some(self.user.as_ref().map_or(0, |user| user.uid)),
+            no_new_privs: Some(self.no_new_privileges),
+        })
     }
 }
 

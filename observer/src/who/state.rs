@@ -1,5 +1,9 @@
 //! A container's name, image, labels and requested capabilities, from state on
 //! disk alone: no runtime's API, no credential, no environment.
+//!
+//! Sources are joined by the container's id, field by field. What lies below a
+//! delegation, and what a user's process says of itself, is looked for in that
+//! user's own state alone.
 
 use std::{
     collections::BTreeMap,
@@ -11,20 +15,30 @@ use super::{
     conmon::Conmon,
     docker, kubelet,
     oci::Spec,
+    roots::{self, Roots},
+    shim::{self, Shim},
     store::Store,
     text::{Bounded, bounded},
 };
 use crate::{
-    finding::{Container, Pod},
-    open,
+    finding::{Container, Pod, tell},
+    open::{self, Folder},
 };
 
-/// containerd's folders of bundles, by its namespaces.
-const TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
-const NAMESPACES: [&str; 3] = ["k8s.io", "default", "moby"];
-/// Stores of root's containers; the first holds CRI-O's bundles too.
-const STORES: [&str; 2] = ["run/containers/storage", "var/lib/containers/storage"];
-const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
+/// containerd's folder of bundles, by its namespaces, below its state.
+const TASKS: &str = "io.containerd.runtime.v2.task";
+/// Namespaces of containerd that are looked at.
+const MAX_NAMESPACES: usize = 64;
+const DRIVERS: [&str; 5] = ["overlay", "vfs", "btrfs", "zfs", "overlay2"];
+/// Labels that are kept whatever the configuration says: they tell which tool
+/// made the container, and so which remedy fits.
+const KEPT: [&str; 5] = [
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "PODMAN_SYSTEMD_UNIT",
+    "app.kubernetes.io/name",
+    "io.buildah.version",
+];
 
 /// State on disk.
 pub struct State {
@@ -50,90 +64,193 @@ impl State {
         self
     }
 
-    /// The container that a conmon of this user watches.
-    pub fn of_conmon(&self, conmon: &Conmon, owner: u32) -> Container {
+    /// The container that a conmon of this user watches; `None` where no bundle
+    /// of that user's says so. `pids` are processes that may see the bundle in a
+    /// root of their own: conmon itself, or its child.
+    pub fn of_conmon(&self, conmon: &Conmon, uid: u32, pids: &[u32]) -> Option<Container> {
+        let bundle = conmon.bundle.as_deref()?;
+        let below = bundle.strip_prefix("/").unwrap_or(bundle);
+        let seen = pids.iter().map(|pid| format!("/proc/{pid}/root"));
+        let mut seen =
+            seen.filter_map(|root| Folder::open(Path::new(&root)).ok()?.below(below).ok());
+        let owner = self.owner(uid);
+        let spec = |folder: &Folder| Spec::read(folder, owner);
+        let here = || self.folder(bundle, uid);
+        let (folder, spec) = seen
+            .find_map(|folder| Some((spec(&folder)?, folder)))
+            .or_else(|| here().and_then(|folder| Some((spec(&folder)?, folder))))
+            .map(|(spec, folder)| (folder, spec))?;
         let mut container = Container {
             runtime: Runtime::Podman.as_str().to_owned(),
             id: conmon.id.clone(),
-            name: conmon.name.clone(),
             ..Container::default()
         };
-        let Some(bundle) = &conmon.bundle else {
-            return container;
-        };
-        let volatile = conmon
-            .pidfile
-            .as_deref()
-            .and_then(|path| path.parent()?.parent()?.parent());
-        let volatile = volatile.map(|folder| self.below(folder));
-        self.of_bundle(
-            &self.below(bundle),
-            volatile,
-            self.owner(owner),
-            &mut container,
-        );
         container
+            .origin
+            .insert("id".to_owned(), "conmon".to_owned());
+        container.vouch(uid);
+        let Container { name, origin, .. } = &mut container;
+        tell(name, conmon.name.clone(), origin, "name", "conmon");
+        let volatile = conmon.pidfile.as_deref();
+        let volatile = volatile.and_then(|path| path.parent()?.parent()?.parent());
+        let volatile = volatile.and_then(|path| self.folder(path, uid));
+        // …/storage/overlay-containers/ID/userdata
+        let place = bundle.parent().and_then(|folder| folder.parent());
+        let store = place.and_then(|containers| {
+            let driver = containers.file_name()?.to_str()?;
+            let driver = driver.strip_suffix("-containers")?;
+            let parent = containers.parent()?;
+            let own_root = folder.path().strip_prefix("/proc").is_ok();
+            let folder = if own_root {
+                let root = folder.path().ancestors().nth(below.components().count())?;
+                let root = Folder::open(root).ok()?;
+                root.below(parent.strip_prefix("/").unwrap_or(parent)).ok()
+            } else {
+                self.folder(parent, uid)
+            };
+            Some((folder?, driver))
+        });
+        self.of_bundle(&spec, store, volatile, owner, &mut container);
+        Some(container)
     }
 
-    /// The container that a cgroup belongs to.
-    pub fn of_place(&self, place: &Place) -> Container {
+    /// The container that a shim of this user runs; `None` where no state of
+    /// that user's says so.
+    pub fn of_shim(&self, shim: &Shim, uid: u32) -> Option<Container> {
+        let mut container = Container {
+            runtime: Runtime::Containerd.as_str().to_owned(),
+            id: shim.id.clone(),
+            ..Container::default()
+        };
+        container.origin.insert("id".to_owned(), "shim".to_owned());
+        container.vouch(uid);
+        let owner = self.owner(uid);
+        let roots = self.roots(uid);
+        let own = shim.state.clone().into_iter();
+        let states = own.chain(roots.containerd.iter().map(|path| self.shown(path)));
+        let path = format!("{TASKS}/{}/{}", shim.namespace, shim.id);
+        let mut known = false;
+        for state in states {
+            let bundle = self
+                .folder(&state, uid)
+                .and_then(|state| state.below(&path).ok());
+            if let Some(spec) = bundle.and_then(|bundle| Spec::read(&bundle, owner)) {
+                self.of_spec(&spec, &shim.namespace, &mut container);
+                known = true;
+                break;
+            }
+        }
+        if shim.namespace == "moby" {
+            known |= self.docker(&roots, uid, &mut container);
+        }
+        known.then_some(container)
+    }
+
+    /// The container that a cgroup belongs to, the likeliest place first.
+    pub fn of_places(&self, places: &[Place]) -> Option<Container> {
+        let mut spare = None;
+        for place in places {
+            if place.runtime == Runtime::Systemd && spare.is_some() {
+                break;
+            }
+            let (container, is_known) = self.look(place);
+            // A name that only its own user vouches for, and of which he has no
+            // state, does not hide the container around it.
+            if is_known || (place.is_sure && place.owner == 0) {
+                return Some(container);
+            }
+            if place.is_sure && spare.is_none() {
+                spare = Some(container);
+            }
+        }
+        spare
+    }
+
+    /// A container by the name of its cgroup alone.
+    pub fn of_name(place: &Place) -> Container {
         let mut container = Container {
             runtime: place.runtime.as_str().to_owned(),
             id: bounded(place.id.as_bytes()),
+            unit: place.unit.as_deref().and_then(Bounded::some),
             ..Container::default()
         };
+        let cgroup = "cgroup".to_owned();
+        container.origin.insert("id".to_owned(), cgroup.clone());
+        container.vouch(place.owner);
         if let Some(uid) = &place.pod {
+            container.origin.insert("pod".to_owned(), cgroup);
             container.pod = Some(Pod {
                 uid: Some(uid.clone()),
                 ..Pod::default()
             });
         }
-        match place.runtime {
-            Runtime::Podman | Runtime::Crio => self.stored(place, &mut container),
-            Runtime::Docker => self.docker(place, &mut container),
-            Runtime::Containerd => {
-                self.containerd(&mut container);
-            }
-            Runtime::Kubernetes => {
-                if self.containerd(&mut container) {
-                    Runtime::Containerd
-                        .as_str()
-                        .clone_into(&mut container.runtime);
-                } else {
-                    self.stored(place, &mut container);
-                }
-            }
-            Runtime::Nspawn => container.name = place.id.some(),
-            Runtime::Systemd => {}
-        }
-        if container.pod.is_some() {
-            kubelet::describe(&self.root, &mut container);
+        if matches!(place.runtime, Runtime::Nspawn | Runtime::Lxc) {
+            let Container { name, origin, .. } = &mut container;
+            tell(name, place.id.some(), origin, "name", "cgroup");
         }
         container
     }
 
+    /// The container that a cgroup belongs to.
+    pub fn of_place(&self, place: &Place) -> Container {
+        self.look(place).0
+    }
+
+    /// A container by its place, and whether state on disk knows it.
+    fn look(&self, place: &Place) -> (Container, bool) {
+        let mut container = Self::of_name(place);
+        // The state of a container within one lies in that one's files.
+        if place.is_nested || matches!(place.runtime, Runtime::Nspawn | Runtime::Lxc) {
+            return (container, false);
+        }
+        let is_known = self.fill(place, &mut container);
+        if container.pod.is_some() && place.owner == 0 {
+            kubelet::describe(&self.root, &mut container);
+        }
+        (container, is_known)
+    }
+
+    fn fill(&self, place: &Place, container: &mut Container) -> bool {
+        let uid = place.owner;
+        let roots = || self.roots(uid);
+        match place.runtime {
+            Runtime::Podman | Runtime::Crio => self.stored(&roots(), uid, container),
+            Runtime::Docker => {
+                let roots = roots();
+                // What containerd was told is what Docker made of its options.
+                let told = uid == 0 && self.containerd(&roots, place, container);
+                Runtime::Docker.as_str().clone_into(&mut container.runtime);
+                self.docker(&roots, uid, container) || told
+            }
+            // Its state, and kubelet's, is root's alone.
+            Runtime::Containerd => uid == 0 && self.containerd(&roots(), place, container),
+            Runtime::Kubernetes | Runtime::Unknown => {
+                let roots = roots();
+                (uid == 0 && self.containerd(&roots, place, container))
+                    || self.docker(&roots, uid, container)
+                    || self.stored(&roots, uid, container)
+            }
+            Runtime::Nspawn | Runtime::Lxc | Runtime::Systemd => false,
+        }
+    }
+
     fn of_bundle(
         &self,
-        bundle: &Path,
-        volatile: Option<PathBuf>,
+        spec: &Spec,
+        store: Option<(Folder, &str)>,
+        volatile: Option<Folder>,
         owner: u32,
         container: &mut Container,
     ) {
-        let mut labels = BTreeMap::new();
-        if let Some(spec) = Spec::read(bundle, owner) {
-            spec.describe(container);
-            labels = spec.labels();
-            if spec.is_crio() {
-                Runtime::Crio.as_str().clone_into(&mut container.runtime);
-            }
+        spec.describe(container);
+        let mut labels = spec.labels();
+        if spec.is_crio() {
+            Runtime::Crio.as_str().clone_into(&mut container.runtime);
         }
-        // …/storage/overlay-containers/ID/userdata
-        if let Some(folder) = bundle.parent()
-            && folder.file_name().and_then(|name| name.to_str()) == Some(&container.id)
-            && let Some(containers) = folder.parent()
-        {
+        if let Some((folder, driver)) = store {
             let store = Store {
-                containers,
+                folder: &folder,
+                driver,
                 volatile,
                 owner,
             };
@@ -144,62 +261,136 @@ impl State {
         self.keep(&labels, container);
     }
 
-    /// Podman's and CRI-O's: the store is root's, or that of the cgroup's user.
-    fn stored(&self, place: &Place, container: &mut Container) {
-        let rootless = place.user.filter(|uid| *uid != 0);
-        let (stores, owner) = match rootless {
-            Some(uid) => {
-                let Some(home) = self.home(uid) else { return };
-                (vec![home.join(".local/share/containers/storage")], uid)
-            }
-            None => (STORES.map(|store| self.root.join(store)).to_vec(), 0),
-        };
-        for store in stores {
+    /// Podman's and CRI-O's.
+    fn stored(&self, roots: &Roots, uid: u32, container: &mut Container) -> bool {
+        if !shim::is_name(&container.id) {
+            return false;
+        }
+        let owner = self.owner(uid);
+        for path in &roots.stores {
+            let Some(folder) = self.folder(&self.shown(path), uid) else {
+                continue;
+            };
             for driver in DRIVERS {
-                let folder = store.join(format!("{driver}-containers"));
-                let bundle = folder.join(&container.id).join("userdata");
-                if bundle.join("config.json").exists() {
-                    return self.of_bundle(&bundle, None, self.owner(owner), container);
+                let bundle = format!("{driver}-containers/{}/userdata", container.id);
+                let bundle = folder.below(&bundle).ok();
+                if let Some(spec) = bundle.and_then(|bundle| Spec::read(&bundle, owner)) {
+                    if matches!(container.runtime.as_str(), "kubernetes" | "unknown") {
+                        Runtime::Podman.as_str().clone_into(&mut container.runtime);
+                    }
+                    self.of_bundle(&spec, Some((folder, driver)), None, owner, container);
+                    return true;
                 }
             }
         }
+        false
     }
 
-    fn containerd(&self, container: &mut Container) -> bool {
-        for namespace in NAMESPACES {
-            let bundle = self.root.join(TASKS).join(namespace).join(&container.id);
-            if let Some(spec) = Spec::read(&bundle, self.owner(0)) {
-                spec.describe(container);
-                self.keep(&spec.labels(), container);
+    fn containerd(&self, roots: &Roots, place: &Place, container: &mut Container) -> bool {
+        if !shim::is_name(&container.id) {
+            return false;
+        }
+        let owner = self.owner(0);
+        for path in &roots.containerd {
+            let tasks = Folder::open(path)
+                .and_then(|state| state.below(TASKS).map_err(std::io::Error::other));
+            let Ok(tasks) = tasks else { continue };
+            let namespaces = match &place.namespace {
+                Some(namespace) => vec![namespace.clone()],
+                None => tasks.names(MAX_NAMESPACES),
+            };
+            for namespace in namespaces {
+                let bundle = tasks.below(format!("{namespace}/{}", container.id)).ok();
+                if let Some(spec) = bundle.and_then(|bundle| Spec::read(&bundle, owner)) {
+                    self.of_spec(&spec, &namespace, container);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// What a bundle of containerd's tells.
+    fn of_spec(&self, spec: &Spec, namespace: &str, container: &mut Container) {
+        let runtime = match namespace {
+            "moby" => Runtime::Docker,
+            _ => Runtime::Containerd,
+        };
+        runtime.as_str().clone_into(&mut container.runtime);
+        spec.describe(container);
+        self.keep(&spec.labels(), container);
+        if container.image.is_none() && runtime == Runtime::Containerd {
+            // A container of `ctr`: containerd has its image in a database alone.
+            let word = "not_on_disk".to_owned();
+            container.origin.entry("image".to_owned()).or_insert(word);
+        }
+    }
+
+    fn docker(&self, roots: &Roots, uid: u32, container: &mut Container) -> bool {
+        if !shim::is_name(&container.id) {
+            return false;
+        }
+        let owner = self.owner(uid);
+        for path in &roots.docker {
+            let folder = self.folder(&self.shown(path), uid);
+            let path = format!("containers/{}", container.id);
+            let folder = folder.and_then(|folder| folder.below(path).ok());
+            let labels = folder.and_then(|folder| docker::describe(&folder, owner, container));
+            if let Some(labels) = labels {
+                Runtime::Docker.as_str().clone_into(&mut container.runtime);
+                self.keep(&labels, container);
                 return true;
             }
         }
         false
     }
 
-    fn docker(&self, place: &Place, container: &mut Container) {
-        self.containerd(container);
-        let home = place
-            .user
-            .filter(|uid| *uid != 0)
-            .and_then(|uid| Some((self.home(uid)?.join(".local/share/docker"), uid)));
-        let (data, owner) = home.unwrap_or_else(|| (self.root.join("var/lib/docker"), 0));
-        let folder = data.join("containers").join(&container.id);
-        let labels = docker::describe(&folder, self.owner(owner), container);
-        self.keep(&labels, container);
-    }
-
     /// Keeps the labels that the configuration asks for; what is known stays.
     fn keep(&self, labels: &BTreeMap<String, String>, container: &mut Container) {
-        for key in &self.labels {
+        let kept = KEPT.iter().copied();
+        for key in kept.chain(self.labels.iter().map(String::as_str)) {
             if let Some(value) = labels.get(key).and_then(Bounded::some) {
-                container.labels.entry(key.clone()).or_insert(value);
+                container.labels.entry(key.to_owned()).or_insert(value);
             }
         }
     }
 
+    fn roots(&self, uid: u32) -> Roots {
+        if uid == 0 {
+            return roots::of_root(&self.root, self.owner(0));
+        }
+        let home = self.home(uid);
+        home.map_or_else(Roots::default, |home| {
+            roots::of_user(&self.root, &home, uid, self.owner(0), self.owner(uid))
+        })
+    }
+
+    /// A folder that a user named, or that is his: root's by whatever links root
+    /// made; a user's beneath his home, or beneath `/`, by none.
+    fn folder(&self, path: &Path, uid: u32) -> Option<Folder> {
+        if uid == 0 {
+            return Folder::open(&self.below(path)).ok();
+        }
+        let home = self.home(uid).filter(|home| home.as_os_str().len() > 1);
+        let (base, rest) = match home.as_ref().and_then(|home| path.strip_prefix(home).ok()) {
+            Some(rest) => (home.as_deref()?, rest),
+            None => (Path::new("/"), path.strip_prefix("/").ok()?),
+        };
+        let base = Folder::open(&self.below(base)).ok()?;
+        if rest.as_os_str().is_empty() {
+            return Some(base);
+        }
+        base.below(rest).ok()
+    }
+
     fn below(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// A path below the root as the host's users know it.
+    fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root)
+            .map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
     }
 
     /// Whose a file must be that is said to be this user's.
@@ -215,7 +406,7 @@ impl State {
             let mut fields = line.split(':').skip(2);
             let found = fields.next()?.parse() == Ok(uid);
             let home = fields.nth(2).filter(|_| found)?;
-            Some(self.below(Path::new(home)))
+            home.starts_with('/').then(|| PathBuf::from(home))
         })
     }
 }

@@ -2,16 +2,19 @@
 //! (containers/storage): `<driver>-containers/containers.json`,
 //! `<driver>-images/images.json`, and an image's configuration beside it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use super::{files, oci::fill, text::Bounded};
-use crate::finding::Container;
+use super::{files, text::Bounded};
+use crate::{
+    finding::{Container, tell},
+    open::Folder,
+};
+
+/// What fields that come from here are said to come from.
+const FROM: &str = "storage";
 
 #[derive(Deserialize)]
 struct Listed {
@@ -55,10 +58,12 @@ struct ImageConfig {
 
 /// Where a container stands in a store.
 pub struct Store<'a> {
-    /// `…/storage/overlay-containers`
-    pub containers: &'a Path,
-    /// The same below the run directory, for containers that do not outlive their end.
-    pub volatile: Option<PathBuf>,
+    /// `…/storage`
+    pub folder: &'a Folder,
+    /// `overlay`, `vfs` and so on: the beginning of the folders' names.
+    pub driver: &'a str,
+    /// The list of containers that do not outlive their end, below the run directory.
+    pub volatile: Option<Folder>,
     /// Whose it is.
     pub owner: u32,
 }
@@ -70,50 +75,58 @@ impl Store<'_> {
             return BTreeMap::new();
         };
         let metadata: Metadata = serde_json::from_str(&listed.metadata).unwrap_or_default();
-        let name = metadata.name.some();
-        fill(
-            &mut container.name,
-            name.or_else(|| listed.names.first()?.some()),
-        );
-        fill(&mut container.image, metadata.image_name.some());
-        let Some((images, image)) = self.image(&listed.image) else {
+        let image = self.image(&listed.image);
+        let names = image.as_ref().and_then(|image| image.names.clone());
+        let names = names.unwrap_or_default();
+        let told = metadata.name.some();
+        let told = told.or_else(|| listed.names.first()?.some());
+        let Container {
+            name,
+            image: reference,
+            digest,
+            origin,
+            ..
+        } = container;
+        tell(name, told, origin, "name", FROM);
+        let told = metadata.image_name.some();
+        // Of an image that was given by its id: a tag that the id has.
+        let told = told.filter(|name| !is_hexadecimal(name));
+        let told = told.or_else(|| names.first()?.some());
+        tell(reference, told, origin, "image", FROM);
+        let Some(image) = image else {
             return BTreeMap::new();
         };
-        let names = image.names.unwrap_or_default();
-        fill(&mut container.image, names.first().and_then(Bounded::some));
-        fill(
-            &mut container.digest,
-            image.digest.as_ref().and_then(Bounded::some),
-        );
+        let told = image.digest.as_ref().and_then(Bounded::some);
+        let told = told.or_else(|| Some(format!("sha256:{}", image.id)));
+        tell(digest, told, origin, "digest", FROM);
         let blob = format!("={}", STANDARD.encode(format!("sha256:{}", image.id)));
-        let file: Option<ImageFile> = files::json(&images.join(&image.id).join(blob), self.owner);
+        let path = format!("{}-images/{}/{blob}", self.driver, image.id);
+        let file: Option<ImageFile> = files::json(self.folder, &path, self.owner);
         let config = file.and_then(|file| file.config);
         config.and_then(|config| config.labels).unwrap_or_default()
     }
 
     fn listed(&self, id: &str) -> Option<Listed> {
-        let lists = [
-            Some(self.containers.join("containers.json")),
-            self.volatile
-                .as_ref()
-                .map(|folder| folder.join("volatile-containers.json")),
-        ];
-        lists.into_iter().flatten().find_map(|list| {
-            let all: Vec<Listed> = files::json(&list, self.owner)?;
+        let find = |folder: &Folder, list: &str| {
+            let all: Vec<Listed> = files::json(folder, list, self.owner)?;
             all.into_iter().find(|listed| listed.id == id)
-        })
+        };
+        let list = format!("{}-containers/containers.json", self.driver);
+        find(self.folder, &list)
+            .or_else(|| find(self.volatile.as_ref()?, "volatile-containers.json"))
     }
 
-    fn image(&self, id: &str) -> Option<(PathBuf, Image)> {
+    fn image(&self, id: &str) -> Option<Image> {
         // An id is a folder's name below.
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hexadecimal(id) {
             return None;
         }
-        let name = self.containers.file_name()?.to_str()?;
-        let driver = name.strip_suffix("-containers")?;
-        let images = self.containers.with_file_name(format!("{driver}-images"));
-        let all: Vec<Image> = files::json(&images.join("images.json"), self.owner)?;
-        let image = all.into_iter().find(|image| image.id == id)?;
-        Some((images, image))
+        let list = format!("{}-images/images.json", self.driver);
+        let all: Vec<Image> = files::json(self.folder, &list, self.owner)?;
+        all.into_iter().find(|image| image.id == id)
     }
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

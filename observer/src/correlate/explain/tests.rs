@@ -21,6 +21,7 @@ fn container(bounding: &str, effective: &str) -> Container {
         requested: Some(Requested {
             bounding: bounding.to_owned(),
             effective: effective.to_owned(),
+            ..Requested::default()
         }),
         ..Container::default()
     }

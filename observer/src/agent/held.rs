@@ -1,0 +1,181 @@
+//! What waits for a look-up, for a short time: the agent goes on meanwhile, and
+//! in the end with what is known.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use observer_ebpf::{Episode, ProcessChange, ProcessEvent, Task};
+
+use super::Agent;
+use crate::{
+    observation::{Observation, ProcessSeen},
+    sources::bpf::Told,
+    time::Stamp,
+    who::{Identity, Ticket},
+};
+
+/// How long an event waits for what is looked up of it.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Events that wait; beyond it the first goes on with what is known.
+const MAX_HELD: usize = 16_384;
+/// Supervisors that were told before they were looked up.
+const MAX_LATE: usize = 1_024;
+
+/// What waits.
+pub(super) enum Item {
+    /// An event of a ring.
+    Told(Told),
+    /// A copy of an open episode.
+    Open(Box<Episode>, u64),
+    /// A workload that began before the agent.
+    Workload(u32, Box<Task>),
+}
+
+struct Held {
+    item: Item,
+    ticket: Option<Ticket>,
+    until: Instant,
+}
+
+/// Events in the order in which they came, each with what it waits for.
+#[derive(Default)]
+pub(super) struct Queue {
+    held: VecDeque<Held>,
+    late: Vec<(ProcessEvent, Ticket)>,
+    /// Events that went on before they were looked up.
+    count: u64,
+}
+
+impl Queue {
+    /// When the first has waited for long enough; none where nothing waits.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.held.front().map(|held| held.until)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The first, where it need not wait any more, and whether it comes too early.
+    fn next(&mut self, now: Instant) -> Option<(Item, Option<Ticket>)> {
+        let front = self.held.front()?;
+        let is_done = front.ticket.as_ref().is_none_or(Ticket::is_done);
+        if !is_done && now < front.until && self.held.len() <= MAX_HELD {
+            return None;
+        }
+        let Held { item, ticket, .. } = self.held.pop_front()?;
+        let late = ticket.filter(|_| !is_done);
+        self.count += u64::from(late.is_some());
+        Some((item, late))
+    }
+}
+
+impl Agent {
+    /// Handles an event as soon as what it needs is looked up, after those that
+    /// came before it.
+    pub(super) fn hold(&mut self, item: Item) {
+        let ticket = match &item {
+            Item::Told(Told::Denial(event)) => self.desk.cgroup(event.row.cgroup, event.tgid),
+            Item::Told(Told::Episode(event)) => {
+                self.desk.cgroup(event.episode.cgroup, event.episode.tgid)
+            }
+            Item::Told(Told::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
+            Item::Told(Told::Process(event)) => {
+                let began = event.change == ProcessChange::Started as u32;
+                began.then(|| self.desk.started(event)).flatten()
+            }
+            // Kept at once, since its own event comes next.
+            Item::Told(Told::Argv(event)) => {
+                self.who.told(event);
+                return;
+            }
+            Item::Open(episode, _) => self.desk.cgroup(episode.cgroup, episode.tgid),
+            Item::Workload(pid, _) => self.desk.cgroup(self.who.cgroup_id(*pid), *pid),
+        };
+        if ticket.is_none() && self.held.is_empty() {
+            return self.release(item);
+        }
+        self.held.held.push_back(Held {
+            item,
+            ticket,
+            until: Instant::now() + PATIENCE,
+        });
+        if self.held.held.len() > MAX_HELD {
+            self.release_ready();
+        }
+    }
+
+    /// Handles what has waited for long enough.
+    pub(super) fn release_ready(&mut self) {
+        while let Some((item, late)) = self.held.next(Instant::now()) {
+            if let (Some(ticket), Item::Told(Told::Process(event))) = (late, &item)
+                && self.held.late.len() < MAX_LATE
+            {
+                self.held.late.push((**event, ticket));
+            }
+            self.release(item);
+        }
+    }
+
+    /// Waits until nothing is held any more; a short time at most.
+    pub(super) fn release_all(&mut self) {
+        self.release_ready();
+        while let Some(until) = self.held.until() {
+            let step = until.saturating_duration_since(Instant::now());
+            std::thread::sleep(step.min(Duration::from_millis(1)));
+            self.release_ready();
+        }
+    }
+
+    /// Supervisors of which more is known by now are listed with it; and what was
+    /// not looked up in time is counted.
+    pub(super) fn note_late(&mut self) {
+        self.desk.relieve();
+        let late = std::mem::take(&mut self.held.late);
+        for (event, ticket) in late {
+            if ticket.is_done() {
+                self.relist(event);
+            } else {
+                self.held.late.push((event, ticket));
+            }
+        }
+        let count = std::mem::take(&mut self.held.count) + self.desk.take_refused();
+        if count > 0 {
+            self.shared.lose("lookup", "lookups_late", count);
+        }
+    }
+
+    fn relist(&self, mut event: ProcessEvent) {
+        let Identity { container, version } = self.who.identity(&event.owner);
+        self.shared.names().rename(&mut event.owner, 0);
+        if event.owner.rule == 0 {
+            return;
+        }
+        let seen = ProcessSeen {
+            time: Stamp::now(),
+            event,
+            container: container.map(std::sync::Arc::unwrap_or_clone),
+            version,
+        };
+        let mut ledger = self.shared.ledger();
+        if ledger.supervisors.live().contains_key(&event.owner.tgid) {
+            let finding = self.correlator.process(&seen);
+            ledger.enter(&finding);
+        }
+    }
+
+    fn release(&mut self, item: Item) {
+        match item {
+            Item::Told(told) => self.handle(told),
+            Item::Open(episode, now) => {
+                let until = self.clock.stamp(now);
+                let seen = self.episode(&episode, None, until);
+                self.enter(now, Observation::Episode(Box::new(seen)));
+            }
+            Item::Workload(pid, task) => self.look_at_workload(pid, &task),
+        }
+    }
+}

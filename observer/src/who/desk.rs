@@ -1,0 +1,284 @@
+//! Look-ups on threads of their own: a file that never answers stops nothing but
+//! its own look-up.
+//!
+//! The agent hands in what it wants to know and goes on. Whatever needs the answer
+//! waits for it, for a short time, without stopping the agent.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use observer_ebpf::ProcessEvent;
+use tokio::sync::Notify;
+
+use super::Who;
+
+/// Look-ups that wait; what comes beyond is not looked up.
+const MAX_WAITING: usize = 16_384;
+/// Threads, of which each may hang at a file.
+const MAX_THREADS: usize = 8;
+/// A look-up that has waited for so long gets another thread.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// That something is being looked up.
+#[derive(Clone, Debug)]
+pub struct Ticket(Arc<AtomicBool>);
+
+impl Ticket {
+    /// Whether it was looked up by now.
+    pub fn is_done(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+enum Ask {
+    Started(Box<ProcessEvent>),
+    Cgroup { id: u64, pid: u32, again: bool },
+}
+
+struct Waiting {
+    ask: Ask,
+    since: Instant,
+    ticket: Ticket,
+}
+
+/// Where look-ups are handed in.
+pub struct Desk {
+    who: Arc<Who>,
+    shared: Arc<Shared>,
+}
+
+/// Looks something up, and may take for ever.
+type Look = Box<dyn Fn(&Ask) + Send + Sync>;
+
+struct Shared {
+    look: Look,
+    queue: Mutex<Queue>,
+    more: Condvar,
+    /// Something was looked up.
+    done: Arc<Notify>,
+}
+
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    threads: usize,
+    idle: usize,
+    refused: u64,
+    is_closed: bool,
+}
+
+impl Desk {
+    /// A desk with one thread.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn open(who: Arc<Who>) -> io::Result<Self> {
+        let looking = Arc::clone(&who);
+        let look = move |ask: &Ask| match ask {
+            Ask::Started(event) => {
+                looking.started(event);
+            }
+            Ask::Cgroup { id, pid, again } => {
+                looking.of_cgroup(*id, *pid, *again);
+            }
+        };
+        Self::with(who, Box::new(look))
+    }
+
+    fn with(who: Arc<Who>, look: Look) -> io::Result<Self> {
+        let desk = Self {
+            who,
+            shared: Arc::new(Shared {
+                look,
+                queue: Mutex::new(Queue {
+                    waiting: VecDeque::new(),
+                    threads: 0,
+                    idle: 0,
+                    refused: 0,
+                    is_closed: false,
+                }),
+                more: Condvar::new(),
+                done: Arc::default(),
+            }),
+        };
+        desk.hire()?;
+        Ok(desk)
+    }
+
+    /// Rings when something was looked up.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.done)
+    }
+
+    /// Has a supervisor looked up that has just begun; `None` where too many wait.
+    pub fn started(&self, event: &ProcessEvent) -> Option<Ticket> {
+        self.hand_in(Ask::Started(Box::new(*event)))
+    }
+
+    /// Has a cgroup looked up; `None` where it is known, or too many wait. One that
+    /// is known for long is looked at again, and nobody waits for that.
+    pub fn cgroup(&self, id: u64, pid: u32) -> Option<Ticket> {
+        if id == 0 {
+            return None;
+        }
+        let known = self.who.knows_cgroup(id);
+        if known == Some(true) {
+            return None;
+        }
+        let again = known.is_some();
+        if again && !self.shared.queue().waiting.is_empty() {
+            return None;
+        }
+        self.hand_in(Ask::Cgroup { id, pid, again })
+            .filter(|_| !again)
+    }
+
+    /// Look-ups that were refused since this was last asked.
+    pub fn take_refused(&self) -> u64 {
+        std::mem::take(&mut self.shared.queue().refused)
+    }
+
+    fn hand_in(&self, ask: Ask) -> Option<Ticket> {
+        let ticket = Ticket(Arc::default());
+        {
+            let mut queue = self.shared.queue();
+            if queue.waiting.len() >= MAX_WAITING {
+                queue.refused += 1;
+                return None;
+            }
+            queue.waiting.push_back(Waiting {
+                ask,
+                since: Instant::now(),
+                ticket: ticket.clone(),
+            });
+        }
+        self.shared.more.notify_one();
+        Some(ticket)
+    }
+
+    /// Adds a thread where one that hangs keeps others waiting; to be called now
+    /// and then.
+    pub fn relieve(&self) {
+        let hangs = {
+            let queue = self.shared.queue();
+            let waits = queue.waiting.front();
+            let late = waits.is_some_and(|first| first.since.elapsed() > PATIENCE);
+            late && queue.idle == 0 && queue.threads < MAX_THREADS
+        };
+        if hangs && let Err(error) = self.hire() {
+            tracing::warn!("no thread for look-ups: {error}");
+        }
+    }
+
+    fn hire(&self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        shared.queue().threads += 1;
+        let hired = thread::Builder::new()
+            .name("look-up".to_owned())
+            .spawn(move || work(&shared));
+        if hired.is_err() {
+            self.shared.queue().threads -= 1;
+        }
+        hired.map(|_| ())
+    }
+}
+
+impl Drop for Desk {
+    /// Threads that hang are left to the end of the process.
+    fn drop(&mut self) {
+        self.shared.queue().is_closed = true;
+        self.shared.more.notify_all();
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Waiting> {
+        let mut queue = self.queue();
+        loop {
+            if queue.is_closed {
+                return None;
+            }
+            if let Some(waiting) = queue.waiting.pop_front() {
+                return Some(waiting);
+            }
+            // More threads than one were needed for a while only.
+            if queue.idle > 0 {
+                return None;
+            }
+            queue.idle += 1;
+            queue = self
+                .more
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
+    }
+}
+
+fn work(shared: &Shared) {
+    while let Some(Waiting { ask, ticket, .. }) = shared.next() {
+        (shared.look)(&ask);
+        ticket.0.store(true, Ordering::Release);
+        shared.done.notify_one();
+    }
+    shared.queue().threads -= 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Rules, who::Names};
+
+    fn desk(look: impl Fn(&Ask) + Send + Sync + 'static) -> Desk {
+        let rules = Arc::new(Rules::load(None).unwrap());
+        let who = Arc::new(Who::new(rules, Arc::new(Names::default())));
+        Desk::with(who, Box::new(look)).unwrap()
+    }
+
+    fn soon(mut holds: impl FnMut() -> bool) -> bool {
+        (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            holds()
+        })
+    }
+
+    #[test]
+    fn a_look_up_that_never_ends_stops_nothing_but_itself() {
+        let desk = desk(|ask| {
+            if matches!(ask, Ask::Cgroup { id: 13, .. }) {
+                loop {
+                    thread::park();
+                }
+            }
+        });
+        let hung = [13, 13, 13].map(|id| desk.cgroup(id, 1).unwrap());
+        let others: Vec<_> = (100..200).map(|id| desk.cgroup(id, 1).unwrap()).collect();
+        assert!(soon(|| {
+            desk.relieve();
+            others.iter().all(Ticket::is_done)
+        }));
+        assert!(!hung.iter().any(Ticket::is_done));
+        assert!(desk.shared.queue().threads <= MAX_THREADS);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_counted() {
+        let desk = desk(|_| thread::park());
+        let asked = (1..).map(|id| desk.cgroup(id, 1)).take(MAX_WAITING + 10);
+        let taken = asked.flatten().count();
+        assert!(taken <= MAX_WAITING + 1);
+        assert_eq!(desk.take_refused(), (MAX_WAITING + 10 - taken) as u64);
+        assert_eq!(desk.take_refused(), 0);
+    }
+}
