@@ -4,6 +4,9 @@ use clap::ValueEnum;
 
 use super::{Denial, Episode, Report, Verdict};
 
+/// Findings of a sort that are named, each in a line of its own.
+const MAX_NAMED: usize = 100;
+
 /// What to fail on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
@@ -88,59 +91,74 @@ impl Gate {
     /// How many findings match that the report does not list, by what they match;
     /// they are known by number alone.
     pub fn unlisted(&self, report: &Report) -> Vec<(FailOn, u64)> {
-        let episodes = |verdict: Verdict| {
-            let all = report.counts.episodes.of_role(self.role, verdict);
-            let listed = report.episodes.iter();
-            let listed = listed.filter(|episode| {
-                episode.verdict == verdict && self.counts(episode.role.as_deref())
-            });
-            all.saturating_sub(listed.count() as u64)
+        let episodes: Vec<_> = self.stopped_episodes(report).collect();
+        let denials: Vec<_> = self.stopped_denials(report).collect();
+        self.beyond(report, &episodes, &denials)
+    }
+
+    fn stopped_episodes<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a Episode> {
+        let episodes = report.episodes.iter();
+        episodes.filter(|episode| self.stops_episode(episode))
+    }
+
+    fn stopped_denials<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a Denial> {
+        let denials = report.denials.iter();
+        denials.filter(|denial| self.stops_denial(denial))
+    }
+
+    /// How many findings match beside these.
+    fn beyond(
+        &self,
+        report: &Report,
+        episodes: &[&Episode],
+        denials: &[&Denial],
+    ) -> Vec<(FailOn, u64)> {
+        let counts = &report.counts;
+        let of_verdict = |verdict: Verdict| {
+            let all = counts.episodes.of_role(self.role, verdict);
+            let these = episodes.iter().filter(|one| one.verdict == verdict);
+            all.saturating_sub(these.count() as u64)
         };
-        let unlisted = self.fail_on.iter().map(|fail_on| {
+        let all = self.fail_on.iter().map(|fail_on| {
             let count = match fail_on {
-                FailOn::Fatal => episodes(Verdict::Fatal),
-                FailOn::Degraded => episodes(Verdict::Degraded),
-                FailOn::Pending => episodes(Verdict::Pending),
+                FailOn::Fatal => of_verdict(Verdict::Fatal),
+                FailOn::Degraded => of_verdict(Verdict::Degraded),
+                FailOn::Pending => of_verdict(Verdict::Pending),
+                FailOn::Denied => {
+                    let these = denials.iter().map(|row| row.count).sum();
+                    counts.denials.denied(self.role).saturating_sub(these)
+                }
                 // What was missed has no number.
                 FailOn::Blind => 0,
-                FailOn::Denied => {
-                    let listed = report.denials.iter().filter(|row| self.stops_denial(row));
-                    let listed = listed.map(|row| row.count).sum();
-                    report
-                        .counts
-                        .denials
-                        .denied(self.role)
-                        .saturating_sub(listed)
-                }
             };
             (*fail_on, count)
         });
-        unlisted.filter(|(_, count)| *count > 0).collect()
+        all.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Why the report fails: a line for each finding that matches, and one for
-    /// those that are known by number alone. It decides on counts: what is listed
-    /// is a choice.
+    /// Why the report fails: a line for each finding that matches, up to a bound,
+    /// and one for all others of a sort. It decides on counts: what is listed is a
+    /// choice.
     pub fn matches(&self, report: &Report) -> Vec<String> {
-        let episodes = report.episodes.iter();
-        let episodes = episodes.filter(|episode| self.stops_episode(episode));
+        let episodes: Vec<_> = self.stopped_episodes(report).take(MAX_NAMED).collect();
+        let denials: Vec<_> = self.stopped_denials(report).take(MAX_NAMED).collect();
         let mut why: Vec<_> = episodes
+            .iter()
             .map(|episode| format!("{}: episode {}", episode.verdict, episode.id))
             .collect();
-        let denials = report.denials.iter();
-        let denials = denials.filter(|denial| self.stops_denial(denial));
-        why.extend(denials.map(|denial| {
+        why.extend(denials.iter().map(|denial| {
             format!(
                 "denied: {} by {} to {}",
                 denial.capability, denial.layer, denial.comm
             )
         }));
-        why.extend(self.unlisted(report).iter().map(|(what, count)| {
-            let word = what.as_str();
-            match what {
-                FailOn::Denied => format!("{word}: {count} more denials, not listed"),
-                _ => format!("{word}: {count} more episodes, not listed"),
-            }
+        let beyond = self.beyond(report, &episodes, &denials);
+        why.extend(beyond.iter().map(|(what, count)| {
+            let findings = match what {
+                FailOn::Denied => "denials",
+                _ => "episodes",
+            };
+            format!("{}: {count} more {findings}", what.as_str())
         }));
         if self.fail_on.contains(&FailOn::Blind) {
             why.extend(report.sight.hiding().map(|lapse| format!("blind: {lapse}")));
