@@ -36,6 +36,9 @@ empty! { ProbeContext -> u32:
     #[kprobe] cap_capable_entry_kprobe
     #[kprobe] aa_capable_entry_kprobe
     #[kprobe] drop_entry_kprobe
+    #[kprobe] tree_fork_kprobe
+    #[kprobe] tree_exec_kprobe
+    #[kprobe] tree_exit_kprobe
 }
 empty! { RetProbeContext -> u32:
     #[kretprobe] security_capable_exit_kprobe

@@ -1,4 +1,8 @@
 //! Keys and values of the counting maps, and the process tree's entries.
+#![expect(
+    clippy::inline_always,
+    reason = "a program is one function: a call costs the verifier what it knows of the arguments"
+)]
 
 use crate::COMM_LEN;
 
@@ -130,8 +134,22 @@ pub struct Task {
     pub runtime: u8,
     /// 1 where it is known which bounding set the owner's workload should have.
     pub judged: u8,
-    /// Keeps the size a multiple of the alignment.
-    pub reserved: [u8; 2],
+    /// Low bits of `task_struct.self_exec_id` at the exec that made the entry what
+    /// it is: two hooks tell of each.
+    pub exec: u16,
+}
+
+impl Task {
+    /// `/proc` tells start times in ticks of this many nanoseconds (`USER_HZ`).
+    const TICK_NS: u64 = 10_000_000;
+
+    /// Whether this is the entry of the process that started then, and not of an
+    /// earlier one with the same id. What was read of `/proc` is cut to a tick.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of(&self, start: u64) -> bool {
+        self.start == start || self.start / Self::TICK_NS == start / Self::TICK_NS
+    }
 }
 
 /// What an episode covers a process by: the value of the map `MEMBERS`, keyed by process id.

@@ -42,6 +42,7 @@ impl Tables for Plain {
         self.members.borrow_mut().insert(tgid, *member);
         true
     }
+    fn leave_out(&self) {}
     fn uncover(&self, tgid: u32, _: &Member) -> bool {
         self.members.borrow_mut().remove(&tgid).is_some()
     }

@@ -24,6 +24,7 @@ Steps:
   raise LIST        puts them back from the permitted set (one capset)
   capset            sets the sets that the thread has anyway
   setuid UID        whatever comes of it
+  rename            another thread name each time
   unshare           enters a new user namespace, with no ids mapped
   profile NAME      has AppArmor change to this profile at the next exec
   fork STEPS end    a child does them; its exit code is the last one's
@@ -66,6 +67,8 @@ pub enum Step {
     },
     /// `setuid(2)`
     Setuid(u32),
+    /// Another name of the thread, each time.
+    Rename,
     /// `unshare(CLONE_NEWUSER)`
     Unshare,
     /// The `AppArmor` profile of the next exec.

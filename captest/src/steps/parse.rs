@@ -45,6 +45,7 @@ fn step(word: &str, words: &mut Iter<'_, String>) -> Result<Step> {
             raise: true,
         },
         "setuid" => Step::Setuid(next(word, words)?),
+        "rename" => Step::Rename,
         "unshare" => Step::Unshare,
         "profile" => Step::Profile(next(word, words)?),
         "fork" => Step::Fork(block(words)?),

@@ -2,7 +2,10 @@
 
 use std::{
     fs, process,
-    sync::{Arc, Barrier},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -10,6 +13,9 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{Step, sys};
+
+/// Names given so far.
+static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// Does all steps, and ends the process.
 pub fn run(steps: &[Step]) -> ! {
@@ -48,6 +54,7 @@ fn one(step: &Step) -> Result<Option<i32>> {
         }
         Step::Effective { bits, raise } => effective(*bits, *raise)?,
         Step::Setuid(uid) => sys::setuid(*uid),
+        Step::Rename => sys::rename(NAMES.fetch_add(1, Ordering::Relaxed)),
         Step::Unshare => sys::unshare().context("unshare")?,
         Step::Profile(name) => profile(name)?,
         Step::Fork(steps) => return fork(steps).map(Some),

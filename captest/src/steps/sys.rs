@@ -56,6 +56,13 @@ pub fn setuid(uid: u32) {
     unsafe { libc::syscall(libc::SYS_setuid, uid) };
 }
 
+/// Gives the thread the name of a number.
+pub fn rename(number: u32) {
+    let name = CString::new(format!("n{number}")).unwrap_or_default();
+    // SAFETY: a string that ends with a zero, which the kernel copies.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
 /// `unshare(CLONE_NEWUSER)`
 pub fn unshare() -> io::Result<()> {
     // SAFETY: numbers only.

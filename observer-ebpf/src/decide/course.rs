@@ -16,6 +16,8 @@ pub trait Tables {
     fn member(&self, tgid: u32) -> Option<Member>;
     /// Enters a process that was not covered; `false` where there is no room.
     fn cover(&self, tgid: u32, member: &Member) -> bool;
+    /// Counts a child that an episode has no room for.
+    fn leave_out(&self);
     /// Takes the entry of a process out; `false` where somebody else was faster.
     fn uncover(&self, tgid: u32, member: &Member) -> bool;
     /// An episode by its id, which stays valid while this step runs.
@@ -98,6 +100,10 @@ pub fn forks<T: Tables>(tables: &T, parent: u32, child: &Process) {
     let Some((family, episode)) = covers(member.own).or_else(|| covers(member.family)) else {
         return;
     };
+    // Two hooks may tell of one fork.
+    if current(tables, child.tgid, child.start).is_some() {
+        return;
+    }
     let entry = Member {
         start: child.start,
         own: 0,
@@ -112,6 +118,7 @@ pub fn forks<T: Tables>(tables: &T, parent: u32, child: &Process) {
         if full || !tables.cover(child.tgid, &entry) {
             tables.take(&raw mut (*episode).alive);
             tables.add(&raw mut (*episode).left_out);
+            tables.leave_out();
         }
     }
 }

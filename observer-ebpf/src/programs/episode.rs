@@ -23,7 +23,7 @@ use super::{
         BLANK, COVERED, EPISODES, MEMBERS, Refusal, SETPCAP, STATES, add as add_to, bump, drop_one,
         lose,
     },
-    mem::{Mem, Ptr, Typed},
+    mem::{Mem, Ptr},
     shares, task,
 };
 
@@ -119,7 +119,9 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         reserved: 0,
     };
     // Who cannot be entered is never seen to end, so its fate stays open.
-    enter(tgid, &entry, family == 0);
+    if !enter(tgid, &entry, family == 0) {
+        lose(Loss::FollowersFull);
+    }
     Some(episode)
 }
 
@@ -159,7 +161,6 @@ fn give(uid: u32, cgroup: u64, rule: u16) {
 #[inline(always)]
 fn enter(tgid: u32, entry: &Member, new: bool) -> bool {
     if MEMBERS.insert(tgid, entry, 0).is_err() {
-        lose(Loss::FollowersFull);
         return false;
     }
     if new && let Some(covered) = COVERED.get_ptr_mut(0) {
@@ -321,7 +322,6 @@ impl Tables for Maps {
     fn cover(&self, tgid: u32, member: &Member) -> bool {
         let share = shares::user(Table::Members, member.uid, most::MEMBERS_OF_USER);
         if !shares::take(share) {
-            lose(Loss::FollowersFull);
             return false;
         }
         if !enter(tgid, member, true) {
@@ -329,6 +329,11 @@ impl Tables for Maps {
             return false;
         }
         true
+    }
+
+    #[inline(always)]
+    fn leave_out(&self) {
+        lose(Loss::FollowersFull);
     }
 
     #[inline(always)]
@@ -383,13 +388,13 @@ impl Tables for Maps {
 
 /// A process, by one of its threads.
 #[inline(always)]
-pub fn process(tgid: u32, task: Ptr) -> Process {
+pub fn process<M: Mem>(tgid: u32, task: Ptr) -> Process {
     Process {
         tgid,
-        start: task::start::<Typed>(task),
-        uid: task::uid::<Typed>(task),
-        bounding: task::bounding::<Typed>(task),
-        namespace: task::namespace::<Typed>(task).0,
+        start: task::start::<M>(task),
+        uid: task::uid::<M>(task),
+        bounding: task::bounding::<M>(task),
+        namespace: task::namespace::<M>(task).0,
     }
 }
 

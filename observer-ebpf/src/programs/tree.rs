@@ -8,8 +8,8 @@ use aya_ebpf::{
         bpf_get_current_comm, bpf_get_current_pid_tgid,
         generated::{bpf_get_current_cgroup_id, bpf_ktime_get_ns, bpf_probe_read_user},
     },
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    macros::{btf_tracepoint, kprobe},
+    programs::{BtfTracePointContext, ProbeContext},
 };
 use observer_ebpf::{
     ARGV_LEN, ArgvEvent, EventKind, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role, Rule,
@@ -23,7 +23,7 @@ use super::{
     episode::{self, Maps},
     host::{config, off},
     maps::{CHECKS, PENDING, RULES, SETPCAP, STATES, TASKS, lose},
-    mem::{Mem, Ptr, Typed},
+    mem::{Mem, Probed, Ptr, Typed},
     shares,
     task::{self, bounding, effective},
     verdict::flush_direct,
@@ -33,25 +33,48 @@ use super::{
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn tree_fork(ctx: BtfTracePointContext) -> i32 {
     let (parent, child): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
-    let parent_tgid = Typed::u32(parent, off!(task_tgid));
-    let child_tgid = Typed::u32(child, off!(task_tgid));
+    fork::<Typed>(Typed::u32(parent, off!(task_tgid)), child);
+    0
+}
+
+/// `void wake_up_new_task(struct task_struct *p)`, which the parent calls right
+/// after the tracepoint: where tracepoints may be skipped (7.0), this one tells too.
+#[kprobe]
+pub fn tree_fork_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(child) = ctx.arg::<Ptr>(0) {
+        fork::<Probed>((bpf_get_current_pid_tgid() >> 32) as u32, child);
+    }
+    0
+}
+
+#[inline(always)]
+fn fork<M: Mem>(parent_tgid: u32, child: Ptr) {
+    let child_tgid = M::u32(child, off!(task_tgid));
     if parent_tgid == child_tgid {
-        return 0;
+        return;
     }
     if Maps.any() {
-        decide::forks(&Maps, parent_tgid, &episode::process(child_tgid, child));
+        decide::forks(
+            &Maps,
+            parent_tgid,
+            &episode::process::<M>(child_tgid, child),
+        );
     }
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(parent_tgid) }) else {
-        return 0;
+        return;
     };
-    let entry = decide::forked(entry, task::start::<Typed>(child), parent_tgid);
+    let start = task::start::<M>(child);
+    let entry = decide::forked(entry, start, parent_tgid);
+    // SAFETY: as above.
+    if unsafe { TASKS.get(child_tgid) }.is_some_and(|known| known.is_of(start)) {
+        return;
+    }
     if entry.owner.in_tree != TASK_IN_TREE && !shares::take(share(&entry)) {
         lose(Loss::TasksShare);
     } else if TASKS.insert(child_tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }
-    0
 }
 
 #[inline(always)]
@@ -63,20 +86,39 @@ fn share(entry: &Task) -> shares::Limit {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
     let (task, bprm): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(2));
-    let old_pid: u32 = ctx.arg(1);
-    let tgid = Typed::u32(task, off!(task_tgid));
-    let start = task::start::<Typed>(task);
-    let after = bounding::<Typed>(task);
-    let (namespace, level) = task::namespace::<Typed>(task);
+    exec::<Typed>(task, Typed::ptr(bprm, off!(bprm_file)), ctx.arg(1));
+    0
+}
+
+/// `void proc_exec_connector(struct task_struct *task)`, called right after the
+/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one tells too.
+#[kprobe]
+pub fn tree_exec_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(task) = ctx.arg::<Ptr>(0) {
+        exec::<Probed>(
+            task,
+            task::exe_file::<Probed>(task),
+            bpf_get_current_pid_tgid() as u32,
+        );
+    }
+    0
+}
+
+#[inline(always)]
+fn exec<M: Mem>(task: Ptr, file: Ptr, old_pid: u32) {
+    let tgid = M::u32(task, off!(task_tgid));
+    let start = task::start::<M>(task);
+    let after = bounding::<M>(task);
+    let (namespace, level) = task::namespace::<M>(task);
     // What a thread left behind has the id that it had before: exec makes it the leader.
     let thread = u64::from(tgid) << 32 | u64::from(old_pid);
-    drops::confirm(thread, after, (namespace, level), effective::<Typed>(task));
+    drops::confirm(thread, after, (namespace, level), effective::<M>(task));
     if thread != bpf_get_current_pid_tgid() {
         forget_thread(thread);
     }
 
     let mut name = [0u8; NAME_LEN];
-    task::basename::<Typed>(Typed::ptr(bprm, off!(bprm_file)), &mut name);
+    task::basename::<M>(file, &mut name);
     // Values in place of options, whose other half the compiler would leave
     // uninitialised: the verifier takes a spill of it for a read.
     let (mut before, mut rule) = (Task::default(), Rule::default());
@@ -90,7 +132,12 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
         }
     }
     // Every process has a start, and rules are numbered from 1.
-    let (known, named) = (before.start != 0, rule.id != 0);
+    let (known, named) = (before.is_of(start), rule.id != 0);
+    let exec = M::u32(task, off!(task_exec_id)) as u16;
+    // Two hooks may tell of one exec.
+    if known && before.exec == exec {
+        return;
+    }
     // Before the episode closes: the two are judged together.
     if known
         && !named
@@ -98,12 +145,12 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
         && before.owner.role == Role::Supervisor as u8
         && after != 0
     {
-        tell_workload(&before, task, &name, episode::own_id(tgid, start));
+        tell_workload::<M>(&before, task, &name, episode::own_id(tgid, start));
     }
-    decide::executes(&Maps, &episode::process(tgid, task), old_pid, &name);
-    let parent = task::ppid::<Typed>(task);
+    decide::executes(&Maps, &episode::process::<M>(tgid, task), old_pid, &name);
+    let parent = task::ppid::<M>(task);
     if !known && !named {
-        return 0;
+        return;
     }
     let Some(mut entry) = decide::executed(
         known.then_some(before),
@@ -113,31 +160,32 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
         parent,
         namespace,
     ) else {
-        return 0;
+        return;
     };
     if !known {
-        entry.uid = task::uid::<Typed>(task);
+        entry.uid = task::uid::<M>(task);
         if !shares::take(share(&entry)) {
             lose(Loss::TasksShare);
-            return 0;
+            return;
         }
     }
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(
-        &ctx,
+        (),
         "process {} executed: supervisor rule {}, role {}",
         tgid,
         entry.owner.rule,
         entry.owner.role
     );
+    entry.exec = exec;
     if TASKS.insert(tgid, entry, 0).is_err() {
         lose(Loss::TasksFull);
     }
     if named {
         if rule.argv == 1 {
-            tell_argv(tgid, start, task);
+            tell_argv::<M>(tgid, start, task);
         }
-        tell(
+        tell::<M>(
             ProcessChange::Started,
             &entry.owner,
             &before.owner,
@@ -145,7 +193,7 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
             &name,
         );
     } else if before.owner.tgid == tgid && before.owner.role != Role::Workload as u8 {
-        tell(
+        tell::<M>(
             ProcessChange::Replaced,
             &entry.owner,
             &before.owner,
@@ -153,7 +201,6 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
             &name,
         );
     }
-    0
 }
 
 /// Forgets what a thread left behind.
@@ -177,45 +224,58 @@ fn forget_thread(id: u64) {
 /// `sched_process_exit(struct task_struct *p[, bool group_dead])`
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
-    let task: Ptr = ctx.arg(0);
+    exit::<Typed>(ctx.arg(0));
+    0
+}
+
+/// `void proc_exit_connector(struct task_struct *task)`, called after the
+/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one tells too.
+#[kprobe]
+pub fn tree_exit_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(task) = ctx.arg::<Ptr>(0) {
+        exit::<Probed>(task);
+    }
+    0
+}
+
+/// The end of a thread. Who is told of it twice has forgotten it by then.
+#[inline(always)]
+fn exit<M: Mem>(task: Ptr) {
     let id = bpf_get_current_pid_tgid();
     flush_direct(id);
     // SAFETY: nothing is read but that there is an entry.
     if unsafe { PENDING.get(id) }.is_some() {
-        let namespace = task::namespace::<Typed>(task);
-        drops::confirm(
-            id,
-            bounding::<Typed>(task),
-            namespace,
-            effective::<Typed>(task),
-        );
+        let namespace = task::namespace::<M>(task);
+        drops::confirm(id, bounding::<M>(task), namespace, effective::<M>(task));
     }
     forget_thread(id);
 
     // `live` is counted down before the tracepoint (`do_exit`): zero for the
     // last thread. Two that end at once may both see it; closing twice is harmless.
-    let signal = Typed::ptr(task, off!(task_signal));
-    if Typed::u32(signal, off!(signal_live)) != 0 {
-        return 0;
+    let signal = M::ptr(task, off!(task_signal));
+    if M::u32(signal, off!(signal_live)) != 0 {
+        return;
     }
     let tgid = (id >> 32) as u32;
-    let group = Typed::u32(signal, off!(signal_group_exit_code));
+    let group = M::u32(signal, off!(signal_group_exit_code));
     let status = if group == 0 {
-        Typed::u32(task, off!(task_exit_code))
+        M::u32(task, off!(task_exit_code))
     } else {
         group
     };
-    decide::ends(&Maps, &episode::process(tgid, task), status);
+    if Maps.any() {
+        decide::ends(&Maps, &episode::process::<M>(tgid, task), status);
+    }
     // SAFETY: an entry is replaced as a whole.
     let Some(entry) = (unsafe { TASKS.get(tgid) }).copied() else {
-        return 0;
+        return;
     };
     if TASKS.remove(tgid).is_ok() && entry.owner.in_tree != TASK_IN_TREE {
         shares::give(share(&entry));
     }
     if entry.owner.tgid == tgid {
         let above = Owner::default();
-        tell(
+        tell::<M>(
             ProcessChange::Ended,
             &entry.owner,
             &above,
@@ -223,17 +283,16 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
             &[0; NAME_LEN],
         );
     }
-    0
 }
 
 /// Tells that a supervisor's process became its workload: user space knows which set it should have.
 #[inline(always)]
-fn tell_workload(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
+fn tell_workload<M: Mem>(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
     let Some(mut reserved) = STATES.reserve::<WorkloadEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
     let event = reserved.as_mut_ptr();
-    let (namespace, level) = task::namespace::<Typed>(task);
+    let (namespace, level) = task::namespace::<M>(task);
     // SAFETY: the reserved room is as large as the event.
     unsafe {
         (*event).kind = EventKind::Workload as u32;
@@ -243,18 +302,18 @@ fn tell_workload(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
         (*event).owner = entry.owner;
         (*event).owner.role = Role::Workload as u8;
         (*event).cgroup = bpf_get_current_cgroup_id();
-        (*event).bounding = bounding::<Typed>(task);
-        (*event).effective = effective::<Typed>(task);
+        (*event).bounding = bounding::<M>(task);
+        (*event).effective = effective::<M>(task);
         (*event).episode = episode;
-        (*event).ppid = task::ppid::<Typed>(task);
-        (*event).uid = task::uid::<Typed>(task);
+        (*event).ppid = task::ppid::<M>(task);
+        (*event).uid = task::uid::<M>(task);
         (*event).namespace = namespace;
         (*event).level = level;
         (*event).above = entry.namespace;
-        (*event).inner_pid = task::inner_pid::<Typed>(task);
+        (*event).inner_pid = task::inner_pid::<M>(task);
         (*event).comm = bpf_get_current_comm().unwrap_or_default();
         (*event).exe = *name;
-        task::ancestors::<Typed>(task, &raw mut (*event).ancestors);
+        task::ancestors::<M>(task, &raw mut (*event).ancestors);
     }
     reserved.submit(0);
 }
@@ -267,7 +326,7 @@ fn tell_workload(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
 /// `bpf_probe_read` in place of this helper too, which is forbidden as well: user
 /// space then reads the words itself.
 #[inline(always)]
-fn tell_argv(tgid: u32, start: u64, task: Ptr) {
+fn tell_argv<M: Mem>(tgid: u32, start: u64, task: Ptr) {
     if config!(probe_read) == 0 {
         return;
     }
@@ -275,9 +334,9 @@ fn tell_argv(tgid: u32, start: u64, task: Ptr) {
         return lose(Loss::StateRingFull);
     };
     let event = entry.as_mut_ptr();
-    let mm = Typed::ptr(task, off!(task_mm));
-    let from = Typed::u64(mm, off!(mm_arg_start));
-    let room = Typed::u64(mm, off!(mm_arg_end)).saturating_sub(from);
+    let mm = M::ptr(task, off!(task_mm));
+    let from = M::u64(mm, off!(mm_arg_start));
+    let room = M::u64(mm, off!(mm_arg_end)).saturating_sub(from);
     let length = room.min(ARGV_LEN as u64 - 1);
     // Masked where the compiler can't see that it need not be: the verifier
     // takes its bound from the mask.
@@ -296,7 +355,13 @@ fn tell_argv(tgid: u32, start: u64, task: Ptr) {
 }
 
 #[inline(always)]
-fn tell(change: ProcessChange, owner: &Owner, above: &Owner, task: Ptr, name: &[u8; NAME_LEN]) {
+fn tell<M: Mem>(
+    change: ProcessChange,
+    owner: &Owner,
+    above: &Owner,
+    task: Ptr,
+    name: &[u8; NAME_LEN],
+) {
     let Some(mut entry) = STATES.reserve::<ProcessEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -308,8 +373,8 @@ fn tell(change: ProcessChange, owner: &Owner, above: &Owner, task: Ptr, name: &[
         (*event).time = bpf_ktime_get_ns();
         (*event).owner = *owner;
         (*event).cgroup = bpf_get_current_cgroup_id();
-        (*event).ppid = task::ppid::<Typed>(task);
-        (*event).uid = Typed::u32(Typed::ptr(task, off!(task_cred)), off!(cred_uid));
+        (*event).ppid = task::ppid::<M>(task);
+        (*event).uid = M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid));
         (*event).above = *above;
         (*event).exe = *name;
     }

@@ -12,6 +12,7 @@ mod catalogue;
 mod deeds;
 mod doctor;
 mod exits;
+mod fair;
 mod gate;
 mod leftovers;
 mod misuse;

@@ -29,7 +29,7 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-fn serve(stage: &Stage, addresses: &[&str]) -> Guard {
+pub fn serve(stage: &Stage, addresses: &[&str]) -> Guard {
     let mut command = stage.capwatch();
     command.args(["run", "--config", "config.toml"]);
     for address in addresses {
@@ -50,7 +50,7 @@ pub fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
 }
 
 /// The values of all samples of this name with all of these labels.
-fn samples(metrics: &str, name: &str, labels: &[&str]) -> impl Iterator<Item = f64> {
+pub fn samples(metrics: &str, name: &str, labels: &[&str]) -> impl Iterator<Item = f64> {
     let samples = metrics.lines().filter(move |line| {
         line.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with(['{', ' ']))

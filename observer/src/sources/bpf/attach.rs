@@ -14,7 +14,7 @@ use observer_ebpf::Hook as Word;
 
 use super::{
     btf::Btf as Prototypes,
-    host::has_kprobes,
+    host::{has_kprobes, preempts_programs},
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
@@ -37,6 +37,14 @@ pub(super) struct Part {
     pub(super) program: &'static str,
     /// The kernel function.
     pub(super) function: &'static str,
+}
+
+impl Hook {
+    /// Whether a link is of this hook, by a mechanism.
+    pub(super) fn has(&self, link: &Attached, by: Mechanism) -> bool {
+        let mut parts = self.parts(by).iter();
+        parts.any(|part| part.program == link.program)
+    }
 }
 
 /// A program that is attached, and what detaches it.
@@ -80,27 +88,32 @@ const TREE: [Hook; 3] = [
     tree(
         "sched_process_fork",
         &[part("tree_fork", "sched_process_fork")],
+        &[part("tree_fork_kprobe", "wake_up_new_task")],
     ),
     tree(
         "sched_process_exec",
         &[part("tree_exec", "sched_process_exec")],
+        &[part("tree_exec_kprobe", "proc_exec_connector")],
     ),
     tree(
         "sched_process_exit",
         &[part("tree_exit", "sched_process_exit")],
+        &[part("tree_exit_kprobe", "proc_exit_connector")],
     ),
 ];
 
-const fn tree(name: &'static str, tracepoint: &'static [Part]) -> Hook {
+/// A hook of the process tree, and the function right after it, which tells of
+/// the same where tracepoints may be skipped.
+const fn tree(name: &'static str, tracepoint: &'static [Part], kprobe: &'static [Part]) -> Hook {
     Hook {
         name,
         fexit: &[],
-        kprobe: &[],
+        kprobe,
         tracepoint,
     }
 }
 
-pub(super) const VERDICT: Hook = Hook {
+pub(super) static VERDICT: Hook = Hook {
     name: "security_capable",
     fexit: &[part("security_capable_exit", "security_capable")],
     kprobe: &[
@@ -110,7 +123,7 @@ pub(super) const VERDICT: Hook = Hook {
     tracepoint: &[],
 };
 
-pub(super) const COMMONCAP: Hook = Hook {
+pub(super) static COMMONCAP: Hook = Hook {
     name: "cap_capable",
     fexit: &[part("cap_capable_exit", "cap_capable")],
     kprobe: &[
@@ -120,7 +133,7 @@ pub(super) const COMMONCAP: Hook = Hook {
     tracepoint: &[part("cap_capable_tracepoint", "cap_capable")],
 };
 
-pub(super) const APPARMOR: Hook = Hook {
+pub(super) static APPARMOR: Hook = Hook {
     name: "aa_capable",
     fexit: &[part("aa_capable_exit", "aa_capable")],
     kprobe: &[
@@ -130,7 +143,7 @@ pub(super) const APPARMOR: Hook = Hook {
     tracepoint: &[],
 };
 
-pub(super) const SELINUX: Hook = Hook {
+pub(super) static SELINUX: Hook = Hook {
     name: "selinux_capable",
     fexit: &[part("selinux_capable_exit", "selinux_capable")],
     kprobe: &[part("selinux_capable_exit_kprobe", "selinux_capable")],
@@ -199,13 +212,7 @@ pub fn attach(
     let mut hooks = Vec::new();
     let mut links = Vec::new();
     for hook in &TREE {
-        hooks.push(attach_hook(
-            ebpf,
-            btf,
-            hook,
-            &[Mechanism::Tracepoint],
-            &mut links,
-        ));
+        hooks.push(attach_tree(ebpf, btf, hook, &mut links));
     }
     let candidates = choice.candidates();
     let (drops, drops_by) = attach_drops(ebpf, btf, choice, &mut links);
@@ -241,6 +248,32 @@ pub fn attach(
     hooks.extend([verdict, drops]);
     needed::mark(&mut hooks, lsms);
     (hooks, links)
+}
+
+/// Attaches a hook of the process tree; on a kernel that preempts within
+/// programs (7.0) by a kprobe besides, since a fork or an end that is skipped
+/// leaves its episode open.
+fn attach_tree(
+    ebpf: &mut Ebpf,
+    btf: Types<'_>,
+    hook: &Hook,
+    links: &mut Vec<Attached>,
+) -> HookStatus {
+    let status = attach_hook(ebpf, btf, hook, &[Mechanism::Tracepoint], links);
+    if !status.attached || !preempts_programs() {
+        return status;
+    }
+    let second = attach_hook(ebpf, btf, hook, &[Mechanism::Kprobe], links);
+    if second.attached {
+        return status;
+    }
+    HookStatus {
+        reason: Some(format!(
+            "by the tracepoint alone, which the kernel may skip in a storm; {}",
+            second.reason.unwrap_or_default()
+        )),
+        ..status
+    }
 }
 
 /// Attaches the hook of drops by both mechanisms that a kernel may skip, each

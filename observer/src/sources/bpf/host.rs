@@ -24,6 +24,13 @@ pub fn has_kprobes() -> bool {
     Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
 }
 
+/// Whether the kernel preempts a thread within a program, so that others on that
+/// processor are skipped for as long: since 7.0 there is full and lazy preemption
+/// alone (commit 7dadeaa6e851).
+pub fn preempts_programs() -> bool {
+    release().is_some_and(|release| release >= (7, 0))
+}
+
 /// The kernel's version; none where it is not told.
 pub fn release() -> Option<(u32, u32)> {
     let text = open::text("/proc/sys/kernel/osrelease").ok()?;

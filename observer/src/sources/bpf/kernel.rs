@@ -184,6 +184,11 @@ impl Kernel {
         lock(&self.lanes).missed(&self.ebpf)
     }
 
+    /// Loads what a storm would need.
+    pub fn prepare_for_storms(&mut self) {
+        lock(&self.storm).prepare(&mut self.ebpf);
+    }
+
     /// Whether there is a storm to look for.
     pub fn has_storms(&self) -> bool {
         lock(&self.storm).may_come()

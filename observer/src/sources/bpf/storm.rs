@@ -70,6 +70,21 @@ impl Storm {
         }
     }
 
+    /// Loads the programs that a storm would need, so that it finds them ready.
+    pub(super) fn prepare(&mut self, ebpf: &mut Ebpf) {
+        let ready = self
+            .changing(Mechanism::Fexit)
+            .into_iter()
+            .try_for_each(|hook| {
+                let mut parts = hook.parts(Mechanism::Kprobe).iter();
+                parts.try_for_each(|part| load_kprobe(ebpf, *part))
+            });
+        if let Err(why) = ready {
+            tracing::info!("checks of a storm can't be counted by kprobes: {why}");
+            self.mode = Mode::Fixed;
+        }
+    }
+
     /// Whether there is anything to change to.
     pub(super) const fn may_come(&self) -> bool {
         !matches!(self.mode, Mode::Fixed)
@@ -133,6 +148,16 @@ impl Storm {
         }
     }
 
+    /// The hooks that are attached by a mechanism, the inner layers first: they
+    /// tell the verdict who refused.
+    fn changing(&self, from: Mechanism) -> Vec<&'static Hook> {
+        static ALL: [&Hook; 4] = [&COMMONCAP, &APPARMOR, &SELINUX, &VERDICT];
+        let hooks = ALL.into_iter();
+        hooks
+            .filter(|hook| self.links.iter().any(|link| hook.has(link, from)))
+            .collect()
+    }
+
     /// Attaches the programs of one mechanism beside those of the other, has them
     /// take over between two checks, and takes the others away.
     fn change(
@@ -147,16 +172,7 @@ impl Storm {
         } else {
             Mechanism::Kprobe
         };
-        // The inner layers first: they tell the verdict who refused.
-        let all: [&Hook; 4] = [&COMMONCAP, &APPARMOR, &SELINUX, &VERDICT];
-        let is_of = |link: &Attached, hook: &Hook, by| {
-            let mut parts = hook.parts(by).iter();
-            parts.any(|part| part.program == link.program)
-        };
-        let changing: Vec<&Hook> = all
-            .into_iter()
-            .filter(|hook| self.links.iter().any(|link| is_of(link, hook, from)))
-            .collect();
+        let changing = self.changing(from);
         let mut new = Vec::new();
         for part in changing.iter().flat_map(|hook| hook.parts(to)) {
             let attached = match to {
@@ -177,7 +193,7 @@ impl Storm {
         set_verdict(ebpf, word)?;
         let (old, kept) = std::mem::take(&mut self.links)
             .into_iter()
-            .partition(|link| changing.iter().any(|hook| is_of(link, hook, from)));
+            .partition(|link| changing.iter().any(|hook| hook.has(link, from)));
         self.links = kept;
         self.links.extend(new);
         let old: Vec<Attached> = old;
