@@ -1,7 +1,7 @@
 //! From an episode as the kernel tells it to a finding with its verdict.
 
 use observer_ebpf::{
-    Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason,
+    Ancestor, Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason,
     decide::{Ran, mask, ran},
 };
 
@@ -300,6 +300,8 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
             .copied()
             .unwrap_or_default(),
         rule,
+        uid: (told.level == 0).then_some(told.uid),
+        launcher: launcher(&told.ancestors),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     episode
@@ -387,9 +389,18 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
     let refusal = explain::Refusal {
         reason: Reason::None,
         rule,
+        uid: None,
+        launcher: launcher(&event.ancestors),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     Some(episode)
+}
+
+/// The nearest launcher above a process.
+fn launcher(above: &[Ancestor]) -> Option<&'static str> {
+    let told = above.iter().take_while(|ancestor| ancestor.pid != 0);
+    let names: Vec<_> = told.map(|ancestor| text(&ancestor.comm)).collect();
+    explain::launcher(names.iter().map(String::as_str))
 }
 
 /// What wait(2) would tell: the low seven bits are the signal.

@@ -1,6 +1,9 @@
 //! The sentence of a row of denials.
 
-use super::words::{give, who};
+use super::{
+    remedy::{Case, give},
+    words::who,
+};
 use crate::{
     caps,
     config::{Expectation, Supervisor},
@@ -99,7 +102,12 @@ fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
             if denial.role.as_deref() == Some("supervisor")
                 && denial.reason.as_deref() == Some("not_effective") =>
         {
-            Some(format!("If it needs it: {}.", give(capability, container)))
+            let case = Case {
+                capability,
+                container,
+                ..Case::default()
+            };
+            Some(format!("If it needs it: {}.", give(&case)))
         }
         _ => None,
     }

@@ -2,7 +2,10 @@
 
 use observer_ebpf::Reason;
 
-use super::words::{duration, give, list, shown, who};
+use super::{
+    remedy::{self, Case},
+    words::{NESTED, duration, list, shown, who},
+};
 use crate::{
     caps::{self, CapSet},
     config::Supervisor,
@@ -15,13 +18,19 @@ pub struct Refusal<'a> {
     pub reason: Reason,
     /// The rule of the supervisor.
     pub rule: Option<&'a Supervisor>,
+    /// The user of the process, where it is in the initial user namespace.
+    pub uid: Option<u32>,
+    /// The nearest launcher above it.
+    pub launcher: Option<&'a str>,
 }
 
 /// The sentence of an episode.
 pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
     let who = who(
         episode.supervisor.as_deref(),
-        episode.role.as_deref(),
+        Some(NESTED)
+            .filter(|_| is_nested(episode))
+            .or(episode.role.as_deref()),
         &episode.comm,
         Some(episode.pid),
         episode.container.as_ref(),
@@ -103,23 +112,8 @@ fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
 
 /// Why a process of a container lacks SETPCAP, as the container's configuration tells.
 fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
-    let Some(requested) = requested(episode, refusal) else {
-        return "";
-    };
-    match (
-        has_setpcap(&requested.bounding),
-        has_setpcap(&requested.effective),
-    ) {
-        (false, _) => ": SETPCAP is not among the container's capabilities",
-        (true, false) => {
-            ": the container's configuration has SETPCAP in the bounding set, but gives it to \
-             no process (its user is not root)"
-        }
-        (true, true) => {
-            ": the container was given SETPCAP, so this process, or one above it, has given it \
-             up (inferred)"
-        }
-    }
+    let requested = requested(episode, refusal);
+    requested.map_or("", |requested| remedy::missing(requested, refusal.uid))
 }
 
 fn has_setpcap(set: &str) -> bool {
@@ -129,20 +123,16 @@ fn has_setpcap(set: &str) -> bool {
 
 /// Whether the container was given SETPCAP, so that to give it again changes nothing.
 fn has_given_it_up(episode: &Episode, refusal: &Refusal<'_>) -> bool {
-    requested(episode, refusal).is_some_and(|requested| {
-        has_setpcap(&requested.bounding) && has_setpcap(&requested.effective)
-    })
+    requested(episode, refusal).is_some_and(|requested| remedy::is_given(requested, caps::SETPCAP))
 }
 
 /// What the configuration of the container says that the process runs *in*; a
 /// runtime's own program runs outside of it.
 fn requested<'a>(episode: &'a Episode, refusal: &Refusal<'_>) -> Option<&'a Requested> {
-    let workload = episode.role.as_deref() == Some("workload");
-    let outside = refusal.rule.is_some_and(|rule| rule.runtime) && !workload;
     episode
         .container
         .as_ref()
-        .filter(|_| !outside)?
+        .filter(|_| !is_outside(refusal, episode))?
         .requested
         .as_ref()
 }
@@ -258,7 +248,7 @@ fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
             ": CAP_SETPCAP was not effective (inferred: it is not in its bounding set), and \
              programs that look first make no call without it"
                 .to_owned(),
-            format!("{}.", give("setpcap", given_in(episode, refusal))),
+            format!("{}.", remedy::give(&case(episode, refusal))),
         )
     };
     format!(
@@ -267,12 +257,16 @@ fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
     )
 }
 
-/// The container that SETPCAP has to be given in; none where the process is outside of it.
-fn given_in<'a>(episode: &'a Episode, refusal: &Refusal<'_>) -> Option<&'a Container> {
-    episode
-        .container
-        .as_ref()
-        .filter(|container| container.is_unit() || !is_outside(refusal, episode))
+/// What is known of whoever should be given SETPCAP.
+fn case<'a>(episode: &'a Episode, refusal: &Refusal<'a>) -> Case<'a> {
+    Case {
+        capability: "setpcap",
+        container: episode.container.as_ref(),
+        is_outside: is_outside(refusal, episode),
+        uid: refusal.uid,
+        in_bounding: Some(has_setpcap(&episode.bounding_before)),
+        launcher: refusal.launcher,
+    }
 }
 
 /// That a set was lowered on one thread, and a program executed with that of another.
@@ -303,19 +297,12 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
             format!("{}.", of_rule(episode, refusal).unwrap_or_default())
         }
         (Some("commoncap"), _) if has_given_it_up(episode, refusal) => {
-            "Have it drop first, before it gives SETPCAP up (setuid and capset do).".to_owned()
+            format!("{}.", remedy::keep(&case(episode, refusal)))
         }
-        (Some("commoncap"), _) => {
-            let told = requested(episode, refusal).is_some();
-            let container = episode.container.as_ref();
-            // Without its configuration the container need not be at fault.
-            let container =
-                container.filter(|c| told || c.is_unit() || !is_outside(refusal, episode));
-            format!(
-                "{}, or have it not drop what it may not.",
-                give("setpcap", container)
-            )
-        }
+        (Some("commoncap"), _) => format!(
+            "{}, or have it not drop what it may not.",
+            remedy::give(&case(episode, refusal))
+        ),
         (Some("apparmor"), Some(profile)) => {
             format!(
                 "Allow \"capability setpcap,\" in profile {profile:?}, or run it under another profile."
@@ -337,9 +324,17 @@ fn of_rule<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
     rule.remedy.as_deref()
 }
 
+/// Whether it is a runtime's own program, which runs outside of the container.
 fn is_outside(refusal: &Refusal<'_>, episode: &Episode) -> bool {
-    let workload = episode.role.as_deref() == Some("workload");
+    let workload = episode.role.as_deref() == Some("workload") && !is_nested(episode);
     refusal.rule.is_some_and(|rule| rule.runtime) && !workload
+}
+
+/// Whether it is a supervisor's own process, though a workload to the one above:
+/// the chain begins with the owner.
+fn is_nested(episode: &Episode) -> bool {
+    episode.role.as_deref() == Some("workload")
+        && matches!(&episode.chain[..], [only] if only.pid == episode.pid)
 }
 
 /// That a security module's denial, which the log shows at the same time, has

@@ -4,10 +4,12 @@
 
 mod denial;
 mod episode;
+mod remedy;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use denial::denial;
 pub use episode::{Refusal, episode, not_the_cause};
+pub use remedy::launcher;
 pub use words::list as listed;

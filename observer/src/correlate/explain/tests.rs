@@ -75,7 +75,13 @@ fn sentence(told: &Episode, reason: Reason) -> String {
     let supervisor = told.supervisor.as_deref().unwrap_or_default();
     let rule = rules.by_basename(supervisor.as_bytes());
     let rule = rule.and_then(|rule| rules.get(rule.id));
-    episode(told, &Refusal { reason, rule })
+    let refusal = Refusal {
+        reason,
+        rule,
+        uid: None,
+        launcher: None,
+    };
+    episode(told, &refusal)
 }
 
 #[test]
@@ -160,7 +166,7 @@ fn each_manager_of_containers_has_its_own_remedy() {
         ("docker", "docker run --cap-add SETPCAP"),
         ("systemd-nspawn", "--capability=CAP_SETPCAP"),
         ("systemd", "AmbientCapabilities="),
-        ("containerd", "capabilities.add: [SETPCAP]"),
+        ("containerd", "ctr run --cap-add CAP_SETPCAP"),
     ] {
         let mut container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
         runtime.clone_into(&mut container.runtime);

@@ -15,6 +15,10 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The role of a supervisor's own process that another supervisor's workload runs:
+/// it is a workload to that one alone.
+pub const NESTED: &str = "nested";
+
 /// Who it was, and where.
 pub fn who(
     supervisor: Option<&str>,
@@ -30,6 +34,9 @@ pub fn who(
         (Some(supervisor), Some("workload")) => {
             format!("{comm}{pid}, a workload of supervisor {supervisor}{place},")
         }
+        (Some(supervisor), Some(NESTED)) => {
+            format!("Supervisor {supervisor}, below another one, process {comm}{pid}{place},")
+        }
         (Some(supervisor), _) => format!("Supervisor {supervisor}, process {comm}{pid}{place},"),
         (None, _) => format!("Process {comm}{pid}{place}"),
     }
@@ -37,7 +44,9 @@ pub fn who(
 
 fn place(container: &Container) -> String {
     if container.is_unit() {
-        return format!(" in unit {}", shown(&container.id));
+        let whose = container.vouched_by();
+        let whose = whose.map_or(String::new(), |uid| format!(" of uid {uid}"));
+        return format!(" in unit {}{whose}", shown(&container.id));
     }
     let name = container.name.as_deref();
     let name = name.unwrap_or_else(|| container.id.get(..12).unwrap_or(&container.id));
@@ -48,8 +57,11 @@ fn place(container: &Container) -> String {
     });
     let image = container.image.as_deref().or(container.digest.as_deref());
     let image = image.map_or(String::new(), |image| format!(" (image {})", shown(image)));
+    let within = container.within.as_deref();
+    let within = within.map(|id| shown(id.get(..12).unwrap_or(id)));
+    let within = within.map_or(String::new(), |id| format!(" within container {id}"));
     format!(
-        " in {} container {}{pod}{image}",
+        " in {} container {}{pod}{image}{within}",
         container.runtime,
         shown(name)
     )
@@ -74,33 +86,6 @@ pub fn duration(seconds: f64) -> String {
     } else {
         format!("{seconds:.1} s")
     }
-}
-
-/// How a container, or whatever a process runs in, is given a capability.
-pub fn give(capability: &str, container: Option<&Container>) -> String {
-    let capability = capability.to_ascii_uppercase();
-    let Some(container) = container else {
-        return format!(
-            "Give it CAP_{capability} (in a container: --cap-add {capability}; \
-             under systemd: AmbientCapabilities=)"
-        );
-    };
-    if container.is_unit() {
-        return format!(
-            "Give it CAP_{capability} (AmbientCapabilities= and CapabilityBoundingSet= of {})",
-            shown(&container.id)
-        );
-    }
-    let how = match container.runtime.as_str() {
-        _ if container.pod.is_some() => {
-            format!("securityContext.capabilities.add: [{capability}]")
-        }
-        "podman" => format!("podman run --cap-add {capability}"),
-        "docker" => format!("docker run --cap-add {capability}"),
-        "systemd-nspawn" => format!("systemd-nspawn --capability=CAP_{capability}"),
-        _ => format!("capabilities.add: [{capability}]"),
-    };
-    format!("Add {capability} to the container's capabilities ({how})")
 }
 
 #[cfg(test)]

@@ -1,0 +1,465 @@
+//! What to change so that a process has a capability: one remedy, which fits
+//! whatever started it. A plain function over what is known.
+
+use super::words::shown;
+use crate::{
+    caps::{self, CapSet},
+    finding::{Container, Requested},
+};
+
+/// What is known of a process that lacks a capability.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Case<'a> {
+    /// Name of the capability.
+    pub capability: &'a str,
+    /// The container, or the unit, that it belongs to.
+    pub container: Option<&'a Container>,
+    /// Whether it is a runtime's own program, outside of that container.
+    pub is_outside: bool,
+    /// Its user, where that is told in the initial user namespace.
+    pub uid: Option<u32>,
+    /// Whether its bounding set has the capability, where that is told.
+    pub in_bounding: Option<bool>,
+    /// The nearest launcher above it that is no container's runtime.
+    pub launcher: Option<&'a str>,
+}
+
+/// Programs that take capabilities away from what they start.
+const LAUNCHERS: [&str; 6] = [
+    "bwrap",
+    "setpriv",
+    "capsh",
+    "systemd-nspawn",
+    "lxc-start",
+    "lxc-execute",
+];
+/// Where a container, or a unit, begins: what is above did not start the process.
+const BORDERS: [&str; 8] = [
+    "conmon",
+    "containerd-shim",
+    "crun",
+    "runc",
+    "runc:[2:INIT]",
+    "podman",
+    "dockerd",
+    "systemd",
+];
+
+/// The nearest launcher among the processes above one, its parent first.
+pub fn launcher<'a>(above: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    for comm in above {
+        if let Some(found) = LAUNCHERS.iter().find(|name| **name == comm) {
+            return Some(found);
+        }
+        if BORDERS.contains(&comm) {
+            return None;
+        }
+    }
+    None
+}
+
+/// What to change, a clause without its stop.
+pub fn give(case: &Case<'_>) -> String {
+    let capability = case.capability.to_ascii_uppercase();
+    if let Some(remedy) = case
+        .launcher
+        .and_then(|name| of_launcher(name, &capability))
+    {
+        return remedy;
+    }
+    let Some(container) = case.container else {
+        return format!(
+            "Give it CAP_{capability} (in a container: --cap-add {capability}; \
+             under systemd: AmbientCapabilities=)"
+        );
+    };
+    if container.is_unit() {
+        return of_unit(container, case, &capability);
+    }
+    if case.is_outside {
+        return format!(
+            "Start the container's runtime from a process that has CAP_{capability}: it runs \
+             outside of the container, so that the container's own capabilities do not help"
+        );
+    }
+    let asked = container.requested.as_ref();
+    if asked.is_some_and(is_not_root) && !gives_to_anybody(container) {
+        return of_user(container, &capability, asked);
+    }
+    format!(
+        "Add {capability} to the container's capabilities ({})",
+        how(container, &capability)
+    )
+}
+
+/// What to change where the container was given the capability, and the process
+/// has it no more.
+pub fn keep(case: &Case<'_>) -> String {
+    let capability = case.capability.to_ascii_uppercase();
+    match case.uid {
+        Some(uid) if uid != 0 => format!(
+            "Have it drop before it changes its user: uid {uid} has no {capability} any more \
+             (setuid takes it away). If `exec --user` started it, it never had it: use \
+             `exec --user 0`"
+        ),
+        _ => format!("Have it drop first, before it gives {capability} up (setuid and capset do)"),
+    }
+}
+
+fn of_launcher(name: &str, capability: &str) -> Option<String> {
+    let how = match name {
+        "bwrap" => format!("bwrap --cap-add CAP_{capability}"),
+        "systemd-nspawn" => format!("systemd-nspawn --capability=CAP_{capability}"),
+        "lxc-start" | "lxc-execute" => lxc(capability),
+        "setpriv" => {
+            let name = capability.to_ascii_lowercase();
+            return Some(format!(
+                "Leave CAP_{capability} to it where setpriv starts it (no -{name} in \
+                 --bounding-set, and +{name} in --inh-caps and --ambient-caps)"
+            ));
+        }
+        "capsh" => {
+            return Some(format!(
+                "Leave CAP_{capability} to it where capsh starts it (not in --drop, and in --caps)"
+            ));
+        }
+        _ => return None,
+    };
+    Some(format!("Give it CAP_{capability} in the sandbox ({how})"))
+}
+
+fn lxc(capability: &str) -> String {
+    let name = capability.to_ascii_lowercase();
+    format!("lxc.cap.keep with {name}, or no {name} in lxc.cap.drop")
+}
+
+/// A unit's directives. A user's manager has no capability that it could give.
+fn of_unit(unit: &Container, case: &Case<'_>, capability: &str) -> String {
+    let name = shown(&unit.id);
+    let is_service = matches!(unit.id.rsplit_once('.'), Some((_, "service")));
+    if let Some(uid) = unit.vouched_by() {
+        return format!(
+            "Run it in a unit of the system with User= and AmbientCapabilities=CAP_{capability}: \
+             {name} is one of uid {uid}, whose manager has no capability to give"
+        );
+    }
+    if !is_service || unit.id.starts_with("user@") {
+        return format!(
+            "Run it as root, or in a service with AmbientCapabilities=CAP_{capability} ({name} \
+             takes no such directive)"
+        );
+    }
+    let bounding = match case.in_bounding {
+        Some(true) => String::new(),
+        Some(false) => format!(" and CapabilityBoundingSet=CAP_{capability}"),
+        None => format!(", and CAP_{capability} in CapabilityBoundingSet= where that is set"),
+    };
+    format!(
+        "Give it CAP_{capability} (systemctl edit {name}, in [Service]: \
+         AmbientCapabilities=CAP_{capability}{bounding})"
+    )
+}
+
+/// Where the container's user is not root, exec gives it nothing: the runtime sets
+/// no ambient capabilities.
+fn of_user(container: &Container, capability: &str, asked: Option<&Requested>) -> String {
+    let how = match container.runtime.as_str() {
+        _ if container.pod.is_some() => format!(
+            "securityContext: runAsUser: 0, runAsNonRoot: false, capabilities.add: [{capability}]"
+        ),
+        _ if compose(container).is_some() => format!("user: \"0\", cap_add: [{capability}]"),
+        "docker" => format!("docker run --user 0 --cap-add {capability}"),
+        "containerd" => format!("ctr run --user 0 --cap-add CAP_{capability}"),
+        _ => format!("user 0, capabilities.add: [{capability}]"),
+    };
+    let file = match asked.and_then(|asked| asked.no_new_privs) {
+        Some(false) => format!(
+            "; or add {capability} to the container and to its file (setcap cap_{}+ep FILE)",
+            capability.to_ascii_lowercase()
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "Run it as root in the container ({how}) and have it change the user after the drop: \
+         {} gives a user that is not root no capability{file}",
+        container.runtime
+    )
+}
+
+/// Podman makes what is added ambient for a user that is not root.
+fn gives_to_anybody(container: &Container) -> bool {
+    container.runtime == "podman" && container.pod.is_none()
+}
+
+fn is_not_root(requested: &Requested) -> bool {
+    match requested.user {
+        Some(user) => user != 0,
+        None => bits(&requested.effective) == Some(0) && bits(&requested.bounding) != Some(0),
+    }
+}
+
+/// Whether the first process of a container gets a capability by its
+/// configuration: a user that is not root gets what is ambient alone.
+pub fn is_given(requested: &Requested, number: u32) -> bool {
+    let has = |set: &str| CapSet(bits(set).unwrap_or_default()).contains(number);
+    match requested.ambient.as_deref() {
+        Some(ambient) if is_not_root(requested) => has(&requested.bounding) && has(ambient),
+        _ => has(&requested.bounding) && has(&requested.effective),
+    }
+}
+
+/// Why a process of a container lacks SETPCAP, as its configuration tells: what
+/// follows after a colon.
+pub fn missing(requested: &Requested, uid: Option<u32>) -> &'static str {
+    let bounding = bits(&requested.bounding).unwrap_or_default();
+    if !CapSet(bounding).contains(caps::SETPCAP) {
+        return ": SETPCAP is not among the container's capabilities";
+    }
+    if !is_given(requested, caps::SETPCAP) {
+        return ": the container's configuration has SETPCAP in the bounding set, but gives it to \
+                no process (its user is not root)";
+    }
+    match uid {
+        Some(uid) if uid != 0 && !is_not_root(requested) => {
+            ": the container was given SETPCAP, and this process runs as another user, who has \
+             given it up or never had it"
+        }
+        _ => {
+            ": the container was given SETPCAP, so this process, or one above it, has given it \
+             up (inferred)"
+        }
+    }
+}
+
+fn bits(set: &str) -> Option<u64> {
+    u64::from_str_radix(set.trim_start_matches("0x"), 16).ok()
+}
+
+fn compose(container: &Container) -> Option<&str> {
+    let service = container.labels.get("com.docker.compose.service");
+    service.map(String::as_str)
+}
+
+/// How a container is given a capability, in the words of what made it.
+fn how(container: &Container, capability: &str) -> String {
+    if let Some(service) = compose(container) {
+        return format!(
+            "compose, service {}: cap_add: [{capability}]",
+            shown(service)
+        );
+    }
+    let unit = container.unit.as_deref().or_else(|| {
+        let label = container.labels.get("PODMAN_SYSTEMD_UNIT");
+        label.map(String::as_str)
+    });
+    match container.runtime.as_str() {
+        _ if container.pod.is_some() => {
+            format!("securityContext.capabilities.add: [{capability}]")
+        }
+        "podman" => match unit.and_then(|unit| unit.strip_suffix(".service")) {
+            Some(name) => format!(
+                "AddCapability=CAP_{capability} in [Container] of {}",
+                shown(&format!("{name}.container"))
+            ),
+            None => format!("podman run --cap-add {capability}"),
+        },
+        "docker" => format!("docker run --cap-add {capability}"),
+        "containerd" => format!("ctr run --cap-add CAP_{capability}"),
+        "systemd-nspawn" => format!("systemd-nspawn --capability=CAP_{capability}"),
+        "lxc" => lxc(capability),
+        _ => format!("capabilities.add: [{capability}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Pod;
+
+    const WITH: &str = "0x800405fb";
+    const WITHOUT: &str = "0x800404fb";
+
+    fn container(runtime: &str) -> Container {
+        Container {
+            runtime: runtime.to_owned(),
+            id: "web.service".to_owned(),
+            ..Container::default()
+        }
+    }
+
+    fn asked(user: u32, bounding: &str, ambient: &str, no_new_privs: bool) -> Requested {
+        Requested {
+            bounding: bounding.to_owned(),
+            effective: bounding.to_owned(),
+            ambient: Some(ambient.to_owned()),
+            user: Some(user),
+            no_new_privs: Some(no_new_privs),
+        }
+    }
+
+    fn told(container: &Container) -> String {
+        give(&Case {
+            capability: "setpcap",
+            container: Some(container),
+            ..Case::default()
+        })
+    }
+
+    #[test]
+    fn each_launcher_has_its_own_words() {
+        let labelled = |runtime: &str, key: &str, value: &str| {
+            let mut container = container(runtime);
+            container.labels.insert(key.to_owned(), value.to_owned());
+            container
+        };
+        let mut pod = container("containerd");
+        pod.pod = Some(Pod::default());
+        let mut quadlet = container("podman");
+        quadlet.unit = Some("web.service".to_owned());
+        for (container, words) in [
+            (container("podman"), "(podman run --cap-add SETPCAP)"),
+            (container("docker"), "(docker run --cap-add SETPCAP)"),
+            (container("containerd"), "(ctr run --cap-add CAP_SETPCAP)"),
+            (
+                container("systemd-nspawn"),
+                "(systemd-nspawn --capability=CAP_SETPCAP)",
+            ),
+            (container("lxc"), "lxc.cap.keep with setpcap"),
+            (container("cri-o"), "capabilities.add: [SETPCAP]"),
+            (pod, "(securityContext.capabilities.add: [SETPCAP])"),
+            (
+                quadlet,
+                "AddCapability=CAP_SETPCAP in [Container] of web.container",
+            ),
+            (
+                labelled("podman", "PODMAN_SYSTEMD_UNIT", "db.service"),
+                "AddCapability=CAP_SETPCAP in [Container] of db.container",
+            ),
+            (
+                labelled("docker", "com.docker.compose.service", "shop"),
+                "compose, service shop: cap_add: [SETPCAP]",
+            ),
+        ] {
+            let text = told(&container);
+            assert!(text.contains(words), "{words}: {text}");
+            assert!(!text.contains("under systemd"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_that_is_not_root_needs_more_than_the_capability() {
+        for (runtime, words) in [
+            ("docker", "docker run --user 0 --cap-add SETPCAP"),
+            ("containerd", "ctr run --user 0 --cap-add CAP_SETPCAP"),
+            ("cri-o", "user 0, capabilities.add: [SETPCAP]"),
+        ] {
+            for bounding in [WITH, WITHOUT] {
+                let mut container = container(runtime);
+                container.requested = Some(asked(33, bounding, "0x0", false));
+                let text = told(&container);
+                assert!(text.contains(words), "{text}");
+                assert!(text.contains("after the drop"), "{text}");
+                assert!(text.contains("setcap cap_setpcap+ep"), "{text}");
+                container.requested = Some(asked(33, bounding, "0x0", true));
+                assert!(!told(&container).contains("setcap"), "exec gives nothing");
+            }
+        }
+        let mut pod = container("containerd");
+        pod.pod = Some(Pod::default());
+        pod.requested = Some(asked(33, WITH, "0x0", true));
+        assert!(told(&pod).contains("runAsUser: 0"));
+        // Podman makes it ambient.
+        let mut podman = container("podman");
+        podman.requested = Some(asked(33, WITHOUT, "0x0", true));
+        assert!(told(&podman).contains("(podman run --cap-add SETPCAP)"));
+    }
+
+    #[test]
+    fn what_the_configuration_gives_is_what_exec_leaves() {
+        assert!(is_given(&asked(0, WITH, "0x0", true), caps::SETPCAP));
+        assert!(!is_given(&asked(0, WITHOUT, "0x0", true), caps::SETPCAP));
+        // containerd has it in the effective set of a user that is not root too.
+        assert!(!is_given(&asked(33, WITH, "0x0", true), caps::SETPCAP));
+        assert!(is_given(&asked(33, WITH, WITH, true), caps::SETPCAP));
+        let words = missing(&asked(33, WITH, "0x0", true), Some(33));
+        assert!(words.contains("gives it to no process"), "{words}");
+        let words = missing(&asked(0, WITH, "0x0", true), Some(33));
+        assert!(words.contains("runs as another user"), "{words}");
+    }
+
+    #[test]
+    fn who_had_it_keeps_it_until_the_drop() {
+        let case = |uid| Case {
+            capability: "setpcap",
+            uid,
+            ..Case::default()
+        };
+        assert!(keep(&case(Some(33))).contains("exec --user 0"));
+        assert!(keep(&case(Some(0))).starts_with("Have it drop first"));
+        assert!(keep(&case(None)).starts_with("Have it drop first"));
+    }
+
+    #[test]
+    fn a_runtime_outside_of_its_container_is_not_helped_by_cap_add() {
+        let container = container("podman");
+        let case = Case {
+            capability: "setpcap",
+            container: Some(&container),
+            is_outside: true,
+            ..Case::default()
+        };
+        let text = give(&case);
+        assert!(text.contains("outside of the container"), "{text}");
+        assert!(!text.contains("--cap-add"), "{text}");
+        let below = Case {
+            launcher: Some("setpriv"),
+            ..case
+        };
+        assert!(give(&below).contains("where setpriv starts it"));
+    }
+
+    #[test]
+    fn the_nearest_launcher_counts_and_none_beyond_a_border() {
+        let found = |above: &[&'static str]| launcher(above.iter().copied());
+        assert_eq!(found(&["sh", "bwrap", "bash"]), Some("bwrap"));
+        assert_eq!(found(&["sh", "conmon", "bwrap"]), None);
+        assert_eq!(found(&["capsh", "setpriv"]), Some("capsh"));
+        assert_eq!(found(&["bash"]), None);
+        let case = Case {
+            capability: "setpcap",
+            launcher: Some("bwrap"),
+            ..Case::default()
+        };
+        assert!(give(&case).contains("(bwrap --cap-add CAP_SETPCAP)"));
+    }
+
+    #[test]
+    fn a_unit_has_the_directive_that_it_takes() {
+        let unit = |id: &str, uid: u32, in_bounding| {
+            let mut unit = container("systemd");
+            id.clone_into(&mut unit.id);
+            unit.vouch(uid);
+            give(&Case {
+                capability: "setpcap",
+                container: Some(&unit),
+                in_bounding,
+                ..Case::default()
+            })
+        };
+        let text = unit(r"foo@a\x2db.service", 0, Some(true));
+        assert!(
+            text.contains(r#"systemctl edit "foo@a\\x2db.service""#),
+            "{text}"
+        );
+        assert!(!text.contains("CapabilityBoundingSet"), "{text}");
+        let text = unit("web.service", 0, Some(false));
+        assert!(
+            text.contains("and CapabilityBoundingSet=CAP_SETPCAP"),
+            "{text}"
+        );
+        let text = unit("session-3.scope", 0, None);
+        assert!(text.contains("takes no such directive"), "{text}");
+        let text = unit("mine.service", 1000, None);
+        assert!(text.contains("whose manager has no capability"), "{text}");
+    }
+}
