@@ -197,6 +197,7 @@ fn a_recorded_stream_is_no_log_of_records() {
 
 /// Replays a file that is written on the fly; gives its report and the peak of
 /// its memory in MiB.
+#[expect(clippy::zombie_processes, reason = "`wait4` waits for it")]
 fn peak(lines: impl Iterator<Item = String>) -> (serde_json::Value, u64) {
     use std::io::{BufWriter, Read as _, Write as _};
     use std::process::Stdio;

@@ -72,10 +72,14 @@ impl Agent {
         if self.unchecked >= CHECKPOINT {
             self.unchecked = 0;
             self.shared.checkpoint_stream();
+            if self.shared.is_crowded() {
+                self.shared.refresh();
+            }
         }
         self.slow += 1;
         if self.slow >= SLOW {
             self.slow = 0;
+            self.shared.refresh();
             self.forget_gone();
             super::give_back_memory();
         }

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -36,6 +36,9 @@ const FOLD_IDLE_ABOVE: usize = 1_024;
 /// That while.
 const IDLE_NS: u64 = 60_000_000_000;
 
+/// Rows whose texts are made at a time.
+const ROWS_AT_ONCE: usize = 512;
+
 /// For so many nanoseconds the kernel's counts are fresh enough for readers.
 const FRESH_NS: u64 = 250_000_000;
 
@@ -50,6 +53,10 @@ pub struct Shared {
     ready: AtomicBool,
     /// When the kernel's counts were taken over last, monotonic; 0 before.
     refreshed: AtomicU64,
+    /// Held by who takes them over.
+    counting: Mutex<()>,
+    /// Rows that the kernel had then.
+    rows: AtomicUsize,
     names: Arc<Names>,
 }
 
@@ -64,6 +71,8 @@ impl Shared {
             started: Stamp::now(),
             ready: AtomicBool::new(false),
             refreshed: AtomicU64::new(0),
+            counting: Mutex::new(()),
+            rows: AtomicUsize::new(0),
             names: Arc::default(),
         }
     }
@@ -125,12 +134,28 @@ impl Shared {
     pub fn refresh_for_readers(&self) {
         let refreshed = self.refreshed.load(Ordering::Relaxed);
         if refreshed == 0 || monotonic().saturating_sub(refreshed) >= FRESH_NS {
-            self.refresh();
+            // Where somebody reads them now, those are fresh enough.
+            if let Ok(_turn) = self.counting.try_lock() {
+                self.take_counts(false);
+            }
         }
     }
 
-    /// Takes over the kernel's counts as they stand now.
+    /// Takes over the kernel's counts as they stand now, and gives rows back that
+    /// nobody counts in any more.
     pub fn refresh(&self) {
+        let _turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_counts(true);
+    }
+
+    /// Whether there are so many rows that some should be given back.
+    pub fn is_crowded(&self) -> bool {
+        self.rows.load(Ordering::Relaxed) > FOLD_IDLE_ABOVE
+    }
+
+    /// One at a time: a row that was read before it was given back, and entered
+    /// after, would count twice.
+    fn take_counts(&self, give_back: bool) {
         self.refreshed.store(monotonic(), Ordering::Relaxed);
         let kernel = self.kernel();
         let Some(kernel) = kernel.as_ref() else {
@@ -158,28 +183,39 @@ impl Shared {
                 self.names.rename(&mut key.owner, key.cgroup);
             }
         };
-        let mut ledger = self.ledger();
-        if rows.len() > FOLD_IDLE_ABOVE {
+        self.rows.store(rows.len(), Ordering::Relaxed);
+        if give_back && rows.len() > FOLD_IDLE_ABOVE {
             let mut gone = split_idle(&mut rows, Stamp::now());
             if rows.len() > FOLD_ABOVE {
                 gone.extend(split_gone(kernel, &mut rows));
             }
             let keys: Vec<_> = gone.iter().map(|row| row.key).collect();
             rename(&mut gone);
-            let grounds = ledger.grounds();
+            let tree_only = self.recorder().as_ref().map(Recorder::tree_only);
+            let mut told = Vec::new();
+            {
+                let mut ledger = self.ledger();
+                let grounds = ledger.grounds();
+                if let Some(tree_only) = tree_only {
+                    let rows = gone.iter();
+                    let rows = rows.filter(|row| !tree_only || row.key.owner.in_tree == 1);
+                    told.extend(rows.map(|row| {
+                        let denial = ledger.denials.row(&row.key, row.tally, &grounds);
+                        (row_name(&row.key), denial)
+                    }));
+                }
+                ledger.denials.fold(&gone, &grounds);
+            }
+            // Their texts are made without holding up whoever wants the ledger.
             if let Some(recorder) = self.recorder().as_mut() {
-                let tree_only = recorder.tree_only();
-                let told = gone.iter();
-                for row in told.filter(|row| !tree_only || row.key.owner.in_tree == 1) {
-                    let denial = ledger.denials.row(&row.key, row.tally, &grounds);
-                    recorder.row(row_name(&row.key), denial, true);
+                for (name, denial) in told {
+                    recorder.row(name, denial, true);
                 }
             }
-            ledger.denials.fold(&gone, &grounds);
             kernel.forget_rows(&keys);
         }
         rename(&mut rows);
-        ledger.denials.set(&rows, &totals);
+        self.ledger().denials.set(&rows, &totals);
     }
 
     /// Enters a loss, and tells it.
@@ -266,22 +302,40 @@ impl Shared {
 
     /// Writes the state of rows and sources to the stream, if there is one.
     pub fn checkpoint_stream(&self) {
-        if self.recorder().is_none() {
+        let Some(tree_only) = self.recorder().as_ref().map(Recorder::tree_only) else {
             return;
-        }
+        };
         self.refresh();
-        {
-            let ledger = self.ledger();
-            let mut recorder = self.recorder();
-            let Some(recorder) = recorder.as_mut() else {
-                return;
-            };
+        if let Some(recorder) = self.recorder().as_mut() {
             recorder.checkpoint();
-            let grounds = ledger.grounds();
-            for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
-                recorder.row(name, denial, false);
+        }
+        // The rows stay as they are meanwhile. Their texts are made some at a time, so
+        // that neither the ledger is held up nor much memory taken.
+        let turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in 0.. {
+            let rows = {
+                let ledger = self.ledger();
+                let grounds = ledger.grounds();
+                let from = part * ROWS_AT_ONCE;
+                ledger.denials.part(tree_only, &grounds, from, ROWS_AT_ONCE)
+            };
+            let is_last = rows.len() < ROWS_AT_ONCE;
+            if let Some(recorder) = self.recorder().as_mut() {
+                for (name, denial) in rows {
+                    recorder.row(name, denial, false);
+                }
             }
-            recorder.sources(&ledger.sources, &ledger.sight.overall());
+            if is_last {
+                break;
+            }
+        }
+        drop(turn);
+        let (sources, sight) = {
+            let ledger = self.ledger();
+            (ledger.sources.clone(), ledger.sight.overall())
+        };
+        if let Some(recorder) = self.recorder().as_mut() {
+            recorder.sources(&sources, &sight);
         }
         self.note_left_out();
     }

@@ -315,6 +315,28 @@ impl Denials {
             .chain(totals.map(|(key, count)| (row_name(key), self.inexact(key, *count))))
     }
 
+    /// Some of these rows, in their order.
+    pub fn part(
+        &self,
+        tree_only: bool,
+        grounds: &Grounds,
+        from: usize,
+        most: usize,
+    ) -> Vec<(String, Denial)> {
+        let wanted = |in_tree: u8| !tree_only || in_tree == 1;
+        let rows = self.rows.iter();
+        let rows = rows.filter(|(key, _)| wanted(key.owner.in_tree));
+        let totals = self.totals.iter();
+        let totals = totals.filter(|(key, _)| wanted(key.owner.in_tree));
+        // What is passed over is not made.
+        let all = rows.map(Ok).chain(totals.map(Err));
+        let part = all.skip(from).take(most).map(|one| match one {
+            Ok((key, tally)) => (row_name(key), self.row(key, *tally, grounds)),
+            Err((key, count)) => (row_name(key), self.inexact(key, *count)),
+        });
+        part.collect()
+    }
+
     /// A row of so many denials, as it is shown.
     pub fn row(&self, key: &RowKey, tally: Tally, grounds: &Grounds) -> Denial {
         let denial = correlate::denial(key, tally, self.details.get(key), &self.rules);

@@ -16,7 +16,7 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{Builder, JoinHandle, sleep},
     time::{Duration, Instant},
@@ -37,6 +37,8 @@ use crate::{
 
 /// Lines that wait for the disk.
 const QUEUE: usize = 4_096;
+/// Bytes that they may have together.
+const QUEUE_BYTES: usize = 4 << 20;
 /// How long a reader that stalls is waited for at the end.
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -284,7 +286,17 @@ impl Recorder {
         };
         text.push(b'\n');
         match self.when_full {
-            WhenFull::Drop => !matches!(self.queue.try_send(text), Err(TrySendError::Full(_))),
+            WhenFull::Drop => {
+                let length = text.len();
+                let queued = self.kept.queued.fetch_add(length, Ordering::AcqRel);
+                let has_room = queued + length <= QUEUE_BYTES;
+                let taken = has_room && self.queue.try_send(text).is_ok();
+                if !taken {
+                    self.kept.queued.fetch_sub(length, Ordering::AcqRel);
+                }
+                // A writer that is gone tells so at the end.
+                taken || self.writer.is_finished()
+            }
             // A writer that failed tells so at the end.
             WhenFull::Wait => self.queue.send(text).is_ok() || self.writer.is_finished(),
         }

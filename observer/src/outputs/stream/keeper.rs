@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::Receiver,
     },
     time::{Duration, Instant},
@@ -63,6 +63,8 @@ pub struct State {
     pub reopen: AtomicBool,
     /// Whether it fails now.
     pub fails: AtomicBool,
+    /// Bytes that wait in the queue.
+    pub queued: AtomicUsize,
 }
 
 /// The writing side.
@@ -109,6 +111,7 @@ impl Keeper {
             let mut count = 0;
             let mut next = Some(line);
             while let Some(line) = next.take() {
+                self.state.queued.fetch_sub(line.len(), Ordering::AcqRel);
                 count += u64::from(!line.is_empty());
                 batch.extend_from_slice(&line);
                 if batch.len() < BATCH {
@@ -298,6 +301,7 @@ mod tests {
         let state = Arc::new(State::default());
         let (sender, lines) = sync_channel(8);
         for line in ["a\n", "", "b\n"] {
+            state.queued.fetch_add(line.len(), Ordering::Relaxed);
             sender.send(line.as_bytes().to_vec()).unwrap();
         }
         drop(sender);

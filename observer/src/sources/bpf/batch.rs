@@ -11,7 +11,8 @@ use std::{
 
 use aya::{
     Pod,
-    maps::{HashMap, IterableMap as _, MapData},
+    maps::{HashMap, IterableMap as _, MapData, PerCpuArray},
+    util::nr_cpus,
 };
 
 /// `BPF_MAP_LOOKUP_BATCH` (`include/uapi/linux/bpf.h`, 5.6).
@@ -30,6 +31,69 @@ struct Attr {
     map_fd: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+/// Calls `see` with the values on all CPUs of each slot below `slots`, in order.
+///
+/// # Errors
+/// What the kernel said, or that it gave fewer; `see` may have seen some by then.
+pub fn each_slot<V: Pod>(
+    map: &PerCpuArray<MapData, V>,
+    slots: u32,
+    mut see: impl FnMut(&[V]),
+) -> io::Result<()> {
+    // Values are padded to eight bytes each, which these need not be.
+    const { assert!(size_of::<V>().is_multiple_of(8)) };
+    let cpus = nr_cpus().map_err(|(_, error)| error)?;
+    let map = map.map().fd().as_fd();
+    let mut keys = vec![0_u32; ROOM];
+    let mut values: Vec<MaybeUninit<V>> = vec![MaybeUninit::uninit(); ROOM * cpus];
+    // Where the walk stands: the slot that was read last.
+    let mut place: Option<u32> = None;
+    let mut seen = 0;
+    while seen < slots {
+        let mut next = 0_u32;
+        let mut attr = Attr {
+            in_batch: place.as_ref().map_or(0, |place| &raw const *place as u64),
+            out_batch: &raw mut next as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(ROOM).unwrap_or(u32::MAX).min(slots - seen),
+            map_fd: map.as_raw_fd().unsigned_abs(),
+            elem_flags: 0,
+            flags: 0,
+        };
+        // SAFETY: the kernel writes `count` keys at most, as many values of the size of
+        // `V` (aya compared it when it made the array) for each possible CPU, and one
+        // number; all live until it returns.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                BPF_MAP_LOOKUP_BATCH,
+                &raw mut attr,
+                size_of::<Attr>(),
+            )
+        };
+        let error = (result < 0).then(io::Error::last_os_error);
+        if let Some(error) = error
+            && error.raw_os_error() != Some(libc::ENOENT)
+        {
+            return Err(error);
+        }
+        let told = (attr.count as usize).min(ROOM);
+        if told == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for values in values.chunks(cpus).take(told) {
+            // SAFETY: the kernel has written so many, and a `MaybeUninit` has the layout
+            // of what is in it.
+            let values = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), cpus) };
+            see(values);
+        }
+        seen = seen.saturating_add(attr.count);
+        place = Some(next);
+    }
+    Ok(())
 }
 
 /// Calls `see` with every entry.

@@ -21,6 +21,9 @@ use super::{
 /// A program that looked a slot up before it was taken away has ended after this time.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Rows from which on they are read many at a time.
+const BATCHED: usize = 64;
+
 /// The rows, as far as they are known.
 pub struct Rows {
     counts: PerCpuArray<MapData, Count>,
@@ -70,17 +73,34 @@ impl Rows {
         self.give_back();
         self.learn();
         let tick = u64::from(offsets::tick_ns());
+        let at_once = (self.known.len() >= BATCHED).then(|| self.read_at_once(tick));
+        let at_once = at_once.flatten();
         let mut rows = Vec::with_capacity(self.known.len());
         for (key, slot) in &self.known {
-            if let Some(counts) = skip("ROWS", self.counts.get(slot, 0)) {
-                let count = sum(counts.iter(), tick);
-                // A row that was made just now has nothing to tell yet.
-                if count.count > 0 {
-                    rows.push((*key, count));
-                }
+            let count = match &at_once {
+                Some(counts) => counts.get(*slot as usize).copied(),
+                None => skip("ROWS", self.counts.get(slot, 0)).map(|counts| sum(&counts, tick)),
+            };
+            // A row that was made just now has nothing to tell yet.
+            if let Some(count) = count.filter(|count| count.count > 0) {
+                rows.push((*key, count));
             }
         }
         rows
+    }
+
+    /// What every slot has counted up to the last one in use, by a system call for
+    /// many of them; none where the kernel has no such call for them (before 5.13).
+    fn read_at_once(&self, tick: u64) -> Option<Vec<Counted>> {
+        let slots = self.known.values().max().map_or(0, |last| last + 1);
+        let mut counts = Vec::with_capacity(slots as usize);
+        let walked = batch::each_slot(&self.counts, slots, |values| {
+            counts.push(sum(values, tick));
+        });
+        walked
+            .inspect_err(|error| tracing::debug!("cannot read the BPF map ROWS at once: {error}"))
+            .ok()?;
+        Some(counts)
     }
 
     /// How many shares are held, of whatever table.
@@ -212,8 +232,8 @@ pub struct Counted {
     pub last: u64,
 }
 
-fn sum<'a>(counts: impl Iterator<Item = &'a Count>, tick_ns: u64) -> Counted {
-    let counts = counts.filter(|count| count.count > 0);
+fn sum(counts: &[Count], tick_ns: u64) -> Counted {
+    let counts = counts.iter().filter(|count| count.count > 0);
     counts.fold(Counted::default(), |all, one| {
         let lasted = one.last_tick.saturating_sub(one.first_tick) * tick_ns;
         Counted {
@@ -249,7 +269,7 @@ mod tests {
             told_tick: 0,
         };
         let unused = Count::default();
-        let all = sum([one, unused, other].iter(), 400);
+        let all = sum(&[one, unused, other], 400);
         assert_eq!(
             all,
             Counted {
