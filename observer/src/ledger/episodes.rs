@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::Hash,
+    sync::Arc,
 };
 
 use super::{
@@ -126,10 +127,26 @@ impl Worth for Told {
 }
 
 /// The last state of an episode that is told again.
+#[derive(Clone, Copy)]
 struct Known {
-    role: Option<String>,
+    role: &'static str,
     verdict: Verdict,
     closed: bool,
+}
+
+impl Known {
+    fn new(role: Option<&str>, verdict: Verdict, closed: bool) -> Self {
+        let role = match role {
+            Some("supervisor") => "supervisor",
+            Some("workload") => "workload",
+            _ => NONE,
+        };
+        Self {
+            role,
+            verdict,
+            closed,
+        }
+    }
 }
 
 /// The episodes of the recorded tree, or all others: neither takes the other's room.
@@ -138,8 +155,8 @@ struct Scope {
     kept: Kept<Told>,
     open: HashMap<String, EpisodeSeries>,
     /// Failed ones, which alone are told again once they are closed.
-    closed: HashMap<String, EpisodeSeries>,
-    order: VecDeque<String>,
+    closed: HashMap<Arc<str>, Known>,
+    order: VecDeque<Arc<str>>,
 }
 
 impl Scope {
@@ -156,19 +173,13 @@ impl Scope {
     /// What is known of an episode by its earlier states.
     fn known(&self, id: &str) -> Option<Known> {
         if let Some(Told { episode, .. }) = self.kept.get(id) {
-            return Some(Known {
-                role: episode.role.clone(),
-                verdict: episode.verdict,
-                closed: episode.fate != Fate::Running,
-            });
+            let closed = episode.fate != Fate::Running;
+            return Some(Known::new(episode.role.as_deref(), episode.verdict, closed));
         }
-        let open = self.open.get(id).map(|series| (series, false));
-        let known = open.or_else(|| self.closed.get(id).map(|series| (series, true)));
-        known.map(|(series, closed)| Known {
-            role: Some(series.role.clone()),
-            verdict: series.verdict,
-            closed,
-        })
+        if let Some(series) = self.open.get(id) {
+            return Some(Known::new(Some(&series.role), series.verdict, false));
+        }
+        self.closed.get(id).copied()
     }
 
     /// Remembers a state; says whether there was room for it.
@@ -181,8 +192,14 @@ impl Scope {
             return room;
         }
         self.open.remove(id);
-        if self.closed.insert(id.to_owned(), series).is_none() {
-            self.order.push_back(id.to_owned());
+        let known = Known::new(Some(&series.role), series.verdict, true);
+        match self.closed.get_mut(id) {
+            Some(old) => *old = known,
+            None => {
+                let id: Arc<str> = id.into();
+                self.order.push_back(Arc::clone(&id));
+                self.closed.insert(id, known);
+            }
         }
         if self.order.len() > MAX_CLOSED
             && let Some(oldest) = self.order.pop_front()
@@ -297,7 +314,7 @@ impl Episodes {
             return false;
         }
         if let Some(Known { role, verdict, .. }) = &known {
-            scope.counts.take(role.as_deref(), *verdict);
+            scope.counts.take(Some(role), *verdict);
         }
         scope.counts.add(episode.role.as_deref(), episode.verdict);
         let told = Told {
