@@ -402,6 +402,11 @@ impl Agent {
         let version = self.who.identity(&told.owner).version;
         let mut episode = *told;
         self.shared.names().rename(&mut episode.owner, told.cgroup);
+        let length = told.exe.iter().position(|byte| *byte == 0);
+        let exe = &told.exe[..length.unwrap_or(told.exe.len())];
+        let own = self.rules.by_basename(exe);
+        let own = own.is_some_and(|rule| rule.id == episode.owner.rule);
+        self.shared.names().restore(&mut episode.owner, own);
         EpisodeSeen {
             first: self.clock.stamp(episode.first),
             until,

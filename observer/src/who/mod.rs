@@ -164,6 +164,12 @@ impl Who {
         let rule = self.name(event, exe, program.as_ref());
         let rules = self.rules();
         let runtime = rules.get(rule).is_some_and(|rule| rule.runtime);
+        let below_runtime = rules.get(event.above.rule).is_some_and(|rule| rule.runtime);
+        if !runtime && below_runtime && container.as_deref().is_some_and(is_by_cgroup) {
+            // Whatever ran the runtime (setpriv, capsh, a sandbox) is not of its
+            // container; the kernel side can't tell.
+            self.names.set_again(&event.owner);
+        }
         // A runtime's own program is no part of the image that it runs.
         let image = container.as_deref().filter(|_| !runtime);
         let of_image = image.and_then(|container| {
@@ -400,6 +406,13 @@ fn joined(place: Option<Arc<Container>>, mut maker: Container) -> Arc<Container>
     }
     maker.within = Some(place.id.clone());
     Arc::new(maker)
+}
+
+/// Whether it is a container of which its cgroup tells: a process can't give
+/// itself one.
+fn is_by_cgroup(container: &Container) -> bool {
+    let from = container.origin.get("id").map(String::as_str);
+    !container.is_unit() && from == Some("cgroup")
 }
 
 /// The words of a process that began before the agent, or whose words the

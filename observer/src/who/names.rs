@@ -3,7 +3,7 @@
 //! which rule it is, or that it is none.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -24,6 +24,9 @@ struct Tables {
     owners: HashMap<(u32, u64), u16>,
     /// By id: the rule of those that nobody owns.
     cgroups: HashMap<u64, u16>,
+    /// Supervisors that the kernel side takes for a workload of one above them,
+    /// and that are the first in a runtime's container.
+    again: HashSet<(u32, u64)>,
 }
 
 impl Names {
@@ -43,9 +46,29 @@ impl Names {
         }
     }
 
+    /// Says that a supervisor is one again, in a runtime's container, whatever
+    /// runs above that.
+    pub fn set_again(&self, owner: &Owner) {
+        let mut tables = self.tables();
+        if tables.again.len() < MAX_KEPT {
+            tables.again.insert((owner.tgid, owner.start));
+        }
+    }
+
+    /// Gives the role back to a supervisor's own program, told of its owner.
+    pub fn restore(&self, owner: &mut Owner, is_own_program: bool) {
+        let is_workload = Role::from_byte(owner.role) == Role::Workload;
+        if is_workload && is_own_program && self.tables().again.contains(&(owner.tgid, owner.start))
+        {
+            owner.role = Role::Supervisor as u8;
+        }
+    }
+
     /// Forgets supervisors that are gone.
     pub fn retain(&self, lives: impl Fn(&(u32, u64)) -> bool) {
-        self.tables().owners.retain(|process, _| lives(process));
+        let mut tables = self.tables();
+        tables.owners.retain(|process, _| lives(process));
+        tables.again.retain(lives);
     }
 
     /// Names an owner, told of a process in this cgroup.
@@ -99,5 +122,28 @@ mod tests {
         assert_eq!(renamed(Owner::default(), 8).0, 0);
         names.retain(|_| false);
         assert_eq!(renamed(crun, 1).0, 2);
+    }
+
+    #[test]
+    fn a_supervisor_in_a_container_is_one_again_and_its_workload_is_not() {
+        let names = Names::default();
+        let nested = Owner {
+            start: 5,
+            tgid: 7,
+            rule: 1,
+            role: Role::Workload as u8,
+            in_tree: 0,
+        };
+        let restored = |own| {
+            let mut owner = nested;
+            names.restore(&mut owner, own);
+            Role::from_byte(owner.role)
+        };
+        assert_eq!(restored(true), Role::Workload);
+        names.set_again(&nested);
+        assert_eq!(restored(true), Role::Supervisor);
+        assert_eq!(restored(false), Role::Workload, "what it executed");
+        names.retain(|_| false);
+        assert_eq!(restored(true), Role::Workload);
     }
 }

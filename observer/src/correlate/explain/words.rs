@@ -57,11 +57,13 @@ fn place(container: &Container) -> String {
     });
     let image = container.image.as_deref().or(container.digest.as_deref());
     let image = image.map_or(String::new(), |image| format!(" (image {})", shown(image)));
+    let whose = container.vouched_by();
+    let whose = whose.map_or(String::new(), |uid| format!(" of uid {uid}"));
     let within = container.within.as_deref();
     let within = within.map(|id| shown(id.get(..12).unwrap_or(id)));
     let within = within.map_or(String::new(), |id| format!(" within container {id}"));
     format!(
-        " in {} container {}{pod}{image}{within}",
+        " in {} container {}{pod}{image}{whose}{within}",
         container.runtime,
         shown(name)
     )
