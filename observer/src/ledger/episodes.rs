@@ -193,13 +193,12 @@ impl Scope {
         }
         self.open.remove(id);
         let known = Known::new(Some(&series.role), series.verdict, true);
-        match self.closed.get_mut(id) {
-            Some(old) => *old = known,
-            None => {
-                let id: Arc<str> = id.into();
-                self.order.push_back(Arc::clone(&id));
-                self.closed.insert(id, known);
-            }
+        if let Some(old) = self.closed.get_mut(id) {
+            *old = known;
+        } else {
+            let id: Arc<str> = id.into();
+            self.order.push_back(Arc::clone(&id));
+            self.closed.insert(id, known);
         }
         if self.order.len() > MAX_CLOSED
             && let Some(oldest) = self.order.pop_front()
