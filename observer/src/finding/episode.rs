@@ -99,10 +99,6 @@ pub struct Launched {
 /// All drops of one process, and what became of it and of what was forked from
 /// it with a capability that it tried to drop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a field of its own in JSON"
-)]
 pub struct Episode {
     /// Stays the same when a pending episode is told again.
     pub id: String,
