@@ -21,7 +21,7 @@ fn help(words: &[&str]) -> String {
 fn the_command_line_is_as_documented() {
     insta::assert_snapshot!("capwatch", help(&[]));
     for task in [
-        "run", "watch", "record", "replay", "doctor", "probe", "config",
+        "run", "watch", "record", "replay", "doctor", "probe", "config", "explain", "report",
     ] {
         insta::assert_snapshot!(task, help(&[task]));
     }

@@ -69,6 +69,10 @@ pub enum Task {
     /// One trial of `probe`
     #[command(hide = true)]
     ProbeTrial(Trial),
+    /// Explain an error message: who says it, what can be behind it, how to tell, what to do
+    Explain(Explain),
+    /// Print a block of Markdown for a bug report, with nothing secret in it
+    Report(Report),
     /// Check a configuration, or print the built-in one
     #[command(subcommand)]
     Config(Config),
@@ -328,4 +332,29 @@ pub enum Config {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+}
+
+/// `capwatch explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The message as it was shown, or an audit record; `-` reads it from stdin
+    #[arg(required = true, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: DiagnosisForm,
+}
+
+/// `capwatch report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The episode to show, by its id [default: the worst that the agent knows]
+    #[arg(long, value_name = "ID", conflicts_with = "pid")]
+    pub episode: Option<String>,
+    /// The process to show, and its findings [default: capwatch itself]
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Where the agent listens; without one the block has no finding
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub web: String,
 }

@@ -3,9 +3,11 @@
 mod args;
 mod config;
 mod doctor;
+mod explain;
 mod probe;
 mod record;
 mod replay;
+mod report;
 mod run;
 mod suggest;
 mod watch;
@@ -57,6 +59,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let rules = Arc::new(Rules::load(global.config.as_deref())?);
             return replay::run(replay, rules, global.color);
         }
+        Task::Explain(options) => {
+            let rules = Arc::new(Rules::load(global.config.as_deref())?);
+            return explain::run(options, rules);
+        }
+        Task::Report(options) => return report::run(options),
         Task::ProbeTrial(trial) => return probe::run_trial(trial),
         Task::Completions { shell } => {
             clap_complete::generate(*shell, &mut command(), "capwatch", &mut std::io::stdout());
@@ -82,6 +89,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             Task::Record(options) => record::run(options, rules, global.color).await,
             Task::Replay(_)
             | Task::Config(_)
+            | Task::Explain(_)
+            | Task::Report(_)
             | Task::ProbeTrial(_)
             | Task::Completions { .. }
             | Task::Man => Ok(ExitCode::SUCCESS),

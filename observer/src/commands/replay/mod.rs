@@ -106,7 +106,7 @@ const OF_A_LOG: &str = "read from a log: process ids are those of the host that 
 
 /// The report of a log. No event stands beside its records, so that each
 /// denial is known from its record alone.
-fn report_of(
+pub(super) fn report_of(
     input: Box<dyn Read + Send>,
     name: &str,
     rules: Arc<Rules>,

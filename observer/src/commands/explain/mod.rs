@@ -1,0 +1,211 @@
+//! `capwatch explain`: an error message as people paste it, and what can be
+//! behind it: which program says so, the causes in order of likelihood, one
+//! command that tells each from the others, and the remedy.
+//!
+//! The messages are data (`errors.toml`); `docs/errors.md` is made of the same.
+//! An audit record in the text is explained as `replay` explains it.
+
+mod page;
+mod pattern;
+mod table;
+
+use std::{
+    io::{self, IsTerminal as _, Read, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::args::{DiagnosisForm, Explain};
+use crate::{
+    audit::{Parsed, parse_line},
+    config::Rules,
+    outputs::clean::clean,
+};
+use table::{Cause, Entry, Table};
+
+/// The longest text that is looked at: an error message is a few lines.
+const LONGEST: usize = 64 * 1024;
+/// Entries that are shown in full.
+const SHOWN: usize = 3;
+/// Exit code of a text that nothing is known of.
+const UNKNOWN: u8 = 1;
+
+/// What is known of a text.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    schema: &'static str,
+    known: bool,
+    /// Sentences on the audit records in it.
+    records: Vec<String>,
+    /// Messages in it, the best fit first.
+    errors: Vec<Fit<'a>>,
+    /// Whether only the beginning of the text was looked at.
+    cut: bool,
+}
+
+/// A message that was found in the text.
+#[derive(Debug, Serialize)]
+struct Fit<'a> {
+    id: &'a str,
+    /// The line of the text, or the text where it goes over several.
+    line: String,
+    program: &'a str,
+    /// How it is known.
+    examples: &'a [String],
+    means: &'a str,
+    causes: Vec<Cause>,
+    source: &'a [String],
+}
+
+/// Runs the command.
+pub fn run(options: &Explain, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
+    let (text, cut) = text_of(&options.text)?;
+    let table = Table::built_in()?;
+    let mut answer = answer(&table, &text, rules);
+    answer.cut = cut;
+    let mut out = io::stdout().lock();
+    match options.output {
+        DiagnosisForm::Json => {
+            serde_json::to_writer_pretty(&mut out, &answer)?;
+            out.write_all(b"\n")?;
+        }
+        DiagnosisForm::Text => show(&mut out, &answer)?,
+    }
+    Ok(if answer.known {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNKNOWN)
+    })
+}
+
+/// The text, and whether it was cut.
+fn text_of(words: &[String]) -> anyhow::Result<(String, bool)> {
+    let mut bytes = Vec::new();
+    if words == ["-"] {
+        if io::stdin().is_terminal() {
+            bail!(
+                "nothing is piped to stdin: name the message, or pipe it to `capwatch explain -`"
+            );
+        }
+        let mut input = io::stdin().take(LONGEST as u64 + 1);
+        input.read_to_end(&mut bytes).context("cannot read stdin")?;
+    } else {
+        bytes.extend(words.join(" ").bytes());
+    }
+    let cut = bytes.len() > LONGEST;
+    bytes.truncate(LONGEST);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if text.trim().is_empty() {
+        bail!("the text is empty: name the error message to explain");
+    }
+    Ok((text, cut))
+}
+
+fn answer<'a>(table: &'a Table, text: &str, rules: Arc<Rules>) -> Answer<'a> {
+    let records = records(text, rules);
+    let errors: Vec<_> = table
+        .find(text)
+        .into_iter()
+        .map(|(entry, line)| Fit::new(table, entry, line))
+        .collect();
+    Answer {
+        schema: "capwatch.explain/1",
+        known: !errors.is_empty() || !records.is_empty(),
+        records,
+        errors,
+        cut: false,
+    }
+}
+
+/// A sentence for each capability that records in the text tell as denied.
+fn records(text: &str, rules: Arc<Rules>) -> Vec<String> {
+    let holds_record = |line: &str| match parse_line(line.as_bytes()) {
+        Parsed::Record(record) => record.each().any(|record| record.is_about_capability()),
+        _ => false,
+    };
+    if !text.lines().any(holds_record) {
+        return Vec::new();
+    }
+    let input = io::Cursor::new(text.as_bytes().to_vec());
+    let (report, _) = super::replay::report_of(Box::new(input), "the text", rules);
+    let denials = report.denials.into_iter();
+    denials.map(|denial| denial.explanation).collect()
+}
+
+impl<'a> Fit<'a> {
+    fn new(table: &Table, entry: &'a Entry, line: String) -> Self {
+        Self {
+            id: &entry.id,
+            line,
+            program: &entry.program,
+            examples: &entry.examples,
+            means: &entry.means,
+            causes: table.causes(entry),
+            source: &entry.source,
+        }
+    }
+}
+
+fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
+    let Answer {
+        schema: _,
+        known,
+        records,
+        errors,
+        cut,
+    } = answer;
+    if *cut {
+        writeln!(out, "Only the first {LONGEST} bytes were read.\n")?;
+    }
+    if !known {
+        return writeln!(
+            out,
+            "This message is unknown: nothing can be said about it. Known ones are in \
+             docs/errors.md.\nRun the failing command under `capwatch record -- COMMAND` to see \
+             whether a capability was refused."
+        );
+    }
+    for sentence in records {
+        writeln!(out, "Audit record: {}\n", clean(sentence))?;
+    }
+    for fit in errors.iter().take(SHOWN) {
+        show_fit(out, fit)?;
+    }
+    let rest: Vec<_> = errors.iter().skip(SHOWN).map(|fit| fit.id).collect();
+    if !rest.is_empty() {
+        writeln!(
+            out,
+            "Also in the text: {} (docs/errors.md)",
+            rest.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
+    writeln!(out, "{}", clean(&fit.line))?;
+    writeln!(out, "  Said by {}: {}.", fit.program, fit.means)?;
+    let many = fit.causes.len() > 1;
+    writeln!(
+        out,
+        "  {}",
+        if many {
+            "Causes, the likeliest first:"
+        } else {
+            "Cause:"
+        }
+    )?;
+    for (number, cause) in fit.causes.iter().enumerate() {
+        writeln!(out, "  {}. {}", number + 1, cause.what)?;
+        writeln!(out, "     check: {}", cause.check)?;
+        writeln!(out, "     it is this if it shows: {}", cause.sign)?;
+        writeln!(out, "     fix: {}", cause.fix)?;
+    }
+    writeln!(out, "  Read in: {}\n", fit.source.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

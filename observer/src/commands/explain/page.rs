@@ -1,0 +1,62 @@
+//! `docs/errors.md`, made of the table, so that a search engine finds it.
+
+#![cfg(test)]
+
+use std::fmt::Write as _;
+
+use super::table::{Cause, Table};
+
+const HEAD: &str = "# Error messages and what is behind them
+
+What programs say when a privilege, a namespace or an exec is refused, and how to
+find out why. `capwatch explain MESSAGE` looks a message up; this page is made of
+the same table (`observer/src/commands/explain/errors.toml`). Causes are in order
+of likelihood. Run a check where the program runs: in its container, as its user.
+
+See also [known wrong diagnoses](wrong-diagnoses.md).
+";
+
+/// The page.
+pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
+    let mut page = HEAD.to_owned();
+    for entry in table.entries() {
+        let title = entry.examples.first().map_or("", String::as_str);
+        let title = title.lines().next().unwrap_or_default();
+        writeln!(page, "\n## `{}`", title.replace('`', "'"))?;
+        for example in entry.examples.iter().skip(1) {
+            let line = example.lines().next().unwrap_or_default();
+            writeln!(page, "Also: `{}`  ", line.replace('`', "'"))?;
+        }
+        writeln!(
+            page,
+            "\nSaid by {}: {}.\n",
+            entry.program,
+            entry.means.replace('|', "\\|")
+        )?;
+        writeln!(page, "| cause | check | it is this if it shows | fix |")?;
+        writeln!(page, "|---|---|---|---|")?;
+        for cause in table.causes(entry) {
+            let Cause {
+                what,
+                check,
+                sign,
+                fix,
+            } = cause;
+            writeln!(
+                page,
+                "| {} | `{}` | {} | {} |",
+                cell(&what),
+                cell(&check),
+                cell(&sign),
+                cell(&fix)
+            )?;
+        }
+        let links: Vec<_> = entry.source.iter().map(|url| format!("<{url}>")).collect();
+        writeln!(page, "\nRead in: {}", links.join(", "))?;
+    }
+    Ok(page)
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
