@@ -35,7 +35,9 @@ fn get(address: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(first, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {first}\r\n\r\n")?;
+    // In one piece: who answers after the first of several breaks the connection.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {first}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LARGEST).read_to_end(&mut answer)?;
     let end = memchr::memmem::find(&answer, b"\r\n\r\n").context("no HTTP answer")?;

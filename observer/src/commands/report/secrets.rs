@@ -141,14 +141,19 @@ fn without_addresses(line: &str) -> String {
             .find(|character| !inside(character))
             .unwrap_or(from.len());
         let (word, after) = from.split_at(end);
-        out.push_str(if is_address(word) { HIDDEN } else { word });
+        let bare = word.trim_end_matches([':', '.']);
+        if is_address(bare) {
+            out.push_str(HIDDEN);
+            out.push_str(&word[bare.len()..]);
+        } else {
+            out.push_str(word);
+        }
         rest = after;
     }
     out
 }
 
 fn is_address(word: &str) -> bool {
-    let word = word.trim_end_matches([':', '.', ',']);
     let bare = word.split('%').next().unwrap_or(word);
     let host = bare.rsplit_once(':').map_or(bare, |(host, _)| host);
     let mail = word.split_once('@').is_some_and(|(who, host)| {
