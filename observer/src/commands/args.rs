@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::probe::{As, Trial};
+use super::probe::{As, StepsTrial, Trial};
 use crate::{
     finding::{FailOn, RoleFilter},
     outputs::{color::Color, report::Form},
@@ -69,6 +69,9 @@ pub enum Task {
     /// One trial of `probe`
     #[command(hide = true)]
     ProbeTrial(Trial),
+    /// The steps of `probe` under one condition
+    #[command(hide = true)]
+    ProbeSteps(StepsTrial),
     /// Explain an error message: who says it, what can be behind it, how to tell, what to do
     Explain(Explain),
     /// Print a block of Markdown for a bug report, with nothing secret in it
@@ -316,6 +319,13 @@ pub struct Probe {
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
+    /// Try the steps of a sandbox under this path, to which an `AppArmor` profile
+    /// attaches: a new one, or, with `CAP_SYS_ADMIN`, that of a program
+    #[arg(long, value_name = "PATH")]
+    pub exe: Option<PathBuf>,
+    /// Say only whether this process could execute FILE, and with which capabilities
+    #[arg(conflicts_with_all = ["program", "profile", "exe"])]
+    pub file: Option<PathBuf>,
 }
 
 /// `capwatch config`

@@ -65,6 +65,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Task::Report(options) => return report::run(options),
         Task::ProbeTrial(trial) => return probe::run_trial(trial),
+        Task::ProbeSteps(trial) => return probe::run_steps(trial),
         Task::Completions { shell } => {
             clap_complete::generate(*shell, &mut command(), "capwatch", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
@@ -92,6 +93,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             | Task::Explain(_)
             | Task::Report(_)
             | Task::ProbeTrial(_)
+            | Task::ProbeSteps(_)
             | Task::Completions { .. }
             | Task::Man => Ok(ExitCode::SUCCESS),
         }

@@ -33,6 +33,14 @@ pub enum As {
     Buildah,
     /// as runc
     Setpriv,
+    /// rootless; its crun gives up at the first refusal
+    Podman,
+    /// drops nothing from its bounding set
+    Chromium,
+    /// as runc
+    Nsjail,
+    /// sandbox-runtime; ends its drops at the first refusal, and goes on
+    Srt,
 }
 
 /// What it does when a drop is refused.
@@ -53,10 +61,17 @@ impl As {
     pub const fn on_refusal(self) -> OnRefusal {
         match self {
             Self::Fatal | Self::Openshell | Self::Youki | Self::SystemdNspawn => OnRefusal::Read,
-            Self::Crun | Self::Firejail => OnRefusal::GiveUp,
-            Self::Tolerant | Self::Bwrap | Self::Flatpak => OnRefusal::Ignore,
-            Self::Runc | Self::Buildah | Self::Setpriv => OnRefusal::AskFirst,
+            Self::Crun | Self::Firejail | Self::Podman => OnRefusal::GiveUp,
+            Self::Tolerant | Self::Bwrap | Self::Flatpak | Self::Srt | Self::Chromium => {
+                OnRefusal::Ignore
+            }
+            Self::Runc | Self::Buildah | Self::Setpriv | Self::Nsjail => OnRefusal::AskFirst,
         }
+    }
+
+    /// Whether it drops anything from its bounding set.
+    pub const fn drops(self) -> bool {
+        !matches!(self, Self::Chromium)
     }
 
     /// The word for it on the command line.
@@ -76,7 +91,11 @@ mod tests {
         let rules = Rules::load(None).unwrap();
         for program in As::value_variants() {
             let word = program.word();
-            let generic = matches!(program, As::Fatal | As::Tolerant);
+            // The last two are no supervisors of the catalogue's by that name.
+            let generic = matches!(
+                program,
+                As::Fatal | As::Tolerant | As::Podman | As::Chromium | As::Nsjail | As::Srt
+            );
             let known = rules.by_basename(word.as_bytes()).is_some() || word == "openshell";
             assert!(generic || known, "{word}");
         }

@@ -117,7 +117,7 @@ fn bounding(last: u32) -> CapSet {
 }
 
 /// The confinement, as the security module tells it; none where there is none.
-fn label() -> Option<String> {
+pub fn label() -> Option<String> {
     let paths = [
         "/proc/self/attr/apparmor/current",
         "/proc/self/attr/current",
@@ -128,7 +128,8 @@ fn label() -> Option<String> {
     (!unconfined).then(|| text.to_owned())
 }
 
-fn seccomp() -> bool {
+/// Whether a seccomp filter is on.
+pub fn seccomp() -> bool {
     let status = open::text("/proc/self/status").unwrap_or_default();
     let mode = status
         .lines()

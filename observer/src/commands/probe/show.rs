@@ -2,16 +2,18 @@
 
 use std::io::{self, Write};
 
-use super::{Report, Row};
+use super::{Report, Row, steps};
 use crate::outputs::clean::clean;
 
 /// Writes the table, a sentence for each trial, and what the hooks are worth.
 pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:<10} {:<8} {:<20} {:<9} {:<10} {:>5} {:>7}  {:<5} SEEN",
-        "NAMESPACE", "SETPCAP", "PROFILE", "VERDICT", "LAYER", "DROPS", "REFUSED", "FATE",
-    )?;
+    if !report.trials.is_empty() {
+        writeln!(
+            out,
+            "{:<10} {:<8} {:<20} {:<9} {:<10} {:>5} {:>7}  {:<5} SEEN",
+            "NAMESPACE", "SETPCAP", "PROFILE", "VERDICT", "LAYER", "DROPS", "REFUSED", "FATE",
+        )?;
+    }
     for row in &report.trials {
         let profile = row.profile.as_deref().unwrap_or("-");
         writeln!(
@@ -35,6 +37,10 @@ pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
             "\nno hook is attached ({}): the layers are told from the calls' answers alone",
             clean(reason)
         )?;
+    }
+    steps::show(out, &report.steps)?;
+    if report.trials.is_empty() {
+        return Ok(());
     }
     let word = if report.cleared { "can" } else { "can't" };
     writeln!(

@@ -1,0 +1,406 @@
+//! `capwatch probe FILE`: whether this process could execute a file, and with
+//! which capabilities: the kernel's own arithmetic (`cap_bprm_creds_from_file`,
+//! `security/commoncap.c`, 6.12), done beforehand.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags};
+use serde::Serialize;
+
+use super::super::args::DiagnosisForm;
+use crate::{caps::CapSet, open, outputs::clean::clean};
+
+/// Exit code of `--check`, as that of `record --fail-on`.
+const FAILED: u8 = 3;
+/// The extended attribute.
+const NAME: &str = "security.capability";
+
+/// Capabilities of a file (`struct vfs_ns_cap_data`, `include/uapi/linux/capability.h`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileCaps {
+    /// Permitted.
+    pub permitted: CapSet,
+    /// Inheritable.
+    pub inheritable: CapSet,
+    /// Whether the new permitted set is effective at once.
+    pub effective: bool,
+    /// Root of the user namespace that it holds in; none in version 2.
+    pub root: Option<u32>,
+}
+
+/// The process that would execute it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Permitted set.
+    pub permitted: CapSet,
+    /// Inheritable set.
+    pub inheritable: CapSet,
+    /// Bounding set.
+    pub bounding: CapSet,
+    /// Ambient set.
+    pub ambient: CapSet,
+    /// Whether `no_new_privs` is set.
+    pub no_new_privs: bool,
+    /// Whether it is the user namespace's root.
+    pub root: bool,
+}
+
+/// What else of the file counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Whether it may be executed at all (mode, `noexec`).
+    pub executable: bool,
+    /// Whether its mount has `nosuid`.
+    pub nosuid: bool,
+    /// Whether it is set-user-ID for root.
+    pub set_root: bool,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    schema: &'static str,
+    /// Whether the exec would be granted.
+    executes: bool,
+    /// The errno, where not.
+    errno: Option<i32>,
+    /// Capabilities of the file that the bounding set lacks.
+    missing: Vec<String>,
+    /// Permitted set of the new program, hexadecimal.
+    permitted: Option<String>,
+    /// Effective set of the new program, hexadecimal.
+    effective: Option<String>,
+    /// The sentence for a person.
+    explanation: String,
+}
+
+/// Runs the command.
+pub fn run(path: &Path, check: bool, output: DiagnosisForm) -> anyhow::Result<ExitCode> {
+    let shown = path.display();
+    let data = std::fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
+    if !data.is_file() {
+        bail!("{shown} is no regular file: name a program");
+    }
+    let caps = file_caps(path).with_context(|| format!("cannot read capabilities of {shown}"))?;
+    let own = own()?;
+    let mut answer = answer(caps, &own, &place(path, &data)?);
+    if is_script(path) {
+        answer.explanation.push_str(
+            ". It is a script: the kernel takes capabilities from its interpreter; probe that one",
+        );
+    }
+    let mut out = io::stdout().lock();
+    match output {
+        DiagnosisForm::Json => {
+            serde_json::to_writer_pretty(&mut out, &answer)?;
+            out.write_all(b"\n")?;
+        }
+        DiagnosisForm::Text => {
+            let name = shown.to_string();
+            writeln!(out, "{}: {}", clean(&name), clean(&answer.explanation))?;
+        }
+    }
+    Ok(if check && !answer.executes {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// What the exec would come to.
+pub fn answer(caps: Option<FileCaps>, own: &Own, place: &Place) -> Answer {
+    let refused = |errno, missing: CapSet, explanation: String| Answer {
+        schema: "capwatch.probe-file/1",
+        executes: false,
+        errno: Some(errno),
+        missing: names(missing),
+        permitted: None,
+        effective: None,
+        explanation,
+    };
+    if !place.executable {
+        return refused(
+            libc::EACCES,
+            CapSet::EMPTY,
+            "exec would be refused (Permission denied): it is not executable for this user, or \
+             its mount has noexec; capabilities do not matter"
+                .to_owned(),
+        );
+    }
+    let ignored = ignored(caps, own, place);
+    let counted = caps.filter(|_| ignored.is_none());
+    let mut permitted = own.ambient;
+    let mut effective = own.ambient;
+    if let Some(file) = counted {
+        let gained =
+            CapSet(file.permitted.0 & own.bounding.0 | file.inheritable.0 & own.inheritable.0);
+        let missing = CapSet(file.permitted.0 & !gained.0);
+        if file.effective && missing.0 != 0 {
+            let lacking = names(missing).join(", ");
+            let upper = lacking.to_uppercase();
+            return refused(
+                libc::EPERM,
+                missing,
+                format!(
+                    "exec would be refused (Operation not permitted): its capabilities have the \
+                     effective bit, and the bounding set lacks {lacking}. Keep it in the bounding \
+                     set (`--cap-add {upper}`), or remove the file's (`setcap -r`), or clear its \
+                     effective bit; no_new_privs and security modules are not the cause"
+                ),
+            );
+        }
+        // Capabilities of the file end the ambient set.
+        permitted = gained;
+        effective = if file.effective {
+            gained
+        } else {
+            CapSet::EMPTY
+        };
+    }
+    let set_root = place.set_root && !own.no_new_privs && !place.nosuid;
+    if own.root || set_root {
+        permitted = CapSet(own.bounding.0 | own.inheritable.0);
+        effective = permitted;
+    }
+    let promised = permitted;
+    if own.no_new_privs {
+        // `cap_bprm_creds_from_file`: nothing beyond what was permitted.
+        permitted = CapSet(permitted.0 & own.permitted.0);
+        effective = CapSet(effective.0 & permitted.0);
+    }
+    let held = if permitted.0 == 0 {
+        "without any capability".to_owned()
+    } else {
+        let what = if permitted == effective {
+            "with"
+        } else {
+            "with, not yet effective,"
+        };
+        format!("{what} {}", words(permitted))
+    };
+    let ignored = ignored.or((promised != permitted).then_some("no_new_privs is set"));
+    let but = ignored.map_or_else(String::new, |why| {
+        format!("; what else the file promises is ignored, because {why}")
+    });
+    Answer {
+        schema: "capwatch.probe-file/1",
+        executes: true,
+        errno: None,
+        missing: Vec::new(),
+        permitted: Some(format!("{:#x}", permitted.0)),
+        effective: Some(format!("{:#x}", effective.0)),
+        explanation: format!("it would run {held}{but}"),
+    }
+}
+
+/// Why the file's capabilities and set-user-ID bit have no effect, where it has any.
+fn ignored(caps: Option<FileCaps>, own: &Own, place: &Place) -> Option<&'static str> {
+    if caps.is_none() && !place.set_root {
+        return None;
+    }
+    if place.nosuid {
+        return Some("its mount has nosuid");
+    }
+    if caps.is_some_and(|file| file.root.is_some()) {
+        return Some("they are those of another user namespace's root");
+    }
+    // File capabilities count under no_new_privs as far as they give nothing new.
+    if own.no_new_privs && place.set_root {
+        return Some("no_new_privs is set");
+    }
+    None
+}
+
+fn names(set: CapSet) -> Vec<String> {
+    set.names().map(std::borrow::Cow::into_owned).collect()
+}
+
+fn words(set: CapSet) -> String {
+    if set.0.count_ones() > 12 {
+        return format!("{} capabilities ({:#x})", set.0.count_ones(), set.0);
+    }
+    names(set).join(", ")
+}
+
+fn file_caps(path: &Path) -> anyhow::Result<Option<FileCaps>> {
+    let mut buffer = [0_u8; 64];
+    match rustix::fs::getxattr(path, NAME, &mut buffer) {
+        Ok(length) => {
+            let bytes = buffer.get(..length).unwrap_or_default();
+            let caps = parse(bytes);
+            caps.map(Some)
+                .with_context(|| format!("{length} bytes are no capabilities of version 1 to 3"))
+        }
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the attribute, as `get_vfs_caps_from_disk` does.
+pub fn parse(bytes: &[u8]) -> Option<FileCaps> {
+    let word = |place: usize| -> Option<u32> {
+        let bytes = bytes.get(place * 4..place * 4 + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let magic = word(0)?;
+    let (words, root) = match (magic >> 24, bytes.len()) {
+        (1, 12) => (1, None),
+        (2, 20) => (2, None),
+        (3, 24) => (2, Some(word(5)?)),
+        _ => return None,
+    };
+    let high = |place: usize| if words == 2 { word(place) } else { Some(0) };
+    let set = |low: u32, high: u32| CapSet(u64::from(high) << 32 | u64::from(low));
+    Some(FileCaps {
+        permitted: set(word(1)?, high(3)?),
+        inheritable: set(word(2)?, high(4)?),
+        effective: magic & 1 != 0,
+        root,
+    })
+}
+
+fn own() -> anyhow::Result<Own> {
+    let status = open::text("/proc/self/status").context("cannot read /proc/self/status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::trim).unwrap_or_default().to_owned()
+    };
+    let set = |name: &str| CapSet(u64::from_str_radix(&field(name), 16).unwrap_or_default());
+    Ok(Own {
+        permitted: set("CapPrm:"),
+        inheritable: set("CapInh:"),
+        bounding: set("CapBnd:"),
+        ambient: set("CapAmb:"),
+        no_new_privs: field("NoNewPrivs:") == "1",
+        root: rustix::process::geteuid().is_root(),
+    })
+}
+
+fn place(path: &Path, data: &std::fs::Metadata) -> anyhow::Result<Place> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mount = rustix::fs::statvfs(path)?.f_flag;
+    let access = rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS);
+    Ok(Place {
+        executable: access.is_ok() && !mount.contains(StatVfsMountFlags::NOEXEC),
+        nosuid: mount.contains(StatVfsMountFlags::NOSUID),
+        set_root: data.mode() & libc::S_ISUID != 0 && data.uid() == 0,
+    })
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    let file = std::fs::File::open(path);
+    file.and_then(|mut file| file.read_exact(&mut start))
+        .is_ok()
+        && start == *b"#!"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NET_BIND: CapSet = CapSet(1 << 10);
+    const READY: Place = Place {
+        executable: true,
+        nosuid: false,
+        set_root: false,
+    };
+
+    fn file(effective: bool) -> Option<FileCaps> {
+        Some(FileCaps {
+            permitted: NET_BIND,
+            effective,
+            ..FileCaps::default()
+        })
+    }
+
+    #[test]
+    fn every_version_is_read() {
+        let v2 = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        let caps = parse(&v2).unwrap();
+        assert_eq!(caps.permitted, CapSet(1 << 10 | 1 << 32));
+        assert!(caps.effective && caps.root.is_none());
+        let mut v3 = v2.to_vec();
+        v3[3] = 3;
+        v3.extend(1000_u32.to_le_bytes());
+        assert_eq!(parse(&v3).unwrap().root, Some(1000));
+        assert_eq!(parse(&v2[..12]), None);
+        assert_eq!(parse(&[0; 20]), None);
+        assert_eq!(parse(&[]), None);
+    }
+
+    #[test]
+    fn beyond_the_bounding_set_it_is_refused_with_the_effective_bit_alone() {
+        let refused = answer(file(true), &Own::default(), &READY);
+        assert_eq!(refused.errno, Some(libc::EPERM));
+        assert_eq!(refused.missing, ["net_bind_service"]);
+        assert!(refused.explanation.contains("--cap-add NET_BIND_SERVICE"));
+        // As root, and under no_new_privs, just the same.
+        let root = Own {
+            root: true,
+            no_new_privs: true,
+            ..Own::default()
+        };
+        assert!(!answer(file(true), &root, &READY).executes);
+        let dumb = answer(file(false), &Own::default(), &READY);
+        assert_eq!(dumb.permitted.as_deref(), Some("0x0"));
+    }
+
+    #[test]
+    fn what_is_granted_is_the_kernels_sum() {
+        let own = Own {
+            bounding: CapSet(u64::MAX >> 23),
+            ambient: CapSet(1),
+            ..Own::default()
+        };
+        let granted = answer(file(true), &own, &READY);
+        assert_eq!(granted.permitted.as_deref(), Some("0x400"));
+        assert_eq!(granted.effective.as_deref(), Some("0x400"));
+        let plain = answer(None, &own, &READY);
+        assert_eq!(plain.effective.as_deref(), Some("0x1"), "ambient stays");
+        let late = answer(file(false), &own, &READY);
+        assert_eq!(late.effective.as_deref(), Some("0x0"));
+    }
+
+    #[test]
+    fn what_is_ignored_is_said() {
+        let own = Own {
+            bounding: NET_BIND,
+            ..Own::default()
+        };
+        let nosuid = Place {
+            nosuid: true,
+            ..READY
+        };
+        let told = answer(file(true), &own, &nosuid);
+        assert!(told.executes && told.explanation.contains("nosuid"));
+        let foreign = file(true).map(|caps| FileCaps {
+            root: Some(7),
+            ..caps
+        });
+        assert!(
+            answer(foreign, &own, &READY)
+                .explanation
+                .contains("another user namespace")
+        );
+        let none = Place::default();
+        assert_eq!(answer(file(true), &own, &none).errno, Some(libc::EACCES));
+        let held = Own {
+            no_new_privs: true,
+            ..own
+        };
+        let nothing = answer(file(true), &held, &READY);
+        assert_eq!(nothing.permitted.as_deref(), Some("0x0"));
+        assert!(
+            nothing.explanation.contains("no_new_privs"),
+            "{}",
+            nothing.explanation
+        );
+    }
+}
