@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Interval, interval},
+};
 
 use super::args::{ReadyWithout, Run};
 use crate::{
@@ -89,8 +93,11 @@ pub async fn run(
         ready_without_hooks: ready_without.contains(&ReadyWithout::Hooks),
     };
     let mut server = Server::start(listeners, view, options).context("cannot serve")?;
+    tell_systemd(NotifyState::Ready);
+    let mut watchdog = sd_notify::watchdog_enabled().map(|limit| interval(limit / 2));
     loop {
         tokio::select! {
+            () = beat(watchdog.as_mut()) => tell_systemd(NotifyState::Watchdog),
             result = agent.pump() => result.context("cannot read from the kernel")?,
             result = server.ended() => {
                 result.context("cannot serve")?;
@@ -101,6 +108,7 @@ pub async fn run(
             _ = hangup.recv() => reload(&mut agent, config.as_deref()),
         }
     }
+    tell_systemd(NotifyState::Stopping);
     // Answers under way end while the last events are handled.
     let stopping = server.stop();
     agent.catch_up();
@@ -114,6 +122,23 @@ pub async fn run(
     }
     stopping.wait();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the service manager, where one started it: `Type=notify` and `WatchdogSec=`.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("cannot notify systemd: {error}");
+    }
+}
+
+/// Waits for the next sign of life; without a watchdog, for ever.
+async fn beat(watchdog: Option<&mut Interval>) {
+    match watchdog {
+        Some(watchdog) => {
+            watchdog.tick().await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Looks again at the files that the agent was given: a rotated file of events is
