@@ -22,7 +22,7 @@ struct Prototype {
 
 const CAPABLE: &[&[&str]] = &[&[CRED, NAMESPACE, INT, UNSIGNED]];
 
-const FUNCTIONS: [Prototype; 5] = [
+const FUNCTIONS: [Prototype; 8] = [
     // security/security.c: 5.1 to 7.3.
     Prototype {
         name: "security_capable",
@@ -51,6 +51,23 @@ const FUNCTIONS: [Prototype; 5] = [
     Prototype {
         name: "cap_task_prctl",
         known: &[&[INT, LONG, LONG, LONG, LONG]],
+        open: false,
+    },
+    // kernel/sched/core.c: 2.6 to 7.3.
+    Prototype {
+        name: "wake_up_new_task",
+        known: &[&[TASK]],
+        open: false,
+    },
+    // drivers/connector/cn_proc.c, with CONFIG_PROC_EVENTS: 2.6 to 7.3.
+    Prototype {
+        name: "proc_exec_connector",
+        known: &[&[TASK]],
+        open: false,
+    },
+    Prototype {
+        name: "proc_exit_connector",
+        known: &[&[TASK]],
         open: false,
     },
 ];
