@@ -18,6 +18,8 @@ use crate::{
 
 /// How long an event waits for what is looked up of it.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The same for what ran before the agent: all of it is looked up at once.
+const AT_START: Duration = Duration::from_secs(2);
 /// Events that wait; beyond it the first goes on with what is known.
 const MAX_HELD: usize = 16_384;
 /// Supervisors that were told before they were looked up.
@@ -44,6 +46,8 @@ struct Held {
 pub(super) struct Queue {
     held: VecDeque<Held>,
     late: Vec<(ProcessEvent, Ticket)>,
+    /// Whether what ran before the agent is being looked up.
+    pub(super) is_starting: bool,
     /// Events that went on before they were looked up.
     count: u64,
 }
@@ -101,7 +105,12 @@ impl Agent {
         self.held.held.push_back(Held {
             item,
             ticket,
-            until: Instant::now() + PATIENCE,
+            until: Instant::now()
+                + if self.held.is_starting {
+                    AT_START
+                } else {
+                    PATIENCE
+                },
         });
         if self.held.held.len() > MAX_HELD {
             self.release_ready();
@@ -118,6 +127,12 @@ impl Agent {
             }
             self.release(item);
         }
+    }
+
+    /// Waits for what was looked up of those that ran before the agent.
+    pub(super) fn release_started(&mut self) {
+        self.release_all();
+        self.held.is_starting = false;
     }
 
     /// Waits until nothing is held any more; a short time at most.

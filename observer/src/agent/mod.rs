@@ -198,6 +198,7 @@ impl Agent {
                 return;
             }
         };
+        self.held.is_starting = true;
         for Adopted {
             process,
             task,
@@ -222,6 +223,7 @@ impl Agent {
             self.hold(Item::Told(Told::Process(Box::new(event))));
         }
         self.find_residual();
+        self.release_started();
     }
 
     /// Handles what comes, for ever; a future that may be dropped at any time.
