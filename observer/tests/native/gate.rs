@@ -57,7 +57,16 @@ fn the_one_that_died_is_told_however_many_are_well() {
         return;
     };
     for well in [10, 1_100, 20_000] {
-        let outcome = record(stage, well, "json", "fatal,degraded");
+        let mut outcome = record(stage, well, "json", "fatal,degraded");
+        // A machine that others keep busy loses some, and says so: exact is what is
+        // not partial.
+        for _ in 0..3 {
+            let told: Value = serde_json::from_str(&report(stage)).expect("no JSON");
+            if told["sight"]["complete"] == true {
+                break;
+            }
+            outcome = record(stage, well, "json", "fatal,degraded");
+        }
         assert_eq!(outcome.code, Some(3), "{well}: {}", outcome.stderr);
         assert_counts(&report(stage), well);
         let mut replay = stage.capwatch();
