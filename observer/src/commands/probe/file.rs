@@ -88,7 +88,7 @@ pub fn run(path: &Path, check: bool, output: DiagnosisForm) -> anyhow::Result<Ex
     }
     let caps = file_caps(path).with_context(|| format!("cannot read capabilities of {shown}"))?;
     let own = own()?;
-    let mut answer = answer(caps, &own, &place(path, &data)?);
+    let mut answer = answer(caps, &own, place(path, &data)?);
     if is_script(path) {
         answer.explanation.push_str(
             ". It is a script: the kernel takes capabilities from its interpreter; probe that one",
@@ -113,7 +113,7 @@ pub fn run(path: &Path, check: bool, output: DiagnosisForm) -> anyhow::Result<Ex
 }
 
 /// What the exec would come to.
-pub fn answer(caps: Option<FileCaps>, own: &Own, place: &Place) -> Answer {
+pub fn answer(caps: Option<FileCaps>, own: &Own, place: Place) -> Answer {
     let refused = |errno, missing: CapSet, explanation: String| Answer {
         schema: "capwatch.probe-file/1",
         executes: false,
@@ -199,7 +199,7 @@ pub fn answer(caps: Option<FileCaps>, own: &Own, place: &Place) -> Answer {
 }
 
 /// Why the file's capabilities and set-user-ID bit have no effect, where it has any.
-fn ignored(caps: Option<FileCaps>, own: &Own, place: &Place) -> Option<&'static str> {
+fn ignored(caps: Option<FileCaps>, own: &Own, place: Place) -> Option<&'static str> {
     if caps.is_none() && !place.set_root {
         return None;
     }
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bounding_set_it_is_refused_with_the_effective_bit_alone() {
-        let refused = answer(file(true), &Own::default(), &READY);
+        let refused = answer(file(true), &Own::default(), READY);
         assert_eq!(refused.errno, Some(libc::EPERM));
         assert_eq!(refused.missing, ["net_bind_service"]);
         assert!(refused.explanation.contains("--cap-add NET_BIND_SERVICE"));
@@ -347,8 +347,8 @@ mod tests {
             no_new_privs: true,
             ..Own::default()
         };
-        assert!(!answer(file(true), &root, &READY).executes);
-        let dumb = answer(file(false), &Own::default(), &READY);
+        assert!(!answer(file(true), &root, READY).executes);
+        let dumb = answer(file(false), &Own::default(), READY);
         assert_eq!(dumb.permitted.as_deref(), Some("0x0"));
     }
 
@@ -359,12 +359,12 @@ mod tests {
             ambient: CapSet(1),
             ..Own::default()
         };
-        let granted = answer(file(true), &own, &READY);
+        let granted = answer(file(true), &own, READY);
         assert_eq!(granted.permitted.as_deref(), Some("0x400"));
         assert_eq!(granted.effective.as_deref(), Some("0x400"));
-        let plain = answer(None, &own, &READY);
+        let plain = answer(None, &own, READY);
         assert_eq!(plain.effective.as_deref(), Some("0x1"), "ambient stays");
-        let late = answer(file(false), &own, &READY);
+        let late = answer(file(false), &own, READY);
         assert_eq!(late.effective.as_deref(), Some("0x0"));
     }
 
@@ -378,24 +378,24 @@ mod tests {
             nosuid: true,
             ..READY
         };
-        let told = answer(file(true), &own, &nosuid);
+        let told = answer(file(true), &own, nosuid);
         assert!(told.executes && told.explanation.contains("nosuid"));
         let foreign = file(true).map(|caps| FileCaps {
             root: Some(7),
             ..caps
         });
         assert!(
-            answer(foreign, &own, &READY)
+            answer(foreign, &own, READY)
                 .explanation
                 .contains("another user namespace")
         );
         let none = Place::default();
-        assert_eq!(answer(file(true), &own, &none).errno, Some(libc::EACCES));
+        assert_eq!(answer(file(true), &own, none).errno, Some(libc::EACCES));
         let held = Own {
             no_new_privs: true,
             ..own
         };
-        let nothing = answer(file(true), &held, &READY);
+        let nothing = answer(file(true), &held, READY);
         assert_eq!(nothing.permitted.as_deref(), Some("0x0"));
         assert!(
             nothing.explanation.contains("no_new_privs"),

@@ -62,6 +62,7 @@ pub struct Tried {
     /// Which.
     pub step: Step,
     /// Whether it was tried.
+    #[expect(clippy::struct_field_names, reason = "the word of the JSON")]
     pub tried: bool,
     /// The errno, where it failed.
     pub errno: Option<i32>,
@@ -95,7 +96,7 @@ pub fn run(trial: &StepsTrial) -> anyhow::Result<ExitCode> {
             errno: None,
         };
         if tried.tried {
-            tried.errno = perform(*step, ids).err().map(number);
+            tried.errno = perform(*step, ids).err().as_ref().map(number);
             if *step == Step::UserNamespace {
                 account.label_after = child::label();
             }
@@ -116,7 +117,7 @@ impl Account {
     }
 }
 
-fn number(error: io::Error) -> i32 {
+fn number(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
@@ -180,7 +181,7 @@ fn in_child(action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     if pid == 0 {
-        let code = action().err().map_or(0, number);
+        let code = action().err().as_ref().map_or(0, number);
         // SAFETY: ends the child without what its parent wants done at exit.
         unsafe { libc::_exit(code) };
     }
@@ -200,7 +201,7 @@ fn mount(
     flags: libc::c_ulong,
 ) -> io::Result<()> {
     let pointer =
-        |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), |text| text.as_ptr());
+        |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), std::ffi::CStr::as_ptr);
     // SAFETY: every string ends with a null and outlives the call.
     let result = unsafe {
         libc::mount(
@@ -259,7 +260,7 @@ fn loopback_link() -> io::Result<()> {
 
 fn tun() -> io::Result<()> {
     /// `TUNSETIFF` (`include/uapi/linux/if_tun.h`).
-    const TUNSETIFF: u32 = 0x4004_54ca;
+    const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     /// `IFF_TUN | IFF_NO_PI`.
     const FLAGS: libc::c_short = 0x1001;
     let device = fs::File::options()
@@ -268,7 +269,7 @@ fn tun() -> io::Result<()> {
         .open("/dev/net/tun")?;
     let request = Request::new(b"cwprobe", FLAGS);
     // SAFETY: the request is as long as the kernel's `ifreq`, and outlives the call.
-    answer(unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF as _, &raw const request) })
+    answer(unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw const request) })
 }
 
 /// 127.0.0.1/8 on the loopback, as bubblewrap asks for it.
