@@ -81,9 +81,9 @@ pub mod shares {
     /// Those of one user but root.
     pub const TASKS_OF_USER: u64 = 16_384;
     /// Rows of one user but root.
-    pub const ROWS_OF_USER: u64 = 2_048;
+    pub const ROWS_OF_USER: u64 = 4_096;
     /// Rows of one cgroup.
-    pub const ROWS_OF_CGROUP: u64 = 8_192;
+    pub const ROWS_OF_CGROUP: u64 = 12_288;
     /// Rows of processes that no supervisor owns.
     pub const ROWS_OF_NOBODY: u64 = 12_288;
 }
