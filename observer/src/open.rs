@@ -145,6 +145,15 @@ pub fn append_at_once(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a device, by a path that is written in the source, to read and write.
+///
+/// # Errors
+/// As the system tells them.
+pub fn device(path: &'static str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
 /// Writes to a file of the kernel.
 ///
 /// # Errors

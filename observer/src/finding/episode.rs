@@ -98,6 +98,7 @@ pub struct Launched {
 
 /// All drops of one process, and what became of it and of what was forked from
 /// it with a capability that it tried to drop.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// Stays the same when a pending episode is told again.

@@ -295,7 +295,7 @@ fn place(path: &Path, data: &std::fs::Metadata) -> anyhow::Result<Place> {
 
 fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
-    let file = std::fs::File::open(path);
+    let file = open::system(path);
     file.and_then(|mut file| file.read_exact(&mut start))
         .is_ok()
         && start == *b"#!"
@@ -312,12 +312,12 @@ mod tests {
         set_root: false,
     };
 
-    fn file(effective: bool) -> Option<FileCaps> {
-        Some(FileCaps {
+    fn file(effective: bool) -> FileCaps {
+        FileCaps {
             permitted: NET_BIND,
             effective,
             ..FileCaps::default()
-        })
+        }
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bounding_set_it_is_refused_with_the_effective_bit_alone() {
-        let refused = answer(file(true), &Own::default(), READY);
+        let refused = answer(Some(file(true)), &Own::default(), READY);
         assert_eq!(refused.errno, Some(libc::EPERM));
         assert_eq!(refused.missing, ["net_bind_service"]);
         assert!(refused.explanation.contains("--cap-add NET_BIND_SERVICE"));
@@ -347,8 +347,8 @@ mod tests {
             no_new_privs: true,
             ..Own::default()
         };
-        assert!(!answer(file(true), &root, READY).executes);
-        let dumb = answer(file(false), &Own::default(), READY);
+        assert!(!answer(Some(file(true)), &root, READY).executes);
+        let dumb = answer(Some(file(false)), &Own::default(), READY);
         assert_eq!(dumb.permitted.as_deref(), Some("0x0"));
     }
 
@@ -359,12 +359,12 @@ mod tests {
             ambient: CapSet(1),
             ..Own::default()
         };
-        let granted = answer(file(true), &own, READY);
+        let granted = answer(Some(file(true)), &own, READY);
         assert_eq!(granted.permitted.as_deref(), Some("0x400"));
         assert_eq!(granted.effective.as_deref(), Some("0x400"));
         let plain = answer(None, &own, READY);
         assert_eq!(plain.effective.as_deref(), Some("0x1"), "ambient stays");
-        let late = answer(file(false), &own, READY);
+        let late = answer(Some(file(false)), &own, READY);
         assert_eq!(late.effective.as_deref(), Some("0x0"));
     }
 
@@ -378,11 +378,11 @@ mod tests {
             nosuid: true,
             ..READY
         };
-        let told = answer(file(true), &own, nosuid);
+        let told = answer(Some(file(true)), &own, nosuid);
         assert!(told.executes && told.explanation.contains("nosuid"));
-        let foreign = file(true).map(|caps| FileCaps {
+        let foreign = Some(FileCaps {
             root: Some(7),
-            ..caps
+            ..file(true)
         });
         assert!(
             answer(foreign, &own, READY)
@@ -390,12 +390,15 @@ mod tests {
                 .contains("another user namespace")
         );
         let none = Place::default();
-        assert_eq!(answer(file(true), &own, none).errno, Some(libc::EACCES));
+        assert_eq!(
+            answer(Some(file(true)), &own, none).errno,
+            Some(libc::EACCES)
+        );
         let held = Own {
             no_new_privs: true,
             ..own
         };
-        let nothing = answer(file(true), &held, READY);
+        let nothing = answer(Some(file(true)), &held, READY);
         assert_eq!(nothing.permitted.as_deref(), Some("0x0"));
         assert!(
             nothing.explanation.contains("no_new_privs"),

@@ -19,6 +19,8 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::open;
+
 use super::{
     super::{behaviour::As, child},
     order::{self, Step, Without},
@@ -82,7 +84,7 @@ pub fn run(trial: &StepsTrial) -> anyhow::Result<ExitCode> {
             .effective
             .contains(CapabilitySet::SETFCAP),
         chroot: in_chroot(),
-        proc_mounts: proc_mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
+        proc_mounts: proc_mounts(&open::text("/proc/self/mountinfo").unwrap_or_default()),
         ..Account::default()
     };
     let ids = (account.uid, getegid().as_raw());
@@ -139,14 +141,14 @@ fn perform(step: Step, (uid, gid): (u32, u32)) -> io::Result<()> {
     match step {
         Step::UidMapZero => in_child(|| {
             enter(UnshareFlags::NEWUSER)?;
-            fs::write("/proc/self/uid_map", "0 0 1")
+            open::tell("/proc/self/uid_map", "0 0 1")
         }),
         Step::UserNamespace | Step::NestedNamespace => enter(UnshareFlags::NEWUSER),
-        Step::Setgroups | Step::NestedSetgroups => fs::write("/proc/self/setgroups", "deny"),
+        Step::Setgroups | Step::NestedSetgroups => open::tell("/proc/self/setgroups", "deny"),
         Step::UidMap | Step::NestedUidMap => {
-            fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))
+            open::tell("/proc/self/uid_map", &format!("{uid} {uid} 1"))
         }
-        Step::GidMap => fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")),
+        Step::GidMap => open::tell("/proc/self/gid_map", &format!("{gid} {gid} 1")),
         Step::NetworkNamespace => enter(UnshareFlags::NEWNET),
         Step::LoopbackAddress => loopback_address(),
         Step::LoopbackLink => loopback_link(),
@@ -263,10 +265,7 @@ fn tun() -> io::Result<()> {
     const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
     /// `IFF_TUN | IFF_NO_PI`.
     const FLAGS: libc::c_short = 0x1001;
-    let device = fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun")?;
+    let device = open::device("/dev/net/tun")?;
     let request = Request::new(b"cwprobe", FLAGS);
     // SAFETY: the request is as long as the kernel's `ifreq`, and outlives the call.
     answer(unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw const request) })

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{caps, sources::proc::effective_capabilities};
+use crate::{caps, open, sources::proc::effective_capabilities};
 
 /// Where this program is while it is executed.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Place {
             });
         }
         let copied = (|| {
-            let mut from = fs::File::open("/proc/self/exe")?;
+            let mut from = open::system("/proc/self/exe")?;
             // Never through a link that somebody has just put there.
             let mut to = fs::File::create_new(path)?;
             io::copy(&mut from, &mut to)?;
