@@ -4,6 +4,7 @@
 # counted: to within one in a hundred, and with what was missed to the unit.
 # kernels: 6.12 7.x
 # timeout: 900
+# full-only
 . "$CAPWATCH_LIB"
 mkdir -p /tmp/blind && cd /tmp/blind || exit
 for name in blindsup stormer; do cp "$(command -v captest)" "$name"; done

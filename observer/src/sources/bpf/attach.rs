@@ -294,6 +294,9 @@ fn attach_drops(
     if second.attached {
         return (first, Word::BY_BOTH);
     }
+    if !preempts_programs() {
+        return (first, alone);
+    }
     let reason = second.reason.unwrap_or_default();
     let status = HookStatus {
         reason: Some(format!(
