@@ -57,7 +57,6 @@ mod kmsg;
 mod line;
 mod lines;
 mod loss;
-mod mend;
 mod number;
 mod origin;
 mod outcome;
@@ -67,7 +66,6 @@ mod scan;
 mod seccomp;
 mod selinux;
 mod stamp;
-mod wrapped;
 
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;
