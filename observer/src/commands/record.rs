@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{ExitCode, ExitStatus},
@@ -62,7 +62,10 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         bail!("standard input is the command's: give audit records by pipe:FILE");
     }
     // Before the command runs: a report that can't be written is no report.
-    let out = file.as_deref().map(report_to).transpose()?;
+    let out = file
+        .as_deref()
+        .map(|path| create(path, "report"))
+        .transpose()?;
     let stream = stream
         .as_deref()
         .map(|path| create(path, "stream"))
@@ -134,11 +137,11 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Writes the report to where it was asked for, else to stderr. In a test report what the gate
+/// Writes the report to its file, else to stderr. In a test report what the gate
 /// stops is a failure; without a gate, each drop that failed.
 fn show(
     report: &Report,
-    out: Option<Box<dyn Write>>,
+    file: Option<File>,
     form: Form,
     gate: &Gate,
     color: Color,
@@ -154,21 +157,13 @@ fn show(
             gate
         },
     };
-    if let Some(out) = out {
-        return report::write(io::BufWriter::new(out), report, style);
+    if let Some(file) = file {
+        return report::write(io::BufWriter::new(file), report, style);
     }
     let stderr = io::stderr();
     style.color = color.on(&stderr);
     style.columns = terminal::size(&stderr).map(|(columns, _)| columns);
     report::write(io::BufWriter::new(stderr), report, style)
-}
-
-/// Where the report goes: stdout for `-`, as elsewhere.
-fn report_to(path: &Path) -> anyhow::Result<Box<dyn Write>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdout()));
-    }
-    Ok(Box::new(create(path, "report")?))
 }
 
 fn create(path: &Path, what: &str) -> anyhow::Result<File> {
