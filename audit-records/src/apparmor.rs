@@ -25,6 +25,7 @@ struct Fallbacks<'a> {
 pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'a>) -> Filled {
     let fallbacks = read(body, interpreted, record)?;
     settle(record, fallbacks.label);
+    whole(body, record)?;
     Ok(Ok(()))
 }
 
@@ -105,6 +106,36 @@ fn settle<'a>(record: &mut Record<'a>, label: Option<Bytes<'a>>) {
     {
         record.capability = caps::number(name);
     }
+}
+
+/// Whether the record ends where a kernel ends one. Of a capability, kernels
+/// since 2.6.39 write the name behind the number (`audit_cb`,
+/// `security/apparmor/capability.c`), so that a digit at the very end may be the
+/// first of two.
+fn whole(body: &[u8], record: &Record<'_>) -> Result<(), Malformed> {
+    let is_check = matches!(
+        record.verdict,
+        Some(Verdict::Denied | Verdict::Allowed | Verdict::Audit | Verdict::Killed)
+    );
+    if record.capability_name.is_some()
+        || !is_check
+        || record.operation.as_deref() != Some(b"capable")
+    {
+        return Ok(());
+    }
+    if record.capability.is_none() {
+        return Err(Malformed::CutShort("the capability"));
+    }
+    let ends_in_it = body
+        .rsplit(|&byte| byte == b' ')
+        .next()
+        .and_then(|word| word.strip_prefix(b"capability="))
+        // The first digit of two, for all that is known; interpreted, it is a name.
+        .is_some_and(|number| matches!(number, [b'1'..=b'6']));
+    if ends_in_it {
+        return Err(Malformed::CutShort("the capability's name"));
+    }
+    Ok(())
 }
 
 #[expect(

@@ -169,6 +169,11 @@ fn interpreted_end(after: &[u8]) -> usize {
         .unwrap_or(after.len())
 }
 
+/// Whether `key` is a field of the records that are read here.
+pub(super) fn is_known(key: &[u8]) -> bool {
+    KNOWN.contains(&key)
+}
+
 /// The fields that `AppArmor`, `SELinux` and seccomp records hold.
 const KNOWN: &[&[u8]] = &[
     b"addr",

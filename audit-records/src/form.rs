@@ -24,6 +24,8 @@ impl Form {
     pub(super) fn of_line(line: &[u8]) -> Self {
         if memmem::find(line, b"audit: type=").is_some() {
             Self::KernelLog
+        } else if memmem::find(line, b"audit[").is_some() {
+            Self::Journal
         } else {
             Self::Audit
         }

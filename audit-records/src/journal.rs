@@ -71,6 +71,15 @@ impl Entry {
         }
     }
 
+    /// The same of a form that always names the transport: without one nobody
+    /// vouches for it.
+    pub(super) fn parse_vouched(&self) -> Parsed<'static> {
+        match (self.parse(), self.transport.as_deref()) {
+            (told, Some(b"kernel" | b"audit")) | (told @ Parsed::Foreign(_), _) => told,
+            _ => Parsed::Foreign(Foreign::OtherProgram),
+        }
+    }
+
     /// By which way the record came to journald.
     pub(super) fn form(&self) -> Form {
         match self.transport.as_deref() {
@@ -295,7 +304,7 @@ mod tests {
     #[test]
     fn a_message_of_bytes_and_one_of_several() {
         let bytes: Vec<_> =
-            b"apparmor=\"DENIED\" operation=\"capable\" profile=\"\xff\" capability=8".to_vec();
+            b"apparmor=\"DENIED\" operation=\"capable\" profile=\"\xff\" capability=8  capname=\"setpcap\"".to_vec();
         let json = serde_json::json!({ "_TRANSPORT": "kernel", "MESSAGE": bytes }).to_string();
         assert_eq!(
             record(&json).and_then(|found| found.profile).as_deref(),

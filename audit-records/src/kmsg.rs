@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn what_a_program_wrote_is_not_believed() {
-        let text =
-            "audit: type=1400 audit(1.1:1): apparmor=\"DENIED\" operation=\"capable\" capability=8";
+        let text = "audit: type=1400 audit(1.1:1): apparmor=\"DENIED\" operation=\"capable\" capability=8  capname=\"setpcap\"";
         let of = |priority: u32| format!("{priority},1,2,-;{text}\n");
         let kernel = of(5);
         assert!(matches!(

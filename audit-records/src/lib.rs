@@ -57,6 +57,7 @@ mod kmsg;
 mod line;
 mod lines;
 mod loss;
+mod mend;
 mod number;
 mod origin;
 mod outcome;
@@ -66,6 +67,7 @@ mod scan;
 mod seccomp;
 mod selinux;
 mod stamp;
+mod wrapped;
 
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;

@@ -9,7 +9,9 @@ use super::kmsg::Kmsg;
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Record;
 use super::stamp::{self, Stamp};
-use super::{MAX_LINE, apparmor, journal, kind, loss, origin, scan, seccomp, selinux};
+use super::{
+    MAX_LINE, apparmor, journal, kind, loss, mend, origin, scan, seccomp, selinux, wrapped,
+};
 
 static AUDIT: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("audit"));
 
@@ -25,14 +27,80 @@ pub fn parse_line(line: &[u8]) -> Parsed<'_> {
         return Parsed::Malformed(Malformed::TooLong);
     }
     if let Some(json) = journal::json_text(line) {
-        return journal::parse_json(json).1;
+        return match json_records(json) {
+            Some(found) => wrapped::first(found),
+            None => journal::parse_json(json).1,
+        };
     }
     if line[0].is_ascii_digit()
         && let Some(kmsg) = Kmsg::split(line)
     {
         return into_owned(kmsg.parse());
     }
-    parse_text(line)
+    let parsed = parse_text(line);
+    if needs_mending(line, &parsed) {
+        return parse_mended(line).unwrap_or(parsed);
+    }
+    parsed
+}
+
+/// The records of a line of JSON that is no journal entry.
+pub(super) fn json_records(json: &[u8]) -> Option<Vec<Parsed<'static>>> {
+    let is_entry = || {
+        matches!(
+            journal::parse_json(json).1,
+            Parsed::Record(_) | Parsed::Foreign(Foreign::OtherProgram)
+        )
+    };
+    if !wrapped::may_hold(json) || is_entry() {
+        return None;
+    }
+    wrapped::parse(json)
+}
+
+/// Whether a line may be a record that was copied by way of something that
+/// changed it.
+pub(super) fn needs_mending(line: &[u8], parsed: &Parsed<'_>) -> bool {
+    match parsed {
+        Parsed::Record(_) => is_quoted_otherwise(line),
+        Parsed::Malformed(_) => true,
+        Parsed::Foreign(Foreign::OtherAvc) => memmem::find(line, b"capability").is_some(),
+        Parsed::Foreign(Foreign::NotAudit | Foreign::OtherProgram | Foreign::UnknownType) => {
+            wrapped::may_hold(line)
+        }
+        Parsed::Foreign(Foreign::Type(_)) => memmem::find(line, b" type=").is_some(),
+        Parsed::Foreign(Foreign::Empty | Foreign::Loss(_)) => false,
+    }
+}
+
+/// Whether a name is neither between plain quotes nor hexadecimal, as the kernel
+/// writes every one. What such a value holds is the process's own, and no mark of
+/// a copy, whatever it looks like.
+fn is_quoted_otherwise(line: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b" comm=", b" profile=", b" operation="];
+    NAMES.iter().any(|name| {
+        memmem::find(line, name).is_some_and(|at| {
+            matches!(
+                line.get(at + name.len()),
+                Some(0x1b | b'\\' | b'&' | b'#' | b'^' | 0xe2 | 0xc2 | 0xef)
+            )
+        })
+    })
+}
+
+/// The line again, without what was put around and into it; nothing where that
+/// tells no more.
+#[cold]
+pub(super) fn parse_mended(line: &[u8]) -> Option<Parsed<'static>> {
+    if let Some(parts) = mend::parts(line) {
+        let found = parts.into_iter().map(|part| into_owned(parse_text(part)));
+        return Some(wrapped::first(found.collect()));
+    }
+    let mended = mend::mended(line)?;
+    match parse_text(&mended) {
+        Parsed::Foreign(_) => None,
+        told => Some(into_owned(told)),
+    }
 }
 
 /// The same outcome, owning what it says.
@@ -136,6 +204,9 @@ fn find_head(line: &[u8]) -> Option<Head> {
 }
 
 fn parse_head(line: &[u8], head: Head) -> Parsed<'_> {
+    if is_lone_message(line) {
+        return Parsed::Foreign(Foreign::OtherProgram);
+    }
     let (Head::Stamp(at) | Head::Tag(at, _)) = head;
     // A name may hold the text of a head (`comm="audit(1.1:1):"` fits): then the
     // record's own fields come first, and there is no head.
@@ -156,7 +227,8 @@ fn parse_head(line: &[u8], head: Head) -> Parsed<'_> {
 
 fn parse_stamped<'a>(before: &'a [u8], after: &'a [u8]) -> Parsed<'a> {
     let (prefix, given) = split_type(before);
-    if !origin::is_log_prefix(prefix) {
+    let of_android = || after.starts_with(b"0.0:") && origin::is_logcat(prefix);
+    if !origin::is_log_prefix(prefix) && !of_android() {
         return Parsed::Foreign(Foreign::OtherProgram);
     }
     parse_after_head(given, after)
@@ -220,8 +292,20 @@ fn no_head(line: &[u8]) -> Parsed<'_> {
 
 /// Where `apparmor="` or `avc:  denied` stands as a word of its own.
 fn body_without_head(text: &[u8]) -> Option<usize> {
-    let start = memmem::find(text, b"apparmor=").or_else(|| memmem::find(text, b"avc:  "))?;
+    let start = memmem::find(text, b"apparmor=").or_else(|| {
+        // Two spaces in the kernel's text, one in what a terminal made of it.
+        memmem::find(text, b"avc: ").filter(|at| {
+            let word = text[at + b"avc: ".len()..].trim_ascii_start();
+            word.starts_with(b"denied") || word.starts_with(b"granted")
+        })
+    })?;
     (start == 0 || matches!(text[start - 1], b' ' | b'\'')).then_some(start)
+}
+
+/// A field of a journal entry that stands without its entry, as `strings` and
+/// `grep` leave it: by whom it was said stands elsewhere.
+fn is_lone_message(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"MESSAGE=")
 }
 
 fn parse_without_head(line: &[u8], start: usize) -> Parsed<'_> {
@@ -231,7 +315,8 @@ fn parse_without_head(line: &[u8], start: usize) -> Parsed<'_> {
     if before.len() >= first && matches!(Kind::of(&line[..first]), Kind::Number(_)) {
         return parse_named(line, Stamp::default());
     }
-    if !origin::is_log_prefix(before) {
+    // A journal entry's message without the entry: anyone may have said it.
+    if !origin::is_log_prefix(before) || is_lone_message(line) {
         return Parsed::Foreign(Foreign::OtherProgram);
     }
     parse_body(Kind::Absent, Stamp::default(), &line[start..])

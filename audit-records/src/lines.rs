@@ -47,6 +47,10 @@ pub struct Lines<R> {
     /// An error that came while there were still lines to hand out.
     error: Option<io::Error>,
     held: Vec<u8>,
+    /// Where the last line stands in the buffer; none where it was too long and
+    /// stands in `held`.
+    last: Option<(usize, usize)>,
+    last_too_long: bool,
 }
 
 impl<R: Read> Lines<R> {
@@ -62,6 +66,8 @@ impl<R: Read> Lines<R> {
             finished: false,
             error: None,
             held: Vec::new(),
+            last: None,
+            last_too_long: false,
         }
     }
 
@@ -106,6 +112,18 @@ impl<R: Read> Lines<R> {
                 }
                 return Ok(Some(self.take_line(searched, searched, false)));
             }
+        }
+    }
+
+    /// The last line handed out again, until the next one is asked for.
+    pub(super) fn last_line(&self) -> Line<'_> {
+        Line {
+            number: self.number,
+            bytes: match self.last {
+                Some((start, end)) => &self.buffer[start..end],
+                None => &self.held,
+            },
+            too_long: self.last_too_long,
         }
     }
 
@@ -169,11 +187,9 @@ impl<R: Read> Lines<R> {
         let begin = self.start;
         self.start += consumed;
         self.number += 1;
-        Line {
-            number: self.number,
-            bytes: &self.buffer[begin..begin + length],
-            too_long,
-        }
+        self.last = Some((begin, begin + length));
+        self.last_too_long = too_long;
+        self.last_line()
     }
 
     /// Keeps the beginning of a line and skips to its end.
@@ -192,11 +208,9 @@ impl<R: Read> Lines<R> {
             }
         }
         self.number += 1;
-        Line {
-            number: self.number,
-            bytes: &self.held,
-            too_long: true,
-        }
+        self.last = None;
+        self.last_too_long = true;
+        self.last_line()
     }
 
     /// Reads on; false at the end, or where an error waits for its turn.

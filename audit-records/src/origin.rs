@@ -48,6 +48,39 @@ pub(super) fn is_log_prefix(prefix: &[u8]) -> bool {
         .all(|tag| is_trusted(tag) || !looks_like_a_program(tag))
 }
 
+/// Whether `prefix` is logcat's, whose tag is the command of a record
+/// (`LogAudit::logPrint`, Android's logd): `04-04 22:38:11.624  5211  5211 I
+/// s.inputdisabler:`. Such records have no time of their own: `audit(0.0:365)`.
+pub(super) fn is_logcat(prefix: &[u8]) -> bool {
+    let mut words = words(prefix);
+    let number = |word: Option<&[u8]>| word.is_some_and(|word| word.iter().all(u8::is_ascii_digit));
+    let date = words.next().is_some_and(|word| {
+        matches!(word, [a, b, b'-', c, d] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()))
+    });
+    let time = words
+        .next()
+        .is_some_and(|word| word.first().is_some_and(u8::is_ascii_digit) && word.contains(&b':'));
+    let ids = number(words.next()) && number(words.next());
+    let level = words
+        .next()
+        .is_some_and(|word| matches!(word, [b'V' | b'D' | b'I' | b'W' | b'E' | b'F']));
+    date && time && ids && level
+}
+
+/// Whether a line begins with a syslog's date (`Nov 24 10:22:07`).
+pub(super) fn is_syslog_date(line: &[u8]) -> bool {
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let Some((month, rest)) = line.split_first_chunk::<3>() else {
+        return false;
+    };
+    MONTHS.chunks_exact(3).any(|known| known == month)
+        && rest.starts_with(b" ")
+        && rest
+            .trim_ascii_start()
+            .first()
+            .is_some_and(u8::is_ascii_digit)
+}
+
 /// Whether a message of the program `tag` (with or without `[pid]`) may hold
 /// audit records.
 pub(super) fn is_trusted(tag: &[u8]) -> bool {
@@ -57,7 +90,9 @@ pub(super) fn is_trusted(tag: &[u8]) -> bool {
     };
     // dmesg -x writes `kern  :notice:`.
     let bare = name.strip_prefix(b":").unwrap_or(name);
-    TRUSTED.contains(&bare)
+    // rsyslog's imfile and shippers are told a tag for auditd's log: `audit_log`,
+    // `tag_audit_log`, `linux_audit`.
+    TRUSTED.contains(&bare) || name.len() == tag.len() && memmem::find(bare, b"audit").is_some()
 }
 
 /// A tag begins with a letter; a time, a line number and a path from `grep` are
@@ -107,6 +142,8 @@ mod tests {
             "Nov 24 10:22:07 host audispd: node=host ",
             "Nov 24 10:22:07 host dbus-daemon[712]: ",
             "2026-11-24_10:22:07.18 kern.notice: ",
+            "2026-11-24T10:22:07+00:00 web audit_log: ",
+            "Nov 24 10:22:07 web tag_audit_log: ",
         ] {
             assert!(is_log_prefix(prefix.as_bytes()), "{prefix}");
         }

@@ -60,6 +60,9 @@ pub enum Malformed {
     /// Cut short inside a quoted value.
     #[error("a quoted value has no end; the line was cut short")]
     UnterminatedQuote,
+    /// Ends where every kernel writes on.
+    #[error("the record was cut short: {0} is missing or incomplete")]
+    CutShort(&'static str),
     /// The stamp is no `seconds.milliseconds:serial`.
     #[error("the audit time stamp cannot be read")]
     BadStamp,

@@ -97,13 +97,14 @@ fn verdict(value: Value<'_>) -> Result<Verdict, Malformed> {
             _ => {}
         }
     }
+    // The kernel logs the action alone, without a filter's data: other numbers are
+    // ones that lost digits.
     let code = hexadecimal(value.raw()).ok_or(Malformed::BadNumber("code"))?;
-    Ok(match code & 0xffff_0000 {
+    Ok(match code {
         0x0003_0000 | 0x0005_0000 => Verdict::Denied,
         // Handed to a tracer or a supervisor, or only logged: not refused here.
         0x7fc0_0000 | 0x7ff0_0000 | 0x7ffc_0000 | 0x7fff_0000 => Verdict::Audit,
-        // 0x80000000 and 0; and the kernel takes an action it does not know for a kill
-        // (`__seccomp_filter`, kernel/seccomp.c, 6.12).
-        _ => Verdict::Killed,
+        0 | 0x8000_0000 => Verdict::Killed,
+        _ => return Err(Malformed::CutShort("the action's code")),
     })
 }

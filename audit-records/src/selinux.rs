@@ -40,12 +40,24 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
             _ => {}
         }
     }
-    if !record
-        .class
-        .as_deref()
-        .is_some_and(|class| CLASSES.contains(&class))
-    {
+    // Copied logs lose the class, or a part of it (`tcl ass=capability`): only
+    // checks of capabilities have a `capability=`.
+    let is_capability = match record.class.as_deref() {
+        Some(class) if CLASSES.contains(&class) => true,
+        Some(torn) => {
+            record.capability.is_some() && CLASSES.iter().any(|class| class.starts_with(torn))
+        }
+        None => record.capability.is_some(),
+    };
+    if !is_capability {
         return Ok(Err(Foreign::OtherAvc));
+    }
+    let ends_in_it = rest
+        .rsplit(|&byte| byte == b' ')
+        .next()
+        .is_some_and(|word| word.starts_with(b"capability="));
+    if ends_in_it {
+        return Err(Malformed::CutShort("the context behind the capability"));
     }
     record.profile = record.source_context.as_ref().and_then(domain);
     record.verdict = Some(match (granted, permissive) {

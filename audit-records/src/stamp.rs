@@ -18,8 +18,40 @@ pub(super) struct Stamp {
 pub(super) fn parse(after_paren: &[u8]) -> Result<(Stamp, &[u8]), Malformed> {
     match numeric(after_paren) {
         Some(found) => Ok(found),
-        None => printed(after_paren).ok_or(Malformed::BadStamp),
+        None => printed(after_paren)
+            .or_else(|| elided(after_paren))
+            .ok_or(Malformed::BadStamp),
     }
+}
+
+/// A stamp that somebody left out or took the dot from: the record stays, its
+/// time is not known. A stamp that is merely cut is none of these.
+fn elided(text: &[u8]) -> Option<(Stamp, &[u8])> {
+    let close = memchr::memchr(b')', text.get(..48).unwrap_or(text))?;
+    let inside = &text[..close];
+    let body = body(&text[close + 1..])?;
+    let (time, serial) = match memchr::memrchr(b':', inside) {
+        Some(colon) => (&inside[..colon], decimal(&inside[colon + 1..])),
+        None => (inside, None),
+    };
+    // 1474720530785: ten digits of seconds and three of a second, or so.
+    let is_run = time.len() >= 10 && time.iter().all(u8::is_ascii_digit);
+    let is_masked = memchr::memmem::find(time, b"..").is_some()
+        || memchr::memmem::find(time, "\u{2026}".as_bytes()).is_some()
+        || time
+            .iter()
+            .any(|byte| matches!(byte, b'x' | b'X' | b'*' | b'#' | b'?' | b'<' | b'_'))
+        || time
+            .iter()
+            .all(|byte| !byte.is_ascii_digit() && *byte != b'.');
+    (is_run && serial.is_some() || is_masked).then_some((
+        Stamp {
+            epoch: None,
+            serial,
+            interpreted: false,
+        },
+        body,
+    ))
 }
 
 fn numeric(text: &[u8]) -> Option<(Stamp, &[u8])> {
@@ -179,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn elided_stamps_leave_the_record() {
+        for (text, serial) in [
+            ("1474720530785:35364): x", Some(35_364)),
+            ("...): x", None),
+            ("...:12): x", Some(12)),
+            ("14747XXXXX.XXX:12): x", Some(12)),
+            ("<stamp>): x", None),
+            ("): x", None),
+        ] {
+            let wanted = Stamp {
+                epoch: None,
+                serial,
+                interpreted: false,
+            };
+            assert_eq!(parse(text.as_bytes()), Ok((wanted, &b"x"[..])), "{text}");
+        }
+    }
+
+    #[test]
     fn broken_stamps() {
         for text in [
             "",
@@ -196,6 +247,7 @@ mod tests {
             "11/24/2026 25:00:00.1:1) : x",
             "11/24/2026 : x",
             "1.1:99999999999999999999): x",
+            "123456789:1): x",
         ] {
             assert_eq!(parse(text.as_bytes()), Err(Malformed::BadStamp), "{text}");
         }

@@ -59,7 +59,11 @@ fn denial() -> impl Strategy<Value = Denial> {
             "[a-z/.]{1,30}".prop_map(String::into_bytes),
             "[ -~]{1,30}".prop_map(String::into_bytes)
         ],
-        prop_oneof![name(), "[ -~]{1,15}".prop_map(String::into_bytes)],
+        prop_oneof![
+            name(),
+            "[\\\\&#^][!-~]{1,14}".prop_map(String::into_bytes),
+            "[ -~]{1,15}".prop_map(String::into_bytes)
+        ],
         any::<u32>(),
         0..70_u32,
         0..4_102_444_800_000_u64,
