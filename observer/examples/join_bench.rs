@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use observer::audit::{Parsed, parse_line};
 use observer::config::Rules;
 use observer::correlate::Correlator;
+use observer::finding::Scope;
 use observer::observation::{AuditSeen, DenialSeen, Observation};
 use observer::time::Stamp;
 use observer_ebpf::{DenialEvent, Layer, NAME_LEN, RowKey};
@@ -88,6 +89,7 @@ fn event(index: u32) -> Observation {
         profile: Some("unprivileged_userns".to_owned()),
         container: None,
         count: 1,
+        scope: Scope::Host,
     }))
 }
 
@@ -108,6 +110,6 @@ fn record(index: u32) -> anyhow::Result<Observation> {
         source: "netlink".to_owned(),
         record: record.into_owned(),
         supervisor: None,
-        in_tree: false,
+        scope: Scope::Host,
     })))
 }

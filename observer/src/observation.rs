@@ -2,7 +2,11 @@
 
 use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey, WorkloadEvent};
 
-use crate::{audit::Record, finding::Container, time::Stamp};
+use crate::{
+    audit::Record,
+    finding::{Container, Scope},
+    time::Stamp,
+};
 
 /// One thing that a source tells.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct DenialSeen {
     pub container: Option<Container>,
     /// How often the row had counted by now.
     pub count: u64,
+    /// How far from the recorded command it happened.
+    pub scope: Scope,
 }
 
 impl DenialSeen {
@@ -58,6 +64,8 @@ pub struct EpisodeSeen {
     pub container: Option<Container>,
     /// Version of its supervisor.
     pub version: Option<String>,
+    /// How far from the recorded command it happened.
+    pub scope: Scope,
 }
 
 /// A supervisor came or went.
@@ -71,6 +79,8 @@ pub struct ProcessSeen {
     pub container: Option<Container>,
     /// Its version.
     pub version: Option<String>,
+    /// How far from the recorded command it is.
+    pub scope: Scope,
 }
 
 /// A supervisor's process became its workload, with something in its bounding set.
@@ -84,6 +94,8 @@ pub struct WorkloadSeen {
     pub container: Option<Container>,
     /// Version of its supervisor.
     pub version: Option<String>,
+    /// How far from the recorded command it happened.
+    pub scope: Scope,
 }
 
 /// An audit record about a capability.
@@ -97,6 +109,6 @@ pub struct AuditSeen {
     pub record: Record<'static>,
     /// Name of the rule that the process belongs to, where it is known.
     pub supervisor: Option<String>,
-    /// Whether the process is part of the recorded tree.
-    pub in_tree: bool,
+    /// How far from the recorded command the process is.
+    pub scope: Scope,
 }

@@ -251,6 +251,21 @@ impl Folder {
     }
 }
 
+/// The names and the inode numbers of the folders in one of the kernel's.
+pub fn folders(path: &Path) -> Vec<(String, u64)> {
+    let flags = READ | OFlags::DIRECTORY | OFlags::NONBLOCK;
+    let open = rustix::fs::open(path, flags, Mode::empty());
+    let Ok(entries) = open.and_then(Dir::read_from) else {
+        return Vec::new();
+    };
+    let folders = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().to_str().ok()?;
+        let is_folder = entry.file_type() == FileType::Directory && name != "." && name != "..";
+        is_folder.then(|| (name.to_owned(), entry.ino()))
+    });
+    folders.collect()
+}
+
 /// Reads a plain file of this user at a path that root or the operator fixed:
 /// links on the way are followed.
 ///

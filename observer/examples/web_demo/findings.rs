@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use observer::finding::{
     Audit, Container, Counts, Denial, Episode, Exit, Fate, HookReport, Host, Link, Namespace,
-    REPORT_SCHEMA, Report, SourceReport, Verdict,
+    REPORT_SCHEMA, Report, Scope, SourceReport, Verdict,
 };
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
 use observer::sight::Sight;
@@ -43,6 +43,7 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
     let container = container(version).filter(|_| version.contains('/'));
     Episode {
         id: format!("ep-{number}"),
+        scope: Scope::Host,
         verdict: Verdict::Ok,
         retried: false,
         skipped: false,
@@ -203,6 +204,7 @@ pub fn denial(row: u64, now: Stamp) -> Denial {
     ][usize::try_from(row % 4).unwrap_or_default()];
     let expected = capability == "setuid";
     Denial {
+        scope: Scope::Host,
         supervisor: text(["openshell", "crun"][usize::try_from(row % 2).unwrap_or_default()]),
         role: text(["supervisor", "workload"][usize::try_from(row % 2).unwrap_or_default()]),
         container: container(NEW),
@@ -351,6 +353,7 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
         sources: sources(),
         lost: BTreeMap::from([("events".to_owned(), 0)]),
         command: None,
+        scope: None,
         denials,
         episodes,
         notes: Vec::new(),

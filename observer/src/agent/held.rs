@@ -165,6 +165,7 @@ impl Agent {
 
     fn relist(&self, mut event: ProcessEvent) {
         let Identity { container, version } = self.who.identity(&event.owner);
+        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
         if event.owner.rule == 0 {
             return;
@@ -174,6 +175,7 @@ impl Agent {
             event,
             container: container.map(std::sync::Arc::unwrap_or_clone),
             version,
+            scope,
         };
         let mut ledger = self.shared.ledger();
         if ledger.supervisors.live().contains_key(&event.owner.tgid) {

@@ -8,7 +8,7 @@ use observer_ebpf::{Episode, Loss};
 use super::{Agent, held::Item, workloads::Watch};
 use crate::{
     correlate::{self, Finding},
-    finding::{EventKind, HookReport, LossEvent},
+    finding::{EventKind, HookReport, LossEvent, Made},
     ledger::{MISSED_RUNS, PROGRAM},
     sight::{DROPS_MISSED, reason_of_miss},
     sources::bpf::{Kernel, runs},
@@ -158,6 +158,23 @@ impl Agent {
         let malformed = sources.iter().map(|source| source.malformed).sum();
         ledger.audit.set_malformed(malformed);
         ledger.sources = sources;
+    }
+
+    /// Has what daemons make from now on count as beside the recorded tree.
+    ///
+    /// # Errors
+    /// Why that can't be told on this host.
+    pub fn begin_beside(&self) -> Result<(), &'static str> {
+        self.who.begin_beside()
+    }
+
+    /// Containers and units beside the recorded tree in which something lives now.
+    pub fn living_beside(&self) -> Vec<Made> {
+        if self.shared.scopes().are_told() {
+            self.who.living_beside()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Episodes that are open now; none where they can't be read.

@@ -23,7 +23,7 @@ use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, Wor
 use crate::{
     config::Rules,
     correlate::{self, Correlator, Finding},
-    finding::{Container, HookReport, Host},
+    finding::{Container, HookReport, Host, Scope},
     ledger::Ledger,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     open,
@@ -122,7 +122,8 @@ impl Agent {
         }
         let shared = Shared::new(ledger, kernel);
         let names = Arc::clone(shared.names());
-        let who = Arc::new(Who::new(Arc::clone(&rules), names));
+        let scopes = Arc::clone(shared.scopes());
+        let who = Arc::new(Who::new(Arc::clone(&rules), names, scopes));
         let desk = Desk::open(Arc::clone(&who))?;
         let agent = Self {
             shared: Arc::new(shared),
@@ -329,13 +330,14 @@ impl Agent {
                     proc::is_same(pid, task.start).then_some(task)
                 });
                 let mut owner = task.map(|task| task.owner).unwrap_or_default();
+                let scope = self.scope_of_record(&owner, record.pid);
                 self.shared.names().rename(&mut owner, 0);
                 let seen = AuditSeen {
                     received: Stamp(received),
                     source: source.name().to_owned(),
                     record: *record,
                     supervisor: correlate::name(&self.rules, owner.rule),
-                    in_tree: owner.in_tree == 1,
+                    scope,
                 };
                 let findings = self.correlator.observe(Observation::Audit(Box::new(seen)));
                 self.settle(findings);
@@ -353,6 +355,16 @@ impl Agent {
         }
     }
 
+    /// The scope of a record whose event is not known yet.
+    fn scope_of_record(&self, owner: &Owner, pid: Option<u32>) -> Scope {
+        let scopes = self.shared.scopes();
+        if owner.in_tree == 1 || !scopes.are_told() {
+            return scopes.of(owner, 0);
+        }
+        let cgroup = pid.map_or(0, |pid| self.who.cgroup_id(pid));
+        scopes.of(owner, cgroup)
+    }
+
     fn settle(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             self.shared.ledger().enter(&finding);
@@ -367,6 +379,7 @@ impl Agent {
                 let profile = self.profile(event.row.profile);
                 let container = self.container(&event.row.owner, event.row.cgroup);
                 let cgroup = event.row.cgroup;
+                let scope = self.shared.scopes().of(&event.row.owner, cgroup);
                 self.shared.names().rename(&mut event.row.owner, cgroup);
                 let time = self.clock.stamp(event.time);
                 self.enter(
@@ -377,6 +390,7 @@ impl Agent {
                         profile,
                         container,
                         count: 1,
+                        scope,
                     })),
                 );
             }
@@ -416,6 +430,7 @@ impl Agent {
             profile: self.profile(episode.profile),
             container,
             version,
+            scope: self.shared.scopes().of(&told.owner, told.cgroup),
             episode,
         }
     }
@@ -423,12 +438,14 @@ impl Agent {
     fn launched(&mut self, mut event: WorkloadEvent) {
         let container = self.container(&event.owner, event.cgroup);
         let version = self.who.identity(&event.owner).version;
+        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, event.cgroup);
         let seen = WorkloadSeen {
             time: self.clock.stamp(event.time),
             event,
             container,
             version,
+            scope,
         };
         self.enter(event.time, Observation::Workload(Box::new(seen)));
     }
@@ -440,6 +457,7 @@ impl Agent {
 
     fn process(&mut self, mut event: ProcessEvent) {
         let Identity { container, version } = self.who.identity(&event.owner);
+        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
         if event.owner.rule == 0 {
             // By its path or its cgroup it is no supervisor after all.
@@ -450,6 +468,7 @@ impl Agent {
             event,
             container: container.map(Arc::unwrap_or_clone),
             version,
+            scope,
         };
         self.enter(event.time, Observation::Process(Box::new(seen)));
     }

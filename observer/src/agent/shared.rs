@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     correlate::{Finding, Tally},
-    finding::{End, Event, EventKind, Header, LossEvent, Report},
+    finding::{End, Event, EventKind, Header, LossEvent, Report, Scope},
     ledger::{KernelRow, KernelTotal, Ledger, row_name},
     outputs::{
         metrics::Latency,
@@ -22,7 +22,7 @@ use crate::{
     },
     sources::bpf::{Counted, Kernel},
     time::{Clock, Stamp, monotonic},
-    who::Names,
+    who::{Names, Scopes},
 };
 
 /// Events that a slow subscriber may lag behind before it misses some.
@@ -58,6 +58,7 @@ pub struct Shared {
     /// Rows that the kernel had then.
     rows: AtomicUsize,
     names: Arc<Names>,
+    scopes: Arc<Scopes>,
 }
 
 impl Shared {
@@ -74,6 +75,7 @@ impl Shared {
             counting: Mutex::new(()),
             rows: AtomicUsize::new(0),
             names: Arc::default(),
+            scopes: Arc::default(),
         }
     }
 
@@ -95,6 +97,11 @@ impl Shared {
     /// Which supervisors are named by another rule than the kernel side told.
     pub fn names(&self) -> &Arc<Names> {
         &self.names
+    }
+
+    /// How far from the recorded command what happens is.
+    pub fn scopes(&self) -> &Arc<Scopes> {
+        &self.scopes
     }
 
     /// How long findings took from the kernel to the ledger.
@@ -179,7 +186,8 @@ impl Shared {
             self.names.rename(&mut key.owner, 0);
         }
         let rename = |rows: &mut Vec<KernelRow>| {
-            for KernelRow { key, .. } in rows {
+            for KernelRow { key, scope, .. } in rows {
+                *scope = self.scopes.now(&key.owner, key.cgroup);
                 self.names.rename(&mut key.owner, key.cgroup);
             }
         };
@@ -191,16 +199,16 @@ impl Shared {
             }
             let keys: Vec<_> = gone.iter().map(|row| row.key).collect();
             rename(&mut gone);
-            let tree_only = self.recorder().as_ref().map(Recorder::tree_only);
+            let told_of = self.recorder().as_ref().map(Recorder::scope);
             let mut told = Vec::new();
             {
                 let mut ledger = self.ledger();
                 let grounds = ledger.grounds();
-                if let Some(tree_only) = tree_only {
-                    let rows = gone.iter();
-                    let rows = rows.filter(|row| !tree_only || row.key.owner.in_tree == 1);
+                if let Some(told_of) = told_of {
+                    let rows = gone.iter().filter(|row| told_of.takes(row.scope));
                     told.extend(rows.map(|row| {
-                        let denial = ledger.denials.row(&row.key, row.tally, &grounds);
+                        let denials = &ledger.denials;
+                        let denial = denials.row(&row.key, row.tally, row.scope, &grounds);
                         (row_name(&row.key), denial)
                     }));
                 }
@@ -245,7 +253,7 @@ impl Shared {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a command's tree from now on.
+    /// Records what happens in a command's scope from now on.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -253,8 +261,14 @@ impl Shared {
         &self,
         out: Box<dyn io::Write + Send>,
         command: Vec<String>,
+        scope: Scope,
     ) -> io::Result<()> {
-        let recorder = Recorder::record(out, self.header(Some(command)))?;
+        let header = Header {
+            command: Some(command),
+            scope: Some(scope),
+            ..self.header()
+        };
+        let recorder = Recorder::record(out, header)?;
         *self.recorder() = Some(recorder);
         Ok(())
     }
@@ -265,19 +279,20 @@ impl Shared {
     /// # Errors
     /// When no thread can be started.
     pub fn keep_stream(&self, out: Box<dyn Lines>) -> io::Result<()> {
-        let recorder = Recorder::keep(out, &self.header(None))?;
+        let recorder = Recorder::keep(out, &self.header())?;
         *self.recorder() = Some(recorder);
         Ok(())
     }
 
-    fn header(&self, command: Option<Vec<String>>) -> Header {
+    fn header(&self) -> Header {
         let ledger = self.ledger();
         Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: ledger.host.clone(),
             hooks: ledger.hooks.clone(),
             sources: ledger.sources.clone(),
-            command,
+            command: None,
+            scope: None,
         }
     }
 
@@ -302,7 +317,7 @@ impl Shared {
 
     /// Writes the state of rows and sources to the stream, if there is one.
     pub fn checkpoint_stream(&self) {
-        let Some(tree_only) = self.recorder().as_ref().map(Recorder::tree_only) else {
+        let Some(told_of) = self.recorder().as_ref().map(Recorder::scope) else {
             return;
         };
         self.refresh();
@@ -317,7 +332,7 @@ impl Shared {
                 let ledger = self.ledger();
                 let grounds = ledger.grounds();
                 let from = part * ROWS_AT_ONCE;
-                ledger.denials.part(tree_only, &grounds, from, ROWS_AT_ONCE)
+                ledger.denials.part(told_of, &grounds, from, ROWS_AT_ONCE)
             };
             let is_last = rows.len() < ROWS_AT_ONCE;
             if let Some(recorder) = self.recorder().as_mut() {
@@ -350,7 +365,7 @@ impl Shared {
         };
         let ledger = self.ledger();
         let grounds = ledger.grounds();
-        for (name, denial) in ledger.denials.rows(recorder.tree_only(), &grounds) {
+        for (name, denial) in ledger.denials.rows(recorder.scope(), &grounds) {
             recorder.row(name, denial, false);
         }
         drop(ledger);
@@ -359,6 +374,7 @@ impl Shared {
             command: report.command.clone(),
             failed_on: report.failed_on.clone(),
             sight: Some(report.sight.clone()),
+            scope: report.scope.clone().map(Box::new),
         })
     }
 }

@@ -1,12 +1,12 @@
 //! The command line as it is typed. What it means is resolved by the commands.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::probe::{As, StepsTrial, Trial};
 use crate::{
-    finding::{FailOn, RoleFilter},
+    finding::{FailOn, RoleFilter, Scope},
     outputs::{color::Color, report::Form},
     sources::{
         audit::AuditSource,
@@ -258,6 +258,13 @@ pub struct Record {
     /// Let --fail-on look at this role only
     #[arg(long, value_enum, value_name = "ROLE")]
     pub role: Option<RoleFilter>,
+    /// Whose findings the report has, and --fail-on looks at
+    #[arg(long, value_enum, default_value = "beside", value_name = "SCOPE")]
+    pub scope: Scope,
+    /// Once the command ended, follow what still runs of its tree, and of what was
+    /// made beside it, for up to this long (such as 500ms, 10s, 2m)
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
     /// Write the report to this file instead of stderr
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -272,6 +279,27 @@ pub struct Record {
     #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
 }
+
+/// A length of time as it is typed: a number and its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("give a number and ms, s, m or h, such as 10s".to_owned()),
+    };
+    let number: Option<u64> = number.parse().ok();
+    let length = number.and_then(|number| number.checked_mul(milliseconds));
+    let length = length.filter(|length| *length <= MAX_WAIT_MS);
+    let length = length.ok_or_else(|| "give at most a day, such as 10s".to_owned())?;
+    Ok(Duration::from_millis(length))
+}
+
+/// The longest wait that is taken, a day.
+const MAX_WAIT_MS: u64 = 86_400_000;
 
 /// `capwatch replay`
 #[derive(Debug, Args)]
@@ -367,4 +395,28 @@ pub struct Report {
     /// Where the agent listens; without one the block has no finding
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub web: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_units_and_an_end() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        for wrong in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "25h",
+            "99999999999999999999s",
+            "5 s",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! `capwatch record`: runs a command with everything attached first, follows
-//! its whole tree, and reports.
+//! its whole tree and what daemons make beside it, and reports.
+
+mod clients;
+mod tree;
 
 use std::{
     fs::File,
@@ -22,7 +25,7 @@ use super::args::Record;
 use crate::{
     agent::{Agent, Options},
     config::Rules,
-    finding::{Command, Gate, Report},
+    finding::{Command, Course, Gate, Report, Scope},
     ledger::MAX_SERIES,
     outputs::{
         color::Color,
@@ -31,6 +34,7 @@ use crate::{
     },
     sources::{audit::AuditSource, bpf},
 };
+use clients::Clients;
 
 /// How long open episodes of the tree are waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,6 +44,8 @@ const RECORD_DELAY_NS: u64 = 400_000_000;
 /// Bytes of the ring that episodes come through: a gate counts on each, and the
 /// command may take both processors.
 const STATE_RING: u32 = 8 << 20;
+/// How often it is looked at what still runs.
+const LOOK: Duration = Duration::from_millis(200);
 /// Exit code when `--fail-on` matched.
 const FAILED: u8 = 3;
 /// Exit codes of a command that can't be run, as shells have them.
@@ -53,6 +59,8 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         audit,
         fail_on,
         role,
+        scope,
+        wait,
         report: file,
         stream,
         output,
@@ -95,10 +103,16 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     if let Some(stream) = stream {
         // A failure to write is told by `end_stream` below.
         shared
-            .record_stream(Box::new(stream), argv.clone())
+            .record_stream(Box::new(stream), argv.clone(), scope)
             .context("cannot write the stream")?;
     }
     let mut signals = Signals::new()?;
+    let mut course = Course::default();
+    if scope.takes(Scope::Beside) {
+        course.beside_unknown = agent.begin_beside().err().map(str::to_owned);
+    }
+    let mut clients = Clients::of_command(&command);
+    let mut look = tokio::time::interval(LOOK);
     let began = Instant::now();
     let code = match spawn(&agent, &command) {
         Ok(mut child) => {
@@ -107,6 +121,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
                     status = child.wait() => break status.context("cannot wait for the command")?,
                     result = agent.pump() => result.context("cannot read from the kernel")?,
                     signal = signals.next() => forward(&child, signal),
+                    _ = look.tick(), if clients.is_empty() => clients.look(&tree::tasks(&agent)),
                 }
             };
             exit_code(status)
@@ -114,11 +129,16 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         Err(error) => unable(&command[0], &error),
     };
     let duration = began.elapsed();
-    settle(&mut agent).await?;
+    if let Some(wait) = wait {
+        let asked = scope.takes(Scope::Beside) && !clients.is_empty();
+        follow(&mut agent, wait, asked, &mut signals).await?;
+    }
+    settle(&mut agent, scope).await?;
+    conclude(&agent, course, &clients);
 
     shared.refresh();
     let mut report = shared.ledger().report(
-        true,
+        scope,
         Some(Command {
             argv,
             exit_code: code,
@@ -213,9 +233,57 @@ fn unable(command: &std::ffi::OsStr, error: &io::Error) -> i32 {
     }
 }
 
-/// Waits until every episode of the tree is closed, for two seconds at most;
-/// one that is still open then is told as running.
-async fn settle(agent: &mut Agent) -> io::Result<()> {
+/// Enters what counts don't tell of the command's scope.
+fn conclude(agent: &Agent, mut course: Course, clients: &Clients) {
+    course.clients = clients.names();
+    (course.running, course.running_unlisted) = tree::running(agent);
+    let living = agent.living_beside();
+    let shared = agent.shared();
+    let mut ledger = shared.ledger();
+    ledger.course = course;
+    for made in living {
+        ledger.keep_made(made, 0);
+    }
+}
+
+/// Goes on until nothing runs any more of the tree, nor of what was made beside it;
+/// for so long at most, or until a signal comes. Where a daemon was `asked`,
+/// something of what it makes is waited for.
+async fn follow(
+    agent: &mut Agent,
+    wait: Duration,
+    asked: bool,
+    signals: &mut Signals,
+) -> io::Result<()> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let living = agent.living_beside();
+        let shared = agent.shared();
+        let is_awaited = {
+            let mut ledger = shared.ledger();
+            let lives = !living.is_empty();
+            for made in living {
+                ledger.keep_made(made, 0);
+            }
+            lives || (asked && !ledger.has_made())
+        };
+        let lives = is_awaited || !tree::running(agent).0.is_empty();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !lives || left.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            result = agent.pump() => result?,
+            () = tokio::time::sleep(LOOK.min(left)) => {}
+            _ = signals.next() => return Ok(()),
+        }
+    }
+}
+
+/// Waits until every episode of the tree and of what was made beside it is closed,
+/// for two seconds at most; one that is still open then is told as running.
+async fn settle(agent: &mut Agent, scope: Scope) -> io::Result<()> {
+    let shared = agent.shared();
     let deadline = Instant::now() + GRACE;
     loop {
         // The wait is also what lets the last events come through the ring.
@@ -225,8 +293,10 @@ async fn settle(agent: &mut Agent) -> io::Result<()> {
             return Err(error);
         }
         let open = agent.open_episodes().is_none_or(|episodes| {
-            let mut trees = episodes.iter().map(|episode| episode.owner.in_tree);
-            trees.any(|tree| tree == TASK_IN_TREE)
+            episodes.iter().any(|episode| {
+                let of = shared.scopes().now(&episode.owner, episode.cgroup);
+                of != Scope::Host && scope.takes(of)
+            })
         });
         let settled = !open && !agent.waits(RECORD_DELAY_NS);
         if settled || Instant::now() >= deadline {

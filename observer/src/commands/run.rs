@@ -17,6 +17,7 @@ use super::args::{ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options},
     config::Rules,
+    finding::Scope,
     outputs::{
         alarms::{self, Manner},
         color::Color,
@@ -115,7 +116,7 @@ pub async fn run(
     agent.tick();
     agent.finish();
     shared.refresh();
-    let report = shared.ledger().report(false, None);
+    let report = shared.ledger().report(Scope::Host, None);
     if let Err(error) = shared.end_stream(&report) {
         // It is no failure of the agent's: what was lost is in its counters.
         tracing::warn!("the last events could not be written: {error}");

@@ -157,6 +157,7 @@ mod tests {
             profile: None,
             container: None,
             version: None,
+            scope: crate::finding::Scope::Host,
         }
     }
 

@@ -234,6 +234,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         profile,
         container,
         version,
+        scope,
     } = seen;
     let ended = end
         .as_ref()
@@ -246,6 +247,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         .unwrap_or_default();
     let mut episode = Episode {
         id: format!("{:x}-{}", told.first, told.tgid),
+        scope: *scope,
         verdict: judged.verdict,
         retried: judged.verdict == Verdict::Ok && told.refused_raised > 0,
         skipped: judged.skipped,
@@ -343,6 +345,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
     let set = CapSet(event.bounding).to_string();
     let mut episode = Episode {
         id: format!("{:x}-{}", event.time, event.tgid),
+        scope: seen.scope,
         verdict: Verdict::Degraded,
         retried: false,
         skipped: true,

@@ -11,6 +11,7 @@ use observer_ebpf::{Layer, RowKey};
 
 use crate::{
     audit::{Lsm, Record, Verdict},
+    finding::Scope,
     observation::{AuditSeen, DenialSeen},
     time::Stamp,
 };
@@ -38,7 +39,7 @@ struct Event {
     layer: Layer,
     profile: Option<String>,
     supervisor: Option<String>,
-    in_tree: bool,
+    scope: Scope,
 }
 
 /// A record, and what it was joined with.
@@ -87,7 +88,7 @@ impl Join {
             layer,
             profile: seen.profile.clone(),
             supervisor,
-            in_tree: row.owner.in_tree == 1,
+            scope: seen.scope,
         };
         if layer == Layer::Selinux {
             if self.told.len() == MAX_WAITING {
@@ -243,7 +244,7 @@ fn joined(seen: AuditSeen, event: Event) -> Joined {
     Joined {
         seen: AuditSeen {
             supervisor: event.supervisor,
-            in_tree: event.in_tree,
+            scope: event.scope,
             ..seen
         },
         row: Some(event.row),
@@ -327,6 +328,7 @@ mod tests {
             profile: Some(profile.to_owned()),
             container: None,
             count: 1,
+            scope: Scope::Host,
         }
     }
 
@@ -345,7 +347,7 @@ mod tests {
             source: "netlink".to_owned(),
             record: record.into_owned(),
             supervisor: None,
-            in_tree: false,
+            scope: Scope::Host,
         }
     }
 

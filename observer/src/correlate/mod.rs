@@ -28,7 +28,9 @@ use crate::{
     audit::Bytes,
     caps,
     config::Rules,
-    finding::{AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, SupervisorEvent},
+    finding::{
+        AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, Scope, SupervisorEvent,
+    },
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     sources::bpf::text,
     time::Stamp,
@@ -39,8 +41,8 @@ use crate::{
 pub struct Finding {
     /// As every output shows it.
     pub event: Event,
-    /// Whether it happened in the tree that `capwatch record` follows.
-    pub in_tree: bool,
+    /// How far from the command that `capwatch record` runs it happened.
+    pub scope: Scope,
     /// The row of a denial, and what is known of it.
     pub row: Option<(RowKey, Detail)>,
     /// The row that an audit record was joined with.
@@ -52,7 +54,7 @@ impl Finding {
     pub fn lost(time: Stamp, loss: LossEvent) -> Self {
         Self {
             event: Event::new(time, EventKind::Loss(loss)),
-            in_tree: false,
+            scope: Scope::Host,
             row: None,
             joined: None,
         }
@@ -153,7 +155,6 @@ impl Correlator {
     }
 
     fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
-        let in_tree = seen.episode.owner.in_tree == 1;
         let workload = self.workloads.take(seen);
         let mut episode = match self.by_deed(seen) {
             Some(named) => episode::finding(&named, workload.as_ref(), &self.rules),
@@ -162,10 +163,10 @@ impl Correlator {
         if episode.supervisor.is_none() || self.is_launched(&seen.episode.owner) {
             self.inferred.infer(&mut episode, &self.rules);
         }
-        self.near.judge(&mut episode, seen.until, in_tree);
+        self.near.judge(&mut episode, seen.until);
         Finding {
             event: Event::new(seen.until, EventKind::Episode(episode)),
-            in_tree,
+            scope: seen.scope,
             row: None,
             joined: None,
         }
@@ -199,7 +200,7 @@ impl Correlator {
         let episode = episode::skipped(seen, &self.rules)?;
         Some(Finding {
             event: Event::new(seen.time, EventKind::Episode(episode)),
-            in_tree: seen.event.owner.in_tree == 1,
+            scope: seen.scope,
             row: None,
             joined: None,
         })
@@ -225,10 +226,10 @@ impl Correlator {
                 &seen.row().comm,
             ),
         };
-        let denial = denial(seen.row(), tally, Some(&detail), &self.rules);
+        let denial = denial(seen.row(), tally, seen.scope, Some(&detail), &self.rules);
         Finding {
             event: Event::new(seen.time, EventKind::Denial(denial)),
-            in_tree: seen.row().owner.in_tree == 1,
+            scope: seen.scope,
             row: Some((*seen.row(), detail)),
             joined: None,
         }
@@ -251,10 +252,11 @@ impl Correlator {
             exe: (!exe.is_empty()).then_some(exe),
             version: seen.version.clone(),
             container: seen.container.clone(),
+            scope: seen.scope,
         };
         Finding {
             event: Event::new(seen.time, EventKind::Supervisor(supervisor)),
-            in_tree: event.owner.in_tree == 1,
+            scope: seen.scope,
             row: None,
             joined: None,
         }
@@ -281,7 +283,7 @@ fn audit(joined: Joined) -> Finding {
         source,
         record,
         supervisor,
-        in_tree,
+        scope,
     } = seen;
     let result = match (row.is_some(), join::is_denial(&record)) {
         (true, _) => "matched",
@@ -311,10 +313,11 @@ fn audit(joined: Joined) -> Finding {
         note: contradicted.then(|| CONTRADICTED.to_owned()),
         serial: record.serial,
         source,
+        scope,
     };
     Finding {
         event: Event::new(time, EventKind::Audit(event)),
-        in_tree,
+        scope,
         row: None,
         joined: row,
     }
@@ -364,13 +367,20 @@ pub fn role(byte: u8) -> Option<String> {
 }
 
 /// The finding of a row.
-pub fn denial(key: &RowKey, tally: Tally, detail: Option<&Detail>, rules: &Rules) -> Denial {
+pub fn denial(
+    key: &RowKey,
+    tally: Tally,
+    scope: Scope,
+    detail: Option<&Detail>,
+    rules: &Rules,
+) -> Denial {
     let number = u32::from(key.capability);
     let layer = Layer::from_byte(key.layer);
     let expectation = rules.expected(key.owner.rule, number, layer);
     let profile = detail.and_then(|detail| detail.profile.clone());
     let exe = detail.map(|detail| detail.exe.clone());
     let mut denial = Denial {
+        scope,
         supervisor: name(rules, key.owner.rule),
         role: role(key.owner.role),
         container: detail.and_then(|detail| detail.container.clone()),

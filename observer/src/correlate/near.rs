@@ -17,7 +17,6 @@ const MAX_KEPT: usize = 64;
 struct Failed {
     episode: Episode,
     time: Stamp,
-    in_tree: bool,
 }
 
 /// What happened lately.
@@ -29,7 +28,7 @@ pub struct Near {
 
 impl Near {
     /// Says of an episode that what is near it is not its cause.
-    pub fn judge(&mut self, episode: &mut Episode, time: Stamp, in_tree: bool) {
+    pub fn judge(&mut self, episode: &mut Episode, time: Stamp) {
         if episode.verdict < Verdict::Pending || episode.layer.as_deref() != Some("commoncap") {
             return;
         }
@@ -45,7 +44,6 @@ impl Near {
         self.failed.push_back(Failed {
             episode: episode.clone(),
             time,
-            in_tree,
         });
     }
 
@@ -67,7 +65,7 @@ impl Near {
             acquit(&mut failed.episode, denial);
             told.push(Finding {
                 event: Event::new(failed.time, EventKind::Episode(failed.episode.clone())),
-                in_tree: failed.in_tree,
+                scope: failed.episode.scope,
                 row: None,
                 joined: None,
             });
@@ -134,7 +132,7 @@ mod tests {
                 .is_empty()
         );
         let mut episode = failed(7, "commoncap");
-        near.judge(&mut episode, stamp(900), true);
+        near.judge(&mut episode, stamp(900));
         assert_eq!(episode.not_the_cause, [TEXT]);
         assert_eq!(episode.explanation, format!("It failed. {TEXT}"));
     }
@@ -143,11 +141,11 @@ mod tests {
     fn a_denial_after_it_has_the_episode_told_again_once() {
         let mut near = Near::default();
         let mut episode = failed(7, "commoncap");
-        near.judge(&mut episode, stamp(0), true);
+        near.judge(&mut episode, stamp(0));
         assert!(episode.not_the_cause.is_empty());
         let again = near.denial(&denial(9, "apparmor", "yes"), stamp(500));
         assert_eq!(again.len(), 1);
-        assert!(again[0].in_tree);
+        assert_eq!(again[0].scope, episode.scope);
         let EventKind::Episode(told) = &again[0].event.kind else {
             panic!("no episode");
         };
@@ -168,7 +166,7 @@ mod tests {
             let mut near = Near::default();
             near.denial(&denial(pid, layer, audited), stamp(0));
             let mut episode = failed(7, refused_by);
-            near.judge(&mut episode, stamp(ms), false);
+            near.judge(&mut episode, stamp(ms));
             assert!(
                 episode.not_the_cause.is_empty(),
                 "{pid} {layer} {audited} {ms}"
@@ -184,9 +182,9 @@ mod tests {
     fn a_storm_is_bounded() {
         let mut near = Near::default();
         for pid in 10..10_000 {
-            near.judge(&mut failed(pid, "commoncap"), stamp(0), false);
+            near.judge(&mut failed(pid, "commoncap"), stamp(0));
             near.denial(&denial(9, "apparmor", "yes"), stamp(5_000));
-            near.judge(&mut failed(pid, "commoncap"), stamp(10_000), false);
+            near.judge(&mut failed(pid, "commoncap"), stamp(10_000));
         }
         assert!(near.denials.len() <= MAX_KEPT && near.failed.len() <= MAX_KEPT);
     }

@@ -30,6 +30,12 @@ impl Counts {
         counts
     }
 
+    /// Adds those of another count, but not how many of its findings are listed.
+    pub fn join(&mut self, other: &Self) {
+        self.episodes.join(&other.episodes);
+        self.denials.join(&other.denials);
+    }
+
     /// Says how many episodes and rows of denials are listed.
     pub const fn shows(&mut self, episodes: usize, rows: usize) {
         self.episodes.shown = episodes as u64;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Link};
+use super::{Container, Link, Scope};
 use crate::{caps, time::Stamp};
 
 /// A user namespace.
@@ -17,6 +17,9 @@ pub struct Namespace {
 /// Refused checks that are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
+    /// How far from the recorded command it happened.
+    #[serde(default)]
+    pub scope: Scope,
     /// Name of the supervisor's rule.
     pub supervisor: Option<String>,
     /// `supervisor` or `workload`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Link, Namespace};
+use super::{Container, Link, Namespace, Scope};
 
 /// What an episode came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +103,9 @@ pub struct Launched {
 pub struct Episode {
     /// Stays the same when a pending episode is told again.
     pub id: String,
+    /// How far from the recorded command it happened.
+    #[serde(default)]
+    pub scope: Scope,
     /// What it came to.
     pub verdict: Verdict,
     /// Whether bits were refused first and lowered in the end.

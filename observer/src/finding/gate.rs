@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Denial, Episode, Report, Verdict};
+use super::{Denial, Episode, Report, Scope, Verdict};
 
 /// Findings of a sort that are named, each in a line of its own.
 const MAX_NAMED: usize = 100;
@@ -97,12 +97,21 @@ impl Gate {
     }
 
     fn stopped_episodes<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a Episode> {
-        let episodes = report.episodes.iter();
+        let of = |scope: Scope| {
+            let episodes = report.episodes.iter();
+            episodes.filter(move |episode| episode.scope == scope)
+        };
+        // The command's own are named first.
+        let episodes = Scope::ALL.into_iter().flat_map(of);
         episodes.filter(|episode| self.stops_episode(episode))
     }
 
     fn stopped_denials<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a Denial> {
-        let denials = report.denials.iter();
+        let of = |scope: Scope| {
+            let denials = report.denials.iter();
+            denials.filter(move |denial| denial.scope == scope)
+        };
+        let denials = Scope::ALL.into_iter().flat_map(of);
         denials.filter(|denial| self.stops_denial(denial))
     }
 
@@ -144,12 +153,18 @@ impl Gate {
         let denials: Vec<_> = self.stopped_denials(report).take(MAX_NAMED).collect();
         let mut why: Vec<_> = episodes
             .iter()
-            .map(|episode| format!("{}: episode {}", episode.verdict, episode.id))
+            .map(|episode| {
+                let apart = apart(episode.scope);
+                format!("{}: episode {}{apart}", episode.verdict, episode.id)
+            })
             .collect();
         why.extend(denials.iter().map(|denial| {
             format!(
-                "denied: {} by {} to {}",
-                denial.capability, denial.layer, denial.comm
+                "denied: {} by {} to {}{}",
+                denial.capability,
+                denial.layer,
+                denial.comm,
+                apart(denial.scope)
             )
         }));
         let beyond = self.beyond(report, &episodes, &denials);
@@ -164,5 +179,14 @@ impl Gate {
             why.extend(report.sight.hiding().map(|lapse| format!("blind: {lapse}")));
         }
         why
+    }
+}
+
+/// What is put behind what is beside the recorded command; the scope of everything
+/// else follows from how it was recorded.
+fn apart(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Beside => ", beside the command",
+        Scope::Tree | Scope::Host => "",
     }
 }

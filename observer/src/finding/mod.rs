@@ -11,6 +11,7 @@ mod episode;
 mod gate;
 mod host;
 mod report;
+mod scope;
 mod stream;
 mod workload;
 
@@ -24,6 +25,7 @@ pub use episode::{Episode, Exit, Fate, Launched, Verdict};
 pub use gate::{FailOn, Gate, RoleFilter};
 pub use host::{HookReport, Host, SourceReport};
 pub use report::{Audit, Command, Report};
+pub use scope::{Course, Made, Running, Scope, Scoped};
 pub use stream::{End, Header, Row, Sources, State, StateLine};
 pub use workload::Workload;
 
@@ -74,6 +76,19 @@ pub enum EventKind {
     Loss(LossEvent),
 }
 
+impl EventKind {
+    /// How far from the recorded command it happened; a loss may concern anyone.
+    pub const fn scope(&self) -> Scope {
+        match self {
+            Self::Denial(denial) => denial.scope,
+            Self::Episode(episode) => episode.scope,
+            Self::Audit(event) => event.scope,
+            Self::Supervisor(event) => event.scope,
+            Self::Loss(_) => Scope::Host,
+        }
+    }
+}
+
 /// An audit record of a capability, and what it was joined with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -103,6 +118,9 @@ pub struct AuditEvent {
     pub serial: Option<u64>,
     /// The source that told it first.
     pub source: String,
+    /// How far from the recorded command its process is.
+    #[serde(default)]
+    pub scope: Scope,
 }
 
 /// A supervisor came or went.
@@ -122,6 +140,9 @@ pub struct SupervisorEvent {
     pub version: Option<String>,
     /// Its container.
     pub container: Option<Container>,
+    /// How far from the recorded command it is.
+    #[serde(default)]
+    pub scope: Scope,
 }
 
 /// Something was lost.

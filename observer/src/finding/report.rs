@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Denial, Episode, HookReport, Host, SourceReport};
+use super::{Counts, Denial, Episode, HookReport, Host, Scoped, SourceReport};
 use crate::sight::Sight;
 
 /// The command that `capwatch record` ran.
@@ -51,7 +51,11 @@ pub struct Report {
     pub lost: BTreeMap<String, u64>,
     /// The command, of `capwatch record`.
     pub command: Option<Command>,
-    /// How many findings there were, whatever is listed of them.
+    /// Whose findings it has, of `capwatch record`.
+    #[serde(default)]
+    pub scope: Option<Scoped>,
+    /// How many findings there were, whatever is listed of them; of the chosen
+    /// scope and those within it.
     #[serde(default)]
     pub counts: Counts,
     /// Denials by row: the worthiest, a bounded number.

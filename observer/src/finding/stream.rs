@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Denial, EVENT_SCHEMA, HookReport, Host, SourceReport};
+use super::{Command, Denial, EVENT_SCHEMA, HookReport, Host, Scope, Scoped, SourceReport};
 use crate::{sight::Sight, time::Stamp};
 
 /// One line of a stream that is no event.
@@ -53,8 +53,12 @@ pub struct Header {
     pub hooks: Vec<HookReport>,
     /// Every source of audit records.
     pub sources: Vec<SourceReport>,
-    /// Words of the command whose tree alone is told; none where all of the host is.
+    /// Words of the command that is recorded; none where all of the host is.
     pub command: Option<Vec<String>>,
+    /// Whose findings are told; of a command whose stream has no such word, those
+    /// of its tree.
+    #[serde(default)]
+    pub scope: Option<Scope>,
 }
 
 /// A row of denials in its present state; the last line of a row counts.
@@ -91,4 +95,7 @@ pub struct End {
     /// What was not seen in all the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sight: Option<Sight>,
+    /// What the report says of its scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Box<Scoped>>,
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Limited, NONE, OVERFLOW, denials::sort, leftover::Grounds, limited::Series};
 use crate::{
     caps,
-    finding::{Audit, AuditEvent, Denial},
+    finding::{Audit, AuditEvent, Denial, Scope},
     time::Stamp,
 };
 
@@ -46,15 +46,16 @@ impl Series for AuditSeries {
 /// What came of the audit log.
 pub struct AuditLog {
     denials: Limited<AuditSeries>,
-    all: Audit,
-    tree: Audit,
+    /// By scope, each alone.
+    tallies: [Audit; Scope::ALL.len()],
+    malformed: u64,
     rows: HashMap<RowName, Row>,
     /// Denials that are told together, since they had too many names.
     folded: u64,
 }
 
-/// What a row is told apart by: its series, comm, and whether it is in the tree.
-type RowName = (AuditSeries, Option<String>, bool);
+/// What a row is told apart by: its series, comm and scope.
+type RowName = (AuditSeries, Option<String>, Scope);
 
 /// Denials that are alike, and that no hook saw.
 struct Row {
@@ -70,27 +71,21 @@ impl AuditLog {
     pub fn new(limit: usize) -> Self {
         Self {
             denials: Limited::new(limit),
-            all: Audit::default(),
-            tree: Audit::default(),
+            tallies: std::array::from_fn(|_| Audit::default()),
+            malformed: 0,
             rows: HashMap::new(),
             folded: 0,
         }
     }
 
     /// Enters a record.
-    pub fn enter(&mut self, event: &AuditEvent, time: Stamp, in_tree: bool) {
-        let tallies = if in_tree {
-            [Some(&mut self.all), Some(&mut self.tree)]
-        } else {
-            [Some(&mut self.all), None]
-        };
-        for tally in tallies.into_iter().flatten() {
-            tally.records += 1;
-            match event.result.as_str() {
-                "matched" => tally.matched += 1,
-                "audit_only" => tally.audit_only += 1,
-                _ => {}
-            }
+    pub fn enter(&mut self, event: &AuditEvent, time: Stamp, scope: Scope) {
+        let tally = &mut self.tallies[scope as usize];
+        tally.records += 1;
+        match event.result.as_str() {
+            "matched" => tally.matched += 1,
+            "audit_only" => tally.audit_only += 1,
+            _ => {}
         }
         if event.result == "not_a_denial" {
             return;
@@ -103,13 +98,13 @@ impl AuditLog {
             supervisor: event.supervisor.clone().unwrap_or_else(|| NONE.to_owned()),
         };
         if event.result == "audit_only" {
-            self.keep(&series, event, time, in_tree);
+            self.keep(&series, event, time, scope);
         }
         self.denials.add(series, 1);
     }
 
-    fn keep(&mut self, series: &AuditSeries, event: &AuditEvent, time: Stamp, in_tree: bool) {
-        let key = (series.clone(), event.comm.clone(), in_tree);
+    fn keep(&mut self, series: &AuditSeries, event: &AuditEvent, time: Stamp, scope: Scope) {
+        let key = (series.clone(), event.comm.clone(), scope);
         if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
             self.fold();
         }
@@ -142,9 +137,9 @@ impl AuditLog {
                 rows.partition(|(key, row)| is_folded(key) || worth(row) > median);
             (kept.into_iter().collect(), folded)
         };
-        for ((series, _, in_tree), row) in folded {
+        for ((series, _, scope), row) in folded {
             self.folded += row.count;
-            let all = kept.entry((series.coarse(), None, in_tree)).or_insert(Row {
+            let all = kept.entry((series.coarse(), None, scope)).or_insert(Row {
                 pid: None,
                 namespace: None,
                 count: 0,
@@ -163,14 +158,13 @@ impl AuditLog {
         self.folded
     }
 
-    /// Denials that only the log told, as rows of a report.
-    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> Vec<Denial> {
-        let rows = self
-            .rows
-            .iter()
-            .filter(|((_, _, in_tree), _)| !tree_only || *in_tree);
+    /// Denials that only the log told, as rows of a report of a scope and those
+    /// within it.
+    pub fn report(&self, scope: Scope, grounds: &Grounds) -> Vec<Denial> {
+        let rows = self.rows.iter();
+        let rows = rows.filter(|((_, _, of), _)| scope.takes(*of));
         let mut denials: Vec<_> = rows
-            .map(|((series, comm, _), row)| denial(series, comm.as_deref(), row, grounds))
+            .map(|((series, comm, of), row)| denial(series, comm.as_deref(), *of, row, grounds))
             .collect();
         sort(&mut denials);
         denials
@@ -178,18 +172,29 @@ impl AuditLog {
 
     /// Sets how many records could not be made sense of.
     pub const fn set_malformed(&mut self, count: u64) {
-        self.all.malformed = count;
-        self.tree.malformed = count;
+        self.malformed = count;
     }
 
-    /// The tally, with the denials that left no record among so many that a
-    /// security module gave.
-    pub fn tally(&self, tree_only: bool, by_lsm: u64) -> Audit {
-        let tally = if tree_only { &self.tree } else { &self.all };
-        Audit {
-            ebpf_only: by_lsm.saturating_sub(tally.matched),
-            ..tally.clone()
+    /// The tally of a scope and those within it, with the denials that left no
+    /// record among so many that a security module gave.
+    pub fn tally(&self, scope: Scope, by_lsm: u64) -> Audit {
+        let mut all = Audit {
+            malformed: self.malformed,
+            ..Audit::default()
+        };
+        for part in scope.parts() {
+            let Audit {
+                records,
+                matched,
+                audit_only,
+                ..
+            } = &self.tallies[part as usize];
+            all.records += records;
+            all.matched += matched;
+            all.audit_only += audit_only;
         }
+        all.ebpf_only = by_lsm.saturating_sub(all.matched);
+        all
     }
 
     /// The counters of `capwatch_audit_denials_total`.
@@ -203,7 +208,13 @@ impl AuditLog {
     }
 }
 
-fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row, grounds: &Grounds) -> Denial {
+fn denial(
+    series: &AuditSeries,
+    comm: Option<&str>,
+    scope: Scope,
+    row: &Row,
+    grounds: &Grounds,
+) -> Denial {
     let AuditSeries {
         lsm,
         profile,
@@ -212,6 +223,7 @@ fn denial(series: &AuditSeries, comm: Option<&str>, row: &Row, grounds: &Grounds
     } = series;
     let shown = comm.unwrap_or("a process");
     Denial {
+        scope,
         supervisor: (supervisor != NONE).then(|| supervisor.clone()),
         role: None,
         container: None,
@@ -262,6 +274,7 @@ mod tests {
             note: None,
             serial: None,
             source: "netlink".to_owned(),
+            scope: Scope::Host,
         }
     }
 
@@ -272,10 +285,10 @@ mod tests {
             let mut one = event("audit_only");
             one.profile = Some(format!("profile {number}"));
             one.comm = Some(format!("name {number}"));
-            log.enter(&one, Stamp(number), false);
-            log.enter(&event("audit_only"), Stamp(number), false);
+            log.enter(&one, Stamp(number), Scope::Host);
+            log.enter(&event("audit_only"), Stamp(number), Scope::Host);
         }
-        let rows = log.report(false, &Grounds::default());
+        let rows = log.report(Scope::Host, &Grounds::default());
         assert!(rows.len() <= MAX_ROWS, "{}", rows.len());
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 100_000);
         assert_eq!(rows[0].profile.as_deref(), Some("p"), "it came most often");
@@ -289,21 +302,21 @@ mod tests {
     #[test]
     fn what_left_no_record_is_told() {
         let mut log = AuditLog::new(10);
-        log.enter(&event("matched"), Stamp(1), true);
-        log.enter(&event("audit_only"), Stamp(2), false);
-        log.enter(&event("not_a_denial"), Stamp(3), false);
-        let all = log.tally(false, 1_000);
+        log.enter(&event("matched"), Stamp(1), Scope::Tree);
+        log.enter(&event("audit_only"), Stamp(2), Scope::Host);
+        log.enter(&event("not_a_denial"), Stamp(3), Scope::Host);
+        let all = log.tally(Scope::Host, 1_000);
         assert_eq!((all.records, all.matched, all.audit_only), (3, 1, 1));
         assert_eq!(all.ebpf_only, 999);
-        assert_eq!(log.tally(true, 1).records, 1);
+        assert_eq!(log.tally(Scope::Tree, 1).records, 1);
         assert_eq!(
-            log.report(false, &Grounds::default())
+            log.report(Scope::Host, &Grounds::default())
                 .iter()
                 .map(|row| row.count)
                 .sum::<u64>(),
             1
         );
-        assert!(log.report(true, &Grounds::default()).is_empty());
+        assert!(log.report(Scope::Tree, &Grounds::default()).is_empty());
         assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use observer_ebpf::{RowKey, TotalKey};
 
-use super::{Limited, OVERFLOW, limited::Series};
-use crate::correlate::Tally;
+use super::{Limited, OVERFLOW, denials::of_tree, limited::Series};
+use crate::{correlate::Tally, finding::Scope};
 
 /// Times that a row's count waits for the name of its profile, which comes with
 /// an event of its own.
@@ -96,13 +96,20 @@ pub struct KernelRow {
     pub key: RowKey,
     /// What it counts.
     pub tally: Tally,
+    /// How far from the recorded command it is.
+    pub scope: Scope,
 }
 
 impl KernelRow {
-    /// A row whose owner is not renamed yet.
+    /// A row whose owner is not renamed yet, and of which it is not known yet
+    /// whether it is beside the recorded tree.
     pub fn new(key: RowKey, tally: Tally) -> Self {
-        let id = identity(&key);
-        Self { id, key, tally }
+        Self {
+            id: identity(&key),
+            key,
+            tally,
+            scope: of_tree(key.owner.in_tree == 1),
+        }
     }
 }
 

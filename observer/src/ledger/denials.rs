@@ -20,7 +20,7 @@ use crate::{
     caps,
     config::Rules,
     correlate::{self, Detail, Tally},
-    finding::{AuditEvent, Denial, DenialCounts, Row},
+    finding::{AuditEvent, Denial, DenialCounts, Row, Scope},
     time::Stamp,
 };
 
@@ -42,13 +42,13 @@ struct Logged {
 /// Every denial.
 pub struct Denials {
     rules: Arc<Rules>,
-    rows: Vec<(RowKey, Tally)>,
+    rows: Vec<(RowKey, Tally, Scope)>,
     totals: Vec<(TotalKey, u64)>,
     details: HashMap<RowKey, Detail>,
     logged: HashMap<RowKey, Logged>,
     counters: Counters,
-    /// What counts no more: of the recorded tree, and of all others.
-    folded: [Folded; 2],
+    /// What counts no more, by its scope.
+    folded: [Folded; Scope::ALL.len()],
     /// Rows as a recorded stream tells them, by their name in it: no kernel counts
     /// here then.
     told: BTreeMap<String, Denial>,
@@ -62,6 +62,16 @@ fn of_lsm(layer: u8) -> bool {
         Layer::from_byte(layer),
         Layer::Apparmor | Layer::Selinux | Layer::Lsm
     )
+}
+
+/// The scope of what found no row: which cgroup it was in is not known then.
+fn of_total(key: &TotalKey) -> Scope {
+    of_tree(key.owner.in_tree == 1)
+}
+
+/// The scope of what is known to be of the recorded tree, or not to be.
+pub(super) const fn of_tree(in_tree: bool) -> Scope {
+    if in_tree { Scope::Tree } else { Scope::Host }
 }
 
 /// The name of a row in a stream: the same for the same key in one run.
@@ -98,7 +108,7 @@ impl Denials {
             details: HashMap::new(),
             logged: HashMap::new(),
             counters: Counters::new(limit),
-            folded: [Folded::new(), Folded::new()],
+            folded: Scope::ALL.map(|_| Folded::new()),
             told: BTreeMap::new(),
             beyond: HashMap::new(),
         }
@@ -108,7 +118,7 @@ impl Denials {
     pub fn set(&mut self, rows: &[KernelRow], totals: &[KernelTotal]) {
         let mut counters = std::mem::replace(&mut self.counters, Counters::new(0));
         let before = counters.begin();
-        for KernelRow { id, key, tally } in rows {
+        for KernelRow { id, key, tally, .. } in rows {
             let series = || self.series(key);
             counters.look(&before, *id, tally.count, series, || {
                 self.by_profile_of(key)
@@ -121,7 +131,8 @@ impl Denials {
         }
         counters.end();
         self.counters = counters;
-        self.rows = rows.iter().map(|row| (row.key, row.tally)).collect();
+        let rows = rows.iter();
+        self.rows = rows.map(|row| (row.key, row.tally, row.scope)).collect();
         self.totals = totals.iter().map(|slot| (slot.key, slot.count)).collect();
     }
 
@@ -161,13 +172,18 @@ impl Denials {
 
     /// Keeps what rows counted that the kernel is about to forget.
     pub fn fold(&mut self, rows: &[KernelRow], grounds: &Grounds) {
-        for KernelRow { id, key, tally } in rows {
+        for row in rows {
+            let KernelRow {
+                id,
+                key,
+                tally,
+                scope,
+            } = row;
             let (series, by_profile) = (self.series(key), self.by_profile_of(key));
             self.counters
                 .forget(*id, tally.count, || series, by_profile);
-            let denial = self.row(key, *tally, grounds);
-            let scope = usize::from(key.owner.in_tree != 1);
-            self.folded[scope].add(&row_name(key), denial);
+            let denial = self.row(key, *tally, *scope, grounds);
+            self.folded[*scope as usize].add(&row_name(key), denial);
             self.details.remove(key);
             self.logged.remove(key);
         }
@@ -183,29 +199,32 @@ impl Denials {
         self.counters.profiles()
     }
 
-    /// What the kernel has forgotten, of the recorded tree or of all.
-    fn folded(&self, tree_only: bool) -> &[Folded] {
-        &self.folded[..if tree_only { 1 } else { 2 }]
+    /// What the kernel has forgotten, of a scope and those within it.
+    fn folded(&self, scope: Scope) -> impl Iterator<Item = (Scope, &Folded)> {
+        scope
+            .parts()
+            .map(|part| (part, &self.folded[part as usize]))
     }
 
     /// How many denials by an LSM the kernel counted.
-    pub fn by_lsm(&self, tree_only: bool) -> u64 {
+    pub fn by_lsm(&self, scope: Scope) -> u64 {
         let rows = self
             .rows
             .iter()
-            .map(|(key, tally)| (key.owner, key.layer, tally.count));
+            .map(|(key, tally, row)| (*row, key.layer, tally.count));
         let totals = self
             .totals
             .iter()
-            .map(|(key, count)| (key.owner, key.layer, *count));
+            .map(|(key, count)| (of_total(key), key.layer, *count));
         let live: u64 = rows
             .chain(totals)
-            .filter(|(owner, layer, _)| of_lsm(*layer) && (!tree_only || owner.in_tree == 1))
+            .filter(|(row, layer, _)| of_lsm(*layer) && scope.takes(*row))
             .map(|(_, _, count)| count)
             .sum();
         let told = self.told.values();
-        let told = told.filter(|row| is_of_lsm(row)).map(|row| row.count);
-        let folded = self.folded(tree_only).iter().map(Folded::by_lsm);
+        let told = told.filter(|row| is_of_lsm(row) && scope.takes(row.scope));
+        let told = told.map(|row| row.count);
+        let folded = self.folded(scope).map(|(_, folded)| folded.by_lsm());
         live + told.chain(folded).sum::<u64>()
     }
 
@@ -224,7 +243,7 @@ impl Denials {
         } = row;
         if folded && !self.is_beyond(&row) {
             self.told.remove(&row);
-            self.folded[0].add(&row, denial);
+            self.folded[denial.scope as usize].add(&row, denial);
             return true;
         }
         if self.has_room_for(&row) {
@@ -246,9 +265,9 @@ impl Denials {
         if denial.count == 0 {
             self.beyond.insert(name, known);
         } else if known == 0 {
-            self.folded[0].add(row, denial);
+            self.folded[denial.scope as usize].add(row, denial);
         } else {
-            self.folded[0].grow(&denial);
+            self.folded[denial.scope as usize].grow(&denial);
         }
         true
     }
@@ -284,16 +303,23 @@ impl Denials {
         self.beyond.contains_key(&identity(&name))
     }
 
-    /// Rows for a report, most first, and exact counts of all there were.
-    pub fn report(&self, tree_only: bool, grounds: &Grounds) -> (Vec<Denial>, DenialCounts) {
-        let rows = self.rows(tree_only, grounds).map(|(_, denial)| denial);
-        let mut denials: Vec<_> = rows.chain(self.told.values().cloned()).collect();
-        let mut counts = DenialCounts::default();
+    /// Rows for a report of a scope and those within it, most first, and exact
+    /// counts of all there were, by scope.
+    pub fn report(
+        &self,
+        scope: Scope,
+        grounds: &Grounds,
+    ) -> (Vec<Denial>, [DenialCounts; Scope::ALL.len()]) {
+        let rows = self.rows(scope, grounds).map(|(_, denial)| denial);
+        let told = self.told.values().filter(|row| scope.takes(row.scope));
+        let mut denials: Vec<_> = rows.chain(told.cloned()).collect();
+        let mut counts: [DenialCounts; Scope::ALL.len()] =
+            std::array::from_fn(|_| DenialCounts::default());
         for denial in &denials {
-            counts.add(denial);
+            counts[denial.scope as usize].add(denial);
         }
-        for folded in self.folded(tree_only) {
-            counts.join(folded.counts());
+        for (part, folded) in self.folded(scope) {
+            counts[part as usize].join(folded.counts());
             denials.extend(folded.kept().cloned());
         }
         sort(&mut denials);
@@ -301,45 +327,39 @@ impl Denials {
     }
 
     /// The kernel's rows with their names in a stream.
-    pub fn rows(
-        &self,
-        tree_only: bool,
-        grounds: &Grounds,
-    ) -> impl Iterator<Item = (String, Denial)> {
-        let wanted = move |in_tree: u8| !tree_only || in_tree == 1;
+    pub fn rows(&self, scope: Scope, grounds: &Grounds) -> impl Iterator<Item = (String, Denial)> {
         let rows = self.rows.iter();
-        let rows = rows.filter(move |(key, _)| wanted(key.owner.in_tree));
+        let rows = rows.filter(move |(_, _, row)| scope.takes(*row));
         let totals = self.totals.iter();
-        let totals = totals.filter(move |(key, _)| wanted(key.owner.in_tree));
-        rows.map(|(key, tally)| (row_name(key), self.row(key, *tally, grounds)))
+        let totals = totals.filter(move |(key, _)| scope.takes(of_total(key)));
+        rows.map(|(key, tally, row)| (row_name(key), self.row(key, *tally, *row, grounds)))
             .chain(totals.map(|(key, count)| (row_name(key), self.inexact(key, *count))))
     }
 
     /// Some of these rows, in their order.
     pub fn part(
         &self,
-        tree_only: bool,
+        scope: Scope,
         grounds: &Grounds,
         from: usize,
         most: usize,
     ) -> Vec<(String, Denial)> {
-        let wanted = |in_tree: u8| !tree_only || in_tree == 1;
         let rows = self.rows.iter();
-        let rows = rows.filter(|(key, _)| wanted(key.owner.in_tree));
+        let rows = rows.filter(|(_, _, row)| scope.takes(*row));
         let totals = self.totals.iter();
-        let totals = totals.filter(|(key, _)| wanted(key.owner.in_tree));
+        let totals = totals.filter(|(key, _)| scope.takes(of_total(key)));
         // What is passed over is not made.
         let all = rows.map(Ok).chain(totals.map(Err));
         let part = all.skip(from).take(most).map(|one| match one {
-            Ok((key, tally)) => (row_name(key), self.row(key, *tally, grounds)),
+            Ok((key, tally, row)) => (row_name(key), self.row(key, *tally, *row, grounds)),
             Err((key, count)) => (row_name(key), self.inexact(key, *count)),
         });
         part.collect()
     }
 
     /// A row of so many denials, as it is shown.
-    pub fn row(&self, key: &RowKey, tally: Tally, grounds: &Grounds) -> Denial {
-        let denial = correlate::denial(key, tally, self.details.get(key), &self.rules);
+    pub fn row(&self, key: &RowKey, tally: Tally, scope: Scope, grounds: &Grounds) -> Denial {
+        let denial = correlate::denial(key, tally, scope, self.details.get(key), &self.rules);
         if !of_lsm(key.layer) {
             return denial;
         }
@@ -386,7 +406,7 @@ impl Denials {
         };
         Denial {
             exact: false,
-            ..correlate::denial(&row, tally, None, &self.rules)
+            ..correlate::denial(&row, tally, of_total(key), None, &self.rules)
         }
     }
 
@@ -477,7 +497,7 @@ mod tests {
         let host = crate::finding::Host::default();
         let mut ledger = crate::ledger::Ledger::new(rules, host, 5_000);
         ledger.denials = denials;
-        ledger.report(true, None)
+        ledger.report(Scope::Tree, None)
     }
 
     #[test]

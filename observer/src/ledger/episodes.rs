@@ -12,13 +12,13 @@ use super::{
     limited::Series,
 };
 use crate::{
-    finding::{Episode, EpisodeCounts, Fate, Verdict},
+    finding::{Episode, EpisodeCounts, Fate, Scope, Verdict},
     time::Stamp,
 };
 
-/// Episodes that are kept in full: of the recorded tree, and of all others.
+/// Episodes of a scope that are kept in full.
 const MAX_KEPT: usize = 1_000;
-/// Open episodes whose last state is known, in either; the kernel has no room for more.
+/// Open episodes whose last state is known, of a scope; the kernel has no room for more.
 const MAX_OPEN: usize = 16_384;
 /// Closed episodes that are known again by their id.
 const MAX_CLOSED: usize = 4_096;
@@ -149,8 +149,8 @@ impl Known {
     }
 }
 
-/// The episodes of the recorded tree, or all others: neither takes the other's room.
-struct Scope {
+/// The episodes of a scope: none takes another's room.
+struct Room {
     counts: EpisodeCounts,
     kept: Kept<Told>,
     open: HashMap<String, EpisodeSeries>,
@@ -159,7 +159,7 @@ struct Scope {
     order: VecDeque<Arc<str>>,
 }
 
-impl Scope {
+impl Room {
     fn new() -> Self {
         Self {
             counts: EpisodeCounts::default(),
@@ -211,8 +211,7 @@ impl Scope {
 
 /// Every episode.
 pub struct Episodes {
-    tree: Scope,
-    others: Scope,
+    rooms: [Room; Scope::ALL.len()],
     number: u64,
     closed: Limited<EpisodeSeries>,
     drops: Limited<DropSeries>,
@@ -228,8 +227,7 @@ impl Episodes {
     /// None yet.
     pub fn new(limit: usize) -> Self {
         Self {
-            tree: Scope::new(),
-            others: Scope::new(),
+            rooms: Scope::ALL.map(|_| Room::new()),
             number: 0,
             closed: Limited::new(limit),
             drops: Limited::new(limit),
@@ -286,7 +284,7 @@ impl Episodes {
 
     /// Enters an episode, in place of its earlier state; says whether there was
     /// room to know it again.
-    pub fn enter(&mut self, episode: &Episode, time: Stamp, in_tree: bool) -> bool {
+    pub fn enter(&mut self, episode: &Episode, time: Stamp, scope: Scope) -> bool {
         let supervisor = episode.supervisor.as_deref().unwrap_or(NONE);
         if episode.inferred && self.inferred.len() < self.limit {
             self.inferred.insert(supervisor.to_owned());
@@ -300,27 +298,23 @@ impl Episodes {
             layer: episode.layer.clone().unwrap_or_else(|| NONE.to_owned()),
             version,
         };
-        let scope = if in_tree {
-            &mut self.tree
-        } else {
-            &mut self.others
-        };
-        let known = scope.known(&episode.id);
+        let room = &mut self.rooms[scope as usize];
+        let known = room.known(&episode.id);
         let closed = episode.fate != Fate::Running;
         // One that ended well is told once.
         let told_once = closed && known.is_none() && episode.verdict < Verdict::Pending;
-        if !told_once && !scope.remember(&episode.id, series.clone(), closed) {
+        if !told_once && !room.remember(&episode.id, series.clone(), closed) {
             return false;
         }
         if let Some(Known { role, verdict, .. }) = &known {
-            scope.counts.take(Some(role), *verdict);
+            room.counts.take(Some(role), *verdict);
         }
-        scope.counts.add(episode.role.as_deref(), episode.verdict);
+        room.counts.add(episode.role.as_deref(), episode.verdict);
         let told = Told {
             episode: episode.clone(),
             time,
         };
-        scope.kept.put(&episode.id, self.number, told);
+        room.kept.put(&episode.id, self.number, told);
         self.number += 1;
         self.note_failure(episode, supervisor, time);
         // One that is told again with more in its sentence counts once.
@@ -410,7 +404,7 @@ impl Episodes {
     }
 
     fn open_failures(&self) -> impl Iterator<Item = &EpisodeSeries> {
-        let open = self.tree.open.values().chain(self.others.open.values());
+        let open = self.rooms.iter().flat_map(|room| room.open.values());
         open.filter(|series| series.verdict == Verdict::Pending)
     }
 
@@ -434,30 +428,25 @@ impl Episodes {
         self.overflowed
     }
 
-    /// Exact counts, whatever is kept.
-    pub fn counts(&self, tree_only: bool) -> EpisodeCounts {
-        let mut counts = self.tree.counts.clone();
-        if !tree_only {
-            counts.join(&self.others.counts);
-        }
-        counts
+    /// Exact counts of a scope alone, whatever is kept.
+    pub const fn counts(&self, scope: Scope) -> &EpisodeCounts {
+        &self.rooms[scope as usize].counts
     }
 
     /// The kept episodes with the time of their state, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = (&Episode, Stamp)> {
-        self.sorted(false)
+        self.sorted(Scope::Host)
     }
 
-    /// The kept episodes, oldest first.
-    pub fn report(&self, tree_only: bool) -> Vec<Episode> {
-        let kept = self.sorted(tree_only);
+    /// The kept episodes of a scope and those within it, oldest first.
+    pub fn report(&self, scope: Scope) -> Vec<Episode> {
+        let kept = self.sorted(scope);
         kept.map(|(episode, _)| episode.clone()).collect()
     }
 
-    fn sorted(&self, tree_only: bool) -> impl Iterator<Item = (&Episode, Stamp)> {
-        let others = (!tree_only).then_some(&self.others);
-        let scopes = std::iter::once(&self.tree).chain(others);
-        let mut kept: Vec<_> = scopes.flat_map(|scope| scope.kept.iter()).collect();
+    fn sorted(&self, scope: Scope) -> impl Iterator<Item = (&Episode, Stamp)> {
+        let rooms = scope.parts().map(|part| &self.rooms[part as usize]);
+        let mut kept: Vec<_> = rooms.flat_map(|room| room.kept.iter()).collect();
         kept.sort_by_key(|(number, _)| *number);
         kept.into_iter().map(|(_, told)| (&told.episode, told.time))
     }
@@ -486,8 +475,8 @@ mod tests {
     fn an_episode_that_is_told_again_counts_once_and_is_kept_in_its_last_state() {
         let mut episodes = Episodes::new(10);
         let pending = episode("running", "pending");
-        episodes.enter(&pending, Stamp(1), true);
-        episodes.enter(&pending, Stamp(2), true);
+        episodes.enter(&pending, Stamp(1), Scope::Tree);
+        episodes.enter(&pending, Stamp(2), Scope::Tree);
         assert_eq!(
             episodes
                 .closed()
@@ -497,10 +486,10 @@ mod tests {
             0
         );
         let fatal = episode("exit", "fatal");
-        episodes.enter(&fatal, Stamp(3), true);
+        episodes.enter(&fatal, Stamp(3), Scope::Tree);
         let mut again = fatal;
         again.explanation = "It failed. Something else is not the cause.".to_owned();
-        episodes.enter(&again, Stamp(3), true);
+        episodes.enter(&again, Stamp(3), Scope::Tree);
         assert_eq!(
             episodes
                 .closed()
@@ -513,42 +502,47 @@ mod tests {
             episodes.drops().iter().map(|(_, count)| count).sum::<u64>(),
             1
         );
-        assert_eq!(episodes.report(true), [again]);
+        assert_eq!(episodes.report(Scope::Tree), [again]);
     }
 
     #[test]
     fn counts_are_exact_and_the_one_that_died_is_kept() {
         for ok in [10, 1_100, 20_000] {
             let mut episodes = Episodes::new(5_000);
-            episodes.enter(&named(0, "exit", "fatal"), Stamp(0), true);
+            episodes.enter(&named(0, "exit", "fatal"), Stamp(0), Scope::Tree);
             for id in 1..=ok {
                 // Others' must not matter to the command's own, whatever they are.
-                episodes.enter(&named(id, "exit", "ok"), Stamp(id), true);
-                episodes.enter(&named(id, "exit", "fatal"), Stamp(id), false);
+                episodes.enter(&named(id, "exit", "ok"), Stamp(id), Scope::Tree);
+                episodes.enter(&named(id, "exit", "fatal"), Stamp(id), Scope::Host);
             }
-            let counts = episodes.counts(true);
+            let counts = episodes.counts(Scope::Tree);
             assert_eq!((counts.all, counts.supervisor.fatal), (ok + 1, 1));
             assert_eq!(counts.supervisor.ok, ok);
-            let kept = episodes.report(true);
+            let kept = episodes.report(Scope::Tree);
             assert_eq!(kept[0].verdict, Verdict::Fatal, "{ok}");
             assert_eq!(kept.len() as u64, (ok + 1).min(1_000));
-            assert_eq!(episodes.counts(false).supervisor.fatal, ok + 1);
+            assert_eq!(episodes.counts(Scope::Host).supervisor.fatal, ok);
         }
     }
 
     #[test]
     fn a_pending_one_that_is_no_longer_kept_is_counted_once_all_the_same() {
         let mut episodes = Episodes::new(5_000);
-        episodes.enter(&named(0, "running", "pending"), Stamp(0), true);
+        episodes.enter(&named(0, "running", "pending"), Stamp(0), Scope::Tree);
         for id in 1..=2_000 {
-            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), true);
+            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), Scope::Tree);
         }
-        assert_eq!(episodes.counts(true).supervisor.pending, 1);
+        assert_eq!(episodes.counts(Scope::Tree).supervisor.pending, 1);
         assert_eq!(episodes.pending().values().sum::<u64>(), 1);
-        assert!(episodes.report(true).iter().all(|kept| kept.id != "0"));
-        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_000), true);
-        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_001), true);
-        let counts = episodes.counts(true).supervisor;
+        assert!(
+            episodes
+                .report(Scope::Tree)
+                .iter()
+                .all(|kept| kept.id != "0")
+        );
+        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_000), Scope::Tree);
+        episodes.enter(&named(0, "exec", "degraded"), Stamp(3_001), Scope::Tree);
+        let counts = episodes.counts(Scope::Tree).supervisor;
         assert_eq!(
             (counts.pending, counts.degraded, counts.fatal),
             (0, 1, 2_000)
@@ -560,13 +554,13 @@ mod tests {
     fn open_ones_are_bounded_and_those_without_room_are_told() {
         let mut episodes = Episodes::new(5_000);
         for id in 0..20_000 {
-            let room = episodes.enter(&named(id, "running", "pending"), Stamp(id), false);
+            let room = episodes.enter(&named(id, "running", "pending"), Stamp(id), Scope::Host);
             assert_eq!(room, id < 16_384, "{id}");
         }
         for id in 0..20_000 {
-            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), false);
+            episodes.enter(&named(id, "exit", "fatal"), Stamp(id), Scope::Host);
         }
-        let counts = episodes.counts(false);
+        let counts = episodes.counts(Scope::Host);
         assert_eq!((counts.all, counts.supervisor.fatal), (20_000, 20_000));
     }
 
@@ -591,7 +585,7 @@ mod tests {
             if id % 3 == 0 {
                 episodes.appear("openshell", &format!("sha256:{id:012x}"));
             }
-            episodes.enter(&copy, Stamp(id), false);
+            episodes.enter(&copy, Stamp(id), Scope::Host);
         }
         let mut real = named(20_000, "exec", "degraded");
         real.version = Some("0.0.74".to_owned());
@@ -600,8 +594,8 @@ mod tests {
             supervisor: Some("crun".to_owned()),
             ..real.clone()
         };
-        episodes.enter(&real, Stamp(20_001), false);
-        episodes.enter(&other, Stamp(20_001), false);
+        episodes.enter(&real, Stamp(20_001), Scope::Host);
+        episodes.enter(&other, Stamp(20_001), Scope::Host);
         let count = |supervisor: &str, version: &str| -> u64 {
             let alarm = episodes.closed().iter().filter(|(series, _)| {
                 series.supervisor == supervisor
@@ -627,9 +621,9 @@ mod tests {
         let mut episodes = Episodes::new(5_000);
         let mut skipped = named(1, "exec", "degraded");
         skipped.skipped = true;
-        episodes.enter(&skipped, Stamp(1), false);
-        episodes.enter(&skipped, Stamp(2), false);
-        episodes.enter(&named(2, "exec", "degraded"), Stamp(3), false);
+        episodes.enter(&skipped, Stamp(1), Scope::Host);
+        episodes.enter(&skipped, Stamp(2), Scope::Host);
+        episodes.enter(&named(2, "exec", "degraded"), Stamp(3), Scope::Host);
         let all: Vec<_> = episodes.skipped().iter().collect();
         let [(series, 1)] = all[..] else {
             panic!("{all:?}");
@@ -648,7 +642,7 @@ mod tests {
         for id in 0..500_u64 {
             let mut one = named(id, "exit", "fatal");
             one.supervisor = Some(format!("rule-{id}"));
-            episodes.enter(&one, Stamp(id), false);
+            episodes.enter(&one, Stamp(id), Scope::Host);
         }
         let last = episodes
             .closed()

@@ -104,6 +104,7 @@ mod tests {
 
     fn denial(layer: &str, count: u64, logged: Option<u64>, seconds: u64) -> Denial {
         Denial {
+            scope: crate::finding::Scope::Host,
             supervisor: None,
             role: None,
             container: None::<Container>,
@@ -121,6 +122,7 @@ mod tests {
                     first: Stamp(1),
                     last: Stamp(1),
                 },
+                crate::finding::Scope::Host,
                 None,
                 &crate::config::Rules::default(),
             )

@@ -8,6 +8,7 @@ mod folded;
 mod kept;
 mod leftover;
 mod limited;
+mod made;
 mod supervisors;
 
 use std::{
@@ -22,14 +23,15 @@ pub use denials::{Denials, row_name};
 pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
+use made::MadeBeside;
 pub use supervisors::{MAX_SERIES, Supervisors};
 
 use crate::{
     config::Rules,
     correlate::Finding,
     finding::{
-        Command, Counts, Denial, EventKind, HookReport, Host, LossEvent, REPORT_SCHEMA, Report,
-        SourceReport,
+        Command, Counts, Course, Denial, EventKind, HookReport, Host, LossEvent, Made,
+        REPORT_SCHEMA, Report, Scope, Scoped, SourceReport,
     },
     sight::{self, Lapses},
     time::Stamp,
@@ -73,6 +75,9 @@ pub struct Ledger {
     pub labels: Vec<String>,
     /// Since when, until when and how much was not seen.
     pub sight: Lapses,
+    /// What counts don't tell of the recorded command's scope.
+    pub course: Course,
+    made: MadeBeside,
     losses: BTreeMap<(String, String), u64>,
     /// Runs of the programs that the kernel skipped, by what they stand for.
     missed: BTreeMap<&'static str, u64>,
@@ -91,6 +96,8 @@ impl Ledger {
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
             sight: Lapses::default(),
+            course: Course::default(),
+            made: MadeBeside::default(),
             losses: BTreeMap::new(),
             missed: BTreeMap::new(),
         }
@@ -98,6 +105,9 @@ impl Ledger {
 
     /// Enters a finding.
     pub fn enter(&mut self, finding: &Finding) {
+        if finding.scope == Scope::Beside {
+            self.note_made(&finding.event.kind);
+        }
         match &finding.event.kind {
             EventKind::Denial(_) => {
                 if let Some((key, detail)) = &finding.row {
@@ -106,7 +116,7 @@ impl Ledger {
             }
             EventKind::Episode(episode) => {
                 let time = finding.event.time;
-                if !self.episodes.enter(episode, time, finding.in_tree) {
+                if !self.episodes.enter(episode, time, finding.scope) {
                     self.lose("ledger", "open_episodes_full", 1);
                 }
                 self.supervisors.judge(episode, finding.event.time);
@@ -122,7 +132,7 @@ impl Ledger {
                 if let Some(key) = &finding.joined {
                     self.denials.join(key, event);
                 }
-                self.audit.enter(event, finding.event.time, finding.in_tree);
+                self.audit.enter(event, finding.event.time, finding.scope);
             }
             EventKind::Loss(LossEvent {
                 stage,
@@ -132,6 +142,30 @@ impl Ledger {
                 self.lose(stage, reason, *count);
             }
         }
+    }
+
+    /// Keeps which container or unit something beside the recorded tree was of.
+    pub fn note_made(&mut self, event: &EventKind) {
+        let container = match event {
+            EventKind::Denial(denial) => denial.container.as_ref(),
+            EventKind::Episode(episode) => episode.container.as_ref(),
+            EventKind::Supervisor(event) => event.container.as_ref(),
+            // The record of a denial, which has one.
+            EventKind::Audit(_) | EventKind::Loss(_) => return,
+        };
+        self.made.note(Made::new(container));
+    }
+
+    /// Keeps a container or unit that lives beside the recorded tree, or that a
+    /// recording had.
+    pub fn keep_made(&mut self, made: Made, more: u64) {
+        self.made.note(made);
+        self.made.more = self.made.more.max(more);
+    }
+
+    /// Whether anything was seen beside the recorded tree.
+    pub fn has_made(&self) -> bool {
+        !self.made.is_empty()
     }
 
     /// Adds to the losses.
@@ -232,20 +266,20 @@ impl Ledger {
         }
     }
 
-    /// A report; of the recorded tree alone where `tree_only`.
-    pub fn report(&self, tree_only: bool, command: Option<Command>) -> Report {
+    /// A report of a scope and those within it.
+    pub fn report(&self, scope: Scope, command: Option<Command>) -> Report {
         let grounds = self.grounds();
-        let (mut denials, counted) = self.denials.report(tree_only, &grounds);
-        let mut counts = Counts {
-            episodes: self.episodes.counts(tree_only),
-            denials: counted,
-        };
-        let logged = self.audit.report(tree_only, &grounds);
+        let (mut denials, by_scope) = self.denials.report(scope, &grounds);
+        let mut parts = by_scope.map(|denials| Counts {
+            denials,
+            ..Counts::default()
+        });
+        let logged = self.audit.report(scope, &grounds);
         for row in &logged {
-            counts.denials.add(row);
+            parts[row.scope as usize].denials.add(row);
         }
         denials.extend(logged);
-        let mut audit = self.audit.tally(tree_only, self.denials.by_lsm(tree_only));
+        let mut audit = self.audit.tally(scope, self.denials.by_lsm(scope));
         for denial in &denials {
             if let (Some(reason), Some(logged)) = (&denial.leftover, denial.logged) {
                 // A row of the log's alone, or one that it contradicts, is left over whole.
@@ -257,7 +291,17 @@ impl Ledger {
             }
         }
         let denials = worthiest(denials);
-        let episodes = self.episodes.report(tree_only);
+        let episodes = self.episodes.report(scope);
+        let mut counts = Counts::default();
+        for part in scope.parts() {
+            let of_part = &mut parts[part as usize];
+            of_part.episodes = self.episodes.counts(part).clone();
+            of_part.shows(
+                episodes.iter().filter(|one| one.scope == part).count(),
+                denials.iter().filter(|one| one.scope == part).count(),
+            );
+            counts.join(of_part);
+        }
         counts.shows(episodes.len(), denials.len());
         Report {
             schema: REPORT_SCHEMA.to_owned(),
@@ -265,6 +309,7 @@ impl Ledger {
             hooks: self.hooks.clone(),
             sources: self.sources.clone(),
             lost: self.lost(),
+            scope: command.is_some().then(|| self.scoped(scope, parts)),
             command,
             counts,
             denials,
@@ -275,20 +320,51 @@ impl Ledger {
             sight: self.sight.overall(),
         }
     }
+
+    fn scoped(&self, chosen: Scope, parts: [Counts; Scope::ALL.len()]) -> Scoped {
+        let [tree, beside, host] = parts;
+        let is_asked = |scope: Scope| chosen.takes(scope);
+        Scoped {
+            chosen,
+            tree,
+            beside: is_asked(Scope::Beside).then_some(beside),
+            host: is_asked(Scope::Host).then_some(host),
+            made: self
+                .made
+                .iter()
+                .filter(|_| is_asked(Scope::Beside))
+                .collect(),
+            made_unlisted: self.made.more,
+            course: self.course.clone(),
+        }
+    }
 }
 
-/// The rows that a report lists, in the order given: those that may matter, of
-/// these a supervisor's, then the first of each kind, then the newest.
+/// The rows that a report lists, in the order given. No scope takes another's
+/// room.
 fn worthiest(denials: Vec<Denial>) -> Vec<Denial> {
-    use kept::Worth as _;
-
     if denials.len() <= MAX_LISTED {
         return denials;
     }
+    let mut chosen = HashSet::new();
+    for scope in Scope::ALL {
+        chosen.extend(worthiest_of(scope, &denials));
+    }
+    let denials = denials.into_iter().enumerate();
+    let chosen = denials.filter(|(place, _)| chosen.contains(place));
+    chosen.map(|(_, denial)| denial).collect()
+}
+
+/// Places of the rows of a scope that are listed: those that may matter, of these
+/// a supervisor's, then the first of each kind, then the newest.
+fn worthiest_of(scope: Scope, denials: &[Denial]) -> impl Iterator<Item = usize> {
+    use kept::Worth as _;
+
     let mut kinds = HashSet::new();
     let mut places: Vec<_> = denials
         .iter()
         .enumerate()
+        .filter(|(_, denial)| denial.scope == scope)
         .map(|(place, denial)| {
             let first = kinds.insert(counters::identity(&denial.kind()));
             // What JSON has of a time, so that a replayed report chooses the same.
@@ -297,12 +373,6 @@ fn worthiest(denials: Vec<Denial>) -> Vec<Denial> {
         })
         .collect();
     places.sort_unstable();
-    let chosen: HashSet<_> = places
-        .into_iter()
-        .take(MAX_LISTED)
-        .map(|(_, place)| place)
-        .collect();
-    let denials = denials.into_iter().enumerate();
-    let chosen = denials.filter(|(place, _)| chosen.contains(place));
-    chosen.map(|(_, denial)| denial).collect()
+    let places = places.into_iter().take(MAX_LISTED);
+    places.map(|(_, place)| place)
 }

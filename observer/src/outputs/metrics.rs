@@ -16,6 +16,7 @@ use prometheus::{
 
 use crate::{
     agent::Shared,
+    finding::Scope,
     ledger::{Ledger, MAX_SERIES, OVERFLOW},
 };
 
@@ -203,7 +204,9 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let losses = losses.map(|(stage, reason, count)| {
         sample(&[("stage", stage), ("reason", reason)], number(count))
     });
-    let audit = ledger.audit.tally(false, ledger.denials.by_lsm(false));
+    let audit = ledger
+        .audit
+        .tally(Scope::Host, ledger.denials.by_lsm(Scope::Host));
     let matches = [
         ("matched", audit.matched),
         ("ebpf_only", audit.ebpf_only),
@@ -284,6 +287,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Rules,
+        finding::Scope,
         finding::{Container, Host, SupervisorEvent},
         time::Stamp,
     };
@@ -311,6 +315,7 @@ mod tests {
             exe: None,
             version: Some(hostile.to_owned()),
             container: Some(container),
+            scope: Scope::Host,
         };
         ledger.supervisors.enter(&event, Stamp(1));
         let mut families = live(&ledger);

@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::{
     correlate::Finding,
     finding::{
-        Denial, End, Event, EventKind, Header, Row, SourceReport, Sources, State, StateLine,
+        Denial, End, Event, EventKind, Header, Row, Scope, SourceReport, Sources, State, StateLine,
     },
     ledger::row_name,
     sight::Sight,
@@ -57,7 +57,7 @@ pub struct Recorder {
     queue: SyncSender<Vec<u8>>,
     writer: JoinHandle<io::Result<()>>,
     when_full: WhenFull,
-    tree_only: bool,
+    scope: Scope,
     /// What was written of each row last, by a hash.
     rows: HashMap<String, u64>,
     sources: Vec<SourceReport>,
@@ -127,7 +127,7 @@ impl Recorder {
             queue,
             writer,
             when_full,
-            tree_only: header.command.is_some(),
+            scope: header.scope.unwrap_or_default(),
             rows: HashMap::new(),
             sources: header.sources.clone(),
             sight: Sight::default(),
@@ -164,13 +164,13 @@ impl Recorder {
         }
     }
 
-    /// Whether the recorded tree alone is told.
-    pub const fn tree_only(&self) -> bool {
-        self.tree_only
+    /// Whose findings are told.
+    pub const fn scope(&self) -> Scope {
+        self.scope
     }
 
-    /// Writes a finding; of a command's recording, where it is of its tree. A
-    /// loss may concern it.
+    /// Writes a finding; of a command's recording, where it is of the scope that
+    /// was asked for. A loss may concern it.
     pub fn finding(&mut self, finding: &Finding) {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -180,7 +180,7 @@ impl Recorder {
             row: Option<String>,
         }
         let is_loss = matches!(finding.event.kind, EventKind::Loss(_));
-        if self.tree_only && !finding.in_tree && !is_loss {
+        if !self.scope.takes(finding.scope) && !is_loss {
             return;
         }
         let line = Line {

@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     agent::Shared,
-    finding::{Event, Report, Workload},
+    finding::{Event, Report, Scope, Workload},
     time::Stamp,
 };
 
 impl View for Shared {
     fn report(&self) -> Report {
         self.refresh_for_readers();
-        self.ledger().report(false, None)
+        self.ledger().report(Scope::Host, None)
     }
 
     fn episodes(&self) -> Vec<TimedEpisode> {

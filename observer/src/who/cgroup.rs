@@ -22,6 +22,8 @@ pub struct Place {
     pub namespace: Option<String>,
     /// The unit that a container's cgroup lies in.
     pub unit: Option<String>,
+    /// Folders from the top, its own the last of them.
+    pub depth: usize,
     /// Whether it lies in another container: the host has no state of it.
     pub is_nested: bool,
     /// Whether the name alone says that this is a container; else state on disk
@@ -133,6 +135,7 @@ pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
             owner,
             namespace,
             unit: unit(&segments[..at]).map(str::to_owned),
+            depth: at + 1,
             is_nested,
             is_sure,
         });
@@ -148,6 +151,7 @@ pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
             owner: if at < depth { 0 } else { uid },
             namespace: None,
             unit: None,
+            depth: at + 1,
             is_nested: false,
             is_sure: true,
         });

@@ -242,7 +242,7 @@ mod tests {
 
     fn desk(look: impl Fn(&Ask) + Send + Sync + 'static) -> Desk {
         let rules = Arc::new(Rules::load(None).unwrap());
-        let who = Arc::new(Who::new(rules, Arc::new(Names::default())));
+        let who = Arc::new(Who::new(rules, Arc::new(Names::default()), Arc::default()));
         Desk::with(who, Box::new(look)).unwrap()
     }
 

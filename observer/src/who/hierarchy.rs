@@ -16,6 +16,10 @@ use crate::open;
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// `FILEID_KERNFS` (`include/linux/exportfs.h`, 5.5): the handle is the id.
 const FILEID_KERNFS: i32 = 0xfe;
+/// The id of the hierarchy's root.
+const ROOT: u64 = 1;
+/// Cgroups that are walked over; the kernel's own bound is far above.
+const MAX_WALKED: usize = 65_536;
 
 /// The default hierarchy.
 pub struct Hierarchy {
@@ -50,6 +54,54 @@ impl Hierarchy {
         }
         let path = of_process(pid)?;
         (self.id(&path)? == id).then_some(path)
+    }
+
+    /// The greatest id of all cgroups that there are now. Where there are too many
+    /// to walk over, some of them are taken for newer than they are.
+    ///
+    /// # Errors
+    /// Why not all of them can be seen.
+    pub fn newest(&self) -> Result<u64, &'static str> {
+        let Some((folder, _)) = self.mount.as_ref() else {
+            return Err("no cgroup v2 hierarchy is mounted at /sys/fs/cgroup");
+        };
+        if fs::metadata(folder).map_or(0, |about| about.ino()) != ROOT {
+            return Err("only a part of the cgroup hierarchy is mounted at /sys/fs/cgroup");
+        }
+        let mut newest = ROOT;
+        self.each(|_, id| newest = newest.max(id));
+        Ok(newest)
+    }
+
+    /// Shows the path and the id of every cgroup, up to a bound.
+    pub fn each(&self, mut see: impl FnMut(&str, u64)) {
+        let Some((mount, _)) = self.mount.as_ref() else {
+            return;
+        };
+        let mut waiting = vec![String::new()];
+        let mut seen = 0;
+        while let Some(above) = waiting.pop() {
+            for (name, id) in open::folders(&mount.join(above.trim_start_matches('/'))) {
+                if seen == MAX_WALKED {
+                    return;
+                }
+                seen += 1;
+                let path = format!("{above}/{name}");
+                see(&path, id);
+                waiting.push(path);
+            }
+        }
+    }
+
+    /// Whether a process lives in a cgroup or below it.
+    pub fn is_populated(&self, path: &str) -> bool {
+        let Some((mount, _)) = self.mount.as_ref() else {
+            return false;
+        };
+        let events = mount
+            .join(path.trim_start_matches('/'))
+            .join("cgroup.events");
+        open::text(events).is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
     }
 
     /// The first folder on the way to a cgroup that another user than root owns:
@@ -125,5 +177,30 @@ mod tests {
         };
         assert_eq!(hierarchy.path(id, std::process::id()), Some(path));
         assert_eq!(hierarchy.path(u64::MAX, std::process::id()), None);
+    }
+
+    #[test]
+    fn a_cgroup_that_is_made_later_has_a_greater_id() {
+        let hierarchy = Hierarchy::open();
+        let (Ok(newest), Some((mount, _))) = (hierarchy.newest(), &hierarchy.mount) else {
+            return;
+        };
+        let name = format!("capwatch-test-{}", std::process::id());
+        // Root alone may make one.
+        if fs::create_dir(mount.join(&name)).is_err() {
+            return;
+        }
+        let id = hierarchy.id(&name);
+        let mut found = None;
+        hierarchy.each(|path, id| {
+            if path == format!("/{name}") {
+                found = Some(id);
+            }
+        });
+        let populated = hierarchy.is_populated(&name);
+        fs::remove_dir(mount.join(&name)).unwrap();
+        assert!(id.is_some_and(|id| id > newest));
+        assert_eq!(found, id, "as a listing tells it");
+        assert!(!populated);
     }
 }

@@ -7,6 +7,7 @@
 //! Files that are read here may belong to anybody and may never answer, so
 //! look-ups have threads of their own ([`Desk`]).
 
+mod beside;
 pub mod cgroup;
 mod conmon;
 mod desk;
@@ -18,6 +19,7 @@ mod names;
 mod oci;
 mod recent;
 mod roots;
+mod scopes;
 mod shim;
 mod state;
 mod store;
@@ -38,6 +40,7 @@ pub use conmon::{Conmon, parse as parse_conmon};
 pub use desk::{Desk, Ticket};
 pub use hierarchy::{Hierarchy, of_process as cgroup_of_process};
 pub use names::Names;
+pub use scopes::Scopes;
 pub use shim::{Shim, parse as parse_shim};
 pub use state::State;
 pub use version::{marked, of_image};
@@ -80,6 +83,7 @@ pub struct Who {
     hierarchy: Hierarchy,
     digests: Digests,
     names: Arc<Names>,
+    scopes: Arc<Scopes>,
     known: Mutex<Known>,
 }
 
@@ -104,7 +108,7 @@ struct Cgroup {
 
 impl Who {
     /// Nothing is known yet.
-    pub fn new(rules: Arc<Rules>, names: Arc<Names>) -> Self {
+    pub fn new(rules: Arc<Rules>, names: Arc<Names>, scopes: Arc<Scopes>) -> Self {
         let labels = rules.labels().to_vec();
         Self {
             rules: Mutex::new(rules),
@@ -112,6 +116,7 @@ impl Who {
             hierarchy: Hierarchy::open(),
             digests: Digests::default(),
             names,
+            scopes,
             known: Mutex::new(Known {
                 words: Recent::new(MAX_WORDS),
                 unread: Recent::new(MAX_WORDS),
@@ -344,6 +349,10 @@ impl Who {
                 .find(|place| place.is_sure)
                 .map(State::of_name),
         };
+        if self.scopes.is_new(id) {
+            let is_beside = self.is_beside(&path, &places, container.as_ref());
+            self.scopes.decide(id, is_beside);
+        }
         let container = container.map(Arc::new);
         let entry = Cgroup {
             container: container.clone(),
@@ -429,7 +438,11 @@ mod tests {
     use super::*;
 
     fn who() -> Who {
-        Who::new(Arc::new(Rules::load(None).unwrap()), Arc::default())
+        Who::new(
+            Arc::new(Rules::load(None).unwrap()),
+            Arc::default(),
+            Arc::default(),
+        )
     }
 
     fn container(id: &str) -> Container {

@@ -21,6 +21,7 @@ mod posture;
 mod probe;
 mod scale;
 mod scenarios;
+mod scope;
 mod serve;
 mod sources;
 mod stream;

@@ -17,7 +17,7 @@ use crate::{
     audit::{self, Foreign, Item, LossCount, Parsed, Reader, Record, decompressed},
     config::Rules,
     correlate::Correlator,
-    finding::{Gate, Host, Report, SourceReport},
+    finding::{Gate, Host, Report, Scope, SourceReport},
     ledger::{Ledger, MAX_SERIES},
     observation::{AuditSeen, Observation},
     outputs::{
@@ -162,7 +162,7 @@ pub(super) fn report_of(
     }
     let report = Report {
         notes,
-        ..ledger.report(false, None)
+        ..ledger.report(Scope::Host, None)
     };
     (report, broken.err())
 }
@@ -224,7 +224,7 @@ fn take(
                     source: source.name.clone(),
                     record: record.into_owned(),
                     supervisor: None,
-                    in_tree: false,
+                    scope: Scope::Host,
                 })));
             }
         }

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use crate::{
     config::Rules,
     correlate::Finding,
-    finding::{End, EventKind, Header, Host, Report, Sources, State, StateLine},
+    finding::{End, EventKind, Header, Host, Report, Scope, Scoped, Sources, State, StateLine},
     ledger::{Ledger, MAX_SERIES},
     sight::{LINES_UNREAD, Sight},
     sources::recorded::{Line, Recorded},
@@ -54,6 +54,11 @@ struct Replayed {
     ledger: Ledger,
     end: Option<End>,
     streams: u64,
+    /// Whose findings it has.
+    scope: Scope,
+    /// Whether its findings are a command's tree's, and don't say so: they were
+    /// recorded before there were scopes.
+    is_of_tree: bool,
     /// Whether the stream says itself what was not seen.
     tells_sight: bool,
     /// When the first and the last line of the stream were written.
@@ -68,6 +73,8 @@ impl Replayed {
             rules,
             end: None,
             streams: 0,
+            scope: Scope::Host,
+            is_of_tree: false,
             tells_sight: false,
             first: Stamp::default(),
             last: Stamp::default(),
@@ -84,6 +91,9 @@ impl Replayed {
         }
         self.last = self.last.max(time);
         if let Some((row, denial)) = line.denial() {
+            if let (Line::Event(event, _), Scope::Beside) = (&line, denial.scope) {
+                self.ledger.note_made(&event.kind);
+            }
             if !self.ledger.denials.tell(row, denial) {
                 self.ledger.lose("ledger", "rows_full", 1);
             }
@@ -93,8 +103,8 @@ impl Replayed {
             Line::Event(event, _) => {
                 let (time, is_loss) = (event.time, matches!(event.kind, EventKind::Loss(_)));
                 self.ledger.enter(&Finding {
+                    scope: event.kind.scope(),
                     event: *event,
-                    in_tree: true,
                     row: None,
                     joined: None,
                 });
@@ -132,10 +142,14 @@ impl Replayed {
                 host,
                 hooks,
                 sources,
+                command,
+                scope,
                 ..
             }) => {
                 *self = Self {
                     streams: self.streams + 1,
+                    scope: scope.unwrap_or_default(),
+                    is_of_tree: command.is_some() && scope.is_none(),
                     ..Self::new(Arc::clone(&self.rules))
                 };
                 self.ledger.host = host;
@@ -165,13 +179,41 @@ impl Replayed {
         let malformed = malformed.sum();
         self.ledger.audit.set_malformed(malformed);
         let End {
-            command, failed_on, ..
-        } = self.end.unwrap_or_default();
-        Report {
+            command,
             failed_on,
-            ..self.ledger.report(false, command)
+            scope,
+            ..
+        } = self.end.unwrap_or_default();
+        let scoped = *scope.unwrap_or_default();
+        self.ledger.course = scoped.course;
+        for made in scoped.made {
+            self.ledger.keep_made(made, scoped.made_unlisted);
         }
+        let mut report = Report {
+            failed_on,
+            ..self.ledger.report(self.scope, command)
+        };
+        if self.is_of_tree {
+            of_tree(&mut report);
+        }
+        report
     }
+}
+
+/// Says of a recording's findings what all of them were before there were scopes.
+fn of_tree(report: &mut Report) {
+    for denial in &mut report.denials {
+        denial.scope = Scope::Tree;
+    }
+    for episode in &mut report.episodes {
+        episode.scope = Scope::Tree;
+    }
+    let tree = report.counts.clone();
+    report.scope = report.scope.take().map(|_| Scoped {
+        chosen: Scope::Tree,
+        tree,
+        ..Scoped::default()
+    });
 }
 
 /// What is wrong with a stream.

@@ -38,7 +38,8 @@ fn denial(comm: &str, pid: u32) -> Denial {
 
 fn report() -> Report {
     let rules = Arc::new(Rules::load(None).unwrap());
-    let mut report = Ledger::new(rules, crate::finding::Host::default(), 10).report(false, None);
+    let mut report = Ledger::new(rules, crate::finding::Host::default(), 10)
+        .report(crate::finding::Scope::Host, None);
     report.episodes = vec![
         episode("a", "ok", 7),
         episode("b", "fatal", 8),

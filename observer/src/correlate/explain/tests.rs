@@ -30,6 +30,7 @@ fn container(bounding: &str, effective: &str) -> Container {
 fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode {
     Episode {
         id: "1".to_owned(),
+        scope: crate::finding::Scope::Host,
         verdict: Verdict::Fatal,
         retried: false,
         skipped: false,
@@ -198,6 +199,7 @@ fn nobody_is_told_to_grant_what_memory_accounting_asks_for() {
     let told = |audited: &str| {
         let stamp = Stamp(0);
         let refused = Denial {
+            scope: crate::finding::Scope::Host,
             supervisor: Some("openshell".to_owned()),
             role: Some("supervisor".to_owned()),
             container: None,

@@ -208,6 +208,10 @@ fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
         };
         cases.push(case(format!("source {} is heard", source.name), outcome));
     }
+    for note in words::left_out(report) {
+        let name = "what the command had done is covered".to_owned();
+        cases.push(case(name, Outcome::Skipped(note)));
+    }
     for (what, count) in words::losses(report) {
         let outcome = Outcome::Skipped(format!("{count} lost: their details are missing"));
         cases.push(case(format!("nothing is lost ({what})"), outcome));
@@ -291,6 +295,7 @@ impl Suite {
             let value = escape(&value);
             writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>")?;
         }
+        write_scope(xml, report)?;
         writeln!(xml, "    </properties>")?;
         for case in &self.cases {
             case.write(xml)?;
@@ -299,6 +304,20 @@ impl Suite {
         writeln!(xml, "    <system-err></system-err>")?;
         writeln!(xml, "  </testsuite>")
     }
+}
+
+/// Whose findings they are, where a command was recorded.
+fn write_scope(xml: &mut String, report: &Report) -> std::fmt::Result {
+    let Some(scope) = &report.scope else {
+        return Ok(());
+    };
+    let chosen = std::iter::once(("capwatch.scope", scope.chosen.as_str().to_owned()));
+    let taken_in = words::taken_in(report).into_iter();
+    for (name, value) in chosen.chain(taken_in.map(|line| ("capwatch.taken_in", line))) {
+        let value = escape(&value);
+        writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>")?;
+    }
+    Ok(())
 }
 
 impl Case {

@@ -36,6 +36,12 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
             command.duration_seconds
         )?;
     }
+    for line in words::taken_in(report) {
+        writeln!(text, "- {}", escape(&line))?;
+    }
+    if !words::taken_in(report).is_empty() {
+        writeln!(text)?;
+    }
     write_blindness(text, report)?;
     write_episodes(text, report)?;
     write_denials(text, report)?;
@@ -53,6 +59,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
     let mut notes: Vec<_> = report.notes.iter().map(|note| escape(note)).collect();
+    notes.extend(words::left_out(report).iter().map(|note| escape(note)));
     for hook in words::missing_hooks(report) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         notes.push(format!(
@@ -90,7 +97,8 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
          | Verdict | Supervisor | Version | Process | PID | Layer | Profile | Drops | Refused | Became | Left raised |\n\
          |---|---|---|---|---:|---|---|---:|---:|---|---|"
     )?;
-    for episode in episodes.iter().take(words::ROWS) {
+    let shown = words::shown_episodes(&episodes);
+    for episode in &shown {
         let verdict = match episode.verdict {
             Verdict::Ok | Verdict::Harmless => episode.verdict.to_string(),
             worse => format!("**{worse}**"),
@@ -98,7 +106,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(
             text,
             "| {verdict} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            escape(&words::owner_of(episode)),
+            escape(&(words::owner_of(episode) + words::apart(report, episode.scope))),
             optional(episode.version.as_deref()),
             code(&episode.comm),
             episode.pid,
@@ -110,8 +118,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
             escape(&words::left_raised(episode)),
         )?;
     }
-    let rows = episodes.len().min(words::ROWS);
-    more(text, words::episodes_shown(report, rows))?;
+    more(text, words::episodes_shown(report, shown.len()))?;
     writeln!(text)?;
     let failed = episodes
         .iter()
@@ -134,24 +141,25 @@ fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
          | Denials | Capability | Layer | Supervisor | Process | Audited | Why |\n\
          |---:|---|---|---|---|---|---|"
     )?;
-    for denial in denials.iter().take(words::ROWS) {
+    let shown = words::shown_denials(&denials);
+    for denial in &shown {
         writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} |",
             words::count(denial),
             escape(&denial.capability),
             escape(&denial.layer),
-            escape(&words::owner(
-                denial.supervisor.as_deref(),
-                denial.role.as_deref()
-            )),
+            escape(
+                &(words::owner(denial.supervisor.as_deref(), denial.role.as_deref())
+                    + words::apart(report, denial.scope))
+            ),
             code(&denial.comm),
             words::logged(denial),
             escape(&words::why(denial)),
         )?;
     }
-    let rows = denials.len().min(words::ROWS);
-    more(text, words::denials_shown(report, rows, denials.len()))?;
+    let said = words::denials_shown(report, shown.len(), denials.len());
+    more(text, said)?;
     writeln!(text)
 }
 

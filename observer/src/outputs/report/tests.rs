@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{Form, Style, junit, write};
 use crate::{
     finding::{
-        Audit, Command, Counts, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport, Host,
-        Namespace, REPORT_SCHEMA, Report, SourceReport, Verdict,
+        Audit, Command, Counts, Course, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport,
+        Host, Made, Namespace, REPORT_SCHEMA, Report, Running, Scope, Scoped, SourceReport,
+        Verdict,
     },
     sight::{Lapse, Sight},
     sources::bpf::Mechanism,
@@ -20,6 +21,7 @@ const HOSTILE: &str = "\u{1b}[31m<b>|`*_](\n]]>\u{202e}\u{ffff}&'\"\\|";
 fn episode(verdict: Verdict, comm: &str) -> Episode {
     let failed = verdict >= Verdict::Pending;
     Episode {
+        scope: Scope::Tree,
         id: format!("1a2b-{verdict}"),
         verdict,
         retried: false,
@@ -76,6 +78,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
 
 fn denial(comm: &str, count: u64, expected: bool) -> Denial {
     Denial {
+        scope: Scope::Tree,
         supervisor: None,
         role: None,
         container: None,
@@ -132,6 +135,7 @@ fn report() -> Report {
             malformed: 0,
             reason: Some("auditd takes the records".to_owned()),
         }],
+        scope: None,
         lost: BTreeMap::from([("events".to_owned(), 3), ("ring_full".to_owned(), 3)]),
         command: Some(Command {
             argv: vec!["./job".to_owned(), HOSTILE.to_owned()],
@@ -232,6 +236,108 @@ fn every_form_says_how_many_of_how_many_it_shows() {
         ..gate
     };
     assert!(nobody.matches(&report).is_empty());
+}
+
+/// The same with 300 failures of somebody's container beside the command.
+fn beside() -> Report {
+    let mut report = report();
+    let (own, denials) = (report.counts.clone(), report.denials.clone());
+    let others: Vec<_> = (0..300)
+        .map(|number| Episode {
+            id: format!("other-{number}"),
+            scope: Scope::Beside,
+            ..episode(Verdict::Fatal, "crun")
+        })
+        .collect();
+    report.episodes.splice(0..0, others.iter().cloned());
+    let made = |runtime: &str, id: &str, name: Option<&str>| Made {
+        runtime: runtime.to_owned(),
+        id: id.to_owned(),
+        name: name.map(str::to_owned),
+    };
+    report.counts = Counts::of(&report.episodes, &denials);
+    report.scope = Some(Scoped {
+        chosen: Scope::Beside,
+        tree: own,
+        beside: Some(Counts::of(&others, &[])),
+        host: None,
+        made: vec![
+            made("podman", &"7".repeat(64), Some("web")),
+            made("systemd", "run-u7.service", None),
+            made("docker", &"8".repeat(64), None),
+            made("systemd-nspawn", HOSTILE, None),
+        ],
+        made_unlisted: 2,
+        course: Course {
+            beside_unknown: None,
+            clients: vec!["podman".to_owned()],
+            running: vec![Running {
+                pid: 77,
+                comm: HOSTILE.to_owned(),
+            }],
+            running_unlisted: 1,
+        },
+    });
+    report
+}
+
+#[test]
+fn what_was_taken_in_beside_is_said_and_pushes_nothing_out() {
+    let report = beside();
+    for form in [Form::Text, Form::Markdown] {
+        let text = shown(form, &report).replace('\\', "");
+        for wanted in [
+            "beside the command, made while it ran: podman container web, unit run-u7.service, \
+             docker container 888888888888 and 3 more: 300 fatal; no denial",
+            "the command's own tree: 1 fatal, 1 degraded, 1 pending, 2 ok; 25 denials, 3 expected",
+            "(pid 77) and 1 more; --wait DURATION follows them",
+            "openshell [beside]",
+            "tokio-rt-worker",
+            "205 of 305 episodes shown",
+        ] {
+            let wanted = match form {
+                Form::Text => wanted.replace("openshell [", "openshell supervisor:0.0.73 ["),
+                _ => wanted.to_owned(),
+            };
+            assert!(text.contains(&wanted), "{wanted}: {text}");
+        }
+        assert!(
+            !text.contains("a daemon does the work"),
+            "something was found"
+        );
+    }
+    let gate = Gate::failed_drops();
+    let xml = junit(&report, &gate);
+    assert!(
+        xml.contains("name=\"capwatch.scope\" value=\"beside\""),
+        "{xml}"
+    );
+    assert!(xml.contains("name=\"capwatch.taken_in\" value=\"beside the command"));
+    assert!(xml.contains("still running when the recording ended"));
+    let why = gate.matches(&report);
+    assert_eq!(why[0], "fatal: episode 1a2b-fatal", "its own come first");
+    assert!(why[4].ends_with(", beside the command"), "{why:?}");
+    assert_eq!(why.last().unwrap(), "fatal: 203 more episodes");
+}
+
+#[test]
+fn what_is_not_covered_is_said() {
+    let mut report = beside();
+    let scope = report.scope.as_mut().unwrap();
+    scope.made.clear();
+    scope.course.beside_unknown = Some("no cgroup v2".to_owned());
+    for form in [Form::Text, Form::Markdown, Form::Junit] {
+        let text = shown(form, &report);
+        assert!(
+            text.contains("a daemon does the work, and nothing was found"),
+            "{text}"
+        );
+        assert!(text.contains("are not recognised"), "{text}");
+        assert!(!text.contains("made while it ran"), "{text}");
+    }
+    report.scope.as_mut().unwrap().chosen = Scope::Tree;
+    let text = shown(Form::Text, &report);
+    assert!(text.contains("scope tree leaves it out"), "{text}");
 }
 
 fn shown(form: Form, report: &Report) -> String {

@@ -41,6 +41,9 @@ fn write(
     if let Some(host) = words::host(report) {
         writeln!(text, "  {}", clean(&host))?;
     }
+    for line in words::taken_in(report) {
+        writeln!(text, "  {}", clean(&line))?;
+    }
     write_blindness(text, report, color)?;
     write_episodes(text, report, color, columns)?;
     write_denials(text, report, color, columns)?;
@@ -73,6 +76,9 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
     }
     for note in &report.notes {
         warn(clean(note).into_owned())?;
+    }
+    for line in words::left_out(report) {
+        warn(clean(&line).into_owned())?;
     }
     for (reason, count) in words::losses(report) {
         warn(format!("lost: {count} ({reason})"))?;
@@ -107,11 +113,11 @@ fn write_episodes(
         ("BECAME", Side::Left),
         ("LEFT RAISED", Side::Left),
     ]);
-    let shown = &episodes[..episodes.len().min(words::ROWS)];
-    for episode in shown {
+    let shown = words::shown_episodes(&episodes);
+    for episode in &shown {
         table.push([
             episode.verdict.to_string(),
-            dash(with_version(episode)),
+            dash(with_version(episode)) + words::apart(report, episode.scope),
             clean(&episode.comm).into_owned(),
             episode.pid.to_string(),
             dash(episode.layer.clone().unwrap_or_default()),
@@ -156,8 +162,8 @@ fn write_denials(
         ("AUDITED", Side::Left),
         ("WHY", Side::Left),
     ]);
-    let shown = &denials[..denials.len().min(words::ROWS)];
-    for denial in shown {
+    let shown = words::shown_denials(&denials);
+    for denial in &shown {
         table.push([
             words::count(denial),
             denial.capability.clone(),
@@ -165,7 +171,7 @@ fn write_denials(
             dash(words::owner(
                 denial.supervisor.as_deref(),
                 denial.role.as_deref(),
-            )),
+            )) + words::apart(report, denial.scope),
             clean(&denial.comm).into_owned(),
             words::logged(denial).to_owned(),
             dash(clean(&words::why(denial)).into_owned()),

@@ -2,26 +2,153 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use crate::finding::{Denial, DenialCounts, Episode, HookReport, Report, SourceReport, Verdict};
+use crate::finding::{
+    Counts, Denial, DenialCounts, Episode, HookReport, Made, Report, Scope, Scoped, SourceReport,
+    Verdict,
+};
 
 /// Rows of a table that a person is shown; JSON has more of them.
 pub const ROWS: usize = 200;
 
 /// The report in a line: verdicts from the worst on, and denials.
 pub fn headline(report: &Report) -> String {
+    summary(&report.counts)
+}
+
+fn summary(counts: &Counts) -> String {
     let mut parts: Vec<String> = Verdict::ALL
         .into_iter()
         .rev()
         .filter_map(|verdict| {
-            let count = report.counts.episodes.verdict(verdict);
+            let count = counts.episodes.verdict(verdict);
             (count > 0).then(|| format!("{count} {verdict}"))
         })
         .collect();
     if parts.is_empty() {
         parts.push("no process dropped from its bounding set".to_owned());
     }
-    let denials = denials(&report.counts.denials);
+    let denials = denials(&counts.denials);
     format!("{}; {denials}", parts.join(", "))
+}
+
+/// What was taken in beside the command's own tree, a line each: what was found
+/// there, and of whom.
+pub fn taken_in(report: &Report) -> Vec<String> {
+    let Some(scope) = &report.scope else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    if let Some(beside) = scope.beside.as_ref().filter(|_| !scope.made.is_empty()) {
+        let made = made(scope);
+        lines.push(format!(
+            "beside the command, made while it ran: {made}: {}",
+            summary(beside)
+        ));
+    }
+    if let Some(host) = &scope.host {
+        lines.push(format!("elsewhere on the host: {}", summary(host)));
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    lines.push(format!("the command's own tree: {}", summary(&scope.tree)));
+    lines
+}
+
+fn made(scope: &Scoped) -> String {
+    const SHOWN: usize = 3;
+    let all = scope.made.len() as u64 + scope.made_unlisted;
+    let listed = scope.made.iter().take(SHOWN).map(name_of);
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    match all.saturating_sub(SHOWN as u64) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
+}
+
+fn name_of(made: &Made) -> String {
+    let Made { runtime, id, name } = made;
+    match runtime.as_str() {
+        "unknown" if id.is_empty() => "one that was gone before it could be named".to_owned(),
+        "systemd" => format!("unit {id}"),
+        "systemd-nspawn" => format!("machine {id}"),
+        runtime => {
+            let short: String = id.chars().take(12).collect();
+            format!("{runtime} container {}", name.as_deref().unwrap_or(&short))
+        }
+    }
+}
+
+/// What the report of a command can't tell, or does not cover, of its scope.
+pub fn left_out(report: &Report) -> Vec<String> {
+    let Some(scope) = &report.scope else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    let course = &scope.course;
+    if let Some(why) = &course.beside_unknown {
+        lines.push(format!(
+            "containers and units that daemons made beside the command are not recognised: {why}"
+        ));
+    }
+    let clients = course.clients.join(", ");
+    if !clients.is_empty() && scope.chosen == Scope::Tree {
+        lines.push(format!(
+            "{clients}: a daemon does the work, and --scope tree leaves it out"
+        ));
+    } else if !clients.is_empty() && scope.made.is_empty() {
+        lines.push(format!(
+            "{clients}: a daemon does the work, and nothing was found in a container, unit or \
+             machine made while the command ran; its work is not in this report if it ran in an \
+             existing or installed one (see --scope host), on another host, or later (see --wait)"
+        ));
+    }
+    if !course.running.is_empty() {
+        let running = course.running.iter();
+        let running: Vec<_> = running
+            .map(|process| format!("{} (pid {})", process.comm, process.pid))
+            .collect();
+        let more = match course.running_unlisted {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        lines.push(format!(
+            "still running when the recording ended: {}{more}; --wait DURATION follows them",
+            running.join(", ")
+        ));
+    }
+    lines
+}
+
+/// What is put behind the owner of a finding that is not of the command's tree.
+pub fn apart(report: &Report, scope: Scope) -> &'static str {
+    match (&report.scope, scope) {
+        (None, _) | (_, Scope::Tree) => "",
+        (_, Scope::Beside) => " [beside]",
+        (_, Scope::Host) => " [host]",
+    }
+}
+
+/// As many of each scope as a table has room for: none pushes out another's.
+fn room<T>(all: &[T], scope: impl Fn(&T) -> Scope) -> Vec<&T> {
+    let mut counts = [0; Scope::ALL.len()];
+    let has_room = |one: &&T| {
+        let count = &mut counts[scope(one) as usize];
+        *count += 1;
+        *count <= ROWS
+    };
+    all.iter().filter(has_room).collect()
+}
+
+/// The episodes that a table shows.
+pub fn shown_episodes<'a>(episodes: &'a [&'a Episode]) -> Vec<&'a Episode> {
+    let shown = room(episodes, |episode| episode.scope).into_iter();
+    shown.copied().collect()
+}
+
+/// The denials that a table shows.
+pub fn shown_denials(denials: &[Denial]) -> Vec<&Denial> {
+    room(denials, |denial| denial.scope)
 }
 
 fn denials(counts: &DenialCounts) -> String {
@@ -72,10 +199,10 @@ fn shown(rows: u64, listed: u64, all: u64, what: &str) -> Option<String> {
     Some(text)
 }
 
-/// Episodes, the worst first.
+/// Episodes, the worst first, and of these the command's own.
 pub fn worst_first(report: &Report) -> Vec<&Episode> {
     let mut episodes: Vec<_> = report.episodes.iter().collect();
-    episodes.sort_by_key(|episode| std::cmp::Reverse(episode.verdict));
+    episodes.sort_by_key(|episode| (std::cmp::Reverse(episode.verdict), episode.scope));
     episodes
 }
 
@@ -88,7 +215,7 @@ pub fn most_first(report: &Report) -> Vec<Denial> {
         let alike = (
             owner(denial.supervisor.as_deref(), denial.role.as_deref()),
             (&denial.comm, &denial.capability, &denial.layer),
-            (why(denial), logged(denial)),
+            (why(denial), logged(denial), denial.scope),
         );
         let place = *places.entry(alike).or_insert(denials.len());
         match denials.get_mut(place) {

@@ -66,26 +66,29 @@ impl Lines for Memory {
     }
 }
 
+/// What the recordings here are of.
+const CHOSEN: Scope = Scope::Beside;
+
 /// What may happen to an agent.
 #[derive(Clone, Debug)]
 enum Happens {
     Denial {
         row: u8,
         at: u32,
-        in_tree: bool,
+        scope: Scope,
     },
     Episode {
         id: u8,
         verdict: Verdict,
         at: u32,
         micros: u32,
-        in_tree: bool,
+        scope: Scope,
     },
     Audit {
         result: &'static str,
         profile: String,
         at: u32,
-        in_tree: bool,
+        scope: Scope,
     },
     Loss {
         reason: &'static str,
@@ -100,13 +103,13 @@ fn happens() -> impl Strategy<Value = Happens> {
     let result = prop::sample::select(vec!["matched", "audit_only", "not_a_denial"]);
     let reason = prop::sample::select(vec!["denial_ring_full", "sequence_gap"]);
     prop_oneof![
-        4 => (0..20_u8, 0..40_u32, any::<bool>())
-            .prop_map(|(row, at, in_tree)| Happens::Denial { row, at, in_tree }),
+        4 => (0..20_u8, 0..40_u32, scope())
+            .prop_map(|(row, at, scope)| Happens::Denial { row, at, scope }),
         2 => (0..6_u8, verdict, 0..40_u32, any::<u32>()).prop_map(
-            |(id, verdict, at, micros)| Happens::Episode { id, verdict, at, micros, in_tree: id % 2 == 0 }
+            |(id, verdict, at, micros)| Happens::Episode { id, verdict, at, micros, scope: Scope::ALL[usize::from(id) % 3] }
         ),
-        2 => (result, "\\PC{0,8}", 0..40_u32, any::<bool>()).prop_map(
-            |(result, profile, at, in_tree)| Happens::Audit { result, profile, at, in_tree }
+        2 => (result, "\\PC{0,8}", 0..40_u32, scope()).prop_map(
+            |(result, profile, at, scope)| Happens::Audit { result, profile, at, scope }
         ),
         1 => (reason, 1..1_000_u64).prop_map(|(reason, count)| Happens::Loss { reason, count }),
         1 => Just(Happens::Checkpoint),
@@ -114,21 +117,34 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+fn scope() -> impl Strategy<Value = Scope> {
+    prop::sample::select(Scope::ALL.to_vec())
+}
+
 /// Nanoseconds that no text form holds: what is cut off must not matter.
 fn stamp(at: u32) -> Stamp {
     Stamp(1_795_458_347_188_123_456 + u64::from(at) * 777)
 }
 
-fn key(row: u8, in_tree: bool) -> RowKey {
+fn key(row: u8, scope: Scope) -> RowKey {
     RowKey {
         owner: Owner {
-            in_tree: u8::from(in_tree),
+            in_tree: u8::from(scope == Scope::Tree),
             ..Owner::default()
         },
+        cgroup: u64::from(scope == Scope::Beside),
         comm: [b'a' + row / 4; 16],
         capability: row,
         layer: Layer::ALL[usize::from(row) % 5] as u8,
         ..RowKey::default()
+    }
+}
+
+fn scope_of(key: &RowKey) -> Scope {
+    match (key.owner.in_tree, key.cgroup) {
+        (1, _) => Scope::Tree,
+        (_, 1) => Scope::Beside,
+        _ => Scope::Host,
     }
 }
 
@@ -160,41 +176,47 @@ impl Live {
 
     fn begin(&self, memory: Memory, argv: Option<Vec<String>>) {
         let begun = match argv {
-            Some(argv) => self.shared.record_stream(Box::new(memory), argv),
+            Some(argv) => self.shared.record_stream(Box::new(memory), argv, CHOSEN),
             None => self.shared.keep_stream(Box::new(memory)),
         };
         begun.expect("a thread");
     }
 
-    fn enter(&self, mut finding: Finding) {
-        finding.in_tree &= self.has_tree;
+    fn enter(&self, finding: Finding) {
         self.shared.ledger().enter(&finding);
         self.shared.tell(finding);
     }
 
+    /// An agent has no command.
+    fn scope(&self, scope: Scope) -> Scope {
+        if self.has_tree { scope } else { Scope::Host }
+    }
+
     fn let_happen(&mut self, what: Happens) {
         match what {
-            Happens::Denial { row, at, in_tree } => {
-                self.deny(key(row, in_tree && self.has_tree), stamp(at));
+            Happens::Denial { row, at, scope } => {
+                self.deny(key(row, self.scope(scope)), stamp(at));
             }
             Happens::Episode {
                 id,
                 verdict,
                 at,
                 micros,
-                in_tree,
+                scope,
             } => {
-                let episode = episode(id, verdict, micros);
-                self.enter(finding(stamp(at), EventKind::Episode(episode), in_tree));
+                let mut episode = episode(id, verdict, micros);
+                episode.scope = self.scope(scope);
+                self.enter(finding(stamp(at), EventKind::Episode(episode)));
             }
             Happens::Audit {
                 result,
                 profile,
                 at,
-                in_tree,
+                scope,
             } => {
-                let event = audit(result, profile);
-                self.enter(finding(stamp(at), EventKind::Audit(event), in_tree));
+                let mut event = audit(result, profile);
+                event.scope = self.scope(scope);
+                self.enter(finding(stamp(at), EventKind::Audit(event)));
             }
             Happens::Loss { reason, count } => self.shared.lose("kernel", reason, count),
             // To the microsecond, as the stream has it.
@@ -242,6 +264,7 @@ impl Live {
             profile: None,
             container: None,
             count: 1,
+            scope: scope_of(&key),
         };
         for finding in self.correlator.observe(Observation::Denial(Box::new(seen))) {
             self.enter(finding);
@@ -250,7 +273,10 @@ impl Live {
 
     fn count(&self) {
         let rows = self.rows.iter();
-        let rows = rows.map(|(key, tally)| KernelRow::new(*key, *tally));
+        let rows = rows.map(|(key, tally)| KernelRow {
+            scope: scope_of(key),
+            ..KernelRow::new(*key, *tally)
+        });
         self.shared
             .ledger()
             .denials
@@ -258,10 +284,10 @@ impl Live {
     }
 }
 
-fn finding(time: Stamp, kind: EventKind, in_tree: bool) -> Finding {
+fn finding(time: Stamp, kind: EventKind) -> Finding {
     Finding {
+        scope: kind.scope(),
         event: Event::new(time, kind),
-        in_tree,
         row: None,
         joined: None,
     }
@@ -282,12 +308,14 @@ fn audit(result: &str, profile: String) -> AuditEvent {
         note: None,
         serial: Some(u64::MAX),
         source: "netlink".to_owned(),
+        scope: Scope::Host,
     }
 }
 
 fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
     crate::finding::Episode {
         id: id.to_string(),
+        scope: Scope::Host,
         verdict,
         retried: false,
         skipped: false,
@@ -339,13 +367,17 @@ fn record(happenings: Vec<Happens>, argv: Option<Vec<String>>) -> (Report, Strin
         live.let_happen(what);
     }
     live.count();
-    let tree_only = command.is_some();
+    let scope = if command.is_some() {
+        CHOSEN
+    } else {
+        Scope::Host
+    };
     let command = command.map(|argv| Command {
         argv,
         exit_code: 3,
         duration_seconds: 0.1,
     });
-    let mut report = live.shared.ledger().report(tree_only, command);
+    let mut report = live.shared.ledger().report(scope, command);
     report.failed_on = vec!["fatal: episode 1".to_owned()];
     live.shared.end_stream(&report).expect("memory");
     (report, memory.text())
@@ -475,7 +507,7 @@ fn of_several_recordings_the_last_is_reported() {
     let deny = |row| Happens::Denial {
         row,
         at: 0,
-        in_tree: false,
+        scope: Scope::Host,
     };
     let (_, first) = record(vec![deny(1), deny(2)], None);
     let (live, second) = record(vec![deny(3)], None);
@@ -493,7 +525,7 @@ fn a_cut_streams_denials_count_from_the_last_checkpoint_on() {
     let deny = |at: u32| Happens::Denial {
         row: 1,
         at: at * 1_000,
-        in_tree: false,
+        scope: Scope::Host,
     };
     let (_, stream) = record(
         vec![deny(1), deny(2), Happens::Checkpoint, deny(3), deny(4)],
@@ -523,9 +555,9 @@ fn what_the_disk_refuses_is_told_at_the_end() {
     }
     let live = Live::new(true);
     let argv = vec!["x".to_owned()];
-    let begun = live.shared.record_stream(Box::new(Full), argv);
+    let begun = live.shared.record_stream(Box::new(Full), argv, CHOSEN);
     begun.expect("a thread");
-    let report = live.shared.ledger().report(false, None);
+    let report = live.shared.ledger().report(Scope::Host, None);
     let error = live.shared.end_stream(&report).expect_err("a full disk");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }

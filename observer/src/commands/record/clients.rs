@@ -1,0 +1,179 @@
+//! Programs that have a daemon do the work: what they ask for does not descend
+//! from them.
+
+use std::{collections::BTreeSet, ffi::OsString, os::unix::ffi::OsStrExt};
+
+use observer_ebpf::Task;
+
+use crate::{open, sources::proc};
+
+/// Clients, by basename, and words of which one must stand among theirs; none
+/// where they always ask a daemon.
+const CLIENTS: [(&str, &[&str]); 19] = [
+    ("docker", &[]),
+    ("docker-compose", &[]),
+    ("podman-remote", &[]),
+    ("podman", &["--remote", "-r", "--url", "--connection", "-c"]),
+    ("ctr", &[]),
+    ("nerdctl", &[]),
+    ("crictl", &[]),
+    ("buildctl", &[]),
+    ("systemd-run", &[]),
+    (
+        "systemctl",
+        &["start", "restart", "try-restart", "reload-or-restart"],
+    ),
+    ("machinectl", &[]),
+    ("portablectl", &[]),
+    ("lxc", &[]),
+    ("incus", &[]),
+    ("kubectl", &[]),
+    ("oc", &[]),
+    ("helm", &[]),
+    ("virsh", &[]),
+    ("at", &[]),
+];
+/// Words after which those of Podman's own options don't come.
+const VERBS: [&str; 10] = [
+    "run",
+    "create",
+    "start",
+    "exec",
+    "build",
+    "play",
+    "kube",
+    "container",
+    "pod",
+    "compose",
+];
+/// A word with which the client does the work itself.
+const ITSELF: [(&str, &str); 1] = [("systemd-run", "--scope")];
+/// Programs that run the words after theirs.
+const WRAPPERS: [&str; 12] = [
+    "sudo", "doas", "env", "timeout", "nice", "nohup", "time", "stdbuf", "setsid", "ionice",
+    "chroot", "setpriv",
+];
+/// Bytes of a process's words that are looked at: options come first.
+const MAX_WORDS: usize = 4_096;
+/// Processes of a tree that are looked at, at one time.
+const MAX_LOOKED: usize = 64;
+
+/// The clients that were recognised.
+#[derive(Debug, Default)]
+pub struct Clients {
+    found: BTreeSet<&'static str>,
+}
+
+impl Clients {
+    /// Those that a command's own words name.
+    pub fn of_command(command: &[OsString]) -> Self {
+        let words: Vec<_> = command
+            .iter()
+            .map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned())
+            .collect();
+        let mut clients = Self::default();
+        clients.take(&words);
+        clients
+    }
+
+    /// Looks at what runs in the tree now: a script may be what asks.
+    pub fn look(&mut self, tree: &[(u32, Task)]) {
+        for (pid, task) in tree.iter().take(MAX_LOOKED) {
+            if !proc::is_same(*pid, task.start) {
+                continue;
+            }
+            let Ok(words) = open::bytes(format!("/proc/{pid}/cmdline")) else {
+                continue;
+            };
+            let words = &words[..words.len().min(MAX_WORDS)];
+            let words: Vec<_> = words
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            self.take(&words);
+        }
+    }
+
+    /// Their names, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.found.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    fn take(&mut self, words: &[String]) {
+        let mut rest = words;
+        while let Some((first, more)) = rest.split_first() {
+            let name = basename(first);
+            if let Some(client) = client(name, more) {
+                self.found.insert(client);
+                return;
+            }
+            let is_own = std::ptr::eq(rest, words);
+            let goes_on = WRAPPERS.contains(&name) || !is_own;
+            if !goes_on {
+                return;
+            }
+            // Past the wrapper's own options and assignments, as far as can be told.
+            rest = more;
+        }
+    }
+}
+
+fn basename(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+fn client(name: &str, words: &[String]) -> Option<&'static str> {
+    let (client, needed) = CLIENTS.iter().find(|(client, _)| *client == name)?;
+    let own = |word: &&String| name != "podman" || !VERBS.contains(&word.as_str());
+    let has = |wanted: &str| {
+        words.iter().take_while(own).any(|word| {
+            word == wanted
+                || word
+                    .strip_prefix(wanted)
+                    .is_some_and(|rest| rest.starts_with('='))
+        })
+    };
+    let by_word = needed.is_empty() || needed.iter().any(|word| has(word));
+    let itself = ITSELF.iter().any(|(of, word)| *of == name && has(word));
+    // Which engine it talks to may stand in its environment, which is not read.
+    (by_word && !itself).then_some(*client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(words: &str) -> Vec<String> {
+        let words: Vec<_> = words.split_whitespace().map(OsString::from).collect();
+        Clients::of_command(&words).names()
+    }
+
+    #[test]
+    fn clients_of_daemons_are_known_by_their_words() {
+        for (words, client) in [
+            ("docker run --rm x", "docker"),
+            ("/usr/bin/podman --remote run x", "podman"),
+            ("podman --url=unix:///x run", "podman"),
+            ("sudo -n env A=1 ctr run x y", "ctr"),
+            ("timeout 5 systemd-run --wait true", "systemd-run"),
+            ("systemctl restart x", "systemctl"),
+            ("kubectl apply -f x", "kubectl"),
+        ] {
+            assert_eq!(found(words), [client], "{words}");
+        }
+        for words in [
+            "podman run x sh -c true",
+            "systemd-run --scope true",
+            "systemctl status x",
+            "grep docker file",
+            "",
+        ] {
+            assert!(found(words).is_empty(), "{words}");
+        }
+    }
+}
