@@ -24,10 +24,16 @@ impl Form {
     pub(super) fn of_line(line: &[u8]) -> Self {
         if memmem::find(line, b"audit: type=").is_some() {
             Self::KernelLog
-        } else if memmem::find(line, b"audit[").is_some() {
+        } else if memmem::find(line, b"audit[").is_some() || is_named(line) {
             Self::Journal
         } else {
             Self::Audit
         }
     }
+}
+
+/// Whether a line begins with a type's name, as `journalctl -o cat` has it.
+fn is_named(line: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"AVC ", b"USER_AVC ", b"SECCOMP "];
+    NAMES.iter().any(|name| line.starts_with(name))
 }

@@ -92,7 +92,8 @@ pub struct Record<'a> {
     pub lsm: Option<Lsm>,
     /// What was decided; none where `audit_header=N` took it away.
     pub verdict: Option<Verdict>,
-    /// `AppArmor`: `operation=`; seccomp: `prctl` or `capset`, where it is one.
+    /// `AppArmor`: `operation=`; seccomp: `prctl`, `capset`,
+    /// `unshare`, `clone`, `clone3` or `setns`, where it is one.
     pub operation: Option<Bytes<'a>>,
     /// `AppArmor`: `class=`, since 6.5; `SELinux`: `tclass=`, such as `cap_userns`.
     pub class: Option<Bytes<'a>>,

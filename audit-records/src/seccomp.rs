@@ -42,37 +42,38 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
         return Err(Malformed::Empty);
     }
     record.operation = match syscall_name {
-        Some(name) if name == b"prctl" || name == b"capset" => Some(Cow::Borrowed(name)),
+        Some(name) if CALLS.contains(&name) => Some(Cow::Borrowed(name)),
         _ => operation(syscall).map(Cow::Borrowed),
     };
     record.syscall = Some(syscall);
     Ok(Ok(()))
 }
 
-/// `AUDIT_ARCH_*` (`include/uapi/linux/audit.h`) with the numbers of prctl and
-/// capset there.
-const TABLES: [(u32, &[u8], u32, u32); 8] = [
-    (0xc000_003e, b"x86_64", 157, 126),
-    (0x4000_0003, b"i386", 172, 185),
-    (0xc000_00b7, b"aarch64", 167, 91),
-    (0x4000_0028, b"arm", 172, 185),
-    (0xc000_00f3, b"riscv64", 167, 91),
-    (0xc000_0102, b"loongarch64", 167, 91),
-    (0xc000_0015, b"ppc64le", 171, 184),
-    (0x8000_0016, b"s390x", 172, 185),
+/// The system calls that matter for capabilities and namespaces.
+const CALLS: [&[u8]; 6] = [
+    b"prctl", b"capset", b"unshare", b"clone", b"clone3", b"setns",
+];
+
+/// `AUDIT_ARCH_*` (`include/uapi/linux/audit.h`) with the numbers of [`CALLS`] there.
+const TABLES: [(u32, &[u8], [u32; 6]); 8] = [
+    (0xc000_003e, b"x86_64", [157, 126, 272, 56, 435, 308]),
+    (0x4000_0003, b"i386", [172, 185, 310, 120, 435, 346]),
+    (0xc000_00b7, b"aarch64", [167, 91, 97, 220, 435, 268]),
+    (0x4000_0028, b"arm", [172, 185, 337, 120, 435, 375]),
+    (0xc000_00f3, b"riscv64", [167, 91, 97, 220, 435, 268]),
+    (0xc000_0102, b"loongarch64", [167, 91, 97, 220, 435, 268]),
+    (0xc000_0015, b"ppc64le", [171, 184, 282, 120, 435, 350]),
+    (0x8000_0016, b"s390x", [172, 185, 303, 120, 435, 339]),
 ];
 
 /// x86-64's x32 calls carry this bit in their number.
 const X32: u32 = 0x4000_0000;
 
-/// The two system calls that matter for capabilities.
 fn operation(syscall: Syscall) -> Option<&'static [u8]> {
-    let (_, _, prctl, capset) = TABLES.iter().find(|table| Some(table.0) == syscall.arch)?;
-    match syscall.number? & !X32 {
-        number if number == *prctl => Some(b"prctl"),
-        number if number == *capset => Some(b"capset"),
-        _ => None,
-    }
+    let (_, _, numbers) = TABLES.iter().find(|table| Some(table.0) == syscall.arch)?;
+    let number = syscall.number? & !X32;
+    let place = numbers.iter().position(|known| *known == number)?;
+    CALLS.get(place).copied()
 }
 
 fn architecture(value: Value<'_>) -> Result<Option<u32>, Malformed> {

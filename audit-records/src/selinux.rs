@@ -50,6 +50,14 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
         None => record.capability.is_some(),
     };
     if !is_capability {
+        // `{ create }` of this class is asked for a new user namespace, since 6.2
+        // (`selinux_userns_create`, `security/selinux/hooks.c`).
+        if record.class.as_deref() == Some(b"user_namespace") {
+            record.operation = Some(Cow::Borrowed(b"userns_create"));
+            record.profile = record.source_context.as_ref().and_then(domain);
+            record.verdict = Some(verdict(granted, permissive));
+            return Ok(Ok(()));
+        }
         return Ok(Err(Foreign::OtherAvc));
     }
     let ends_in_it = rest
@@ -60,13 +68,17 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
         return Err(Malformed::CutShort("the context behind the capability"));
     }
     record.profile = record.source_context.as_ref().and_then(domain);
-    record.verdict = Some(match (granted, permissive) {
+    record.verdict = Some(verdict(granted, permissive));
+    name_capabilities(record, permissions)?;
+    Ok(Ok(()))
+}
+
+const fn verdict(granted: bool, permissive: bool) -> Verdict {
+    match (granted, permissive) {
         (true, _) => Verdict::Audit,
         (false, true) => Verdict::Allowed,
         (false, false) => Verdict::Denied,
-    });
-    name_capabilities(record, permissions)?;
-    Ok(Ok(()))
+    }
 }
 
 /// What was asked for, and the answer.

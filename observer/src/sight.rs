@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Stamp;
+use crate::time::{Stamp, optional};
 
 /// A counter's lapse lasts until the counter has stood still for so many
 /// nanoseconds: longer than between two scrapes, so that a gauge shows it.
@@ -204,7 +204,8 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
 pub struct Lapse {
     /// Why: a word of [`REASONS`], or that of a loss.
     pub reason: String,
-    /// When it began, at the earliest.
+    /// When it began, at the earliest; null of a log that has no times.
+    #[serde(with = "optional")]
     pub since: Stamp,
     /// When it ended; none while it lasts.
     pub until: Option<Stamp>,
@@ -220,7 +221,12 @@ impl fmt::Display for Lapse {
             until,
             count,
         } = self;
-        write!(formatter, "{reason}, {count} since {since}")?;
+        write!(formatter, "{reason}, {count}")?;
+        // A log's lines may have no time.
+        if !since.is_known() {
+            return Ok(());
+        }
+        write!(formatter, " since {since}")?;
         match until {
             Some(until) => write!(formatter, " until {until}"),
             None => Ok(()),

@@ -25,6 +25,11 @@ impl Stamp {
         seconds(self.since(earlier))
     }
 
+    /// Whether it tells a time: a record without a stamp has none.
+    pub const fn is_known(self) -> bool {
+        self.0 > 0
+    }
+
     /// Seconds since the epoch.
     pub fn as_seconds(self) -> f64 {
         seconds(self.0)
@@ -64,6 +69,29 @@ impl<'de> Deserialize<'de> for Stamp {
         u64::try_from(stamp.as_nanosecond())
             .map(Self)
             .map_err(|_| D::Error::custom("a time before 1970"))
+    }
+}
+
+/// A stamp that may be missing, which JSON shows as null, not as 1970.
+pub mod optional {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Stamp;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+        stamp.is_known().then_some(stamp).serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it is neither null nor a time since 1970.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or_default())
     }
 }
 

@@ -356,6 +356,8 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
         scope: None,
         denials,
         episodes,
+        others: Vec::new(),
+        log: None,
         notes: Vec::new(),
         failed_on: Vec::new(),
         audit: Audit {

@@ -310,6 +310,16 @@ pub struct Replay {
     /// With --records: also print objects for lines that hold none
     #[arg(long, requires = "records")]
     pub all: bool,
+    /// Exit with 0 even where nothing was understood, and read what is no log
+    #[arg(long)]
+    pub lenient: bool,
+    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied, or
+    /// blind (something was missed that could hide a finding)
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
+    pub fail_on: Vec<FailOn>,
+    /// Let --fail-on look at this role only
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub role: Option<RoleFilter>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,

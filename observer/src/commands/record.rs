@@ -47,7 +47,7 @@ const STATE_RING: u32 = 8 << 20;
 /// How often it is looked at what still runs.
 const LOOK: Duration = Duration::from_millis(200);
 /// Exit code when `--fail-on` matched.
-const FAILED: u8 = 3;
+pub(super) const FAILED: u8 = 3;
 /// Exit codes of a command that can't be run, as shells have them.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;

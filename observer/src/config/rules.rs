@@ -286,6 +286,19 @@ impl Rules {
             .map(|(_, rule)| rule)
     }
 
+    /// The numbers of the rules by the names of their processes, which the kernel cuts
+    /// at 15 bytes (`TASK_COMM_LEN`, `include/linux/sched.h`).
+    pub fn comms(&self) -> HashMap<Vec<u8>, u16> {
+        const CUT: usize = 15;
+        let mut comms = HashMap::new();
+        for (name, rule) in self.basenames() {
+            let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_LEN);
+            let id = comms.entry(name[..length.min(CUT)].to_vec()).or_default();
+            *id = rule.id.max(*id);
+        }
+        comms
+    }
+
     /// The basenames of all executables with their rule; a name that two rules
     /// claim goes to the later one, which is the user's.
     pub fn basenames(&self) -> impl Iterator<Item = ([u8; NAME_LEN], Rule)> {

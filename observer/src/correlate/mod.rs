@@ -11,7 +11,10 @@ mod near;
 mod workload;
 
 pub use episode::{CARRIED_ON_NS, Course, Now, verdict, wanted};
-pub use explain::{Refusal, denial as explain_denial, episode as explain_episode, listed};
+pub use explain::{
+    Refusal, denial as explain_denial, episode as explain_episode, listed,
+    logged as explain_logged, other as explain_other,
+};
 pub use inferred::{cleaned, is_reserved};
 
 use std::sync::Arc;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Container, Link, Scope};
-use crate::{caps, time::Stamp};
+use crate::{
+    caps,
+    time::{Stamp, optional},
+};
 
 /// A user namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,9 +72,11 @@ pub struct Denial {
     /// `source_missing`, `log_says_allowed`; of a denial that the log alone
     /// tells `hook_missing`, `event_lost`; else `unknown`.
     pub leftover: Option<String>,
-    /// When the first was refused.
+    /// When the first was refused; null where no record has a time.
+    #[serde(with = "optional")]
     pub first: Stamp,
-    /// When the last was refused.
+    /// When the last was refused; null where no record has a time.
+    #[serde(with = "optional")]
     pub last: Stamp,
     /// The sentence for a person.
     pub explanation: String,

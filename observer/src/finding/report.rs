@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Denial, Episode, HookReport, Host, Scoped, SourceReport};
+use super::{Counts, Denial, Episode, HookReport, Host, LogRead, Other, Scoped, SourceReport};
 use crate::sight::Sight;
 
 /// The command that `capwatch record` ran.
@@ -63,6 +63,13 @@ pub struct Report {
     /// Episodes in their last state: the worst, the first of each kind and the
     /// newest, a bounded number.
     pub episodes: Vec<Episode>,
+    /// Records that are no capability denials and still tell of a refusal, or of
+    /// one to come: a bounded number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Other>,
+    /// How much of a log was read; of `capwatch replay` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogRead>,
     /// What to know before reading it.
     pub notes: Vec<String>,
     /// What `--fail-on` matched.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Limited, NONE, OVERFLOW, denials::sort, leftover::Grounds, limited::Series};
 use crate::{
     caps,
+    correlate::explain_logged,
     finding::{Audit, AuditEvent, Denial, Scope},
     time::Stamp,
 };
@@ -116,7 +117,8 @@ impl AuditLog {
             last: time,
         });
         row.count += 1;
-        row.first = row.first.min(time);
+        row.pid = event.pid.or(row.pid);
+        row.first = earliest(row.first, time);
         row.last = row.last.max(time);
     }
 
@@ -147,7 +149,7 @@ impl AuditLog {
                 last: row.last,
             });
             all.count += row.count;
-            all.first = all.first.min(row.first);
+            all.first = earliest(all.first, row.first);
             all.last = all.last.max(row.last);
         }
         self.rows = kept;
@@ -208,6 +210,15 @@ impl AuditLog {
     }
 }
 
+/// The earlier of two times, where a record without a stamp has none.
+fn earliest(one: Stamp, other: Stamp) -> Stamp {
+    match (one.is_known(), other.is_known()) {
+        (true, true) => one.min(other),
+        (true, false) => one,
+        (false, _) => other,
+    }
+}
+
 fn denial(
     series: &AuditSeries,
     comm: Option<&str>,
@@ -221,8 +232,7 @@ fn denial(
         capability,
         supervisor,
     } = series;
-    let shown = comm.unwrap_or("a process");
-    Denial {
+    let mut denial = Denial {
         scope,
         supervisor: (supervisor != NONE).then(|| supervisor.clone()),
         role: None,
@@ -248,11 +258,10 @@ fn denial(
         leftover: Some(grounds.unseen(lsm).to_owned()),
         first: row.first,
         last: row.last,
-        explanation: format!(
-            "{shown} was refused {capability} by {lsm} profile \"{profile}\", as the audit log \
-             tells; no hook saw it."
-        ),
-    }
+        explanation: String::new(),
+    };
+    denial.explanation = explain_logged(&denial);
+    denial
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod kept;
 mod leftover;
 mod limited;
 mod made;
+mod others;
 mod supervisors;
 
 use std::{
@@ -24,6 +25,7 @@ pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 use made::MadeBeside;
+pub use others::Others;
 pub use supervisors::{MAX_SERIES, Supervisors};
 
 use crate::{
@@ -71,6 +73,8 @@ pub struct Ledger {
     pub supervisors: Supervisors,
     /// What came of the audit log.
     pub audit: AuditLog,
+    /// What it tells beside denials.
+    pub others: Others,
     /// Labels of containers that are told.
     pub labels: Vec<String>,
     /// Since when, until when and how much was not seen.
@@ -95,6 +99,7 @@ impl Ledger {
             episodes: Episodes::new(series),
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
+            others: Others::default(),
             sight: Lapses::default(),
             course: Course::default(),
             made: MadeBeside::default(),
@@ -133,6 +138,10 @@ impl Ledger {
                     self.denials.join(key, event);
                 }
                 self.audit.enter(event, finding.event.time, finding.scope);
+                if event.result == "not_a_denial" {
+                    let time = finding.event.time;
+                    self.others.enter_event(event, time, finding.scope);
+                }
             }
             EventKind::Loss(LossEvent {
                 stage,
@@ -314,6 +323,8 @@ impl Ledger {
             counts,
             denials,
             episodes,
+            others: self.others.report(scope),
+            log: None,
             notes: Vec::new(),
             failed_on: Vec::new(),
             audit,

@@ -8,33 +8,58 @@ use thiserror::Error;
 
 use crate::finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine};
 
-/// How every line begins, whatever its version.
-const HEAD: &[u8] = b"{\"schema\":\"capwatch.event/";
+/// The field that every line has, and how its value begins, whatever its version.
+const SCHEMA: (&[u8], &[u8]) = (b"\"schema\"", b"\"capwatch.event/");
+/// So much of a first line tells what it is.
+const HEAD: usize = 64 << 10;
 /// The longest line that is looked at: a command's words may be megabytes.
 const MAX_LINE: u64 = 16 << 20;
 
 /// What a stream's first bytes were taken for, and all of its bytes.
 pub type Sniffed<R> = (bool, Chain<Cursor<Vec<u8>>, R>);
 
-/// Whether `input` begins as a recorded stream does; reads no further than it
-/// takes to tell.
+/// Whether `input` begins as a recorded stream does, written by capwatch or by a
+/// program that orders and spaces JSON differently; reads no further than it takes
+/// to tell.
 ///
 /// # Errors
 /// The input's own.
 pub fn sniff<R: Read>(mut input: R) -> io::Result<Sniffed<R>> {
-    let mut head = vec![0; HEAD.len()];
-    let mut length = 0;
-    while length < head.len() && HEAD.starts_with(&head[..length]) {
-        match input.read(&mut head[length..]) {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    while may_be_told(&head) {
+        match input.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => length += count,
+            Ok(count) => head.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    head.truncate(length);
-    let is_stream = head == HEAD;
+    let is_stream = is_head(&head);
     Ok((is_stream, Cursor::new(head).chain(input)))
+}
+
+/// Whether more bytes may tell more: an object that has not ended its first line,
+/// beyond the brace that a pretty printer leaves alone on it.
+fn may_be_told(head: &[u8]) -> bool {
+    match head.trim_ascii_start() {
+        [] => head.len() < HEAD,
+        text @ [b'{', ..] => {
+            let line = text.strip_prefix(b"{").unwrap_or(text).trim_ascii_start();
+            head.len() < HEAD && !line.contains(&b'\n') && !is_head(head)
+        }
+        _ => false,
+    }
+}
+
+fn is_head(head: &[u8]) -> bool {
+    let (name, value) = SCHEMA;
+    head.trim_ascii_start().starts_with(b"{")
+        && memchr::memmem::find_iter(head, name).any(|at| {
+            let rest = head[at + name.len()..].trim_ascii_start();
+            rest.strip_prefix(b":")
+                .is_some_and(|rest| rest.trim_ascii_start().starts_with(value))
+        })
 }
 
 /// One line of a stream.

@@ -1,7 +1,10 @@
 //! `capwatch replay`: any log of the audit side, or a recorded stream, through
 //! the same rooms. Needs no privilege.
 
+mod log;
 mod stream;
+mod unpack;
+mod what;
 
 use std::{
     io::{self, IsTerminal, Read},
@@ -12,38 +15,48 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::args::Replay;
+use super::{args::Replay, record::FAILED};
+use log::{NothingRead, nothing_read};
+use unpack::unpacked;
+use what::{Keeping, Kept};
+
 use crate::{
-    audit::{self, Foreign, Item, LossCount, Parsed, Reader, Record, decompressed},
+    audit::{self, Compression},
     config::Rules,
-    correlate::Correlator,
-    finding::{Gate, Host, Report, Scope, SourceReport},
-    ledger::{Ledger, MAX_SERIES},
-    observation::{AuditSeen, Observation},
+    finding::Gate,
     outputs::{
         color::Color,
         report::{self, Style},
         terminal,
     },
-    sight::{LINES_UNREAD, RECORDS_LOST},
-    sources::{
-        audit::{Dedup, SourceName},
-        recorded::sniff,
-    },
-    time::Stamp,
+    sources::recorded::sniff,
 };
+
+pub(super) use log::report_of;
 
 /// Runs the command.
 pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let Replay {
         records,
         all,
+        lenient,
+        fail_on,
+        role,
         output,
         file,
     } = replay;
     let name = file.display().to_string();
     let read = || format!("cannot read {name}");
-    let (compression, plain) = decompressed(open(file)?).with_context(read)?;
+    let (compression, plain) =
+        unpacked(open(file)?, (!lenient).then_some(unpack::FREE)).with_context(read)?;
+    let (what, plain) = what::look(plain).with_context(read)?;
+    if let Some(what) = what.filter(|_| !lenient) {
+        let packed = match compression {
+            Compression::None => String::new(),
+            packed => format!("unpacked from {}, ", packed.name()),
+        };
+        bail!("cannot replay {name}: {packed}{}", what.refusal());
+    }
     let (is_stream, input) = sniff(plain).with_context(read)?;
     let stdout = io::stdout();
     if *records {
@@ -63,21 +76,42 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let (report, broken) = if is_stream {
+    let gate = Gate {
+        fail_on: fail_on.clone(),
+        role: *role,
+    };
+    let (mut report, mut broken) = if is_stream {
         stream::report(input, &name, rules)
     } else {
-        report_of(Box::new(input), &name, rules)
+        let kept = Kept::default();
+        let input = Keeping::new(input, kept.clone());
+        let (mut report, broken) = report_of(Box::new(input), &name, rules);
+        let broken = broken.or_else(|| nothing_read(&mut report, &kept, &name));
+        (report, broken)
     };
+    if *lenient {
+        broken = broken.filter(|error| !error.is::<NothingRead>());
+    }
+    if !gate.fail_on.is_empty() {
+        report.failed_on = gate.matches(&report);
+    }
     let style = Style {
         form: *output,
         color: color.on(&stdout),
         columns: terminal::size(&stdout).map(|(columns, _)| columns),
-        gate: &Gate::failed_drops(),
+        gate: &if gate.fail_on.is_empty() {
+            Gate::failed_drops()
+        } else {
+            gate.clone()
+        },
     };
     report::write(stdout.lock(), &report, style)?;
     // What was read is reported all the same.
     match broken {
         Some(error) => Err(error),
+        None if !gate.fail_on.is_empty() && !report.failed_on.is_empty() => {
+            Ok(ExitCode::from(FAILED))
+        }
         None => Ok(ExitCode::SUCCESS),
     }
 }
@@ -96,140 +130,4 @@ pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
         bail!("cannot read {shown}: it is a directory; name a log file");
     }
     Ok(Box::new(file))
-}
-
-/// Records by which one that the log holds in two forms is known again.
-const REMEMBERED: usize = 4_096;
-/// What to know of a log's process ids.
-const OF_A_LOG: &str = "read from a log: process ids are those of the host that wrote it, at that \
-    time, and mean nothing here";
-
-/// The report of a log. No event stands beside its records, so that each
-/// denial is known from its record alone.
-pub(super) fn report_of(
-    input: Box<dyn Read + Send>,
-    name: &str,
-    rules: Arc<Rules>,
-) -> (Report, Option<anyhow::Error>) {
-    let mut correlator = Correlator::new(Arc::clone(&rules));
-    let mut ledger = Ledger::new(rules, Host::default(), MAX_SERIES);
-    let mut source = SourceReport {
-        name: name.to_owned(),
-        up: true,
-        records: 0,
-        lost: 0,
-        malformed: 0,
-        reason: None,
-    };
-    let (mut first, mut last) = (None, Stamp::default());
-    let broken = read(input, &mut source, |observation| {
-        if let Observation::Audit(seen) = &observation {
-            first.get_or_insert(seen.received);
-            last = last.max(seen.received);
-        }
-        for finding in correlator.observe(observation) {
-            ledger.enter(&finding);
-        }
-    });
-    for finding in correlator.finish() {
-        ledger.enter(&finding);
-    }
-    if let Err(error) = &broken {
-        source.up = false;
-        source.reason = Some(format!("{error:#}"));
-    }
-    ledger.audit.set_malformed(source.malformed);
-    if source.lost > 0 {
-        ledger.lose("audit", "log", source.lost);
-    }
-    for (reason, count) in [
-        (RECORDS_LOST, source.lost),
-        (LINES_UNREAD, source.malformed),
-    ] {
-        if count > 0 {
-            let first = first.unwrap_or_default();
-            ledger.sight.enter(reason, first, last, count);
-        }
-    }
-    ledger.sources = vec![source];
-    let mut notes = vec![OF_A_LOG.to_owned()];
-    let folded = ledger.audit.folded();
-    if folded > 0 {
-        notes.push(format!(
-            "{folded} denials have so many names of profiles and processes that they are reported \
-             together, as profile \"overflow\"; the most frequent ones are listed"
-        ));
-    }
-    let report = Report {
-        notes,
-        ..ledger.report(Scope::Host, None)
-    };
-    (report, broken.err())
-}
-
-fn read(
-    input: Box<dyn Read + Send>,
-    source: &mut SourceReport,
-    mut hand: impl FnMut(Observation),
-) -> anyhow::Result<()> {
-    let name = source.name.clone();
-    let mut reader = Reader::new(input);
-    let mut seen = Seen::new();
-    loop {
-        let item = match reader.next_item() {
-            Ok(Some(item)) => item,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let (line, offset) = (reader.lines().number(), reader.lines().offset());
-                return Err(error).with_context(|| {
-                    format!("cannot read {name} beyond line {line}, byte {offset}")
-                });
-            }
-        };
-        take(item, source, &mut seen, &mut hand);
-    }
-}
-
-/// What a log told so far.
-struct Seen {
-    records: Dedup,
-    losses: LossCount,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self {
-            records: Dedup::new(REMEMBERED),
-            losses: LossCount::new(),
-        }
-    }
-}
-
-fn take(
-    item: Item<'_>,
-    source: &mut SourceReport,
-    seen: &mut Seen,
-    hand: &mut impl FnMut(Observation),
-) {
-    match item.parsed {
-        Parsed::Record(record) => {
-            source.records += 1;
-            if !seen.records.is_new(SourceName::Stream, item.form, &record) {
-                return;
-            }
-            for record in record.each().filter(Record::is_about_capability) {
-                let stamp = record.epoch.map_or(0, audit::Epoch::nanos);
-                hand(Observation::Audit(Box::new(AuditSeen {
-                    received: Stamp(stamp),
-                    source: source.name.clone(),
-                    record: record.into_owned(),
-                    supervisor: None,
-                    scope: Scope::Host,
-                })));
-            }
-        }
-        Parsed::Foreign(Foreign::Loss(loss)) => source.lost += seen.losses.newly(loss),
-        Parsed::Foreign(_) => {}
-        Parsed::Malformed(_) => source.malformed += 1,
-    }
 }

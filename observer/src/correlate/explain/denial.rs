@@ -1,6 +1,7 @@
 //! The sentence of a row of denials.
 
 use super::{
+    module,
     remedy::{Case, give},
     words::who,
 };
@@ -8,7 +9,37 @@ use crate::{
     caps,
     config::{Expectation, Supervisor},
     finding::{Container, Denial},
+    time::Stamp,
 };
+
+/// The sentence of a row of denials that the audit log alone tells of.
+pub fn logged(denial: &Denial) -> String {
+    let who = who(
+        denial.supervisor.as_deref(),
+        denial.role.as_deref(),
+        if denial.comm.is_empty() {
+            "of an unknown name"
+        } else {
+            &denial.comm
+        },
+        denial.pid,
+        None,
+    );
+    let why = why(denial, None);
+    let last = match (denial.count, denial.last) {
+        (_, Stamp(0)) => String::new(),
+        (1, time) => format!(" at {time}"),
+        (_, time) => format!(", most recently at {time}"),
+    };
+    let mut text = format!(
+        "{who} was refused {} {why}{last} (reported by the audit log alone).",
+        denial.capability
+    );
+    if let Some(remedy) = remedy(denial, None) {
+        text = format!("{text} {remedy}");
+    }
+    text
+}
 
 /// The sentence of a row of denials.
 pub fn denial(
@@ -67,7 +98,10 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
         }
         ("commoncap", _) => "by commoncap".to_owned(),
         ("apparmor", _) => match &denial.profile {
-            Some(profile) => format!("by AppArmor profile {profile:?}, though commoncap granted it"),
+            Some(profile) => {
+                let place = module::namespace(denial.namespace.as_deref());
+                format!("by AppArmor profile {profile:?}{place}, though commoncap granted it")
+            }
             None => "by AppArmor, though commoncap granted it".to_owned(),
         },
         ("selinux", _) => match &denial.profile {
@@ -83,21 +117,13 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
 fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
     let capability = denial.capability.as_str();
     match (denial.layer.as_str(), denial.profile.as_deref()) {
-        // Ubuntu's, for programs that make a user namespace without a profile of their own.
-        ("apparmor", Some(profile)) if profile.contains("unprivileged_userns") => Some(format!(
-            "If it needs it, give the program a profile of its own that allows userns and \
-             \"capability {capability},\"; this one is for programs that made a user namespace \
-             without one."
+        ("apparmor", profile) => Some(module::apparmor(
+            capability,
+            profile,
+            denial.namespace.as_deref(),
+            &denial.comm,
         )),
-        ("apparmor", Some(profile)) => Some(format!(
-            "If it needs it, allow \"capability {capability},\" in profile {profile:?}."
-        )),
-        ("apparmor", None) => Some(format!(
-            "If it needs it, allow \"capability {capability},\" in its profile."
-        )),
-        ("selinux", _) => {
-            Some("If it needs it, allow it for its domain (audit2allow shows the rule).".to_owned())
-        }
+        ("selinux", domain) => Some(module::selinux(capability, denial.number, domain)),
         ("commoncap", _)
             if denial.role.as_deref() == Some("supervisor")
                 && denial.reason.as_deref() == Some("not_effective") =>

@@ -4,12 +4,15 @@
 
 mod denial;
 mod episode;
+mod module;
+mod other;
 mod remedy;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use denial::denial;
+pub use denial::{denial, logged};
 pub use episode::{Refusal, episode, not_the_cause};
+pub use other::other;
 pub use remedy::launcher;
 pub use words::list as listed;

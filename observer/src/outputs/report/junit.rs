@@ -34,6 +34,7 @@ pub fn render_from(report: &Report, gate: &Gate, origin: &Origin) -> String {
         Suite::new("command", command(report)),
         Suite::new("episodes", episodes(report, gate)),
         Suite::new("denials", denials(report, gate)),
+        Suite::new("others", others(report)),
         Suite::new("sight", sight(report, gate)),
     ];
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
@@ -182,6 +183,18 @@ fn denial(denial: &Denial) -> Case {
     }
 }
 
+/// Records beside capability denials: no test of anything, so skipped.
+fn others(report: &Report) -> Vec<Case> {
+    let lines = words::others(report).into_iter().enumerate();
+    let case = |(place, line): (usize, String)| Case {
+        class: "capwatch.others".to_owned(),
+        name: format!("record beside capability denials {}", place + 1),
+        seconds: 0.0,
+        outcome: Outcome::Skipped(line),
+    };
+    lines.map(case).collect()
+}
+
 /// Hooks and sources: what was not seen is skipped, not passed.
 fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
     let case = |name: String, outcome: Outcome| Case {
@@ -215,6 +228,15 @@ fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
     for (what, count) in words::losses(report) {
         let outcome = Outcome::Skipped(format!("{count} lost: their details are missing"));
         cases.push(case(format!("nothing is lost ({what})"), outcome));
+    }
+    if let Some(log) = &report.log {
+        let notes: Vec<_> = log.notes().collect();
+        let name = "every line of the log is read".to_owned();
+        if notes.is_empty() {
+            cases.push(case(name, Outcome::Passed));
+        } else {
+            cases.push(case(name, Outcome::Skipped(notes.join("; "))));
+        }
     }
     let blind = report.sight.hiding().next().is_some();
     let outcome = if report.sight.complete {

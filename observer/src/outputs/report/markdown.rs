@@ -45,6 +45,14 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     write_blindness(text, report)?;
     write_episodes(text, report)?;
     write_denials(text, report)?;
+    let others = words::others(report);
+    if !others.is_empty() {
+        writeln!(text, "### Beside capability denials\n")?;
+        for line in others {
+            writeln!(text, "- {}", escape(&line))?;
+        }
+        writeln!(text)?;
+    }
     if let Some(audit) = words::audit(report) {
         writeln!(text, "Audit log: {audit}.\n")?;
     }
@@ -58,7 +66,8 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
-    let mut notes: Vec<_> = report.notes.iter().map(|note| escape(note)).collect();
+    let notes = words::notes(report);
+    let mut notes: Vec<_> = notes.iter().map(|note| escape(note)).collect();
     notes.extend(words::left_out(report).iter().map(|note| escape(note)));
     for hook in words::missing_hooks(report) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
@@ -160,6 +169,14 @@ fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said)?;
+    writeln!(text)?;
+    let explained = words::explained(report, &shown);
+    for denial in explained {
+        writeln!(text, "- {}", escape(&denial.explanation))?;
+    }
+    if explained.is_empty() {
+        return Ok(());
+    }
     writeln!(text)
 }
 

@@ -156,6 +156,8 @@ fn report() -> Report {
             episode(Verdict::Ok, "crun"),
             episode(Verdict::Pending, "日本語"),
         ],
+        others: Vec::new(),
+        log: None,
         notes: Vec::new(),
         failed_on: vec![format!("fatal: episode of {HOSTILE}")],
         audit: Audit {

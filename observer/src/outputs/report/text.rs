@@ -47,6 +47,14 @@ fn write(
     write_blindness(text, report, color)?;
     write_episodes(text, report, color, columns)?;
     write_denials(text, report, color, columns)?;
+    let others = words::others(report);
+    if !others.is_empty() {
+        let heading = Tint::Bold.paint("BESIDE CAPABILITY DENIALS", color);
+        writeln!(text, "\n{heading}")?;
+        for line in others {
+            writeln!(text, "{}", wrap(&clean(&line), "  ", columns))?;
+        }
+    }
     if let Some(audit) = words::audit(report) {
         writeln!(
             text,
@@ -74,8 +82,8 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
         let reason = source.reason.as_deref().unwrap_or("not told");
         warn(format!("not heard: {} ({})", source.name, clean(reason)))?;
     }
-    for note in &report.notes {
-        warn(clean(note).into_owned())?;
+    for note in words::notes(report) {
+        warn(clean(&note).into_owned())?;
     }
     for line in words::left_out(report) {
         warn(clean(&line).into_owned())?;
@@ -185,7 +193,15 @@ fn write_denials(
         writeln!(text, "{}", tint.paint(row.join("  "), color))?;
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
-    more(text, said, columns)
+    more(text, said, columns)?;
+    for denial in words::explained(report, &shown) {
+        writeln!(
+            text,
+            "\n{}",
+            wrap(&clean(&denial.explanation), "  ", columns)
+        )?;
+    }
+    Ok(())
 }
 
 fn more(text: &mut String, said: Option<String>, columns: Option<usize>) -> std::fmt::Result {

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use crate::finding::{
-    Counts, Denial, DenialCounts, Episode, HookReport, Made, Report, Scope, Scoped, SourceReport,
-    Verdict,
+    Counts, Denial, DenialCounts, Episode, HookReport, LogRead, Made, Other, Report, Scope, Scoped,
+    SourceReport, Verdict,
 };
 
 /// Rows of a table that a person is shown; JSON has more of them.
@@ -12,7 +12,19 @@ pub const ROWS: usize = 200;
 
 /// The report in a line: verdicts from the worst on, and denials.
 pub fn headline(report: &Report) -> String {
-    summary(&report.counts)
+    let mut text = summary(&report.counts);
+    let count: u64 = report.others.iter().map(|other| other.count).sum();
+    if count > 0 {
+        let records = if count == 1 { "record" } else { "records" };
+        // Writing to a string never fails.
+        let _ = write!(text, "; {count} other {records} to look at");
+    }
+    let unread = report.log.as_ref().map_or(0, |log| log.unread);
+    if unread > 0 {
+        let lines = if unread == 1 { "line" } else { "lines" };
+        let _ = write!(text, "; {unread} {lines} could not be read");
+    }
+    text
 }
 
 fn summary(counts: &Counts) -> String {
@@ -29,6 +41,41 @@ fn summary(counts: &Counts) -> String {
     }
     let denials = denials(&counts.denials);
     format!("{}; {denials}", parts.join(", "))
+}
+
+/// Records beside capability denials, a line each: how many, and the sentence. Of
+/// many the first, and how many more.
+pub fn others(report: &Report) -> Vec<String> {
+    const SHOWN: usize = 20;
+    let others = &report.others;
+    let line = |other: &Other| match other.count {
+        1 => other.explanation.clone(),
+        count => format!("{count} times: {}", other.explanation),
+    };
+    let mut lines: Vec<_> = others.iter().take(SHOWN).map(line).collect();
+    if others.len() > SHOWN {
+        lines.push(format!(
+            "and {} more sorts of them; -o json lists all",
+            others.len() - SHOWN
+        ));
+    }
+    lines
+}
+
+/// Rows of denials that have their sentence below the table: those that a log tells
+/// of, where nothing else says what to change.
+pub fn explained<'a>(report: &Report, denials: &'a [&'a Denial]) -> &'a [&'a Denial] {
+    const SHOWN: usize = 20;
+    match report.log {
+        Some(_) => &denials[..denials.len().min(SHOWN)],
+        None => &[],
+    }
+}
+
+/// What a log does not tell, and what else to know before reading the report.
+pub fn notes(report: &Report) -> Vec<String> {
+    let of_log = report.log.iter().flat_map(LogRead::notes);
+    of_log.chain(report.notes.iter().cloned()).collect()
 }
 
 /// What was taken in beside the command's own tree, a line each: what was found
@@ -252,6 +299,7 @@ pub fn owner_of(episode: &Episode) -> String {
 /// Why a check was refused, in few words.
 pub fn why(denial: &Denial) -> String {
     match (&denial.profile, denial.reason.as_deref()) {
+        (Some(domain), _) if denial.layer == "selinux" => format!("domain {domain}"),
         (Some(profile), _) => format!("profile {profile}"),
         (None, Some("not_effective")) => "not in the effective set".to_owned(),
         (None, Some("namespace")) => "another user namespace".to_owned(),

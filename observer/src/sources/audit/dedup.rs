@@ -18,6 +18,10 @@ const WAYS: usize = SourceName::ALL.len() * Form::COUNT;
 pub struct Dedup {
     seen: HashMap<u64, [u16; WAYS]>,
     order: VecDeque<u64>,
+    /// By content alone: how often it was told with a stamp by the kernel's log, and
+    /// without one by journald.
+    contents: HashMap<u64, [u16; 2]>,
+    content_order: VecDeque<u64>,
     capacity: usize,
     hasher: RandomState,
 }
@@ -28,16 +32,20 @@ impl Dedup {
         Self {
             seen: HashMap::new(),
             order: VecDeque::new(),
+            contents: HashMap::new(),
+            content_order: VecDeque::new(),
             capacity: capacity.max(1),
             hasher: RandomState::new(),
         }
     }
 
     /// Whether `record`, seen by `source` in this form, has not been told yet. Records without
-    /// stamp or serial are always new: nothing tells them apart.
+    /// stamp or serial are new, since nothing tells them apart; but for journald's copy of what
+    /// the kernel's log has too, which `journalctl` prints without a stamp: of these two, so
+    /// many are told as the one that has more.
     pub fn is_new(&mut self, source: SourceName, form: Form, record: &Record<'_>) -> bool {
         let (Some(epoch), Some(serial)) = (record.epoch, record.serial) else {
-            return true;
+            return form != Form::Journal || self.is_more(record, false);
         };
         if epoch.is_zero() || record.zone_unknown {
             return true;
@@ -64,6 +72,35 @@ impl Dedup {
         let counts = self.seen.entry(key).or_default();
         let told = counts.iter().copied().max().unwrap_or(0);
         let own = &mut counts[source as usize * Form::COUNT + form as usize];
+        *own = own.saturating_add(1);
+        let is_new = *own > told || *own == u16::MAX;
+        is_new && (form != Form::KernelLog || self.is_more(record, true))
+    }
+
+    /// Whether this copy makes more of its kind than there are of the other.
+    fn is_more(&mut self, record: &Record<'_>, stamped: bool) -> bool {
+        let key = self.hasher.hash_one((
+            record.lsm,
+            record.verdict,
+            record.operation.as_deref(),
+            record.profile.as_deref(),
+            record.namespace.as_deref(),
+            record.comm.as_deref(),
+            record.pid,
+            record.capability,
+            record.name.as_deref(),
+        ));
+        if !self.contents.contains_key(&key) {
+            while self.content_order.len() >= self.capacity {
+                if let Some(oldest) = self.content_order.pop_front() {
+                    self.contents.remove(&oldest);
+                }
+            }
+            self.content_order.push_back(key);
+        }
+        let counts = self.contents.entry(key).or_default();
+        let told = counts[0].max(counts[1]);
+        let own = &mut counts[usize::from(stamped)];
         *own = own.saturating_add(1);
         *own > told || *own == u16::MAX
     }
@@ -146,6 +183,31 @@ mod tests {
             assert!(dedup.is_new(SourceName::Netlink, Form::Audit, &stamped));
             assert!(dedup.is_new(SourceName::Kmsg, Form::Audit, &stamped));
         }
+    }
+
+    /// `journalctl` prints both, one of them without a stamp.
+    #[test]
+    fn journald_s_copy_without_a_stamp_is_none_of_its_own() {
+        let bare = Record {
+            epoch: None,
+            serial: None,
+            ..record(1)
+        };
+        let mut dedup = Dedup::new(16);
+        let mut is_new = |form, record: &Record<'_>| dedup.is_new(SourceName::Stream, form, record);
+        assert!(is_new(Form::Journal, &bare));
+        assert!(!is_new(Form::KernelLog, &record(1)));
+        assert!(is_new(Form::KernelLog, &record(2)), "the second one");
+        assert!(!is_new(Form::Journal, &bare), "its copy");
+        assert!(
+            is_new(Form::Journal, &bare),
+            "the kernel's log left one out"
+        );
+        let other = Record {
+            pid: Some(9),
+            ..bare
+        };
+        assert!(is_new(Form::Journal, &other));
     }
 
     #[test]

@@ -1,0 +1,202 @@
+//! What to change in the policy of a security module so that a process has a
+//! capability. A plain function over what a record or an event tells.
+
+use super::words::shown;
+
+/// Ubuntu's profile for programs that make a user namespace without one of their own.
+const OF_NAMESPACES: &str = "unprivileged_userns";
+
+/// Where a profile lives, a clause to follow its name; nothing for the root namespace.
+pub fn namespace(namespace: Option<&str>) -> String {
+    match namespace {
+        None | Some("root" | "") => String::new(),
+        Some(name) => format!(" in policy namespace {name:?}"),
+    }
+}
+
+/// What to change in `AppArmor`'s policy, a sentence or two.
+pub fn apparmor(
+    capability: &str,
+    profile: Option<&str>,
+    within: Option<&str>,
+    comm: &str,
+) -> String {
+    let rule = format!("\"capability {capability},\"");
+    let Some(profile) = profile else {
+        return format!("If it needs it, allow {rule} in its profile.");
+    };
+    let parts: Vec<_> = profile.split("//&").collect();
+    if parts
+        .iter()
+        .any(|part| part.trim_start_matches(':').contains(OF_NAMESPACES))
+    {
+        return own_profile(capability, comm);
+    }
+    if parts.len() > 1 {
+        let names: Vec<_> = parts.iter().map(|part| format!("{part:?}")).collect();
+        return format!(
+            "The label is a stack, and each of its profiles must allow it: {}. If it needs it, add \
+             {rule} to whichever lacks it.",
+            names.join(" and ")
+        );
+    }
+    let place = namespace(within);
+    let inside = if place.is_empty() {
+        ""
+    } else {
+        " Such a profile is loaded from within the container that the namespace belongs to."
+    };
+    // Profiles that a program writes: an edit would not last.
+    let how = if let Some(rest) = profile.strip_prefix("snap.") {
+        let snap = rest.split('.').next().unwrap_or(rest);
+        Some(format!(
+            "connect an interface of the snap that allows it (snap connections {}): snapd writes \
+             profile {profile:?} itself",
+            shown(snap)
+        ))
+    } else if is_of_runtime(profile) {
+        Some(format!(
+            "run the container with a profile that allows it (--security-opt apparmor=NAME): the \
+             runtime writes profile {profile:?} itself"
+        ))
+    } else {
+        profile.strip_prefix("lxd-").map(|rest| {
+            let instance = rest.split(['_', '<']).next().unwrap_or(rest);
+            format!(
+                "set raw.apparmor of the instance (lxc config set {} raw.apparmor 'capability \
+                 {capability},'): LXD writes profile {profile:?} itself",
+                shown(instance)
+            )
+        })
+    };
+    match how {
+        Some(how) => format!("If it needs it, {how}{place}.{inside}"),
+        None => format!(
+            "If it needs it, allow {rule} in profile {profile:?}{place} (in the file under \
+             /etc/apparmor.d that has it, or in the one of that name under local/ where it includes \
+             that), then load the file with apparmor_parser -r.{inside}"
+        ),
+    }
+}
+
+/// A profile for a program that makes user namespaces. It has a name of its own, so
+/// that it replaces none of the distribution's; switching the restriction off comes
+/// last.
+fn own_profile(capability: &str, comm: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let name = if !comm.is_empty() && comm.bytes().all(plain) {
+        comm
+    } else {
+        "PROGRAM"
+    };
+    format!(
+        "It made a user namespace without a profile of its own, and AppArmor refuses every \
+         capability there. Fix: a file /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
+         <tunables/global> profile local-{name} /PATH/{name} flags=(unconfined) {{ userns, }}\", \
+         where /PATH/{name} is the file that is really executed (readlink -f), loaded with \
+         apparmor_parser -r; this allows userns and, with it, {capability}. Last resort: sysctl \
+         kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
+         program of every user."
+    )
+}
+
+fn is_of_runtime(profile: &str) -> bool {
+    profile == "docker-default"
+        || profile == "cri-containerd.apparmor.d"
+        || profile.starts_with("containers-default-")
+        || profile.starts_with("crio-default")
+}
+
+/// What to change in `SELinux`'s policy. It has domains (types), no profiles.
+pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
+    let overrides = matches!(capability, "dac_override" | "dac_read_search");
+    // Mostly a file of another user, which its owner and mode settle.
+    let first = if overrides {
+        "First look for the file's owner and mode (an SELinux record of this capability mostly means \
+         that they do not fit the user it runs as). "
+    } else {
+        ""
+    };
+    let Some(domain) = domain else {
+        return format!(
+            "{first}If it needs it, allow it for its domain (audit2allow shows the rule)."
+        );
+    };
+    let class = if number < 32 {
+        "capability"
+    } else {
+        "capability2"
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let rule = if domain.bytes().all(plain) {
+        format!("\"allow {domain} self:{class} {capability};\"")
+    } else {
+        "the rule that audit2allow shows".to_owned()
+    };
+    let container = if domain.starts_with("container") {
+        " (--security-opt label=type:TYPE)"
+    } else {
+        ""
+    };
+    format!(
+        "{first}If it needs it, allow it for its domain by a module with {rule} (audit2allow -M \
+         writes one, semodule -i loads it), or run it in a type that has it{container}."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_s_place_and_maker_decide_on_the_remedy() {
+        let of = |profile, within| apparmor("net_admin", Some(profile), within, "x");
+        let plain = of("swtpm", None);
+        assert!(
+            plain.contains("\"capability net_admin,\" in profile \"swtpm\" ("),
+            "{plain}"
+        );
+        let within = of("web", Some("root//lxd-a_<var-lib-lxd>"));
+        assert!(
+            within.contains("in policy namespace \"root//lxd-a_<var-lib-lxd>\""),
+            "{within}"
+        );
+        assert!(of("snap.hello.hello", None).contains("snap connections hello"));
+        assert!(of("docker-default", None).contains("--security-opt apparmor=NAME"));
+        assert!(of("lxd-web_</var/lib/lxd>", None).contains("lxc config set web raw.apparmor"));
+        let stack = of("a//&b", None);
+        assert!(stack.contains("\"a\" and \"b\""), "{stack}");
+    }
+
+    #[test]
+    fn switching_the_restriction_off_comes_last_and_names_come_from_nobody() {
+        let text = apparmor("setgid", Some("unprivileged_userns"), None, "my-box");
+        let (profile, sysctl) = (
+            text.find("profile local-my-box /PATH/my-box"),
+            text.find("sysctl"),
+        );
+        assert!(profile.is_some() && profile < sysctl, "{text}");
+        let text = apparmor(
+            "setgid",
+            Some("a//&unprivileged_userns"),
+            None,
+            "x { all, }",
+        );
+        assert!(
+            text.contains("local-PROGRAM") && !text.contains("all, }"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_domain_has_a_rule_of_the_capability_s_class() {
+        let text = selinux("bpf", 39, Some("web_t"));
+        assert!(
+            text.contains("\"allow web_t self:capability2 bpf;\""),
+            "{text}"
+        );
+        assert!(selinux("dac_override", 1, Some("web_t")).starts_with("First look"));
+        assert!(!selinux("chown", 0, Some("a_t; allow x")).contains("allow x"));
+        assert!(selinux("chown", 0, Some("container_t")).contains("label=type:TYPE"));
+    }
+}
