@@ -360,3 +360,128 @@ fn chosen_ids_and_moved_places_are_found() {
         Some("db")
     );
 }
+
+/// What runc 1.1.5 writes, less what is not read.
+fn runc(cgroup: &str, bundle: &str) -> String {
+    format!(
+        r#"{{"id":"x","init_process_pid":18533,"config":{{"no_new_privileges":true,
+        "labels":["bundle={bundle}"],"capabilities":{{"Bounding":["CAP_KILL"],"Effective":["CAP_KILL"],
+        "Inheritable":null,"Permitted":["CAP_KILL"],"Ambient":null}}}},
+        "cgroup_paths":{{"":"/sys/fs/cgroup{cgroup}","pids":"/sys/fs/cgroup/pids/box1"}}}}"#
+    )
+}
+
+/// What crun 1.8.1 writes.
+fn crun(cgroup: &str, bundle: &str) -> String {
+    format!(
+        r#"{{"pid":139179,"process-start-time":263473330,"cgroup-path":"{cgroup}","scope":"",
+        "rootfs":"rootfs","systemd-cgroup":false,"bundle":"{bundle}","owner":"root","detached":true}}"#
+    )
+}
+
+const ASKED: &str = r#"{"process":{"user":{"uid":7},"capabilities":{"bounding":["CAP_KILL","CAP_SETPCAP"],
+    "effective":["CAP_KILL"]}},"annotations":{"openshell.ai/sandbox-name":"blue"}}"#;
+
+impl Host {
+    /// Of a runtime without an engine, and how deep its cgroup is.
+    fn of_runtime(&self, path: &str) -> Option<(Container, usize)> {
+        let (container, depth) = self.state().of_path(path, &places(path, None), None);
+        Some((container?, depth?))
+    }
+}
+
+#[test]
+fn a_runtime_without_an_engine_is_known_by_its_own_state() {
+    let host = Host::new();
+    host.write("run/runc/box1/state.json", &runc("/box1", "/bundles/box1"));
+    host.write("bundles/box1/config.json", ASKED);
+    host.write(
+        "run/crun/box2/status",
+        &crun("/some/where/box2", "/bundles/box1"),
+    );
+    let scope = "/system.slice/runc-box3.scope";
+    host.write(
+        "run/runc/box3/state.json",
+        &runc(&format!("/unified{scope}"), "/gone"),
+    );
+    for (path, runtime, id, depth, bounding) in [
+        ("/box1", "runc", "box1", 1, "0x120"),
+        ("/box1/made/within", "runc", "box1", 1, "0x120"),
+        ("/some/where/box2", "crun", "box2", 3, "0x120"),
+        // Without its bundle: as the state has it.
+        (scope, "runc", "box3", 2, "0x20"),
+    ] {
+        let (container, at) = host.of_runtime(path).unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(
+            (container.runtime.as_str(), container.id.as_str()),
+            (runtime, id)
+        );
+        assert_eq!((container.name.as_deref(), at), (Some(id), depth));
+        assert_eq!(sets(&container).0, bounding, "{path}");
+        assert_eq!(container.trust.as_deref(), Some("root"));
+        assert_eq!(container.origin["id"], "cgroup");
+    }
+    // crun's own copy of a bundle that is gone.
+    host.write("run/crun/box4/status", &crun("/box4", "/gone"));
+    host.write("run/crun/box4/config.json", ASKED);
+    assert_eq!(sets(&host.of_runtime("/box4").unwrap().0).0, "0x120");
+}
+
+#[test]
+fn a_runtimes_state_counts_for_its_own_cgroup_and_its_own_user() {
+    let host = Host::new();
+    host.write("run/runc/box1/state.json", &runc("/box1", "/bundles/box1"));
+    host.write(
+        "run/user/1000/runc/mine/state.json",
+        &runc(&format!("{HOME}/mine"), "/home/u/b"),
+    );
+    host.write("home/u/b/config.json", ASKED);
+    host.write(
+        "run/user/1000/runc/box9/state.json",
+        &runc("/box9", "/home/u/b"),
+    );
+    for path in [
+        // Another cgroup of that name.
+        "/else/box1",
+        // A user's word of what is not below his delegation.
+        "/box9",
+        "/..",
+        "/",
+    ] {
+        assert!(host.of_runtime(path).is_none(), "{path}");
+    }
+    let forged = format!("{HOME}/box1");
+    host.write("run/runc/box1/state.json", &runc(&forged, "/bundles/box1"));
+    assert!(
+        host.of_runtime(&forged).is_none(),
+        "root's state of a user's cgroup"
+    );
+    let (mine, _) = host.of_runtime(&format!("{HOME}/mine")).unwrap();
+    assert_eq!((mine.vouched_by(), sets(&mine).0), (Some(1000), "0x120"));
+    let foreign = State::new(host.0.path().to_owned(), Vec::new()).owned_by(u32::MAX - 1);
+    host.write("run/runc/box1/state.json", &runc("/box1", "/bundles/box1"));
+    assert!(foreign.of_path("/box1", &[], None).0.is_none());
+    for broken in [
+        "",
+        "{}",
+        r#"{"cgroup_paths":{"":"box1"}}"#,
+        r#"{"cgroup_paths":[]}"#,
+    ] {
+        host.write("run/runc/box1/state.json", broken);
+        assert!(host.of_runtime("/box1").is_none(), "{broken}");
+    }
+}
+
+#[test]
+fn an_engines_container_without_its_engines_state_has_what_the_runtime_was_asked() {
+    let host = Host::new();
+    let id = "9".repeat(64);
+    let path = format!("/machine.slice/libpod-{id}.scope");
+    host.write(&format!("run/crun/{id}/status"), &crun(&path, "/gone"));
+    host.write(&format!("run/crun/{id}/config.json"), ASKED);
+    let (container, depth) = host.state().of_path(&path, &places(&path, None), None);
+    let container = container.unwrap();
+    // crun has no engine's prefix for its folder: the scope's name has the id.
+    assert_eq!((container.runtime.as_str(), depth), ("podman", None));
+    assert_eq!(sets(&container).0, "0x120");
+}

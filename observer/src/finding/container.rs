@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Container {
     /// `podman`, `docker`, `containerd`, `cri-o`, `kubernetes` (not told by whom
-    /// it is run), `systemd-nspawn`, `lxc`; `systemd` for a plain unit.
+    /// it is run), `systemd-nspawn`, `lxc`, `runc` and `crun` without an engine;
+    /// `systemd` for a plain unit.
     pub runtime: String,
     /// Its id, as the runtime gave it; the unit's name.
     pub id: String,
@@ -35,7 +36,7 @@ pub struct Container {
     #[serde(default)]
     pub within: Option<String>,
     /// Where each field comes from: `cgroup`, `conmon`, `shim`, `config.json`,
-    /// `storage`, `docker`, `kubelet`; `not_on_disk` where it can't be known.
+    /// `storage`, `docker`, `kubelet`, `state`; `not_on_disk` where it can't be known.
     #[serde(default)]
     pub origin: BTreeMap<String, String>,
     /// Whose word it is: `root`, or `uid N` where an ordinary user could have

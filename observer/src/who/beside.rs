@@ -62,7 +62,8 @@ impl Who {
             let known = self.known().cgroups.get(&id).cloned();
             let known = known.and_then(|known| known.container);
             let container = known.map(Arc::unwrap_or_clone).or_else(by_name);
-            if self.is_beside(path, &places, container.as_ref()) {
+            let is_beside = || self.is_beside(path, &places, container.as_ref(), None);
+            if self.scopes.decided(id).unwrap_or_else(is_beside) {
                 let made = Made::new(container.as_ref());
                 if !living.contains(&made) {
                     living.push(made);
@@ -73,11 +74,13 @@ impl Who {
     }
 
     /// Whether a new cgroup belongs to something that daemons made for a client.
+    /// `depth` is the one of a container's own folder that its name doesn't tell.
     pub(super) fn is_beside(
         &self,
         path: &str,
         places: &[Place],
         container: Option<&Container>,
+        depth: Option<usize>,
     ) -> bool {
         let is_new = |depth: usize| {
             let above: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -86,6 +89,9 @@ impl Who {
             // Gone by now: it was new, or it would be there.
             id.is_none_or(|id| self.scopes.is_new(id))
         };
+        if let Some(depth) = depth {
+            return is_new(depth);
+        }
         is_made(places, container, is_new, |unit| {
             let mut folders = UNITS.iter().map(Path::new);
             folders.any(|folder| fs::symlink_metadata(folder.join(unit)).is_ok())

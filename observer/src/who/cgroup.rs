@@ -92,7 +92,7 @@ const SCOPES: [(&str, Runtime); 8] = [
     ("crio-", Runtime::Crio),
 ];
 /// Deeper paths, and longer ones, are nobody's.
-const MAX_SEGMENTS: usize = 64;
+pub const MAX_SEGMENTS: usize = 64;
 
 /// Whom a path on the default hierarchy belongs to, the likeliest first: the
 /// innermost container that it names, then those around it, then its unit.
@@ -103,8 +103,7 @@ pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
     if segments.len() > MAX_SEGMENTS {
         return Vec::new();
     }
-    let delegation = [by_name(&segments), owned.filter(|found| found.uid != 0)];
-    let delegation = delegation.into_iter().flatten().min_by_key(|it| it.depth);
+    let delegation = delegation(&segments, owned);
     let (depth, uid) = delegation.map_or((segments.len(), 0), |it| (it.depth, it.uid));
     let roots = &segments[..depth.min(segments.len())];
     let user = match delegation {
@@ -157,6 +156,12 @@ pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
         });
     }
     found
+}
+
+/// Where the part of a path begins that is not root's.
+pub fn delegation(segments: &[&str], owned: Option<Delegation>) -> Option<Delegation> {
+    let delegation = [by_name(segments), owned.filter(|found| found.uid != 0)];
+    delegation.into_iter().flatten().min_by_key(|it| it.depth)
 }
 
 /// The likeliest place that its name alone tells.
@@ -266,7 +271,7 @@ fn machine(segment: &str) -> Option<String> {
 }
 
 /// Ids of containers that a runtime chose are 64 hexadecimal digits everywhere.
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -19,6 +19,7 @@ mod names;
 mod oci;
 mod recent;
 mod roots;
+mod runtime;
 mod scopes;
 mod shim;
 mod state;
@@ -339,18 +340,24 @@ impl Who {
         if rule != 0 {
             self.names.set_cgroup(id, rule);
         }
-        let places = cgroup::places(&path, self.hierarchy.delegated(&path));
+        let delegated = self.hierarchy.delegated(&path);
+        let places = cgroup::places(&path, delegated);
         let user = places.iter().map(|place| place.owner).max().unwrap_or(0);
         let reads = self.may_read(user);
+        let mut depth = None;
         let container = match &reads {
-            Some(_) => self.state.of_places(&places),
+            Some(_) => {
+                let (container, own) = self.state.of_path(&path, &places, delegated);
+                depth = own;
+                container
+            }
             None => places
                 .iter()
                 .find(|place| place.is_sure)
                 .map(State::of_name),
         };
         if self.scopes.is_new(id) {
-            let is_beside = self.is_beside(&path, &places, container.as_ref());
+            let is_beside = self.is_beside(&path, &places, container.as_ref(), depth);
             self.scopes.decide(id, is_beside);
         }
         let container = container.map(Arc::new);

@@ -82,6 +82,28 @@ impl Spec {
         files::json(bundle, FROM, owner)
     }
 
+    /// A configuration of which these sets are known alone.
+    pub fn of_sets(
+        bounding: Vec<String>,
+        effective: Vec<String>,
+        ambient: Vec<String>,
+        no_new_privileges: bool,
+    ) -> Self {
+        let capabilities = Capabilities {
+            bounding,
+            effective,
+            ambient,
+        };
+        Self {
+            process: Some(Process {
+                user: None,
+                capabilities: Some(capabilities),
+                no_new_privileges,
+            }),
+            annotations: BTreeMap::new(),
+        }
+    }
+
     /// Whether CRI-O made it; Podman writes `libpod`.
     pub fn is_crio(&self) -> bool {
         let manager = self.annotations.get("io.container.manager");

@@ -58,6 +58,11 @@ impl Scopes {
         }
     }
 
+    /// What was said of a cgroup.
+    pub fn decided(&self, cgroup: u64) -> Option<bool> {
+        self.known().get(&cgroup).copied()
+    }
+
     /// The scope of a finding. A new cgroup that was gone before anybody could look
     /// counts as beside, from now on: a gate must not pass because a container died
     /// too fast.

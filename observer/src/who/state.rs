@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    cgroup::{Place, Runtime},
+    cgroup::{Delegation, Place, Runtime},
     conmon::Conmon,
     docker, kubelet,
     oci::Spec,
@@ -164,6 +164,33 @@ impl State {
             }
         }
         spare
+    }
+
+    /// The container that a cgroup belongs to; and how many folders from the top its
+    /// own is, where a runtime's state alone knows it.
+    pub fn of_path(
+        &self,
+        path: &str,
+        places: &[Place],
+        owned: Option<Delegation>,
+    ) -> (Option<Container>, Option<usize>) {
+        let found = self.of_places(places);
+        let is_known =
+            |container: &Container| !container.is_unit() && container.requested.is_some();
+        if found.as_ref().is_some_and(is_known) {
+            return (found, None);
+        }
+        let Some((told, depth)) = self.of_runtime(path, owned) else {
+            return (found, None);
+        };
+        // An engine's container, of which the engine's own state is not known.
+        match found {
+            Some(mut container) if container.id == told.id => {
+                container.join(&told);
+                (Some(container), None)
+            }
+            _ => (Some(told), Some(depth)),
+        }
     }
 
     /// A container by the name of its cgroup alone.
@@ -346,7 +373,7 @@ impl State {
     }
 
     /// Keeps the labels that the configuration asks for; what is known stays.
-    fn keep(&self, labels: &BTreeMap<String, String>, container: &mut Container) {
+    pub(super) fn keep(&self, labels: &BTreeMap<String, String>, container: &mut Container) {
         let kept = KEPT.iter().copied();
         for key in kept.chain(self.labels.iter().map(String::as_str)) {
             if let Some(value) = labels.get(key).and_then(Bounded::some) {
@@ -367,7 +394,7 @@ impl State {
 
     /// A folder that a user named, or that is his: root's by whatever links root
     /// made; a user's beneath his home, or beneath `/`, by none.
-    fn folder(&self, path: &Path, uid: u32) -> Option<Folder> {
+    pub(super) fn folder(&self, path: &Path, uid: u32) -> Option<Folder> {
         if uid == 0 {
             return Folder::open(&self.below(path)).ok();
         }
@@ -394,7 +421,7 @@ impl State {
     }
 
     /// Whose a file must be that is said to be this user's.
-    fn owner(&self, uid: u32) -> u32 {
+    pub(super) fn owner(&self, uid: u32) -> u32 {
         self.owner.unwrap_or(uid)
     }
 

@@ -1,0 +1,181 @@
+//! Containers that a runtime runs without an engine (`runc run`, `crun run`): its
+//! state says which cgroup they have, and which bundle.
+//!
+//! People choose the ids, so that no cgroup's name says that it is a container.
+//! Each name on the way to a cgroup is tried as an id, and counts where that one's
+//! state has the same cgroup.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::{
+    State,
+    cgroup::{self, Delegation},
+    files,
+    oci::Spec,
+    shim::is_name,
+    text::bounded,
+};
+use crate::{
+    finding::{Container, tell},
+    open::Folder,
+};
+
+/// What fields that come from here are said to come from.
+const FROM: &str = "state";
+/// Runtimes, and the file of a container below their folder.
+const RUNTIMES: [(&str, &str); 2] = [("runc", "state.json"), ("crun", "status")];
+/// Where the default hierarchy is in the paths that runc writes.
+const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified/", "/sys/fs/cgroup/"];
+
+/// runc's `state.json` (libcontainer, 1.1 to 1.3).
+#[derive(Deserialize)]
+struct Runc {
+    cgroup_paths: BTreeMap<String, String>,
+    #[serde(default)]
+    config: Config,
+}
+
+#[derive(Default, Deserialize)]
+struct Config {
+    /// `bundle=PATH` among them.
+    labels: Option<Vec<String>>,
+    capabilities: Option<Sets>,
+    #[serde(default)]
+    no_new_privileges: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sets {
+    bounding: Option<Vec<String>>,
+    effective: Option<Vec<String>>,
+    ambient: Option<Vec<String>>,
+}
+
+/// crun's `status` (1.8 to 1.20); a copy of the bundle's configuration lies beside it.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Crun {
+    cgroup_path: String,
+    bundle: Option<PathBuf>,
+}
+
+/// What a runtime's state says of a container.
+struct Told {
+    cgroup: String,
+    bundle: Option<PathBuf>,
+    /// What it says itself of the capabilities.
+    spec: Option<Spec>,
+}
+
+impl State {
+    /// The container that a cgroup, or one above it, is of, as a runtime's state
+    /// tells; and how many folders from the top its own is.
+    pub fn of_runtime(&self, path: &str, owned: Option<Delegation>) -> Option<(Container, usize)> {
+        let segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let delegation = cgroup::delegation(&segments, owned);
+        for depth in (1..=segments.len().min(cgroup::MAX_SEGMENTS)).rev() {
+            let uid = delegation.map_or(0, |it| if depth > it.depth { it.uid } else { 0 });
+            let own = format!("/{}", segments[..depth].join("/"));
+            for (runtime, file) in RUNTIMES {
+                let id = id(segments[depth - 1], runtime);
+                if let Some(container) = self.of_id(runtime, file, id, &own, uid) {
+                    return Some((container, depth));
+                }
+            }
+        }
+        None
+    }
+
+    fn of_id(&self, runtime: &str, file: &str, id: &str, own: &str, uid: u32) -> Option<Container> {
+        if !is_name(id) {
+            return None;
+        }
+        let run = match uid {
+            0 => PathBuf::from(format!("/run/{runtime}")),
+            uid => PathBuf::from(format!("/run/user/{uid}/{runtime}")),
+        };
+        let folder = self.folder(&run, uid)?.below(id).ok()?;
+        let owner = self.owner(uid);
+        let told = match runtime {
+            "runc" => runc(&folder, file, owner)?,
+            _ => crun(&folder, file, owner)?,
+        };
+        if told.cgroup != own {
+            return None;
+        }
+        let mut container = Container {
+            runtime: runtime.to_owned(),
+            id: bounded(id.as_bytes()),
+            ..Container::default()
+        };
+        let place = "cgroup".to_owned();
+        container.origin.insert("id".to_owned(), place);
+        container.vouch(uid);
+        let Container { name, origin, .. } = &mut container;
+        tell(name, Some(bounded(id.as_bytes())), origin, "name", FROM);
+        let bundle = told.bundle.and_then(|bundle| self.folder(&bundle, uid));
+        let spec = bundle.and_then(|bundle| Spec::read(&bundle, owner));
+        if let Some(spec) = spec.or(told.spec) {
+            spec.describe(&mut container);
+            self.keep(&spec.labels(), &mut container);
+        }
+        Some(container)
+    }
+}
+
+/// The id of a container by its folder: systemd's scopes are `runc-ID.scope`, and
+/// of an engine's container `libpod-ID.scope`.
+fn id<'a>(segment: &'a str, runtime: &str) -> &'a str {
+    let name = segment.strip_suffix(".scope").unwrap_or(segment);
+    match name.rsplit_once('-') {
+        Some((_, id)) if cgroup::is_id(id) => id,
+        _ if name.len() == segment.len() => segment,
+        _ => {
+            let id = name.strip_prefix(runtime);
+            id.and_then(|id| id.strip_prefix('-')).unwrap_or(segment)
+        }
+    }
+}
+
+fn runc(folder: &Folder, file: &str, owner: u32) -> Option<Told> {
+    let Runc {
+        cgroup_paths,
+        config,
+    } = files::json(folder, file, owner)?;
+    let path = cgroup_paths.get("")?;
+    let below = MOUNTS.iter().find_map(|mount| path.strip_prefix(mount))?;
+    let labels = config.labels.unwrap_or_default();
+    let bundle = labels
+        .iter()
+        .find_map(|label| label.strip_prefix("bundle="));
+    let spec = config.capabilities.map(|sets| {
+        let Sets {
+            bounding,
+            effective,
+            ambient,
+        } = sets;
+        let [bounding, effective, ambient] =
+            [bounding, effective, ambient].map(Option::unwrap_or_default);
+        Spec::of_sets(bounding, effective, ambient, config.no_new_privileges)
+    });
+    Some(Told {
+        cgroup: format!("/{below}"),
+        bundle: bundle.map(PathBuf::from),
+        spec,
+    })
+}
+
+fn crun(folder: &Folder, file: &str, owner: u32) -> Option<Told> {
+    let Crun {
+        cgroup_path,
+        bundle,
+    } = files::json(folder, file, owner)?;
+    Some(Told {
+        cgroup: format!("/{}", cgroup_path.trim_matches('/')),
+        bundle,
+        spec: Spec::read(folder, owner),
+    })
+}
