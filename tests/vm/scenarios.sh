@@ -1,11 +1,20 @@
 #!/bin/sh
 # What every kernel must show of drops, fates, threads and trees, with each mechanism.
-# timeout: 600
+# timeout: 1500
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-captest suite --hooks="$HOOKS" --jobs 2 --groups counts,drops,fail_on,fates,sets,threads,tree
+# Every day each kernel has a mechanism for the whole, and what becomes of sets by the other.
+groups=counts,drops,fail_on,fates,sets,threads,tree
+case ${CAPWATCH_FULL:-daily}-$(series)-$HOOKS in
+daily-6.1-kprobe | daily-6.12-fexit) groups=sets ;;
+esac
+# Two agents that attach and detach kprobes at once bring down Linux 6.1 on emulated
+# processors: security_capable calls a null pointer.
+jobs=2
+[ "$HOOKS" = kprobe ] && jobs=1
+captest suite --hooks="$HOOKS" --jobs "$jobs" --groups "$groups"
 status=$?
 # Its lines tell what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"

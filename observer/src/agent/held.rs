@@ -10,6 +10,7 @@ use observer_ebpf::{Episode, ProcessChange, ProcessEvent, Task};
 
 use super::Agent;
 use crate::{
+    ledger::LOOKUP,
     observation::{Observation, ProcessSeen},
     sources::bpf::Told,
     time::Stamp,
@@ -159,7 +160,7 @@ impl Agent {
         }
         let count = std::mem::take(&mut self.held.count) + self.desk.take_refused();
         if count > 0 {
-            self.shared.lose("lookup", "lookups_late", count);
+            self.shared.lose(LOOKUP, "lookups_late", count);
         }
     }
 

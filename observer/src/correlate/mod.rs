@@ -159,11 +159,14 @@ impl Correlator {
 
     fn episode(&mut self, seen: &EpisodeSeen) -> Finding {
         let workload = self.workloads.take(seen);
-        let mut episode = match self.by_deed(seen) {
-            Some(named) => episode::finding(&named, workload.as_ref(), &self.rules),
-            None => episode::finding(seen, workload.as_ref(), &self.rules),
-        };
-        if episode.supervisor.is_none() || self.is_launched(&seen.episode.owner) {
+        let is_launched = self.is_launched(&seen.episode.owner);
+        let named = self.by_deed(seen);
+        let seen_as = named.as_ref().unwrap_or(seen);
+        let mut episode = episode::finding(seen_as, workload.as_ref(), &self.rules);
+        if named.is_some() && is_launched {
+            // Of whoever launched it.
+            episode.version = None;
+        } else if episode.supervisor.is_none() || is_launched {
             self.inferred.infer(&mut episode, &self.rules);
         }
         self.near.judge(&mut episode, seen.until);
@@ -175,11 +178,11 @@ impl Correlator {
         }
     }
 
-    /// The episode of a process that nobody owns, under the rule that knows its
-    /// executable.
+    /// The episode of a process that nobody owns, or that was only launched by its
+    /// owner, under the rule that knows its executable.
     fn by_deed(&self, seen: &EpisodeSeen) -> Option<EpisodeSeen> {
         let owner = &seen.episode.owner;
-        if owner.rule != 0 {
+        if owner.rule != 0 && !self.is_launched(owner) {
             return None;
         }
         let owner = Owner {

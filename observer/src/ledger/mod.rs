@@ -54,6 +54,8 @@ const MAX_LISTED: usize = 4_096;
 pub const PROGRAM: &str = "program";
 /// The stage of losses of audit records.
 pub const AUDIT: &str = "audit";
+/// The stage of look-ups of names.
+pub const LOOKUP: &str = "lookup";
 /// The reason of skipped runs.
 pub const MISSED_RUNS: &str = "missed_runs";
 
@@ -246,11 +248,12 @@ impl Ledger {
     }
 
     /// Everything that was lost, by reason; `events` is the sum, but for
-    /// `missed_runs`: a run on an allowed check would have counted nothing.
+    /// `missed_runs` (a run on an allowed check would have counted nothing) and
+    /// late look-ups (what they cost is a name).
     pub fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::from([("events".to_owned(), 0)]);
         for (stage, reason, count) in self.losses().filter(|(_, _, count)| *count > 0) {
-            if stage != PROGRAM {
+            if stage != PROGRAM && stage != LOOKUP {
                 *lost.entry("events".to_owned()).or_default() += count;
             }
             *lost.entry(reason.to_owned()).or_default() += count;
