@@ -57,3 +57,22 @@ fn completions_and_man_page_are_printed() {
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
     }
 }
+
+#[test]
+fn a_configuration_is_checked_by_name() {
+    let check = |file: &str| {
+        Command::new(env!("CARGO_BIN_EXE_capwatch"))
+            .args(["config", "check", file])
+            .output()
+            .unwrap()
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = check(path);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains(path));
+    std::fs::write(path, "[[supervisor]]\nnonsense = 1\n").unwrap();
+    let output = check(path);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(path));
+}

@@ -14,6 +14,12 @@ use crate::{
     },
 };
 
+/// How `record` ends, for its help and the man page.
+const RECORD_EXITS: &str = "\
+Exit status: the command's own; 3 when --fail-on matched (failed_on in the report says \
+what); 126 when the command cannot be executed, 127 when it is not found, 128+N when \
+signal N killed it; 1 when capwatch itself failed, 2 for wrong arguments.";
+
 /// Where metrics and the page are served by default.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
 
@@ -244,6 +250,7 @@ pub enum DiagnosisForm {
 
 /// `capwatch record`
 #[derive(Debug, Args)]
+#[command(after_help = RECORD_EXITS)]
 pub struct Record {
     /// How to attach.
     #[command(flatten)]
@@ -265,7 +272,7 @@ pub struct Record {
     /// made beside it, for up to this long (such as 500ms, 10s, 2m)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
-    /// Write the report to this file instead of stderr
+    /// Write the report to this file instead of stderr; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also write findings as JSON lines to this file, from which `replay` makes
@@ -369,8 +376,11 @@ pub struct Probe {
 /// `capwatch config`
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Say whether the configuration given with --config is valid
-    Check,
+    /// Say whether a configuration is valid: this file, else the one given with --config
+    Check {
+        /// The configuration, in TOML
+        file: Option<PathBuf>,
+    },
     /// Print the built-in catalogue
     Default,
     /// Print rules for programs that dropped capabilities and that no rule names

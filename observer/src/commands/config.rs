@@ -17,14 +17,12 @@ pub fn run(action: &Config, global: &Global) -> anyhow::Result<ExitCode> {
             let rules = Rules::load(global.config.as_deref())?;
             return suggest::run(file, &rules);
         }
-        Config::Check => {
-            let rules = Rules::load(global.config.as_deref())?;
-            let shown = global
-                .config
-                .as_deref()
-                .map_or("the built-in catalogue".to_owned(), |path| {
-                    path.display().to_string()
-                });
+        Config::Check { file } => {
+            let file = file.as_deref().or(global.config.as_deref());
+            let rules = Rules::load(file)?;
+            let shown = file.map_or("the built-in catalogue".to_owned(), |path| {
+                path.display().to_string()
+            });
             writeln!(
                 out,
                 "{shown}: valid, {} supervisors",

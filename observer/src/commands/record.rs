@@ -6,7 +6,7 @@ mod tree;
 
 use std::{
     fs::File,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{ExitCode, ExitStatus},
@@ -70,10 +70,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         bail!("standard input is the command's: give audit records by pipe:FILE");
     }
     // Before the command runs: a report that can't be written is no report.
-    let out = file
-        .as_deref()
-        .map(|path| create(path, "report"))
-        .transpose()?;
+    let out = file.as_deref().map(report_to).transpose()?;
     let stream = stream
         .as_deref()
         .map(|path| create(path, "stream"))
@@ -157,11 +154,11 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Writes the report to its file, else to stderr. In a test report what the gate
+/// Writes the report to where it was asked for, else to stderr. In a test report what the gate
 /// stops is a failure; without a gate, each drop that failed.
 fn show(
     report: &Report,
-    file: Option<File>,
+    out: Option<Box<dyn Write>>,
     form: Form,
     gate: &Gate,
     color: Color,
@@ -177,13 +174,21 @@ fn show(
             gate
         },
     };
-    if let Some(file) = file {
-        return report::write(io::BufWriter::new(file), report, style);
+    if let Some(out) = out {
+        return report::write(io::BufWriter::new(out), report, style);
     }
     let stderr = io::stderr();
     style.color = color.on(&stderr);
     style.columns = terminal::size(&stderr).map(|(columns, _)| columns);
     report::write(io::BufWriter::new(stderr), report, style)
+}
+
+/// Where the report goes: stdout for `-`, as elsewhere.
+fn report_to(path: &Path) -> anyhow::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdout()));
+    }
+    Ok(Box::new(create(path, "report")?))
 }
 
 fn create(path: &Path, what: &str) -> anyhow::Result<File> {

@@ -2,6 +2,7 @@
 
 mod junit;
 mod markdown;
+mod runner;
 mod table;
 pub mod text;
 mod words;
@@ -42,17 +43,25 @@ pub struct Style<'a> {
 /// # Errors
 /// When it can't be written.
 pub fn write(mut out: impl Write, report: &Report, style: Style<'_>) -> io::Result<()> {
-    match style.form {
+    let shown = |character: char| character.escape_unicode().to_string();
+    let text = match style.form {
         Form::Text => {
-            out.write_all(text::render(report, style.color, style.columns).as_bytes())?;
+            let text = text::render(report, style.color, style.columns);
+            runner::disarm(&text, shown)
         }
         Form::Json => {
-            serde_json::to_writer_pretty(&mut out, report)?;
-            out.write_all(b"\n")?;
+            let text = serde_json::to_string_pretty(report)?;
+            // The same value: these characters stand in strings alone.
+            runner::disarm(&text, |character| {
+                format!("\\u{:04x}", u32::from(character))
+            }) + "\n"
         }
-        Form::Markdown => out.write_all(markdown::render(report).as_bytes())?,
-        Form::Junit => out.write_all(junit::render(report, style.gate).as_bytes())?,
-    }
+        Form::Markdown => runner::disarm(&markdown::render(report), shown),
+        Form::Junit => runner::disarm(&junit::render(report, style.gate), |character| {
+            format!("&#{};", u32::from(character))
+        }),
+    };
+    out.write_all(text.as_bytes())?;
     out.flush()
 }
 

@@ -146,6 +146,7 @@ fn write_episodes(
             if let Some(chain) = chain(&episode.chain) {
                 writeln!(text, "{}", wrap(&chain, "    ", columns))?;
             }
+            writeln!(text, "    episode {}", clean(&episode.id))?;
         }
     }
     more(text, words::episodes_shown(report, shown.len()), columns)

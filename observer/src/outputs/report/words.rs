@@ -253,7 +253,7 @@ pub fn worst_first(report: &Report) -> Vec<&Episode> {
     episodes
 }
 
-/// Denials that no rule expects first, the most first. Rows that a person could
+/// Denials that no rule expects first, of these what was logged, the most first. Rows that a person could
 /// not tell apart, such as those of two instances of a supervisor, are one.
 pub fn most_first(report: &Report) -> Vec<Denial> {
     let mut denials: Vec<Denial> = Vec::new();
@@ -273,7 +273,10 @@ pub fn most_first(report: &Report) -> Vec<Denial> {
             }
         }
     }
-    denials.sort_by_key(|denial| (denial.expected, std::cmp::Reverse(denial.count)));
+    denials.sort_by_key(|denial| {
+        let routine = !denial.is_telling();
+        (denial.expected, routine, std::cmp::Reverse(denial.count))
+    });
     denials
 }
 
