@@ -22,7 +22,7 @@ real() {
     while [ "$1" != -- ]; do expected+=("$1"); shift; done
     shift
     rm -f report.json stream trace
-    timeout 60 "$CAPWATCH" record --config "$ROOT/tests/peers/real.toml" -o json --report report.json --stream stream -- \
+    timeout 60 "$CAPWATCH" record -o json --report report.json --stream stream -- \
         strace -f -qq -o trace -e trace=prctl,execve,clone,clone3,unshare "$@" >out 2>err </dev/null
     echo "exit $?" >>out
     cp report.json "$KEEP/$name.json" 2>/dev/null
