@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The same for what ran before the agent: all of it is looked up at once.
 const AT_START: Duration = Duration::from_secs(2);
 /// Events that wait; beyond it the first goes on with what is known.
-const MAX_HELD: usize = 16_384;
+const MAX_HELD: usize = 4_096;
 /// Supervisors that were told before they were looked up.
 const MAX_LATE: usize = 1_024;
 

@@ -126,16 +126,40 @@ impl Worth for Told {
     }
 }
 
+/// Calls by result, in the order of [`RESULTS`].
+type Calls = [u32; RESULTS.len()];
+
+/// What a call of a drop can give.
+const RESULTS: [&str; 4] = [
+    "dropped",
+    "refused_raised",
+    "refused_lowered",
+    "unknown_capability",
+];
+
+/// The calls of an episode so far.
+const fn calls(episode: &Episode) -> Calls {
+    let refused = episode.refused_raised + episode.refused_lowered;
+    let others = refused + episode.unknown_capability;
+    [
+        episode.drops.saturating_sub(others),
+        episode.refused_raised,
+        episode.refused_lowered,
+        episode.unknown_capability,
+    ]
+}
+
 /// The last state of an episode that is told again.
 #[derive(Clone, Copy)]
 struct Known {
     role: &'static str,
     verdict: Verdict,
-    closed: bool,
+    /// The calls that were counted when it was closed.
+    closed: Option<Calls>,
 }
 
 impl Known {
-    fn new(role: Option<&str>, verdict: Verdict, closed: bool) -> Self {
+    fn new(role: Option<&str>, verdict: Verdict, closed: Option<Calls>) -> Self {
         let role = match role {
             Some("supervisor") => "supervisor",
             Some("workload") => "workload",
@@ -173,18 +197,18 @@ impl Room {
     /// What is known of an episode by its earlier states.
     fn known(&self, id: &str) -> Option<Known> {
         if let Some(Told { episode, .. }) = self.kept.get(id) {
-            let closed = episode.fate != Fate::Running;
+            let closed = (episode.fate != Fate::Running).then(|| calls(episode));
             return Some(Known::new(episode.role.as_deref(), episode.verdict, closed));
         }
         if let Some(series) = self.open.get(id) {
-            return Some(Known::new(Some(&series.role), series.verdict, false));
+            return Some(Known::new(Some(&series.role), series.verdict, None));
         }
         self.closed.get(id).copied()
     }
 
     /// Remembers a state; says whether there was room for it.
-    fn remember(&mut self, id: &str, series: EpisodeSeries, closed: bool) -> bool {
-        if !closed {
+    fn remember(&mut self, id: &str, series: EpisodeSeries, closed: Option<Calls>) -> bool {
+        if closed.is_none() {
             let room = self.open.len() < MAX_OPEN || self.open.contains_key(id);
             if room {
                 self.open.insert(id.to_owned(), series);
@@ -192,7 +216,7 @@ impl Room {
             return room;
         }
         self.open.remove(id);
-        let known = Known::new(Some(&series.role), series.verdict, true);
+        let known = Known::new(Some(&series.role), series.verdict, closed);
         if let Some(old) = self.closed.get_mut(id) {
             *old = known;
         } else {
@@ -242,12 +266,7 @@ impl Episodes {
 
     /// Starts the counters of a supervisor's version at zero, so that a first failure is seen to rise.
     pub fn appear(&mut self, supervisor: &str, version: &str) {
-        for result in [
-            "dropped",
-            "refused_raised",
-            "refused_lowered",
-            "unknown_capability",
-        ] {
+        for result in RESULTS {
             self.drops.add((supervisor.to_owned(), result), 0);
         }
         let version = self.version(supervisor, version);
@@ -300,9 +319,9 @@ impl Episodes {
         };
         let room = &mut self.rooms[scope as usize];
         let known = room.known(&episode.id);
-        let closed = episode.fate != Fate::Running;
+        let closed = (episode.fate != Fate::Running).then(|| calls(episode));
         // One that ended well is told once.
-        let told_once = closed && known.is_none() && episode.verdict < Verdict::Pending;
+        let told_once = closed.is_some() && known.is_none() && episode.verdict < Verdict::Pending;
         if !told_once && !room.remember(&episode.id, series.clone(), closed) {
             return false;
         }
@@ -317,9 +336,14 @@ impl Episodes {
         room.kept.put(&episode.id, self.number, told);
         self.number += 1;
         self.note_failure(episode, supervisor, time);
-        // One that is told again with more in its sentence counts once.
-        if closed && !known.is_some_and(|known| known.closed) {
-            self.count(episode, own, series);
+        if let Some(calls) = closed {
+            // One that is told again, with more in its sentence or when the last that
+            // it covers has ended, counts once; its calls since then are counted too.
+            let counted = known.and_then(|known| known.closed);
+            self.count_calls(&series.supervisor, calls, counted.unwrap_or_default());
+            if counted.is_none() {
+                self.count(episode, own, series);
+            }
         }
         true
     }
@@ -354,17 +378,12 @@ impl Episodes {
         if episode.skipped {
             self.skipped.add(skipped, 1);
         }
-        let refused = episode.refused_raised + episode.refused_lowered;
-        let dropped = episode
-            .drops
-            .saturating_sub(refused + episode.unknown_capability);
-        for (result, count) in [
-            ("dropped", dropped),
-            ("refused_raised", episode.refused_raised),
-            ("refused_lowered", episode.refused_lowered),
-            ("unknown_capability", episode.unknown_capability),
-        ] {
-            self.drops.add((supervisor.clone(), result), count.into());
+    }
+
+    fn count_calls(&mut self, supervisor: &str, calls: Calls, counted: Calls) {
+        for ((result, all), before) in RESULTS.into_iter().zip(calls).zip(counted) {
+            let key = (supervisor.to_owned(), result);
+            self.drops.add(key, all.saturating_sub(before).into());
         }
     }
 
@@ -502,7 +521,21 @@ mod tests {
             episodes.drops().iter().map(|(_, count)| count).sum::<u64>(),
             1
         );
-        assert_eq!(episodes.report(Scope::Tree), [again]);
+        assert_eq!(episodes.report(Scope::Tree), std::slice::from_ref(&again));
+
+        // What is tried after that counts as well.
+        again.drops = 5;
+        again.refused_raised = 3;
+        episodes.enter(&again, Stamp(4), Scope::Tree);
+        let counted = episodes.drops().iter();
+        let counted: BTreeMap<_, _> = counted
+            .filter(|(_, count)| *count > 0)
+            .map(|((_, result), count)| (*result, count))
+            .collect();
+        assert_eq!(
+            counted,
+            BTreeMap::from([("dropped", 2), ("refused_raised", 3)])
+        );
     }
 
     #[test]
