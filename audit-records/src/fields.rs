@@ -159,7 +159,7 @@ fn interpreted_end(after: &[u8]) -> usize {
             let next = &after[space + 1..];
             match next
                 .iter()
-                .position(|byte| !byte.is_ascii_lowercase() && !matches!(byte, b'_' | b'2'))
+                .position(|byte| !byte.is_ascii_lowercase() && !matches!(byte, b'_' | b'0'..=b'2'))
             {
                 Some(end) if next[end] == b'=' => KNOWN.contains(&&next[..end]),
                 Some(_) => false,
@@ -176,6 +176,8 @@ pub(super) fn is_known(key: &[u8]) -> bool {
 
 /// The fields that `AppArmor`, `SELinux` and seccomp records hold.
 const KNOWN: &[&[u8]] = &[
+    b"a0",
+    b"a1",
     b"addr",
     b"apparmor",
     b"arch",
@@ -194,6 +196,7 @@ const KNOWN: &[&[u8]] = &[
     b"error",
     b"exe",
     b"execpath",
+    b"exit",
     b"family",
     b"flags",
     b"fstype",
@@ -235,6 +238,7 @@ const KNOWN: &[&[u8]] = &[
     b"sock_type",
     b"srcname",
     b"subj",
+    b"success",
     b"syscall",
     b"target",
     b"tclass",

@@ -46,6 +46,7 @@
 //! ```
 
 mod apparmor;
+mod call;
 pub mod caps;
 mod decompress;
 mod epoch;
@@ -69,6 +70,7 @@ mod selinux;
 mod stamp;
 mod wrapped;
 
+pub use call::{Call, Deed, parse_call};
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;
 pub use form::Form;

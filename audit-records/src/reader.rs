@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
+use super::call::{Call, parse_call};
 use super::form::Form;
 use super::journal::{self, Entry};
 use super::line::{into_owned, json_records, parse_line};
 use super::lines::{Line, Lines, Taken};
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Lsm;
-use super::{MAX_LINE, mend, origin};
+use super::{MAX_LINE, kind, mend, origin};
 
 /// One line, or one entry of the journal's export format.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,27 @@ pub struct Item<'a> {
     pub form: Form,
     /// What it says.
     pub parsed: Parsed<'a>,
+    /// The system call that it tells of, where that changes capabilities.
+    pub call: Option<Call>,
+}
+
+impl<'a> Item<'a> {
+    const fn new(line: u64, form: Form, parsed: Parsed<'a>) -> Self {
+        Self {
+            line,
+            form,
+            parsed,
+            call: None,
+        }
+    }
+}
+
+/// The call of a line that was parsed so.
+fn call_of(line: &[u8], parsed: &Parsed<'_>) -> Option<Call> {
+    match parsed {
+        Parsed::Foreign(Foreign::Type(kind::SYSCALL)) => parse_call(line),
+        _ => None,
+    }
 }
 
 /// Parses a log item by item.
@@ -81,11 +103,7 @@ impl<R: Read> Reader<R> {
         let number = self.lines.number() + 1;
         if self.lines.peek_starts_with(ENTRY)? == Some(true) {
             let (form, parsed) = self.entry()?;
-            return Ok(Some(Item {
-                line: number,
-                form,
-                parsed,
-            }));
+            return Ok(Some(Item::new(number, form, parsed)));
         }
         // What is read ahead needs the buffer that a record borrows, so that lines
         // which may go on are told before they are parsed.
@@ -103,20 +121,16 @@ impl<R: Read> Reader<R> {
         } else {
             parse_formed(line.bytes)
         };
+        let call = call_of(line.bytes, &parsed);
         Ok(Some(Item {
-            line: line.number,
-            form,
-            parsed,
+            call,
+            ..Item::new(line.number, form, parsed)
         }))
     }
 
     /// A line that others may belong to.
     fn owned_line(&mut self, line: &Ahead) -> Item<'static> {
-        let item = |form, parsed| Item {
-            line: line.number,
-            form,
-            parsed,
-        };
+        let item = |form, parsed| Item::new(line.number, form, parsed);
         if line.too_long {
             return item(Form::default(), Parsed::Malformed(Malformed::TooLong));
         }
@@ -139,16 +153,24 @@ impl<R: Read> Reader<R> {
             })
         };
         if let Some(found) = found {
-            return self.several(line.number, Form::of_line(&line.bytes), found);
+            let first = self.several(line.number, Form::of_line(&line.bytes), found);
+            return Item {
+                call: parse_call(bytes),
+                ..first
+            };
         }
         let (form, parsed) = parse_formed(&line.bytes);
         let parsed = into_owned(parsed);
+        let call = call_of(&line.bytes, &parsed);
         let parsed = if is_incomplete(&parsed) {
             self.joined(&line.bytes).unwrap_or(parsed)
         } else {
             parsed
         };
-        item(form, parsed)
+        Item {
+            call,
+            ..item(form, parsed)
+        }
     }
 
     /// Hands out the first of several, and keeps the others that tell something.
@@ -166,14 +188,10 @@ impl<R: Read> Reader<R> {
         let mut told = found
             .into_iter()
             .filter(|one| if ours { is_ours(one) } else { !nothing(one) })
-            .map(|parsed| Item { line, form, parsed });
+            .map(|parsed| Item::new(line, form, parsed));
         let first = told.next();
         self.more.extend(told);
-        first.unwrap_or(Item {
-            line,
-            form,
-            parsed: Parsed::Foreign(Foreign::NotAudit),
-        })
+        first.unwrap_or(Item::new(line, form, Parsed::Foreign(Foreign::NotAudit)))
     }
 
     /// The line that stands `place` lines behind those handed out.
@@ -254,11 +272,7 @@ impl<R: Read> Reader<R> {
                     return self.several(number, Form::of_line(text), found);
                 }
                 let (form, parsed) = journal::parse_json(text);
-                return Item {
-                    line: number,
-                    form,
-                    parsed,
-                };
+                return Item::new(number, form, parsed);
             }
         }
         // Broken off: each line for itself, once.
@@ -267,18 +281,10 @@ impl<R: Read> Reader<R> {
             let (form, parsed) = parse_formed(&line.bytes);
             if !matches!(parsed, Parsed::Foreign(Foreign::NotAudit | Foreign::Empty)) {
                 let parsed = into_owned(parsed);
-                self.more.push_back(Item {
-                    line: line.number,
-                    form,
-                    parsed,
-                });
+                self.more.push_back(Item::new(line.number, form, parsed));
             }
         }
-        Item {
-            line: number,
-            form: Form::default(),
-            parsed: Parsed::Foreign(Foreign::NotAudit),
-        }
+        Item::new(number, Form::default(), Parsed::Foreign(Foreign::NotAudit))
     }
 
     /// An entry as `journalctl -o verbose` prints it: a time and a cursor, then
@@ -299,11 +305,7 @@ impl<R: Read> Reader<R> {
             }
             self.ahead.pop_front();
         }
-        Item {
-            line: number,
-            form: entry.form(),
-            parsed: entry.parse_vouched(),
-        }
+        Item::new(number, entry.form(), entry.parse_vouched())
     }
 
     /// An entry: `NAME=value` lines, or `NAME`, a length of eight bytes (little

@@ -41,42 +41,83 @@ pub(super) fn parse<'a>(body: &'a [u8], interpreted: bool, record: &mut Record<'
     if !any {
         return Err(Malformed::Empty);
     }
-    record.operation = match syscall_name {
-        Some(name) if CALLS.contains(&name) => Some(Cow::Borrowed(name)),
-        _ => operation(syscall).map(Cow::Borrowed),
-    };
+    let named = syscall_name.and_then(named).or_else(|| operation(syscall));
+    // An exec asks for no capability.
+    let named = named.filter(|name| !name.starts_with(b"execve"));
+    record.operation = named.map(Cow::Borrowed);
     record.syscall = Some(syscall);
     Ok(Ok(()))
 }
 
 /// The system calls that matter for capabilities and namespaces.
-const CALLS: [&[u8]; 6] = [
-    b"prctl", b"capset", b"unshare", b"clone", b"clone3", b"setns",
+const CALLS: [&[u8]; 8] = [
+    b"prctl",
+    b"capset",
+    b"unshare",
+    b"clone",
+    b"clone3",
+    b"setns",
+    b"execve",
+    b"execveat",
 ];
 
 /// `AUDIT_ARCH_*` (`include/uapi/linux/audit.h`) with the numbers of [`CALLS`] there.
-const TABLES: [(u32, &[u8], [u32; 6]); 8] = [
-    (0xc000_003e, b"x86_64", [157, 126, 272, 56, 435, 308]),
-    (0x4000_0003, b"i386", [172, 185, 310, 120, 435, 346]),
-    (0xc000_00b7, b"aarch64", [167, 91, 97, 220, 435, 268]),
-    (0x4000_0028, b"arm", [172, 185, 337, 120, 435, 375]),
-    (0xc000_00f3, b"riscv64", [167, 91, 97, 220, 435, 268]),
-    (0xc000_0102, b"loongarch64", [167, 91, 97, 220, 435, 268]),
-    (0xc000_0015, b"ppc64le", [171, 184, 282, 120, 435, 350]),
-    (0x8000_0016, b"s390x", [172, 185, 303, 120, 435, 339]),
+const TABLES: [(u32, &[u8], [u32; 8]); 8] = [
+    (
+        0xc000_003e,
+        b"x86_64",
+        [157, 126, 272, 56, 435, 308, 59, 322],
+    ),
+    (
+        0x4000_0003,
+        b"i386",
+        [172, 185, 310, 120, 435, 346, 11, 358],
+    ),
+    (
+        0xc000_00b7,
+        b"aarch64",
+        [167, 91, 97, 220, 435, 268, 221, 281],
+    ),
+    (0x4000_0028, b"arm", [172, 185, 337, 120, 435, 375, 11, 387]),
+    (
+        0xc000_00f3,
+        b"riscv64",
+        [167, 91, 97, 220, 435, 268, 221, 281],
+    ),
+    (
+        0xc000_0102,
+        b"loongarch64",
+        [167, 91, 97, 220, 435, 268, 221, 281],
+    ),
+    (
+        0xc000_0015,
+        b"ppc64le",
+        [171, 184, 282, 120, 435, 350, 11, 362],
+    ),
+    (
+        0x8000_0016,
+        b"s390x",
+        [172, 185, 303, 120, 435, 339, 11, 354],
+    ),
 ];
 
 /// x86-64's x32 calls carry this bit in their number.
 const X32: u32 = 0x4000_0000;
 
-fn operation(syscall: Syscall) -> Option<&'static [u8]> {
+/// The name of one of these.
+pub(super) fn operation(syscall: Syscall) -> Option<&'static [u8]> {
     let (_, _, numbers) = TABLES.iter().find(|table| Some(table.0) == syscall.arch)?;
     let number = syscall.number? & !X32;
     let place = numbers.iter().position(|known| *known == number)?;
     CALLS.get(place).copied()
 }
 
-fn architecture(value: Value<'_>) -> Result<Option<u32>, Malformed> {
+/// One of these by its name.
+pub(super) fn named(name: &[u8]) -> Option<&'static [u8]> {
+    CALLS.into_iter().find(|known| *known == name)
+}
+
+pub(super) fn architecture(value: Value<'_>) -> Result<Option<u32>, Malformed> {
     if let Some(table) = TABLES.iter().find(|table| table.1 == value.raw()) {
         return Ok(Some(table.0));
     }

@@ -328,3 +328,61 @@ fn a_stream_that_others_wrote_again_is_one() {
     let (_, _, error) = said(spaced.replace(", ", ",\n  "), &[]);
     assert!(error.contains("line 1"), "pretty-printed: {error}");
 }
+
+/// As an audit rule for prctl and capset writes them, beside a module's records.
+#[test]
+fn a_log_tells_of_drops_too() {
+    let call = |serial: u32, syscall: u32, capability: u32, exit: i32| {
+        let success = if exit < 0 { "no" } else { "yes" };
+        format!(
+            "type=SYSCALL msg=audit(1795458347.188:{serial}): arch=c000003e syscall={syscall} \
+             success={success} exit={exit} a0=18 a1={capability:x} a2=0 a3=0 items=0 ppid=6 pid=9 \
+             auid=0 uid=0 gid=0 ses=1 comm=\"crun\" exe=\"/usr/bin/crun\" subj=x key=\"caps\"\n"
+        )
+    };
+    let denied = |serial: u32| {
+        format!(
+            "type=AVC msg=audit(1795458347.188:{serial}): apparmor=\"DENIED\" operation=\"capable\" \
+             class=\"cap\" profile=\"jail\" pid=9 comm=\"crun\" capability=8  capname=\"setpcap\"\n"
+        )
+    };
+    for (log, verdict, layer, words) in [
+        (
+            call(1, 157, 21, 0),
+            "ok",
+            Value::Null,
+            "was refused nothing",
+        ),
+        (
+            call(1, 157, 21, -1) + &call(2, 157, 22, -1),
+            "pending",
+            "commoncap".into(),
+            "2 of 2 calls failed",
+        ),
+        (
+            denied(1) + &call(1, 157, 21, -1),
+            "pending",
+            "apparmor".into(),
+            "profile \"jail\" refused CAP_SETPCAP",
+        ),
+        (
+            call(1, 157, 21, -1) + &call(2, 59, 0, 0),
+            "degraded",
+            "commoncap".into(),
+            "executed a program afterwards",
+        ),
+    ] {
+        let report = report(&log);
+        let episode = &report["episodes"][0];
+        assert_eq!(episode["verdict"], verdict, "{log}");
+        assert_eq!(episode["layer"], layer, "{log}");
+        assert_eq!(episode["supervisor"], "crun");
+        let sentence = episode["explanation"].as_str().expect("text");
+        assert!(sentence.contains(words), "{words}: {sentence}");
+        let (code, out, _) = said(&log, &["--fail-on", "fatal,degraded,pending"]);
+        assert_eq!(code, Some(if verdict == "ok" { 0 } else { 3 }), "{out}");
+        assert!(!out.contains("no process dropped"), "{out}");
+    }
+    let (_, out, _) = said(call(1, 126, 0, -1), &[]);
+    assert!(out.contains("capset of crun (pid 9) failed"), "{out}");
+}

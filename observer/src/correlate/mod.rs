@@ -7,6 +7,7 @@ mod episode;
 mod explain;
 mod inferred;
 mod join;
+mod logged;
 mod near;
 mod workload;
 
@@ -16,6 +17,7 @@ pub use explain::{
     logged as explain_logged, other as explain_other,
 };
 pub use inferred::{cleaned, is_reserved};
+pub use logged::{LoggedDrops, episode as logged_episode};
 
 use std::sync::Arc;
 
@@ -210,6 +212,19 @@ impl Correlator {
             row: None,
             joined: None,
         })
+    }
+
+    /// The finding of an episode that a log alone tells of.
+    pub fn logged(&mut self, mut episode: crate::finding::Episode, time: Stamp) -> Finding {
+        if episode.supervisor.is_none() {
+            self.inferred.infer(&mut episode, &self.rules);
+        }
+        Finding {
+            scope: episode.scope,
+            event: Event::new(time, EventKind::Episode(episode)),
+            row: None,
+            joined: None,
+        }
     }
 
     fn denial(&self, seen: &DenialSeen) -> Finding {

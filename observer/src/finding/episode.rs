@@ -215,6 +215,10 @@ impl Episode {
 
     /// What became of the process, in a word or two.
     pub fn ending(&self) -> String {
+        // Of a log's alone nobody tells; it has no sets either.
+        if self.fate == Fate::Running && self.bounding_before.is_empty() {
+            return "unknown".to_owned();
+        }
         let fate = self.fate.as_str();
         match self.exit.map(|exit| (exit.signal, exit.code)) {
             Some((Some(signal), _)) => format!("{fate}, signal {signal}"),

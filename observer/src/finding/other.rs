@@ -12,6 +12,8 @@ use crate::time::{Stamp, optional};
 pub enum Sort {
     /// seccomp refused a system call.
     Seccomp,
+    /// A process could not set its capabilities.
+    Capset,
     /// A module refused a user namespace, or moved its maker into another profile.
     UsernsCreate,
     /// An `AppArmor` profile in complain mode let a capability through.

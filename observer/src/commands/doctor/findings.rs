@@ -106,7 +106,7 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
     if !facts.btf {
         list.problem(
             "this kernel shows no BTF, so that neither fields nor functions can be found",
-            "boot a kernel with CONFIG_DEBUG_INFO_BTF; until then the audit log alone is read",
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF; until then the audit log alone is read; auditctl -a always,exit -F arch=b64 -S prctl -F a0=24 makes it tell of drops (docs/kernels.md)",
         );
     }
     if facts.lockdown.as_deref() == Some("confidentiality") {

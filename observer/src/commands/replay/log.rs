@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Read, sync::Arc};
 
 use anyhow::Context;
 
-use super::what::Kept;
+use super::{calls::Calls, what::Kept};
 use crate::{
     audit::{self, Foreign, Item, LossCount, Lsm, Parsed, Reader, Record, Verdict},
     config::Rules,
@@ -92,22 +92,41 @@ pub fn report_of(
     };
     let (mut first, mut last) = (None, Stamp::default());
     let mut log = LogRead::default();
-    let broken = read(input, &mut source, &mut log, &names, |told| match told {
-        Told::Capability(observation) => {
-            if let Observation::Audit(seen) = &observation
-                && seen.received.is_known()
-            {
-                first.get_or_insert(seen.received);
-                last = last.max(seen.received);
+    let mut calls = Calls::default();
+    let broken = read(
+        input,
+        &mut source,
+        &mut log,
+        &names,
+        &mut calls,
+        |told| match told {
+            Told::Capability(observation) => {
+                if let Observation::Audit(seen) = &observation
+                    && seen.received.is_known()
+                {
+                    first.get_or_insert(seen.received);
+                    last = last.max(seen.received);
+                }
+                for finding in correlator.observe(observation) {
+                    ledger.enter(&finding);
+                }
             }
-            for finding in correlator.observe(observation) {
-                ledger.enter(&finding);
-            }
-        }
-        Told::Other(other) => ledger.others.enter(other, Scope::Host),
-    });
+            Told::Other(other) => ledger.others.enter(other, Scope::Host),
+        },
+    );
     for finding in correlator.finish() {
         ledger.enter(&finding);
+    }
+    let uncounted = calls.unlisted;
+    let (episodes, capsets) = calls.finish(|comm, exe| names.of_process(comm, exe));
+    for (time, episode) in episodes {
+        ledger.enter(&correlator.logged(episode, time));
+    }
+    for other in capsets {
+        ledger.others.enter(other, Scope::Host);
+    }
+    if uncounted > 0 {
+        ledger.lose("ledger", "episodes_full", uncounted);
     }
     if let Err(error) = &broken {
         source.up = false;
@@ -156,6 +175,7 @@ fn read(
     source: &mut SourceReport,
     log: &mut LogRead,
     names: &Names,
+    calls: &mut Calls,
     mut hand: impl FnMut(Told),
 ) -> anyhow::Result<()> {
     let name = source.name.clone();
@@ -177,6 +197,12 @@ fn read(
             }
         };
         count(&item, log);
+        if let Some(call) = &item.call {
+            calls.call(call);
+        }
+        if let Parsed::Record(record) = &item.parsed {
+            calls.record(record);
+        }
         take(item, source, &mut seen, names, &mut hand);
     }
 }
@@ -219,6 +245,14 @@ struct Names {
 }
 
 impl Names {
+    fn of_process(&self, comm: &str, exe: Option<&str>) -> Option<String> {
+        let by_exe = exe.and_then(|exe| self.rules.by_basename(exe.as_bytes()));
+        match by_exe {
+            Some(rule) => self.rules.get(rule.id).map(|rule| rule.name.to_string()),
+            None => self.supervisor(Some(comm.as_bytes())),
+        }
+    }
+
     fn supervisor(&self, comm: Option<&[u8]>) -> Option<String> {
         let id = self.ids.get(comm?)?;
         self.rules.get(*id).map(|rule| rule.name.to_string())

@@ -4,6 +4,7 @@
 
 mod denial;
 mod episode;
+mod logged;
 mod module;
 mod other;
 mod remedy;
@@ -13,6 +14,7 @@ mod words;
 
 pub use denial::{denial, logged};
 pub use episode::{Refusal, episode, not_the_cause};
+pub use logged::logged_episode;
 pub use other::other;
 pub use remedy::launcher;
 pub use words::list as listed;

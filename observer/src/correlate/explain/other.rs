@@ -15,6 +15,7 @@ pub fn other(row: &Other) -> String {
     let operation = row.operation.as_deref();
     match row.kind {
         Sort::Seccomp => seccomp(row, &who),
+        Sort::Capset => capset(row, &who),
         Sort::UsernsCreate if row.verdict.as_deref() == Some("audit") => format!(
             "{who} made a user namespace, and AppArmor moved it into another profile, which refuses \
              capabilities there."
@@ -62,6 +63,25 @@ pub fn other(row: &Other) -> String {
             };
             format!("{module} {verb} {what}, which is no capability check.")
         }
+    }
+}
+
+fn capset(row: &Other, who: &str) -> String {
+    let profile = row.profile.as_deref().unwrap_or("?");
+    match row.lsm.as_deref() {
+        Some("apparmor") => {
+            format!(
+                "capset of {who} failed (EPERM): AppArmor profile {profile:?} refused CAP_SETPCAP."
+            )
+        }
+        Some("selinux") => {
+            format!("capset of {who} failed (EPERM): SELinux refused it in domain {profile:?}.")
+        }
+        Some("seccomp") => format!("capset of {who} failed: a seccomp filter refused the call."),
+        _ => format!(
+            "capset of {who} failed (EPERM): no module's record stands beside it, so that it \
+             probably asked for capabilities that it does not hold."
+        ),
     }
 }
 
