@@ -61,7 +61,7 @@ pub fn reason_of<'a>(stage: &str, loss: &'a str) -> &'a str {
         ("audit", _) => RECORDS_LOST,
         ("output", _) => LINES_UNWRITTEN,
         (_, "tasks_full") => "tree_full",
-        (_, "state_ring_full") => "episodes_lost",
+        (_, "state_ring_full" | "ring_unread") => "episodes_lost",
         (_, "denial_ring_full") => "events_lost",
         // A drop that was granted for the moment, and a return that was not seen.
         (_, "provisional_full" | "return_missed") => DROPS_MISSED,

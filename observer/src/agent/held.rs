@@ -82,6 +82,9 @@ impl Agent {
     /// Handles an event as soon as what it needs is looked up, after those that
     /// came before it.
     pub(super) fn hold(&mut self, item: Item) {
+        if let Item::Told(told) = &item {
+            self.told_until = self.told_until.max(time_of(told));
+        }
         let ticket = match &item {
             Item::Told(Told::Denial(event)) => self.desk.cgroup(event.row.cgroup, event.tgid),
             Item::Told(Told::Episode(event)) => {
@@ -195,5 +198,16 @@ impl Agent {
             }
             Item::Workload(pid, task) => self.look_at_workload(pid, &task),
         }
+    }
+}
+
+/// When a state was told; a denial's detail has a ring of its own, and its count is
+/// in the kernel.
+const fn time_of(told: &Told) -> u64 {
+    match told {
+        Told::Episode(event) => event.end.time,
+        Told::Process(event) => event.time,
+        Told::Workload(event) => event.time,
+        Told::Denial(_) | Told::Argv(_) => 0,
     }
 }

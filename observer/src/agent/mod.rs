@@ -90,6 +90,8 @@ pub struct Agent {
     /// Where look-ups are handed in, and what waits for them.
     desk: Desk,
     held: held::Queue,
+    /// When the youngest state was told, monotonic.
+    told_until: u64,
 }
 
 impl Agent {
@@ -136,6 +138,7 @@ impl Agent {
             who,
             desk,
             held: held::Queue::default(),
+            told_until: 0,
             rules,
             unchecked: 0,
             slow: 0,
@@ -273,7 +276,8 @@ impl Agent {
     }
 
     /// Handles what lies in the rings now; under a storm, what can be in a moment.
-    pub fn catch_up(&mut self) {
+    /// Returns whether that was all.
+    pub fn catch_up(&mut self) -> bool {
         let until = Instant::now() + CATCH_UP;
         let mut told = Vec::new();
         while Instant::now() < until {
@@ -287,9 +291,16 @@ impl Agent {
             let heard = heard.map(|event| self.hear(event)).is_some();
             self.hear_more();
             if !more && !heard {
-                return;
+                return true;
             }
         }
+        false
+    }
+
+    /// Whether everything is read that the rings had at this time, monotonic: they
+    /// are read in order. Others may go on to fill them for ever.
+    pub const fn has_read_until(&self, time: u64) -> bool {
+        self.told_until > time
     }
 
     /// What comes no more: records that no event was seen for.

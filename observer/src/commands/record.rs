@@ -33,11 +33,14 @@ use crate::{
         terminal,
     },
     sources::{audit::AuditSource, bpf},
+    time::monotonic,
 };
-use clients::Clients;
+use clients::{Clients, Lookout};
 
 /// How long open episodes of the tree are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long what lies in the rings at the end may take; a gate counts on each.
+const DRAIN: Duration = Duration::from_secs(10);
 /// How long a security module's denial waits for its audit record, in
 /// nanoseconds: kauditd takes some milliseconds, longer under emulation.
 const RECORD_DELAY_NS: u64 = 400_000_000;
@@ -71,10 +74,8 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     }
     // Before the command runs: a report that can't be written is no report.
     let out = file.as_deref().map(report_to).transpose()?;
-    let stream = stream
-        .as_deref()
-        .map(|path| create(path, "stream"))
-        .transpose()?;
+    let to_stream = |path: &Path| create(path, "stream");
+    let stream = stream.as_deref().map(to_stream).transpose()?;
     let argv: Vec<_> = command
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
@@ -109,18 +110,19 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         course.beside_unknown = agent.begin_beside().err().map(str::to_owned);
     }
     let mut clients = Clients::of_command(&command);
-    let mut look = tokio::time::interval(LOOK);
     let began = Instant::now();
     let code = match spawn(&agent, &command) {
         Ok(mut child) => {
+            let lookout = Lookout::start(clients, child.id().unwrap_or_default())
+                .context("cannot start a thread")?;
             let status = loop {
                 tokio::select! {
                     status = child.wait() => break status.context("cannot wait for the command")?,
                     result = agent.pump() => result.context("cannot read from the kernel")?,
                     signal = signals.next() => forward(&child, signal),
-                    _ = look.tick(), if clients.is_empty() => clients.look(&tree::tasks(&agent)),
                 }
             };
+            clients = lookout.end();
             exit_code(status)
         }
         Err(error) => unable(&command[0], &error),
@@ -308,7 +310,14 @@ async fn settle(agent: &mut Agent, scope: Scope) -> io::Result<()> {
             break;
         }
     }
-    agent.catch_up();
+    let (ended, deadline) = (monotonic(), Instant::now() + DRAIN);
+    let mut is_all = agent.catch_up();
+    while !is_all && Instant::now() < deadline {
+        is_all = agent.catch_up() || agent.has_read_until(ended);
+    }
+    if !is_all {
+        shared.lose("ring", "ring_unread", 1);
+    }
     agent.tick();
     agent.tell_open(0);
     agent.finish();

@@ -215,12 +215,17 @@ fn a_client_whose_daemon_made_nothing_is_said() {
         return;
     };
     let docker = stage.path("docker");
-    fs::write(&docker, "#!/bin/sh\nsleep 0.5\n").expect("cannot write");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&docker, mode).expect("cannot change the mode");
-    for form in ["text", "markdown", "junit"] {
+    fs::copy(stage.path("captest"), &docker).expect("cannot copy");
+    let own = ["docker", "do", "sleep", "100"];
+    let by_script = ["sh", "-c", "docker do sleep 2000; true", ""];
+    for (form, words) in [
+        ("text", own),
+        ("markdown", own),
+        ("junit", own),
+        ("text", by_script),
+    ] {
         let mut command = stage.capwatch();
-        command.args(["record", "-o", form, "--", "docker", "run", "x"]);
+        command.args(["record", "-o", form, "--"]).args(words);
         let outcome = run(&mut command).expect("no outcome");
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         assert!(

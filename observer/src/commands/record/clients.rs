@@ -1,11 +1,17 @@
 //! Programs that have a daemon do the work: what they ask for does not descend
 //! from them.
 
-use std::{collections::BTreeSet, ffi::OsString, os::unix::ffi::OsStrExt};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    io,
+    os::unix::ffi::OsStrExt,
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
 
-use observer_ebpf::Task;
-
-use crate::{open, sources::proc};
+use crate::open;
 
 /// Clients, by basename, and words of which one must stand among theirs; none
 /// where they always ask a daemon.
@@ -53,6 +59,8 @@ const WRAPPERS: [&str; 12] = [
     "sudo", "doas", "env", "timeout", "nice", "nohup", "time", "stdbuf", "setsid", "ionice",
     "chroot", "setpriv",
 ];
+/// How often it is looked at what runs.
+const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a process's words that are looked at: options come first.
 const MAX_WORDS: usize = 4_096;
 /// Processes of a tree that are looked at, at one time.
@@ -76,12 +84,18 @@ impl Clients {
         clients
     }
 
-    /// Looks at what runs in the tree now: a script may be what asks.
-    pub fn look(&mut self, tree: &[(u32, Task)]) {
-        for (pid, task) in tree.iter().take(MAX_LOOKED) {
-            if !proc::is_same(*pid, task.start) {
-                continue;
-            }
+    /// Looks at a process and its descendants: a script may be what asks.
+    fn look(&mut self, pid: u32) {
+        let mut tree = vec![pid];
+        let mut at = 0;
+        while let Some(pid) = tree.get(at).copied() {
+            at += 1;
+            let children = open::text(format!("/proc/{pid}/task/{pid}/children"));
+            let children = children.unwrap_or_default();
+            let children = children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok());
+            tree.extend(children.take(MAX_LOOKED.saturating_sub(tree.len())));
             let Ok(words) = open::bytes(format!("/proc/{pid}/cmdline")) else {
                 continue;
             };
@@ -112,14 +126,49 @@ impl Clients {
                 self.found.insert(client);
                 return;
             }
-            let is_own = std::ptr::eq(rest, words);
-            let goes_on = WRAPPERS.contains(&name) || !is_own;
-            if !goes_on {
+            if !WRAPPERS.contains(&name) {
                 return;
             }
-            // Past the wrapper's own options and assignments, as far as can be told.
-            rest = more;
+            // Past the wrapper's own options, assignments and numbers.
+            let own = |word: &&String| {
+                let is_number = word.starts_with(|first: char| first.is_ascii_digit());
+                word.starts_with('-') || word.contains('=') || is_number
+            };
+            let own = more.iter().take_while(own).count();
+            rest = &more[own..];
         }
+    }
+}
+
+/// Looks for clients below a process while it runs, on a thread of its own: the
+/// agent has better to do, and what it asks the kernel for costs its programs runs.
+pub struct Lookout {
+    stop: Sender<()>,
+    thread: JoinHandle<Clients>,
+}
+
+impl Lookout {
+    /// Looks below this process from now on.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(mut known: Clients, pid: u32) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let look = move || {
+            while known.is_empty() && stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                known.look(pid);
+            }
+            known
+        };
+        let thread = Builder::new().name("clients".to_owned()).spawn(look)?;
+        Ok(Self { stop, thread })
+    }
+
+    /// What was found.
+    pub fn end(self) -> Clients {
+        // It may have ended already.
+        let _ = self.stop.send(());
+        self.thread.join().unwrap_or_default()
     }
 }
 
@@ -171,6 +220,7 @@ mod tests {
             "systemd-run --scope true",
             "systemctl status x",
             "grep docker file",
+            "sudo grep docker file",
             "",
         ] {
             assert!(found(words).is_empty(), "{words}");
