@@ -386,3 +386,25 @@ fn a_log_tells_of_drops_too() {
     let (_, out, _) = said(call(1, 126, 0, -1), &[]);
     assert!(out.contains("capset of crun (pid 9) failed"), "{out}");
 }
+
+#[test]
+fn a_call_that_failed_at_the_same_moment_is_the_likely_cause() {
+    let log = |pid: u32, later: u32| {
+        format!(
+            "audit: type=1400 audit(1795458348.900:2): apparmor=\"DENIED\" operation=\"open\" \
+             class=\"file\" profile=\"jail\" name=\"/proc/9/uid_map\" pid={pid} comm=\"box\" \
+             requested_mask=\"w\" denied_mask=\"w\" fsuid=1000 ouid=1000\n\
+             audit: type=1400 audit({}.100:3): apparmor=\"DENIED\" operation=\"capable\" \
+             class=\"cap\" profile=\"jail\" pid=9 comm=\"box\" capability=8  capname=\"setpcap\"\n",
+            1_795_458_349 + later
+        )
+    };
+    let says = |log: String| {
+        let report = report(log);
+        let sentence = report["denials"][0]["explanation"].to_string();
+        sentence.contains("/proc/9/uid_map") && sentence.contains("likely cause")
+    };
+    assert!(says(log(9, 0)));
+    assert!(!says(log(8, 0)), "another process");
+    assert!(!says(log(9, 5)), "another moment");
+}

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Read, sync::Arc};
 
 use anyhow::Context;
 
-use super::{calls::Calls, what::Kept};
+use super::{beside::Beside, calls::Calls, what::Kept};
 use crate::{
     audit::{self, Foreign, Item, LossCount, Lsm, Parsed, Reader, Record, Verdict},
     config::Rules,
@@ -93,6 +93,7 @@ pub fn report_of(
     let (mut first, mut last) = (None, Stamp::default());
     let mut log = LogRead::default();
     let mut calls = Calls::default();
+    let mut beside = Beside::default();
     let broken = read(
         input,
         &mut source,
@@ -111,7 +112,10 @@ pub fn report_of(
                     ledger.enter(&finding);
                 }
             }
-            Told::Other(other) => ledger.others.enter(other, Scope::Host),
+            Told::Other(other, object) => {
+                beside.note(&other, object);
+                ledger.others.enter(*other, Scope::Host);
+            }
         },
     );
     for finding in correlator.finish() {
@@ -154,11 +158,12 @@ pub fn report_of(
              together, as profile \"overflow\"; the most frequent ones are listed"
         ));
     }
-    let report = Report {
+    let mut report = Report {
         notes,
         log: Some(log),
         ..ledger.report(Scope::Host, None)
     };
+    beside.explain(&mut report.denials);
     (report, broken.err())
 }
 
@@ -166,8 +171,8 @@ pub fn report_of(
 enum Told {
     /// It tells of a capability.
     Capability(Observation),
-    /// Of something else that was refused.
-    Other(Other),
+    /// Of something else that was refused, and of which object.
+    Other(Box<Other>, Option<String>),
 }
 
 fn read(
@@ -289,7 +294,9 @@ fn take(
             }
             if !record.is_about_capability() {
                 if let Some(other) = other(&record) {
-                    hand(Told::Other(other));
+                    let object = record.name.as_deref();
+                    let object = object.map(|name| String::from_utf8_lossy(name).into_owned());
+                    hand(Told::Other(Box::new(other), object));
                 }
                 return;
             }
@@ -306,20 +313,23 @@ fn take(
             }
         }
         Parsed::Foreign(Foreign::Loss(loss)) => source.lost += seen.losses.newly(loss),
-        Parsed::Foreign(Foreign::OtherAvc) => hand(Told::Other(Other {
-            kind: Sort::Other,
-            lsm: None,
-            verdict: None,
-            operation: None,
-            capability: None,
-            profile: None,
-            comm: None,
-            pid: None,
-            count: 1,
-            first: Stamp::default(),
-            last: Stamp::default(),
-            explanation: String::new(),
-        })),
+        Parsed::Foreign(Foreign::OtherAvc) => {
+            let other = Other {
+                kind: Sort::Other,
+                lsm: None,
+                verdict: None,
+                operation: None,
+                capability: None,
+                profile: None,
+                comm: None,
+                pid: None,
+                count: 1,
+                first: Stamp::default(),
+                last: Stamp::default(),
+                explanation: String::new(),
+            };
+            hand(Told::Other(Box::new(other), None));
+        }
         Parsed::Foreign(_) => {}
         Parsed::Malformed(_) => source.malformed += 1,
     }

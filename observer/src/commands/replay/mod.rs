@@ -1,6 +1,7 @@
 //! `capwatch replay`: any log of the audit side, or a recorded stream, through
 //! the same rooms. Needs no privilege.
 
+mod beside;
 mod calls;
 mod log;
 mod stream;

@@ -32,7 +32,7 @@ pub fn logged(denial: &Denial) -> String {
         (_, time) => format!(", most recently at {time}"),
     };
     let mut text = format!(
-        "{who} was refused {} {why}{last} (reported by the audit log alone).",
+        "{who} was refused {}{last} {why} (reported by the audit log alone).",
         denial.capability
     );
     if let Some(remedy) = remedy(denial, None) {

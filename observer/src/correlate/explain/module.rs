@@ -6,6 +6,10 @@ use super::words::shown;
 /// Ubuntu's profile for programs that make a user namespace without one of their own.
 const OF_NAMESPACES: &str = "unprivileged_userns";
 
+/// Ubuntu's profile for what bwrap starts: it denies every capability
+/// (`bwrap-userns-restrict`, apparmor 4.0).
+const OF_BWRAP: &str = "unpriv_bwrap";
+
 /// Where a profile lives, a clause to follow its name; nothing for the root namespace.
 pub fn namespace(namespace: Option<&str>) -> String {
     match namespace {
@@ -32,8 +36,13 @@ pub fn apparmor(
     {
         return own_profile(capability, comm);
     }
+    if parts.iter().any(|part| part.contains(OF_BWRAP)) {
+        return below_bwrap(capability);
+    }
     if parts.len() > 1 {
-        let names: Vec<_> = parts.iter().map(|part| format!("{part:?}")).collect();
+        let mut names: Vec<_> = parts.iter().map(|part| format!("{part:?}")).collect();
+        names.sort_unstable();
+        names.dedup();
         return format!(
             "The label is a stack, and each of its profiles must allow it: {}. If it needs it, add \
              {rule} to whichever lacks it.",
@@ -100,6 +109,17 @@ fn own_profile(capability: &str, comm: &str) -> String {
     )
 }
 
+/// What bwrap starts under Ubuntu's profile. A rule in it would hold for every
+/// program's sandbox, so that a copy of bwrap comes first.
+fn below_bwrap(capability: &str) -> String {
+    format!(
+        "The distribution's profile for bwrap (bwrap-userns-restrict) refuses every capability to \
+         what bwrap starts. If the program needs {capability}: start it by a copy of bwrap at a path \
+         of its own, with a profile of its own (\"profile local-bwrap /PATH/bwrap flags=(unconfined) \
+         {{ userns, }}\"); the distribution's profile stays as it is."
+    )
+}
+
 fn is_of_runtime(profile: &str) -> bool {
     profile == "docker-default"
         || profile == "cri-containerd.apparmor.d"
@@ -139,8 +159,8 @@ pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
         ""
     };
     format!(
-        "{first}If it needs it, allow it for its domain by a module with {rule} (audit2allow -M \
-         writes one, semodule -i loads it), or run it in a type that has it{container}."
+        "{first}If it needs it, allow it for its domain by a module with {rule} (class cap_userns or \
+         cap2_userns where the record has that; audit2allow -M writes it, semodule -i loads it), or run it in a type that has it{container}."
     )
 }
 
@@ -164,7 +184,9 @@ mod tests {
         assert!(of("snap.hello.hello", None).contains("snap connections hello"));
         assert!(of("docker-default", None).contains("--security-opt apparmor=NAME"));
         assert!(of("lxd-web_</var/lib/lxd>", None).contains("lxc config set web raw.apparmor"));
-        let stack = of("a//&b", None);
+        let below = of("unpriv_bwrap//&bwrap//&unpriv_bwrap", None);
+        assert!(below.contains("a copy of bwrap"), "{below}");
+        let stack = of("a//&b//&a", None);
         assert!(stack.contains("\"a\" and \"b\""), "{stack}");
     }
 
