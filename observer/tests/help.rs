@@ -49,12 +49,19 @@ fn completions_and_man_page_are_printed() {
     for (words, expected) in [
         (&["completions", "bash"][..], "_capwatch"),
         (&["man"], ".TH capwatch"),
+        (&["man", "record"], ".SH \"EXIT STATUS\""),
+        (&["completions", "zsh"], "openshell"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
             .args(words)
             .output()
             .unwrap();
-        assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(expected), "{words:?}");
+        assert!(
+            !text.contains("probe-trial"),
+            "{words:?}: a command of its own"
+        );
     }
 }
 

@@ -20,6 +20,14 @@ Exit status: the command's own; 3 when --fail-on matched (failed_on in the repor
 what); 126 when the command cannot be executed, 127 when it is not found, 128+N when \
 signal N killed it; 1 when capwatch itself failed, 2 for wrong arguments.";
 
+const INSTALL_COMPLETIONS: &str = "\
+Install them where the shell looks: /usr/share/bash-completion/completions/capwatch, \
+/usr/share/zsh/site-functions/_capwatch, /usr/share/fish/vendor_completions.d/capwatch.fish.";
+
+const INSTALL_MAN: &str = "\
+Install the pages in /usr/share/man/man1: capwatch.1, capwatch-record.1 and so on; without \
+that, capwatch man record | man -l -";
+
 /// Where metrics and the page are served by default.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
 
@@ -38,6 +46,29 @@ pub struct Cli {
 /// The command line's description, for help, man page and completions.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// The same as people use it: without the commands that capwatch runs itself, and
+/// with the names that `--supervisor` knows.
+pub fn public_command(supervisors: &[String]) -> clap::Command {
+    let all = command();
+    let shown = all.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let shown = shown.cloned().map(|sub| {
+        if !sub.get_arguments().any(|arg| arg.get_id() == "supervisor") {
+            return sub;
+        }
+        let names = supervisors.iter().cloned().chain(["none".to_owned()]);
+        let names = clap::builder::PossibleValuesParser::new(names);
+        sub.mut_arg("supervisor", |arg| arg.value_parser(names))
+    });
+    let mut public = clap::Command::new("capwatch")
+        .args(all.get_arguments().cloned())
+        .subcommands(shown)
+        .max_term_width(100);
+    if let Some(about) = all.get_about() {
+        public = public.about(about.clone());
+    }
+    public.version(env!("CARGO_PKG_VERSION"))
 }
 
 /// What holds for every command.
@@ -86,13 +117,18 @@ pub enum Task {
     #[command(subcommand)]
     Config(Config),
     /// Print completions for a shell
+    #[command(after_help = INSTALL_COMPLETIONS)]
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Print the man page
-    Man,
+    /// Print a man page
+    #[command(after_help = INSTALL_MAN)]
+    Man {
+        /// Of this command, such as `record` [default: an overview]
+        command: Option<String>,
+    },
 }
 
 /// Where audit records come from.
@@ -226,6 +262,33 @@ pub struct Watch {
     /// Only what this supervisor and its workloads do; "none" for what no rule matches
     #[arg(long, value_name = "NAME")]
     pub supervisor: Option<String>,
+    /// Only episodes with one of these verdicts, and denials with `denied`
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_enum)]
+    pub verdict: Vec<Shown>,
+    /// Only this capability, with or without `CAP_`: denials of it, and episodes that
+    /// could not drop it
+    #[arg(long, value_name = "CAP")]
+    pub capability: Option<String>,
+    /// Only this container or unit, by its name or the beginning of its id
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+}
+
+/// What `watch` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// Fatal episodes
+    Fatal,
+    /// Degraded episodes
+    Degraded,
+    /// Pending episodes
+    Pending,
+    /// Harmless episodes
+    Harmless,
+    /// Episodes in which all went well
+    Ok,
+    /// Denials
+    Denied,
 }
 
 /// The form of live output.

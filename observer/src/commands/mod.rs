@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod doctor;
 mod explain;
+mod man;
 mod probe;
 mod record;
 mod replay;
@@ -67,11 +68,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::ProbeTrial(trial) => return probe::run_trial(trial),
         Task::ProbeSteps(trial) => return probe::run_steps(trial),
         Task::Completions { shell } => {
-            clap_complete::generate(*shell, &mut command(), "capwatch", &mut std::io::stdout());
+            // A configuration that is broken has no names to complete.
+            let rules = Rules::load(global.config.as_deref()).or_else(|_| Rules::load(None))?;
+            let rules = rules.supervisors().iter();
+            let names: Vec<_> = rules.map(|rule| rule.name.to_string()).collect();
+            let mut command = args::public_command(&names);
+            clap_complete::generate(*shell, &mut command, "capwatch", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
-        Task::Man => {
-            clap_mangen::Man::new(command()).render(&mut std::io::stdout())?;
+        Task::Man { command } => {
+            man::write(command.as_deref(), std::io::stdout())?;
             return Ok(ExitCode::SUCCESS);
         }
         _ => {}
@@ -95,7 +101,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             | Task::ProbeTrial(_)
             | Task::ProbeSteps(_)
             | Task::Completions { .. }
-            | Task::Man => Ok(ExitCode::SUCCESS),
+            | Task::Man { .. } => Ok(ExitCode::SUCCESS),
         }
     })
 }

@@ -12,11 +12,11 @@ use tokio::{
     sync::broadcast::error::RecvError,
 };
 
-use super::args::{LineForm, Watch};
+use super::args::{LineForm, Shown, Watch};
 use crate::{
     agent::{Agent, Options},
     config::Rules,
-    finding::{Event, EventKind},
+    finding::{Event, EventKind, Verdict},
     ledger::{MAX_SERIES, NONE},
     outputs::{
         color::{Color, Tint},
@@ -172,6 +172,47 @@ impl Screen {
     }
 }
 
+/// Whether an event is of the verdicts, the capability and the container asked for.
+/// What has none of them is left out where one is.
+fn is_chosen(event: &Event, watch: &Watch) -> bool {
+    let (verdict, capability, container) = match &event.kind {
+        EventKind::Denial(denial) => (
+            Some(Shown::Denied),
+            Some(denial.capability.as_str()),
+            denial.container.as_ref(),
+        ),
+        EventKind::Episode(episode) => (
+            Some(match episode.verdict {
+                Verdict::Fatal => Shown::Fatal,
+                Verdict::Degraded => Shown::Degraded,
+                Verdict::Pending => Shown::Pending,
+                Verdict::Harmless => Shown::Harmless,
+                Verdict::Ok => Shown::Ok,
+            }),
+            episode.first_refused.as_deref(),
+            episode.container.as_ref(),
+        ),
+        EventKind::Audit(audit) => (None, audit.capability.as_deref(), None),
+        EventKind::Supervisor(event) => (None, None, event.container.as_ref()),
+        EventKind::Loss(_) => return true,
+    };
+    let verdicts = &watch.verdict;
+    let named = |wanted: &str| {
+        let wanted = wanted.to_ascii_lowercase();
+        let bare = wanted.strip_prefix("cap_").unwrap_or(&wanted);
+        capability.is_some_and(|name| name == wanted || name == bare)
+    };
+    let within = |wanted: &str| {
+        container.is_some_and(|container| {
+            container.name.as_deref() == Some(wanted)
+                || !wanted.is_empty() && container.id.starts_with(wanted)
+        })
+    };
+    (verdicts.is_empty() || verdict.is_some_and(|verdict| verdicts.contains(&verdict)))
+        && watch.capability.as_deref().is_none_or(named)
+        && watch.container.as_deref().is_none_or(within)
+}
+
 fn wanted(event: &Event, watch: &Watch) -> bool {
     let (kind, supervisor) = match &event.kind {
         EventKind::Denial(denial) => (!watch.episodes, denial.supervisor.as_deref()),
@@ -193,5 +234,54 @@ fn wanted(event: &Event, watch: &Watch) -> bool {
         EventKind::Loss(_) => return true,
     };
     let name = watch.supervisor.as_deref();
-    kind && name.is_none_or(|name| name == supervisor.unwrap_or(NONE))
+    kind && is_chosen(event, watch) && name.is_none_or(|name| name == supervisor.unwrap_or(NONE))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        commands::args::{Cli, Task},
+        finding::{Denial, SupervisorEvent},
+        time::Stamp,
+    };
+
+    fn watch(words: &[&str]) -> Watch {
+        let words = ["capwatch", "watch"].iter().chain(words);
+        match Cli::try_parse_from(words).unwrap().task {
+            Task::Watch(watch) => watch,
+            _ => panic!("watch"),
+        }
+    }
+
+    fn denial(container: &str) -> Event {
+        let denial: Denial = serde_json::from_str(&format!(
+            r#"{{"supervisor":null,"role":null,"container":{container},"comm":"c","exe":null,
+            "pid":1,"capability":"net_admin","number":12,"layer":"commoncap","reason":null,
+            "profile":null,"namespace":null,"target_namespace":null,"audited":"yes",
+            "expected":false,"own_credentials":true,"via":"unknown","count":1,"exact":true,
+            "logged":null,"leftover":null,"first":null,"last":null,"explanation":""}}"#
+        ))
+        .unwrap();
+        Event::new(Stamp(1), EventKind::Denial(denial))
+    }
+
+    #[test]
+    fn verdict_capability_and_container_choose() {
+        let plain = denial("null");
+        for (words, shown) in [
+            (&[][..], true),
+            (&["--verdict", "denied"], true),
+            (&["--verdict", "fatal,degraded"], false),
+            (&["--capability", "CAP_NET_ADMIN"], true),
+            (&["--capability", "setpcap"], false),
+            (&["--container", "web"], false),
+        ] {
+            assert_eq!(wanted(&plain, &watch(words)), shown, "{words:?}");
+        }
+        let supervisor = Event::new(Stamp(1), EventKind::Supervisor(SupervisorEvent::default()));
+        assert!(!wanted(&supervisor, &watch(&["--verdict", "fatal"])));
+    }
 }

@@ -5,7 +5,7 @@ use super::{
     color::Tint,
     fit::{clip, pad, pad_left, wrap},
 };
-use crate::finding::{Denial, Episode, Event, EventKind, Link, LossEvent, Verdict};
+use crate::finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent, Verdict};
 
 /// A column: its name, the width that it takes in a pipe, and the least and the
 /// most that it takes on a terminal.
@@ -29,7 +29,9 @@ const TIME: usize = 0;
 const PID: usize = 1;
 const PROFILE: usize = 6;
 const VERDICT: usize = 7;
-const COUNT: usize = 8;
+/// The first of those that only a wide terminal has room for.
+const EXE: usize = 8;
+const COUNT: usize = 11;
 
 const COLUMNS: [Column; COUNT] = [
     column("TIME", 15, 12, 12),
@@ -40,6 +42,9 @@ const COLUMNS: [Column; COUNT] = [
     column("LAYER", 9, 9, 9),
     column("PROFILE", 24, 7, 48),
     column("VERDICT", 8, 8, 8),
+    column("EXE", 0, 0, 20),
+    column("CONTAINER", 0, 0, 24),
+    column("WHY", 0, 0, 24),
 ];
 
 /// A time to the second, for narrow terminals.
@@ -80,6 +85,11 @@ impl Layout {
         layout.share_out(terminal);
         if layout.taken() + TIME_LONG - COLUMNS[TIME].least <= terminal {
             layout.widths[TIME] = TIME_LONG;
+        }
+        for (at, column) in COLUMNS.iter().enumerate().skip(EXE) {
+            if layout.taken() + 1 + column.most <= terminal {
+                layout.widths[at] = column.most;
+            }
         }
         layout
     }
@@ -163,6 +173,9 @@ impl Layout {
             denial.layer.clone(),
             dash(denial.profile.as_deref()),
             verdict.to_owned(),
+            dash(denial.exe.as_deref()),
+            place(denial.container.as_ref()),
+            dash(denial.reason.as_deref()),
         ];
         tint.paint(self.join(&cells, Tint::Plain, false), color)
     }
@@ -177,6 +190,9 @@ impl Layout {
             dash(episode.layer.as_deref()),
             dash(episode.profile.as_deref()),
             episode.verdict.to_string(),
+            dash(episode.exe.as_deref()),
+            place(episode.container.as_ref()),
+            episode.ending(),
         ];
         let line = self.join(&cells, Tint::Verdict(episode.verdict), color);
         if episode.verdict < Verdict::Pending {
@@ -230,6 +246,16 @@ fn owner(supervisor: Option<&str>, role: Option<&str>) -> String {
     }
 }
 
+/// A container by its name, else the beginning of its id.
+fn place(container: Option<&Container>) -> String {
+    let Some(container) = container else {
+        return "-".to_owned();
+    };
+    let short = || container.id.chars().take(12).collect();
+    let name = container.name.clone().unwrap_or_else(short);
+    clean(&name).into_owned()
+}
+
 fn dash(text: Option<&str>) -> String {
     text.map_or("-".to_owned(), |text| clean(text).into_owned())
 }
@@ -251,5 +277,8 @@ mod tests {
         assert!(Layout::fit(80).widths[PROFILE] > 0);
         assert_eq!(Layout::fit(200).widths[TIME], TIME_LONG);
         assert_eq!(Layout::fit(200).widths[PROFILE], 48);
+        let heading = |columns| Layout::fit(columns).heading(false);
+        assert!(heading(240).ends_with("EXE                  CONTAINER                WHY"));
+        assert!(!heading(150).contains("EXE"));
     }
 }
