@@ -9,10 +9,13 @@ use std::{
 };
 
 use super::Shared;
+use crate::sources::bpf::{Kernel, preempts_programs};
 
-/// How often it is looked: a storm of ten seconds is to be counted to within one
-/// in a hundred.
+/// How often it is looked where the kernel preempts programs: a storm of ten seconds
+/// is to be counted to within one in a hundred.
 const LOOK: Duration = Duration::from_millis(25);
+/// The same where programs are hardly ever skipped.
+const SELDOM: Duration = Duration::from_millis(500);
 
 /// Follows storms until nobody holds the agent any more.
 ///
@@ -22,7 +25,7 @@ pub fn follow(shared: &Arc<Shared>) -> io::Result<()> {
     let may_come = shared
         .kernel()
         .as_ref()
-        .is_some_and(crate::sources::bpf::Kernel::has_storms);
+        .is_some_and(Kernel::has_storms);
     if !may_come {
         return Ok(());
     }
@@ -40,15 +43,16 @@ fn watch(shared: &Weak<Shared>) {
     {
         kernel.prepare_for_storms();
     }
+    let pause = if preempts_programs() { LOOK } else { SELDOM };
     loop {
-        sleep(LOOK);
+        sleep(pause);
         let Some(shared) = shared.upgrade() else {
             return;
         };
         let due = shared
             .kernel()
             .as_ref()
-            .is_some_and(crate::sources::bpf::Kernel::storm_is_due);
+            .is_some_and(Kernel::storm_is_due);
         if !due {
             continue;
         }

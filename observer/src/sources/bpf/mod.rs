@@ -20,7 +20,7 @@ mod rows;
 mod storm;
 
 pub use error::KernelError;
-pub use host::{active_lsms, has_kprobes};
+pub use host::{active_lsms, has_kprobes, preempts_programs};
 pub use info::{Runs, runs};
 pub use kernel::{Kernel, Rings, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};
