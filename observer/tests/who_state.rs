@@ -297,6 +297,22 @@ fn words_of_a_process_are_believed_for_its_users_own_files() {
         state.of_conmon(&words(&up), 1000, &[]).is_none(),
         "a way out"
     );
+    // Removed since, from a store that is there.
+    let gone = "d0".repeat(32);
+    let home = "/home/u/.local/share/containers/storage/overlay-containers";
+    let of_gone = |store: &str, id: &str, uid: u32| {
+        let words = format!("conmon\0-c\0{gone}\0-n\0gone\0-b\0{store}/{id}/userdata\0");
+        state.of_conmon(&parse_conmon(words.as_bytes()).unwrap(), uid, &[])
+    };
+    let container = of_gone(home, &gone, 1000).unwrap();
+    assert_eq!(container.name.as_deref(), Some("gone"));
+    assert_eq!(container.vouched_by(), Some(1000));
+    assert!(of_gone(home, &id, 1000).is_none(), "another's place");
+    assert!(of_gone("/home/u", &gone, 1000).is_none(), "no store");
+    assert!(
+        of_gone("/home/u/link/overlay-containers", &gone, 1000).is_none(),
+        "a link to a store"
+    );
     let shim = |namespace: &str| {
         let words =
             format!("shim\0-namespace\0{namespace}\0-id\0{id}\0-address\0/run/containerd/s\0");

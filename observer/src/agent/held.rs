@@ -17,8 +17,10 @@ use crate::{
     who::{Identity, Ticket},
 };
 
-/// How long an event waits for what is looked up of it.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long an event waits for what is looked up of it, where somebody is alarmed by it.
+pub const PROMPT: Duration = Duration::from_millis(200);
+/// The same where a report is made of it in the end.
+pub const PATIENT: Duration = Duration::from_secs(2);
 /// The same for what ran before the agent: all of it is looked up at once.
 const AT_START: Duration = Duration::from_secs(2);
 /// Events that wait; beyond it the first goes on with what is known.
@@ -113,7 +115,7 @@ impl Agent {
                 + if self.held.is_starting {
                     AT_START
                 } else {
-                    PATIENCE
+                    self.patience
                 },
         });
         if self.held.held.len() > MAX_HELD {

@@ -9,6 +9,7 @@ mod storms;
 mod workloads;
 
 use held::Item;
+pub use held::{PATIENT, PROMPT};
 pub use shared::Shared;
 use workloads::Workloads;
 
@@ -53,6 +54,8 @@ pub struct Options {
     pub audit: Vec<AuditSource>,
     /// Series of each metric.
     pub series: usize,
+    /// How long an event may wait for its names: [`PROMPT`] or [`PATIENT`].
+    pub patience: Duration,
 }
 
 /// Why rules can't be exchanged while the agent runs.
@@ -92,6 +95,7 @@ pub struct Agent {
     held: held::Queue,
     /// When the youngest state was told, monotonic.
     told_until: u64,
+    patience: Duration,
 }
 
 impl Agent {
@@ -106,6 +110,7 @@ impl Agent {
             rules,
             audit,
             series,
+            patience,
         } = options;
         // A mistake of the operator comes out before the hooks are attached.
         let log = Live::open(&audit).map_err(std::io::Error::other)?;
@@ -139,6 +144,7 @@ impl Agent {
             desk,
             held: held::Queue::default(),
             told_until: 0,
+            patience,
             rules,
             unchecked: 0,
             slow: 0,

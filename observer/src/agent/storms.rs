@@ -22,10 +22,7 @@ const SELDOM: Duration = Duration::from_millis(500);
 /// # Errors
 /// When no thread can be started.
 pub fn follow(shared: &Arc<Shared>) -> io::Result<()> {
-    let may_come = shared
-        .kernel()
-        .as_ref()
-        .is_some_and(Kernel::has_storms);
+    let may_come = shared.kernel().as_ref().is_some_and(Kernel::has_storms);
     if !may_come {
         return Ok(());
     }
@@ -49,10 +46,7 @@ fn watch(shared: &Weak<Shared>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let due = shared
-            .kernel()
-            .as_ref()
-            .is_some_and(Kernel::storm_is_due);
+        let due = shared.kernel().as_ref().is_some_and(Kernel::storm_is_due);
         if !due {
             continue;
         }

@@ -88,6 +88,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         rules,
         audit: audit.audit,
         series: MAX_SERIES,
+        patience: crate::agent::PATIENT,
     })?;
     if !agent.sees() {
         let hooks = agent.shared().ledger().hooks.clone();

@@ -62,6 +62,7 @@ pub async fn run(
         rules,
         audit: audit.audit,
         series: max_series,
+        patience: crate::agent::PROMPT,
     })?;
     let shared = agent.shared();
     if let Some(out) = out {

@@ -33,6 +33,7 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
         rules,
         audit: watch.audit.audit.clone(),
         series: MAX_SERIES,
+        patience: crate::agent::PROMPT,
     })?;
     if !agent.sees() {
         return Err(anyhow!("nothing can be attached: see `capwatch doctor`"));

@@ -307,7 +307,8 @@ impl Rules {
         for (index, supervisor) in all.filter(|(_, rule)| rule.owns_tree) {
             let rule = Rule {
                 id: u16::try_from(index + 1).unwrap_or_default(),
-                runtime: u8::from(supervisor.runtime),
+                // What a launcher runs is a supervisor in its own right, too.
+                runtime: u8::from(supervisor.runtime || supervisor.launcher),
                 argv: 0,
                 judged: u8::from(supervisor.empties || supervisor.runtime),
                 reserved: [0; 3],

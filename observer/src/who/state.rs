@@ -65,7 +65,7 @@ impl State {
     }
 
     /// The container that a conmon of this user watches; `None` where no bundle
-    /// of that user's says so. `pids` are processes that may see the bundle in a
+    /// of that user's says so, nor the store that it was in until it was removed. `pids` are processes that may see the bundle in a
     /// root of their own: conmon itself, or its child.
     pub fn of_conmon(&self, conmon: &Conmon, uid: u32, pids: &[u32]) -> Option<Container> {
         let bundle = conmon.bundle.as_deref()?;
@@ -76,21 +76,15 @@ impl State {
         let owner = self.owner(uid);
         let spec = |folder: &Folder| Spec::read(folder, owner);
         let here = || self.folder(bundle, uid);
-        let (folder, spec) = seen
+        let found = seen
             .find_map(|folder| Some((spec(&folder)?, folder)))
-            .or_else(|| here().and_then(|folder| Some((spec(&folder)?, folder))))
-            .map(|(spec, folder)| (folder, spec))?;
-        let mut container = Container {
-            runtime: Runtime::Podman.as_str().to_owned(),
-            id: conmon.id.clone(),
-            ..Container::default()
+            .or_else(|| here().and_then(|folder| Some((spec(&folder)?, folder))));
+        let Some((spec, folder)) = found else {
+            return self
+                .is_removed(conmon, bundle, uid)
+                .then(|| of_words(conmon, uid));
         };
-        container
-            .origin
-            .insert("id".to_owned(), "conmon".to_owned());
-        container.vouch(uid);
-        let Container { name, origin, .. } = &mut container;
-        tell(name, conmon.name.clone(), origin, "name", "conmon");
+        let mut container = of_words(conmon, uid);
         let volatile = conmon.pidfile.as_deref();
         let volatile = volatile.and_then(|path| path.parent()?.parent()?.parent());
         let volatile = volatile.and_then(|path| self.folder(path, uid));
@@ -112,6 +106,25 @@ impl State {
         });
         self.of_bundle(&spec, store, volatile, owner, &mut container);
         Some(container)
+    }
+
+    /// Whether a bundle was in a store of this user's and is there no more.
+    fn is_removed(&self, conmon: &Conmon, bundle: &Path, uid: u32) -> bool {
+        // …/storage/overlay-containers/ID/userdata
+        let place = bundle
+            .parent()
+            .filter(|folder| folder.ends_with(&conmon.id));
+        let Some(containers) = place.and_then(Path::parent) else {
+            return false;
+        };
+        let is_store = containers
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.ends_with("-containers"));
+        let store = self.folder(containers, uid).filter(|_| is_store);
+        store.is_some_and(|store| {
+            store.owner().ok() == Some(self.owner(uid)) && !store.has(&conmon.id)
+        })
     }
 
     /// The container that a shim of this user runs; `None` where no state of
@@ -436,4 +449,20 @@ impl State {
             home.starts_with('/').then(|| PathBuf::from(home))
         })
     }
+}
+
+/// What conmon's words tell of their container, on the word of its user.
+fn of_words(conmon: &Conmon, uid: u32) -> Container {
+    let mut container = Container {
+        runtime: Runtime::Podman.as_str().to_owned(),
+        id: conmon.id.clone(),
+        ..Container::default()
+    };
+    container
+        .origin
+        .insert("id".to_owned(), "conmon".to_owned());
+    container.vouch(uid);
+    let Container { name, origin, .. } = &mut container;
+    tell(name, conmon.name.clone(), origin, "name", "conmon");
+    container
 }

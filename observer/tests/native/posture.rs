@@ -40,6 +40,7 @@ fn agent(rules: &str) -> Agent {
         rules: Arc::new(all),
         audit: Vec::new(),
         series: 100,
+        patience: observer::agent::PROMPT,
     });
     agent.expect("no agent")
 }

@@ -100,6 +100,7 @@ fn a_thousand_supervisors_leave_nothing_behind() {
             rules: Arc::new(rules),
             audit: Vec::new(),
             series: 5_000,
+            patience: observer::agent::PROMPT,
         })
         .expect("no agent");
         assert!(agent.sees(), "no hook");

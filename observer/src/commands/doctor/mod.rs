@@ -71,6 +71,7 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
         rules,
         audit: Vec::new(),
         series: usize::MAX,
+        patience: crate::agent::PROMPT,
     })?;
     agent.tick();
     let tests = selftest::run(&agent).await;

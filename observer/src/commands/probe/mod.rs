@@ -124,6 +124,7 @@ pub async fn run(options: Probe, rules: Arc<Rules>) -> anyhow::Result<ExitCode> 
         rules,
         audit: Vec::new(),
         series: usize::MAX,
+        patience: crate::agent::PROMPT,
     })?;
     let profiles = std::iter::once(None).chain(profile.as_deref().map(Some));
     let mut trials = Vec::new();
