@@ -72,8 +72,9 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
             )
         }
     };
-    // What a rule says of its program says nothing of a workload's.
-    let own = episode.role.as_deref() == Some("supervisor");
+    // What a rule says of a refusal to its program says nothing of a workload's, nor
+    // of a drop that was never tried.
+    let own = episode.role.as_deref() == Some("supervisor") && episode.refused_raised > 0;
     let notes = refusal.rule.filter(|_| own).into_iter();
     let notes = notes.flat_map(|rule| rule.notes(episode.verdict));
     notes.fold(sentence, |text, note| format!("{text} Note: {note}."))
