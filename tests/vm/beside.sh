@@ -1,11 +1,11 @@
 #!/bin/sh
 # A gate around a client: what it asks for is done by a child of a daemon, which
-# does not descend from it. Podman's service and systemd are the daemons; the
-# supervisor that they start can't drop, and dies of it.
+# does not descend from it. Podman's service, containerd, Docker and systemd are
+# the daemons; the supervisor that they start can't drop, and dies of it.
 # root: full
 # kernels: 6.1 6.12
-# packages: systemd,dbus
-# timeout: 600
+# packages: containerd,dbus,docker.io,systemd
+# timeout: 900
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 cp "$(command -v captest)" /usr/local/bin/openshell-sandbox
@@ -61,6 +61,45 @@ check "tree: it says what it leaves out" \
     sh -c 'capwatch replay tree.jsonl | grep -q "a daemon does the work"'
 kill "$service"
 
+# found NAME RUNTIME: the failure is beside the command, and its container named.
+found() {
+    check "$1: the container is named" captest check "$1.json" \
+        'count(episodes[supervisor=openshell]) == 1' \
+        'episodes[supervisor=openshell].verdict == fatal' \
+        'episodes[supervisor=openshell].scope == beside' \
+        "episodes[supervisor=openshell].container.runtime == $2" \
+        'scope.tree.episodes.all == 0' \
+        'scope.beside.episodes.supervisor.fatal == 1'
+}
+
+# containerd, and the client that comes with it.
+mkdir rootfs
+tar -C rootfs -xf /usr/share/capwatch/busybox.tar
+cp /usr/local/bin/openshell-sandbox rootfs/
+containerd >/tmp/containerd.out 2>&1 &
+containerd=$!
+check "containerd answers" wait_for 120 ctr version || tail -n 5 /tmp/containerd.out
+recorded ctr 3 -- ctr run --rm --rootfs --cap-drop CAP_SETPCAP /tmp/rootfs mybox \
+    /openshell-sandbox incident -- /bin/true
+found ctr containerd
+check "ctr: by its id" captest check ctr.json \
+    'episodes[supervisor=openshell].container.id == mybox'
+
+# Docker.
+dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
+    --exec-opt native.cgroupdriver=cgroupfs >/tmp/dockerd.out 2>&1 &
+dockerd=$!
+check "dockerd answers" wait_for 120 docker version || tail -n 5 /tmp/dockerd.out
+check "docker: the image imports" docker import /usr/share/capwatch/busybox.tar busybox
+recorded docker 3 -- docker run --rm --name dock --network=none --cap-drop SETPCAP \
+    -v /usr/local/bin/openshell-sandbox:/openshell-sandbox:ro busybox \
+    /openshell-sandbox incident -- /bin/true
+found docker docker
+check "docker: by its name" captest check docker.json \
+    'episodes[supervisor=openshell].container.name == dock' \
+    'scope.clients ~ docker'
+kill "$dockerd" "$containerd"
+
 # systemd, as the first process of namespaces of its own.
 if [ ! -x /lib/systemd/systemd ]; then
     skip "systemd-run" "systemd is not in this root"
@@ -72,7 +111,7 @@ cat >boot <<'BOOT'
 echo $$ >/sys/fs/cgroup/systemd-test/cgroup.procs
 exec env container=test unshare --fork --pid --mount --mount-proc --cgroup sh -c '
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0 \
+    exec /lib/systemd/systemd --system --unit=basic.target --show-status=0 \
         --log-target=console --log-level=warning'
 BOOT
 chmod 755 boot

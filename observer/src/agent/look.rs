@@ -1,7 +1,10 @@
 //! What no event tells and has to be looked at: open episodes, losses, ended
 //! workloads, the clocks.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use observer_ebpf::{Episode, Loss};
 
@@ -170,10 +173,19 @@ impl Agent {
 
     /// Containers and units beside the recorded tree in which something lives now.
     pub fn living_beside(&self) -> Vec<Made> {
-        if self.shared.scopes().are_told() {
-            self.who.living_beside()
-        } else {
-            Vec::new()
+        self.beside()()
+    }
+
+    /// What tells them, on whatever thread.
+    pub fn beside(&self) -> impl Fn() -> Vec<Made> + Send + 'static {
+        let who = Arc::clone(&self.who);
+        let is_told = self.shared.scopes().are_told();
+        move || {
+            if is_told {
+                who.living_beside()
+            } else {
+                Vec::new()
+            }
         }
     }
 

@@ -35,7 +35,7 @@ use crate::{
     sources::{audit::AuditSource, bpf},
     time::monotonic,
 };
-use clients::{Clients, Lookout};
+use clients::{Lookout, Seen};
 
 /// How long open episodes of the tree are waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -47,6 +47,8 @@ const RECORD_DELAY_NS: u64 = 400_000_000;
 /// Bytes of the ring that episodes come through: a gate counts on each, and the
 /// command may take both processors.
 const STATE_RING: u32 = 8 << 20;
+/// How long what a daemon was asked for may take to appear.
+const APPEAR: Duration = Duration::from_secs(5);
 /// How often it is looked at what still runs.
 const LOOK: Duration = Duration::from_millis(200);
 /// Exit code when `--fail-on` matched.
@@ -110,11 +112,12 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     if scope.takes(Scope::Beside) {
         course.beside_unknown = agent.begin_beside().err().map(str::to_owned);
     }
-    let mut clients = Clients::of_command(&command);
+    let mut seen = Seen::of_command(&command);
     let began = Instant::now();
     let code = match spawn(&agent, &command) {
         Ok(mut child) => {
-            let lookout = Lookout::start(clients, child.id().unwrap_or_default())
+            let pid = child.id().unwrap_or_default();
+            let lookout = Lookout::start(seen.clients, pid, agent.beside())
                 .context("cannot start a thread")?;
             let status = loop {
                 tokio::select! {
@@ -123,18 +126,19 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
                     signal = signals.next() => forward(&child, signal),
                 }
             };
-            clients = lookout.end();
+            seen = lookout.end();
             exit_code(status)
         }
         Err(error) => unable(&command[0], &error),
     };
     let duration = began.elapsed();
     if let Some(wait) = wait {
-        let asked = scope.takes(Scope::Beside) && !clients.is_empty();
+        let asked = scope.takes(Scope::Beside) && !seen.clients.is_empty();
+        let asked = asked && seen.made.is_empty();
         follow(&mut agent, wait, asked, &mut signals).await?;
     }
     settle(&mut agent, scope).await?;
-    conclude(&agent, course, &clients);
+    conclude(&agent, course, seen);
 
     shared.refresh();
     let mut report = shared.ledger().report(
@@ -242,28 +246,29 @@ fn unable(command: &std::ffi::OsStr, error: &io::Error) -> i32 {
 }
 
 /// Enters what counts don't tell of the command's scope.
-fn conclude(agent: &Agent, mut course: Course, clients: &Clients) {
-    course.clients = clients.names();
+fn conclude(agent: &Agent, mut course: Course, seen: Seen) {
+    course.clients = seen.clients.names();
     (course.running, course.running_unlisted) = tree::running(agent);
     let living = agent.living_beside();
     let shared = agent.shared();
     let mut ledger = shared.ledger();
     ledger.course = course;
-    for made in living {
+    for made in seen.made.into_iter().chain(living) {
         ledger.keep_made(made, 0);
     }
 }
 
 /// Goes on until nothing runs any more of the tree, nor of what was made beside it;
-/// for so long at most, or until a signal comes. Where a daemon was `asked`,
-/// something of what it makes is waited for.
+/// for so long at most, or until a signal comes. Where a daemon was `asked` and
+/// nothing of its making was seen, that is waited for, for a while.
 async fn follow(
     agent: &mut Agent,
     wait: Duration,
     asked: bool,
     signals: &mut Signals,
 ) -> io::Result<()> {
-    let deadline = Instant::now() + wait;
+    let began = Instant::now();
+    let deadline = began + wait;
     loop {
         let living = agent.living_beside();
         let shared = agent.shared();
@@ -273,7 +278,7 @@ async fn follow(
             for made in living {
                 ledger.keep_made(made, 0);
             }
-            lives || (asked && !ledger.has_made())
+            lives || (asked && !ledger.has_made() && began.elapsed() < APPEAR)
         };
         let lives = is_awaited || !tree::running(agent).0.is_empty();
         let left = deadline.saturating_duration_since(Instant::now());

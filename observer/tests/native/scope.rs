@@ -210,6 +210,37 @@ fn what_still_runs_is_named_and_followed_on_request() {
 }
 
 #[test]
+fn what_a_daemon_makes_for_a_client_is_named_though_nothing_is_found() {
+    let Some((stage, _turn)) = crate::stage("a unit that is well") else {
+        return;
+    };
+    if hierarchy().is_none() {
+        println!("skipped: a unit that is well (no cgroup v2)");
+        return;
+    }
+    let client = stage.path("machinectl");
+    fs::copy(stage.path("captest"), &client).expect("cannot copy");
+    let mut command = stage.capwatch();
+    command.args(["record", "--", "machinectl", "do", "sleep", "2500"]);
+    let outcome = std::thread::scope(|scope| {
+        let recorded = scope.spawn(|| run(&mut command).expect("no outcome"));
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        let cgroup = Cgroup::make("machine.slice/machine-capwatch.scope");
+        let mut well = Command::new("sleep");
+        cgroup.enter(well.arg("1"));
+        run(&mut well).expect("no outcome");
+        recorded.join().expect("it panicked")
+    });
+    let text = outcome.stderr;
+    assert!(
+        text.contains("made while it ran: machine capwatch: no process dropped"),
+        "{text}"
+    );
+    assert!(!text.contains("a daemon does the work"), "{text}");
+    fs::remove_file(client).expect("cannot remove");
+}
+
+#[test]
 fn a_client_whose_daemon_made_nothing_is_said() {
     let Some((stage, _turn)) = crate::stage("clients of daemons") else {
         return;

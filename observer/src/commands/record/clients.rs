@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::open;
+use crate::{finding::Made, open};
 
 /// Clients, by basename, and words of which one must stand among theirs; none
 /// where they always ask a daemon.
@@ -63,6 +63,8 @@ const WRAPPERS: [&str; 12] = [
 const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a process's words that are looked at: options come first.
 const MAX_WORDS: usize = 4_096;
+/// Containers and units from which on no more are looked for.
+const MAX_MADE: usize = 256;
 /// Processes of a tree that are looked at, at one time.
 const MAX_LOOKED: usize = 64;
 
@@ -74,7 +76,7 @@ pub struct Clients {
 
 impl Clients {
     /// Those that a command's own words name.
-    pub fn of_command(command: &[OsString]) -> Self {
+    fn of_command(command: &[OsString]) -> Self {
         let words: Vec<_> = command
             .iter()
             .map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned())
@@ -140,32 +142,64 @@ impl Clients {
     }
 }
 
-/// Looks for clients below a process while it runs, on a thread of its own: the
-/// agent has better to do, and what it asks the kernel for costs its programs runs.
+/// Looks for clients below a process while it runs, and for what their daemons make,
+/// on a thread of its own: the agent has better to do, and what it asks the kernel
+/// for costs its programs runs.
 pub struct Lookout {
     stop: Sender<()>,
-    thread: JoinHandle<Clients>,
+    thread: JoinHandle<Seen>,
+}
+
+/// What was found while a command ran.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The clients.
+    pub clients: Clients,
+    /// What lived beside the command at one time or another, once there was one.
+    pub made: BTreeSet<Made>,
+}
+
+impl Seen {
+    /// The clients that a command's own words name.
+    pub fn of_command(command: &[OsString]) -> Self {
+        Self {
+            clients: Clients::of_command(command),
+            ..Self::default()
+        }
+    }
 }
 
 impl Lookout {
-    /// Looks below this process from now on.
+    /// Looks below this process from now on; `living` tells what lives beside it.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(mut known: Clients, pid: u32) -> io::Result<Self> {
+    pub fn start(
+        known: Clients,
+        pid: u32,
+        living: impl Fn() -> Vec<Made> + Send + 'static,
+    ) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let look = move || {
-            while known.is_empty() && stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                known.look(pid);
+            let mut seen = Seen {
+                clients: known,
+                made: BTreeSet::new(),
+            };
+            while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                if seen.clients.is_empty() {
+                    seen.clients.look(pid);
+                } else if seen.made.len() < MAX_MADE {
+                    seen.made.extend(living());
+                }
             }
-            known
+            seen
         };
         let thread = Builder::new().name("clients".to_owned()).spawn(look)?;
         Ok(Self { stop, thread })
     }
 
     /// What was found.
-    pub fn end(self) -> Clients {
+    pub fn end(self) -> Seen {
         // It may have ended already.
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()
