@@ -62,7 +62,11 @@ pub(super) fn json_records(json: &[u8]) -> Option<Vec<Parsed<'static>>> {
 /// changed it.
 pub(super) fn needs_mending(line: &[u8], parsed: &Parsed<'_>) -> bool {
     match parsed {
-        Parsed::Record(_) => is_quoted_otherwise(line),
+        Parsed::Record(record) => {
+            let names = [&record.comm, &record.profile, &record.operation];
+            let mut names = names.into_iter().flatten();
+            names.any(|name| name.first().copied().is_some_and(is_odd)) && is_quoted_otherwise(line)
+        }
         Parsed::Malformed(_) => true,
         Parsed::Foreign(Foreign::OtherAvc) => memmem::find(line, b"capability").is_some(),
         Parsed::Foreign(Foreign::NotAudit | Foreign::OtherProgram | Foreign::UnknownType) => {
@@ -73,18 +77,19 @@ pub(super) fn needs_mending(line: &[u8], parsed: &Parsed<'_>) -> bool {
     }
 }
 
+/// Whether this may be the first byte of what a copy put there.
+const fn is_odd(byte: u8) -> bool {
+    matches!(byte, 0x1b | b'\\' | b'&' | b'#' | b'^' | 0xe2 | 0xc2 | 0xef)
+}
+
 /// Whether a name is neither between plain quotes nor hexadecimal, as the kernel
 /// writes every one. What such a value holds is the process's own, and no mark of
 /// a copy, whatever it looks like.
 fn is_quoted_otherwise(line: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [b" comm=", b" profile=", b" operation="];
     NAMES.iter().any(|name| {
-        memmem::find(line, name).is_some_and(|at| {
-            matches!(
-                line.get(at + name.len()),
-                Some(0x1b | b'\\' | b'&' | b'#' | b'^' | 0xe2 | 0xc2 | 0xef)
-            )
-        })
+        memmem::find(line, name)
+            .is_some_and(|at| line.get(at + name.len()).copied().is_some_and(is_odd))
     })
 }
 

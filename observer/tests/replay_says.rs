@@ -408,3 +408,34 @@ fn a_call_that_failed_at_the_same_moment_is_the_likely_cause() {
     assert!(!says(log(8, 0)), "another process");
     assert!(!says(log(9, 5)), "another moment");
 }
+
+/// Layers, supervisors and reasons come from whoever wrote the stream.
+#[test]
+fn a_foreign_streams_words_are_no_commands() {
+    let head = |kind: &str| {
+        format!(
+            "{{\"schema\":\"capwatch.event/1\",\"time\":\"2026-11-26T00:00:01.000000Z\",\"kind\":\"{kind}\""
+        )
+    };
+    let bad = r"x\u001b[31m\n::error::y\u202e";
+    let stream = [
+        format!(r#"{},"version":"1","host":{{"kernel":"{bad}","lsm":["{bad}"],"boot_id":"b"}},"hooks":[],"sources":[],"command":null}}"#, head("header")),
+        format!(r#"{},"row":"0000000000000001","folded":false,"supervisor":"{bad}","role":"{bad}","container":null,"comm":"{bad}","exe":"{bad}","pid":1,"chain":[],"capability":"{bad}","number":12,"layer":"{bad}","reason":"{bad}","profile":null,"namespace":null,"target_namespace":null,"audited":"yes","expected":false,"own_credentials":true,"via":"{bad}","count":2,"exact":true,"logged":null,"leftover":null,"first":null,"last":null,"explanation":"{bad}"}}"#, head("row")),
+        format!(r#"{},"id":"{bad}","verdict":"fatal","retried":false,"supervisor":"{bad}","role":"supervisor","version":"{bad}","container":null,"pid":1,"ppid":1,"comm":"{bad}","exe":"{bad}","layer":"{bad}","profile":"{bad}","drops":1,"refused_raised":1,"refused_lowered":0,"unknown_capability":0,"bounding_before":"{bad}","bounding_after":"{bad}","residual":["{bad}"],"effective":"{bad}","user_namespace":{{"inode":1,"level":0}},"fate":"exit","exit":null,"first_refused":"{bad}","duration_seconds":0.1,"explanation":"{bad}"}}"#, head("episode")),
+        format!(r#"{},"stage":"{bad}","reason":"{bad}","count":3}}"#, head("loss")),
+        format!(r#"{},"id":"i","verdict":"{bad}"}}"#, head("episode")),
+    ]
+    .join("\n");
+    for form in ["text", "markdown", "junit"] {
+        let (_, out, error) = said(&stream, &["-o", form, "--fail-on", "fatal,denied,blind"]);
+        assert!(out.contains("1 fatal") || form == "junit", "{form}: {out}");
+        assert!(error.contains("line 5"), "{error}");
+        for text in [&out, &error] {
+            assert!(!text.contains(['\u{1b}', '\u{202e}']), "{form}: {text:?}");
+            let command = text
+                .lines()
+                .find(|line| line.trim_start().starts_with("::"));
+            assert_eq!(command, None, "{form}");
+        }
+    }
+}

@@ -6,7 +6,10 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine};
+use crate::{
+    finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine},
+    outputs::clean::clean,
+};
 
 /// The field that every line has, and how its value begins, whatever its version.
 const SCHEMA: (&[u8], &[u8]) = (b"\"schema\"", b"\"capwatch.event/");
@@ -90,7 +93,8 @@ pub enum BadLine {
 
 /// What is wrong, without the line's number: each line is parsed alone.
 fn on_one_line(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    // It may quote the line.
+    let text = clean(&error.to_string()).into_owned();
     let place = format!(" at line {} column {}", error.line(), error.column());
     match text.strip_suffix(&place) {
         Some(cause) if error.column() > 0 => format!("{cause} at byte {}", error.column()),

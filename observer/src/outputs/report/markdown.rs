@@ -119,7 +119,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
             optional(episode.version.as_deref()),
             code(&episode.comm),
             episode.pid,
-            episode.layer.as_deref().unwrap_or_default(),
+            escape(episode.layer.as_deref().unwrap_or_default()),
             optional(episode.profile.as_deref()),
             episode.drops,
             episode.refused(),

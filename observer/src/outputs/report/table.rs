@@ -1,6 +1,9 @@
 //! Aligned columns, as wide as what is in them.
 
-use crate::outputs::fit::{pad, pad_left, width};
+use crate::outputs::{
+    clean::clean,
+    fit::{pad, pad_left, width},
+};
 
 /// Where a column's text stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,8 +28,9 @@ impl<const N: usize> Table<N> {
         }
     }
 
+    /// Adds a row. A recorded stream may hold anything, so that every cell is made safe.
     pub fn push(&mut self, row: [String; N]) {
-        self.rows.push(row);
+        self.rows.push(row.map(|cell| clean(&cell).into_owned()));
     }
 
     /// The heading and the rows, as lines of padded cells; the last column is

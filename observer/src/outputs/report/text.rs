@@ -73,7 +73,10 @@ fn write(
 
 /// What the report can't tell of: before what it tells, since it qualifies it.
 fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt::Result {
-    let mut warn = |line: String| writeln!(text, "  {}", Tint::Warning.paint(line, color));
+    let mut warn = |line: String| {
+        let line = clean(&line).into_owned();
+        writeln!(text, "  {}", Tint::Warning.paint(line, color))
+    };
     for hook in words::missing_hooks(report) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         warn(format!("not attached: {} ({})", hook.hook, clean(reason)))?;
