@@ -109,3 +109,29 @@ golden() {
         skip "golden $golden_name" "none was recorded"
     fi
 }
+
+# gated NAME EXIT OPTION… -- WORD…: a gate around a command, and its replay; the
+# report is NAME.json.
+gated() {
+    name=$1
+    expected=$2
+    shift 2
+    capwatch record --fail-on fatal,degraded -o json --report "/tmp/$name.json" \
+        --stream "/tmp/$name.jsonl" "$@" >"/tmp/$name.out" 2>&1
+    status=$?
+    tail -n 5 "/tmp/$name.out"
+    check "$name: exit $expected" test "$status" = "$expected"
+    capwatch replay -o json "/tmp/$name.jsonl" >"/tmp/$name.replayed"
+    check "$name: the same replayed" cmp "/tmp/$name.json" "/tmp/$name.replayed"
+}
+
+# beside_of NAME RUNTIME: the failure is beside the command, and its container named.
+beside_of() {
+    check "$1: the container is named" captest check "$1.json" \
+        'count(episodes[supervisor=openshell]) == 1' \
+        'episodes[supervisor=openshell].verdict == fatal' \
+        'episodes[supervisor=openshell].scope == beside' \
+        "episodes[supervisor=openshell].container.runtime == $2" \
+        'scope.tree.episodes.all == 0' \
+        'scope.beside.episodes.supervisor.fatal == 1'
+}

@@ -55,9 +55,9 @@ const VERBS: [&str; 10] = [
 /// A word with which the client does the work itself.
 const ITSELF: [(&str, &str); 1] = [("systemd-run", "--scope")];
 /// Programs that run the words after theirs.
-const WRAPPERS: [&str; 12] = [
+const WRAPPERS: [&str; 13] = [
     "sudo", "doas", "env", "timeout", "nice", "nohup", "time", "stdbuf", "setsid", "ionice",
-    "chroot", "setpriv",
+    "chroot", "setpriv", "nsenter",
 ];
 /// How often it is looked at what runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -245,6 +245,7 @@ mod tests {
             ("sudo -n env A=1 ctr run x y", "ctr"),
             ("timeout 5 systemd-run --wait true", "systemd-run"),
             ("systemctl restart x", "systemctl"),
+            ("nsenter -t 7 -a systemd-run true", "systemd-run"),
             ("kubectl apply -f x", "kubectl"),
         ] {
             assert_eq!(found(words), [client], "{words}");
