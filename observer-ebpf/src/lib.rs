@@ -40,6 +40,8 @@ pub const ARGV_LEN: usize = 1_024;
 pub const PR_CAPBSET_DROP: u32 = 24;
 /// `CAP_SETPCAP` (`include/uapi/linux/capability.h`).
 pub const CAP_SETPCAP: u32 = 8;
+/// `CAP_SYS_ADMIN` (`include/uapi/linux/capability.h`).
+pub const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the kernel side notes of itself without losing anything, as indices of
 /// the map `NOTES`.

@@ -183,3 +183,39 @@ fn the_deepest_namespace_is_reached() {
         assert_eq!(refused, Reason::NotEffective, "from level {own}");
     }
 }
+
+#[test]
+fn memory_accounting_is_told_from_what_asks_in_earnest() {
+    use observer_ebpf::decide::{Abi, is_accounting};
+
+    let numbers = |abi, of: &[i64]| of.iter().all(|number| is_accounting(abi, *number, 0));
+    // mmap, brk, clone, execve, a page fault
+    assert!(numbers(Abi::X64, &[9, 12, 56, 59, -1]));
+    assert!(numbers(Abi::X86, &[192, 45, 120, 11, -1]));
+    assert!(numbers(Abi::Arm64, &[222, 214, 220, 221, -1]));
+    assert!(numbers(Abi::Arm, &[192, 45, 120, 11, -1]));
+    // mount, umount2, unshare, setns, bpf, clone3
+    let earnest = [
+        (Abi::X64, [165, 166, 272, 308, 321, 435]),
+        (Abi::X86, [21, 52, 310, 346, 357, 435]),
+        (Abi::Arm64, [40, 39, 97, 268, 280, 435]),
+        (Abi::Arm, [21, 52, 337, 375, 386, 435]),
+    ];
+    for (abi, numbers) in earnest {
+        for number in numbers {
+            assert!(!is_accounting(abi, number, 0), "{abi:?} {number}");
+        }
+    }
+    let namespaces = [
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWCGROUP,
+    ];
+    for namespace in namespaces {
+        let flags = u64::from((namespace | libc::SIGCHLD).cast_unsigned());
+        assert!(!is_accounting(Abi::X64, 56, flags), "{namespace:#x}");
+    }
+    let thread = u64::from((libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD).cast_unsigned());
+    assert!(is_accounting(Abi::X64, 56, thread));
+}

@@ -41,7 +41,7 @@ kill $agent
 wait $agent
 
 tracepoint noise.json captest do setuid 65534 exec ls /
-check "memory accounting shows, with audited unknown" captest check noise.json \
+check "memory accounting is known by its system call" captest check noise.json \
     'sum(denials[capability=sys_admin, comm=ls].count) >= 1' \
-    'denials[capability=sys_admin, comm=ls].audited == unknown' \
+    'denials[capability=sys_admin, comm=ls].audited == no' \
     'denials[capability=sys_admin, comm=ls].layer == commoncap'

@@ -5,12 +5,14 @@
     reason = "a program is one function: a call costs the verifier what it knows of the arguments"
 )]
 
+mod accounting;
 mod capable;
 mod course;
 mod drop;
 mod family;
 mod tree;
 
+pub use accounting::{Abi, is_accounting};
 pub use capable::{Credentials, MAX_LEVELS, commoncap};
 pub use course::{DEPTH, Process, Tables, current, ends, executes, forks};
 pub use drop::{Outcome, classify, mask};

@@ -15,7 +15,10 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use observer_ebpf::{CAP_SETPCAP, Layer, Loss, Note, PR_CAPBSET_DROP};
+use observer_ebpf::{
+    CAP_SETPCAP, Layer, Loss, Note, PR_CAPBSET_DROP,
+    decide::{Abi, is_accounting},
+};
 
 use super::{
     episode::{self, Drop},
@@ -163,40 +166,89 @@ pub fn confirm(id: u64, bounding: u64, namespace: (u32, u32), effective: u64) {
 /// another system call.
 #[inline(always)]
 pub fn argument(task: Ptr) -> Option<u64> {
-    // SAFETY: the helper gives the registers of a task that the verifier knows.
-    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const pt_regs;
-    let (prctl, option, argument) = registers(task, regs.cast());
-    (prctl && option as u32 == PR_CAPBSET_DROP).then_some(argument)
+    let call = call(task);
+    let prctl = match call.abi {
+        Abi::X64 => 157,
+        Abi::X86 | Abi::Arm => 172,
+        Abi::Arm64 => 167,
+    };
+    (call.number == prctl && call.first as u32 == PR_CAPBSET_DROP).then_some(call.second)
 }
 
-/// Whether the system call is prctl, its first and its second argument.
-///
-/// 64-bit: `arch/x86/entry/syscalls/syscall_64.tbl`, 157; a task that called
-/// through the 32-bit gate has `TS_COMPAT` set and other numbers and registers.
+/// Whether the task is in a system call that asks for SYS_ADMIN for memory alone.
+#[inline(always)]
+pub fn takes_memory(task: Ptr) -> bool {
+    let call = call(task);
+    is_accounting(call.abi, call.number, call.first)
+}
+
+/// The system call that a task is in.
+struct Call {
+    abi: Abi,
+    /// −1 where it is in none.
+    number: i64,
+    first: u64,
+    second: u64,
+}
+
+/// 64-bit: a task that called through the 32-bit gate has `TS_COMPAT` set and other
+/// numbers and registers.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
-fn registers(task: Ptr, regs: Ptr) -> (bool, u64, u64) {
+fn call(task: Ptr) -> Call {
     const TS_COMPAT: u32 = 2;
-    let number = Typed::u64(regs, 120);
+    let regs = registers(task);
+    let number = Typed::u64(regs, 120) as i64;
     if Typed::u32(task, off!(task_compat)) & TS_COMPAT != 0 {
-        let (ebx, ecx) = (Typed::u64(regs, 40), Typed::u64(regs, 88));
-        return (number as u32 == 172, ebx & 0xffff_ffff, ecx & 0xffff_ffff);
+        return Call {
+            abi: Abi::X86,
+            number: i64::from(number as i32),
+            first: Typed::u64(regs, 40) & 0xffff_ffff,
+            second: Typed::u64(regs, 88) & 0xffff_ffff,
+        };
     }
-    // x32 sets bit 30 of the number.
-    let prctl = number & !(1 << 30) == 157;
-    (prctl, Typed::u64(regs, 112), Typed::u64(regs, 104))
+    Call {
+        abi: Abi::X64,
+        // x32 sets bit 30 of the number, which −1 has set as well.
+        number: if number < 0 {
+            number
+        } else {
+            number & !(1 << 30)
+        },
+        first: Typed::u64(regs, 112),
+        second: Typed::u64(regs, 104),
+    }
 }
 
 /// `struct pt_regs` of arm64: `orig_x0` at 272, `syscallno` at 280; a 32-bit
 /// task (`TIF_32BIT`, bit 22) has the numbers of 32-bit Arm.
 #[cfg(bpf_target_arch = "aarch64")]
 #[inline(always)]
-fn registers(task: Ptr, regs: Ptr) -> (bool, u64, u64) {
+fn call(task: Ptr) -> Call {
     const TIF_32BIT: u64 = 1 << 22;
-    let number = Typed::u32(regs, 280);
+    let regs = registers(task);
+    let number = i64::from(Typed::u32(regs, 280) as i32);
     let (first, second) = (Typed::u64(regs, 272), Typed::u64(regs, 8));
     if Typed::u64(task, off!(task_compat)) & TIF_32BIT != 0 {
-        return (number == 172, first & 0xffff_ffff, second & 0xffff_ffff);
+        return Call {
+            abi: Abi::Arm,
+            number,
+            first: first & 0xffff_ffff,
+            second: second & 0xffff_ffff,
+        };
     }
-    (number == 167, first, second)
+    Call {
+        abi: Abi::Arm64,
+        number,
+        first,
+        second,
+    }
+}
+
+/// The registers that a task entered the kernel with.
+#[inline(always)]
+fn registers(task: Ptr) -> Ptr {
+    // SAFETY: the helper gives the registers of a task that the verifier knows.
+    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const pt_regs;
+    regs.cast()
 }

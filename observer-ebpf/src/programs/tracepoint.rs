@@ -7,7 +7,7 @@
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
-use observer_ebpf::{Audited, CAP_SETPCAP, Hook, Layer, Loss, Via};
+use observer_ebpf::{Audited, CAP_SETPCAP, CAP_SYS_ADMIN, Hook, Layer, Loss, Via};
 
 use super::{
     denial::{self, Denial},
@@ -31,11 +31,17 @@ pub fn cap_capable_tracepoint(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
+    // Asked without wanting a record, as everybody is asked who takes memory.
+    let accounts = capability == CAP_SYS_ADMIN && drops::takes_memory(task::typed());
     let denial = Denial {
         capability,
         layer: Layer::Commoncap,
         reason: task::commoncap::<Typed>(cred, target, capability),
-        audited: Audited::Unknown,
+        audited: if accounts {
+            Audited::No
+        } else {
+            Audited::Unknown
+        },
         via: Via::Unknown,
         profile: 0,
     };

@@ -172,7 +172,7 @@ pub struct ByWorth {
     pub denied: u64,
     /// Those that a rule expects.
     pub expected: u64,
-    /// Those that asked for no record, and the tracepoint's memory accounting.
+    /// Those that asked for no record, and of `SYS_ADMIN` where the tracepoint can't tell.
     pub quiet: u64,
 }
 
@@ -210,14 +210,14 @@ impl DenialCounts {
         self.none.join(other.none);
     }
 
-    /// Checks that no rule expects.
-    pub const fn unexpected(&self) -> u64 {
-        self.all - self.expected()
-    }
-
     /// Checks that a rule expects.
     pub const fn expected(&self) -> u64 {
         self.supervisor.expected + self.workload.expected + self.none.expected
+    }
+
+    /// Checks that asked for no record, and of `SYS_ADMIN` where the tracepoint can't tell.
+    pub const fn quiet(&self) -> u64 {
+        self.supervisor.quiet + self.workload.quiet + self.none.quiet
     }
 
     /// How many `--fail-on denied` takes, of the role that is asked for.

@@ -84,9 +84,15 @@ pub struct Denial {
 
 impl Denial {
     /// Whether it may matter to anybody: not what a rule expects, what nobody
-    /// wanted a record of, or the tracepoint's memory accounting.
+    /// wanted a record of, or what may be memory accounting all the same.
     pub fn is_telling(&self) -> bool {
         let accounting = self.audited == "unknown" && self.number == caps::SYS_ADMIN;
         !self.expected && self.audited != "no" && !accounting
+    }
+
+    /// Whether the kernel asks for it of every process that takes memory, and nobody
+    /// needs it.
+    pub fn is_accounting(&self) -> bool {
+        !self.expected && self.audited == "no" && self.number == caps::SYS_ADMIN
     }
 }

@@ -67,7 +67,7 @@ pub fn denial(
     } else if denial.audited == "no" {
         text += "; the kernel asked without wanting a record, so nothing is logged";
     } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
-        text += "; most likely memory accounting, which every process asks for (the tracepoint can't tell)";
+        text += "; it may be memory accounting within another call (the tracepoint can't tell)";
     }
     if !denial.own_credentials {
         text += "; the check was made with other credentials than the task's own";

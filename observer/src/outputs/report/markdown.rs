@@ -140,9 +140,13 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
-    let denials = words::most_first(report);
+    let mut denials = words::most_first(report);
+    let routine = words::accounting(&mut denials);
     if denials.is_empty() {
-        return Ok(());
+        return match routine {
+            Some(routine) => writeln!(text, "{}\n", escape(&routine)),
+            None => Ok(()),
+        };
     }
     writeln!(
         text,
@@ -169,6 +173,7 @@ fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said)?;
+    more(text, routine)?;
     writeln!(text)?;
     let explained = words::explained(report, &shown);
     for denial in explained {

@@ -161,8 +161,12 @@ fn write_denials(
     color: bool,
     columns: Option<usize>,
 ) -> std::fmt::Result {
-    let denials = words::most_first(report);
+    let mut denials = words::most_first(report);
+    let routine = words::accounting(&mut denials);
     if denials.is_empty() {
+        if let Some(routine) = routine {
+            writeln!(text, "\n{}", wrap(&routine, "", columns))?;
+        }
         return Ok(());
     }
     let mut table = Table::new([
@@ -198,6 +202,7 @@ fn write_denials(
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said, columns)?;
+    more(text, routine, columns)?;
     for denial in words::explained(report, &shown) {
         writeln!(
             text,

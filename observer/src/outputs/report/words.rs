@@ -199,14 +199,16 @@ pub fn shown_denials(denials: &[Denial]) -> Vec<&Denial> {
 }
 
 fn denials(counts: &DenialCounts) -> String {
-    let mut text = match counts.unexpected() {
+    let mut text = match counts.denied(None) {
         0 => "no denial".to_owned(),
         1 => "1 denial".to_owned(),
         count => format!("{count} denials"),
     };
-    if counts.expected() > 0 {
-        // Writing to a string never fails.
-        let _ = write!(text, ", {} expected", counts.expected());
+    for (count, word) in [(counts.expected(), "expected"), (counts.quiet(), "routine")] {
+        if count > 0 {
+            // Writing to a string never fails.
+            let _ = write!(text, ", {count} {word}");
+        }
     }
     text
 }
@@ -251,6 +253,25 @@ pub fn worst_first(report: &Report) -> Vec<&Episode> {
     let mut episodes: Vec<_> = report.episodes.iter().collect();
     episodes.sort_by_key(|episode| (std::cmp::Reverse(episode.verdict), episode.scope));
     episodes
+}
+
+/// Takes out of the rows those of memory accounting: a sentence tells them all.
+pub fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
+    let mut count = 0;
+    denials.retain(|denial| {
+        let is_accounting = denial.is_accounting();
+        count += u64::from(is_accounting) * denial.count;
+        !is_accounting
+    });
+    let checks = match count {
+        0 => return None,
+        1 => "1 check of sys_admin is".to_owned(),
+        _ => format!("{count} checks of sys_admin are"),
+    };
+    Some(format!(
+        "{checks} routine: the kernel asks for it of every process that takes memory, and goes \
+         on without. Do not grant SYS_ADMIN for it."
+    ))
 }
 
 /// Denials that no rule expects first, of these what was logged, the most first. Rows that a person could
