@@ -10,11 +10,10 @@ groups=counts,drops,fail_on,fates,sets,threads,tree
 case ${CAPWATCH_FULL:-daily}-$(series)-$HOOKS in
 daily-6.1-kprobe | daily-6.12-fexit) groups=sets ;;
 esac
-# Two agents that attach and detach kprobes at once bring down Linux 6.1 on emulated
-# processors: security_capable calls a null pointer.
-jobs=2
-[ "$HOOKS" = kprobe ] && jobs=1
-captest suite --hooks="$HOOKS" --jobs "$jobs" --groups "$groups"
+# One agent at a time: what the kernel does to its own code when two attach and detach at
+# once is not safe on emulated processors (a null call in security_capable on 6.1, an int3
+# left over in do_exit on 6.12).
+captest suite --hooks="$HOOKS" --jobs 1 --groups "$groups"
 status=$?
 # Its lines tell what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"

@@ -10,6 +10,7 @@ use observer_ebpf::{Episode, ProcessChange, ProcessEvent, Task};
 
 use super::Agent;
 use crate::{
+    finding::EventKind,
     ledger::LOOKUP,
     observation::{Observation, ProcessSeen},
     sources::bpf::Told,
@@ -183,10 +184,14 @@ impl Agent {
             version,
             scope,
         };
+        let finding = self.correlator.process(&seen);
         let mut ledger = self.shared.ledger();
         if ledger.supervisors.live().contains_key(&event.owner.tgid) {
-            let finding = self.correlator.process(&seen);
             ledger.enter(&finding);
+        } else if let EventKind::Supervisor(event) = &finding.event.kind {
+            // Its version's failures are counted from nought all the same.
+            let version = event.version.as_deref().unwrap_or_default();
+            ledger.episodes.appear(&event.supervisor, version);
         }
     }
 
