@@ -5,10 +5,11 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-# Every day each kernel has a mechanism for the whole, and what becomes of sets by the other.
+# Every day each kernel has one mechanism for calls, fates and trees, the other for sets.
 groups=counts,drops,fail_on,fates,sets,threads,tree
 case ${CAPWATCH_FULL:-daily}-$(series)-$HOOKS in
 daily-6.1-kprobe | daily-6.12-fexit) groups=sets ;;
+daily-*) groups=counts,drops,fail_on,fates,threads,tree ;;
 esac
 # One agent at a time: what the kernel does to its own code when two attach and detach at
 # once is not safe on emulated processors (a null call in security_capable on 6.1, an int3
