@@ -335,6 +335,9 @@ pub struct Record {
     /// made beside it, for up to this long (such as 500ms, 10s, 2m)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
+    /// Run the command as this user, with its groups and home
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
     /// Write the report to this file instead of stderr; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

@@ -3,6 +3,7 @@
 
 mod clients;
 mod tree;
+mod user;
 
 use std::{
     fs::File,
@@ -20,6 +21,8 @@ use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
 };
+
+use user::Login;
 
 use super::args::Record;
 use crate::{
@@ -66,6 +69,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         role,
         scope,
         wait,
+        user,
         report: file,
         stream,
         output,
@@ -74,10 +78,10 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     if audit.audit.contains(&AuditSource::Stdin) {
         bail!("standard input is the command's: give audit records by pipe:FILE");
     }
+    let login = user.as_deref().map(Login::find).transpose()?;
     // Before the command runs: a report that can't be written is no report.
     let out = file.as_deref().map(report_to).transpose()?;
-    let to_stream = |path: &Path| create(path, "stream");
-    let stream = stream.as_deref().map(to_stream).transpose()?;
+    let stream = stream.map(|path| create(&path, "stream")).transpose()?;
     let argv: Vec<_> = command
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
@@ -114,7 +118,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     }
     let mut seen = Seen::of_command(&command);
     let began = Instant::now();
-    let code = match spawn(&agent, &command) {
+    let code = match spawn(&agent, &command, login.as_ref()) {
         Ok(mut child) => {
             let pid = child.id().unwrap_or_default();
             let lookout = Lookout::start(seen.clients, pid, agent.beside())
@@ -205,7 +209,11 @@ fn create(path: &Path, what: &str) -> anyhow::Result<File> {
 
 /// Starts the command as part of the followed tree: the agent itself is in the
 /// tree while it forks, so that the child is in it from its first instruction.
-fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
+fn spawn(
+    agent: &Agent,
+    command: &[std::ffi::OsString],
+    login: Option<&Login>,
+) -> io::Result<Child> {
     let shared = agent.shared();
     let own = std::process::id();
     let marker = Task {
@@ -222,9 +230,12 @@ fn spawn(agent: &Agent, command: &[std::ffi::OsString]) -> io::Result<Child> {
         clippy::disallowed_types,
         reason = "`record` and `probe` are the two commands that start programs"
     )]
-    let child = tokio::process::Command::new(&command[0])
-        .args(&command[1..])
-        .spawn();
+    let mut started = tokio::process::Command::new(&command[0]);
+    started.args(&command[1..]);
+    if let Some(login) = login {
+        login.dress(&mut started);
+    }
+    let child = started.spawn();
     if let Some(kernel) = shared.kernel_mut().as_mut() {
         kernel.unfollow(own);
     }

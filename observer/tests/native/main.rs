@@ -27,6 +27,7 @@ mod serve;
 mod sources;
 mod stream;
 mod terminal;
+mod user;
 mod watch;
 
 use std::{
