@@ -140,6 +140,40 @@ fn log_to_stderr(global: &Global, format: Option<LogFormat>) {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        // A long line of JSON reaches the pipe while it is written.
+        let json = cause.downcast_ref::<serde_json::Error>();
+        let kind = io.map(std::io::Error::kind);
+        let kind = kind.or_else(|| json.and_then(serde_json::Error::io_error_kind));
+        kind == Some(std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// As a pipe whose reader is gone.
+    struct Gone;
+
+    impl io::Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_left_is_known_by_whoever_wrote() {
+        let json = serde_json::to_writer(Gone, &[1, 2]).unwrap_err();
+        assert!(is_broken_pipe(&json.into()));
+        let plain = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&anyhow::Error::from(plain).context("told")));
+        let other = io::Error::from(io::ErrorKind::NotFound);
+        assert!(!is_broken_pipe(&other.into()));
+    }
 }
