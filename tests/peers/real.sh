@@ -60,9 +60,8 @@ if need busybox busybox-static; then
         real "$runtime" verdict=ok -- "$runtime" run -b "bundle-$runtime" "real-$runtime"
     done
     # runc looks first and makes no call; crun tries, and gives up.
-    command -v runc >/dev/null && real "runc without SETPCAP" verdict=degraded skipped -- "${WITHOUT[@]}" runc run -b bundle-runc real-runc
-    command -v crun >/dev/null && [ ! -d /sys/fs/cgroup/unified ] &&
-        real "crun without SETPCAP" verdict=fatal -- "${WITHOUT[@]}" crun run -b bundle-crun real-crun
+    [ -d bundle-runc ] && real "runc without SETPCAP" verdict=degraded skipped -- "${WITHOUT[@]}" runc run -b bundle-runc real-runc
+    [ -d bundle-crun ] && real "crun without SETPCAP" verdict=fatal -- "${WITHOUT[@]}" crun run -b bundle-crun real-crun
 fi
 if need bwrap bubblewrap; then
     # By root it lowers no bounding set.
