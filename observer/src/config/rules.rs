@@ -406,6 +406,12 @@ impl Supervisor {
         !self.cgroup.is_empty() || self.exe.iter().any(|exe| exe.starts_with('/'))
     }
 
+    /// Whether an executable, of which the kernel tells the name, is one of the rule's.
+    pub fn is_program(&self, exe: &str) -> bool {
+        let mut names = self.exe.iter().filter_map(|own| own.rsplit('/').next());
+        names.any(|own| padded(own.as_bytes()) == padded(exe.as_bytes()))
+    }
+
     fn fits_cgroup(&self, path: &str) -> bool {
         let mut globs = self.cgroup.iter().filter_map(|text| glob(text));
         globs.any(|pattern| pattern.matches(path))

@@ -304,6 +304,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         rule,
         uid: (told.level == 0).then_some(told.uid),
         launcher: launcher(&told.ancestors),
+        is_program: rule.is_some_and(|rule| rule.is_program(&text(&told.exe))),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     episode
@@ -394,6 +395,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         rule,
         uid: None,
         launcher: launcher(&event.ancestors),
+        is_program: false,
     };
     episode.explanation = explain::episode(&episode, &refusal);
     Some(episode)

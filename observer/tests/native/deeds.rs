@@ -62,6 +62,14 @@ fn the_one_liner_of_the_readme_warns_and_a_suggested_rule_names_it() {
     );
     let detail = told["detail"].as_str().expect("no detail");
     assert!(detail.contains("capwatch config suggest"), "{detail}");
+    let (_, report) = serve::get(&address, "/api/v1/report").expect("no report");
+    let report: Value = serde_json::from_str(&report).expect("no JSON");
+    let text = report["episodes"][0]["explanation"].as_str();
+    assert!(
+        text.is_some_and(|text| text.starts_with("Process perl (pid ")
+            && text.contains("), launched by setpriv, could not drop chown")),
+        "{report}"
+    );
     let (_, page) = serve::get(&address, "/").expect("no page");
     assert!(page.contains("headline warning"), "the page stays green");
 

@@ -4,7 +4,7 @@ use observer_ebpf::Reason;
 
 use super::{
     remedy::{self, Case},
-    words::{NESTED, duration, list, shown, who},
+    words::{LAUNCHED, NESTED, duration, list, shown, who},
 };
 use crate::{
     caps::{self, CapSet},
@@ -22,15 +22,21 @@ pub struct Refusal<'a> {
     pub uid: Option<u32>,
     /// The nearest launcher above it.
     pub launcher: Option<&'a str>,
+    /// Whether it runs the program of that rule, and not what the program went on to
+    /// exec.
+    pub is_program: bool,
 }
 
 /// The sentence of an episode.
 pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
+    let role = match episode.role.as_deref() {
+        Some("workload") if is_nested(episode, refusal) => Some(NESTED),
+        Some("workload") if refusal.rule.is_some_and(|rule| rule.launcher) => Some(LAUNCHED),
+        role => role,
+    };
     let who = who(
         episode.supervisor.as_deref(),
-        Some(NESTED)
-            .filter(|_| is_nested(episode))
-            .or(episode.role.as_deref()),
+        role,
         &episode.comm,
         Some(episode.pid),
         episode.container.as_ref(),
@@ -327,14 +333,15 @@ fn of_rule<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
 
 /// Whether it is a runtime's own program, which runs outside of the container.
 fn is_outside(refusal: &Refusal<'_>, episode: &Episode) -> bool {
-    let workload = episode.role.as_deref() == Some("workload") && !is_nested(episode);
+    let workload = episode.role.as_deref() == Some("workload") && !is_nested(episode, refusal);
     refusal.rule.is_some_and(|rule| rule.runtime) && !workload
 }
 
 /// Whether it is a supervisor's own process, though a workload to the one above:
 /// the chain begins with the owner.
-fn is_nested(episode: &Episode) -> bool {
-    episode.role.as_deref() == Some("workload")
+fn is_nested(episode: &Episode, refusal: &Refusal<'_>) -> bool {
+    refusal.is_program
+        && episode.role.as_deref() == Some("workload")
         && matches!(&episode.chain[..], [only] if only.pid == episode.pid)
 }
 

@@ -5,7 +5,7 @@ use observer_ebpf::Reason;
 use super::{Refusal, denial, episode};
 use crate::{
     config::Rules,
-    finding::{Container, Denial, Episode, Exit, Fate, Namespace, Requested, Verdict},
+    finding::{Container, Denial, Episode, Exit, Fate, Link, Namespace, Requested, Verdict},
     time::Stamp,
 };
 
@@ -81,6 +81,7 @@ fn sentence(told: &Episode, reason: Reason) -> String {
         rule,
         uid: None,
         launcher: None,
+        is_program: told.exe.as_deref() == Some(supervisor),
     };
     episode(told, &refusal)
 }
@@ -143,6 +144,43 @@ fn the_note_on_a_program_is_not_told_of_its_workload() {
     assert!(sentence(&told, Reason::NotEffective).contains("Note: "));
     told.role = Some("workload".to_owned());
     assert!(!sentence(&told, Reason::NotEffective).contains("Note: "));
+}
+
+/// An episode of a process below a supervisor that is that supervisor's only by what it was.
+fn replaced(supervisor: &str, comm: &str, exe: &str) -> Episode {
+    let mut told = fatal(supervisor, "commoncap", None);
+    told.role = Some("workload".to_owned());
+    told.comm = comm.to_owned();
+    told.exe = Some(exe.to_owned());
+    told.chain = vec![Link {
+        pid: told.pid,
+        comm: comm.to_owned(),
+    }];
+    told
+}
+
+#[test]
+fn who_it_was_fits_what_the_process_runs_now() {
+    for (supervisor, comm, begins) in [
+        (
+            "setpriv",
+            "perl",
+            "Process perl (pid 7), launched by setpriv,",
+        ),
+        (
+            "bwrap",
+            "perl",
+            "perl (pid 7), a workload of supervisor bwrap,",
+        ),
+        (
+            "bwrap",
+            "bwrap",
+            "Supervisor bwrap, below another one, process bwrap (pid 7),",
+        ),
+    ] {
+        let text = sentence(&replaced(supervisor, comm, comm), Reason::NotEffective);
+        assert!(text.starts_with(begins), "{text}");
+    }
 }
 
 #[test]

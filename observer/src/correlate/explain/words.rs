@@ -19,6 +19,10 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 /// it is a workload to that one alone.
 pub const NESTED: &str = "nested";
 
+/// The role of a process that a launcher started, which is not what a supervisor's
+/// workload is: the launcher confines nothing, or is gone by then.
+pub const LAUNCHED: &str = "launched";
+
 /// Who it was, and where.
 pub fn who(
     supervisor: Option<&str>,
@@ -33,6 +37,9 @@ pub fn who(
     match (supervisor, role) {
         (Some(supervisor), Some("workload")) => {
             format!("{comm}{pid}, a workload of supervisor {supervisor}{place},")
+        }
+        (Some(launcher), Some(LAUNCHED)) => {
+            format!("Process {comm}{pid}, launched by {launcher}{place},")
         }
         (Some(supervisor), Some(NESTED)) => {
             format!("Supervisor {supervisor}, below another one, process {comm}{pid}{place},")
