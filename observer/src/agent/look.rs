@@ -13,6 +13,7 @@ use crate::{
     correlate::{self, Finding},
     finding::{EventKind, HookReport, LossEvent, Made},
     ledger::{MISSED_RUNS, PROGRAM},
+    memory,
     sight::{DROPS_MISSED, reason_of_miss},
     sources::bpf::{Kernel, runs},
     time::{Clock, Stamp, monotonic},
@@ -84,7 +85,7 @@ impl Agent {
             self.slow = 0;
             self.shared.refresh();
             self.forget_gone();
-            super::give_back_memory();
+            memory::give_back();
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     correlate::{self, Correlator, Finding},
     finding::{Container, HookReport, Host, Scope},
     ledger::Ledger,
+    memory,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     open,
     sources::{
@@ -123,7 +124,7 @@ impl Agent {
                 (None, None)
             }
         };
-        give_back_memory();
+        memory::give_back();
         if let Some(kernel) = &kernel {
             ledger.hooks = kernel.hooks().to_vec();
         }
@@ -500,23 +501,6 @@ impl Agent {
 
     fn profile(&self, hash: u64) -> Option<String> {
         self.shared.kernel().as_ref()?.profile(hash)
-    }
-}
-
-/// Bytes from which an allocation is a mapping of its own.
-#[cfg(target_env = "gnu")]
-const LARGE: libc::c_int = 64 << 10;
-
-/// The kernel's BTF takes some twenty megabytes while the programs are loaded;
-/// the allocator would keep them for ever.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: releases free memory alone; no pointer in use is touched. A fixed
-    // threshold keeps the large texts of reports and lists out of the heap, where
-    // the small things between them would hold their pages for ever.
-    unsafe {
-        libc::malloc_trim(0);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
     }
 }
 

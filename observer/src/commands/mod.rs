@@ -20,11 +20,12 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Parser;
 
-use crate::{config::Rules, outputs::log::Json};
+use crate::{config::Rules, memory, outputs::log::Json};
 use args::{Global, LogFormat, Task};
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    memory::set_up();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

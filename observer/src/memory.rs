@@ -1,0 +1,31 @@
+//! How the process takes memory from the kernel, and gives it back.
+
+/// Bytes from which an allocation is a mapping of its own.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 64 << 10;
+
+/// Sets the allocator up, before there is a second thread.
+///
+/// With an arena for each thread, what one of them keeps holds the pages that
+/// others freed: fifty clients of a storm took 51 MiB, and take 37 MiB with one
+/// arena. Nothing here allocates so often that threads would wait for each other.
+/// A fixed threshold keeps the large texts of reports and lists out of the heap,
+/// where the small things between them would hold their pages for ever.
+pub fn set_up() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets parameters of the allocator; no pointer is touched.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
+/// Gives back what is free: the kernel's BTF takes some twenty megabytes while the
+/// programs are loaded, which the allocator would keep for ever.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: releases free memory alone; no pointer in use is touched.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
