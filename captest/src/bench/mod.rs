@@ -8,6 +8,7 @@ mod exact;
 mod latency;
 mod metrics;
 mod overhead;
+mod programs;
 mod replay;
 mod scale;
 mod supervisors;
@@ -25,6 +26,7 @@ pub struct Args {
 enum What {
     Call(call::Args),
     Overhead(overhead::Args),
+    Programs(programs::Args),
     Storm(exact::Args),
     Scale(scale::Args),
     Latency(latency::Args),
@@ -40,6 +42,7 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Call(args) => call::run(args),
         What::Overhead(args) => overhead::run(args),
+        What::Programs(args) => programs::run(args),
         What::Storm(args) => exact::run(args),
         What::Scale(args) => scale::run(args),
         What::Latency(args) => latency::run(args),

@@ -76,6 +76,45 @@ pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// What the programs on fork, exec and exit take, beside empty ones.
+pub fn processes(bench: &Bench, table: &mut Table) -> Result<()> {
+    let empty = bench.empty.to_str().context("a path that is not UTF-8")?;
+    let children = bench.reduced(3000);
+    let mut arguments = vec!["programs", "--capwatch", bench.agent()?, "--empty", empty];
+    arguments.extend(["--children", &children]);
+    let measured = Overhead::read(&bench.captest(&arguments)?)?;
+    for step in ["fork", "exec", "exit"] {
+        let program = format!("tree_{step}");
+        let empty = measured.samples(&program, "empty")?;
+        let own = measured.samples(&program, "capwatch")?;
+        table.row(
+            format!("{step}: an empty program"),
+            Spread::of(empty)?,
+            "ns",
+            Bar::None,
+        );
+        table.row(
+            format!("{step}: capwatch's"),
+            Spread::of(own)?,
+            "ns",
+            Bar::None,
+        );
+        let ratios: Vec<f64> = own
+            .iter()
+            .zip(empty)
+            .map(|(own, empty)| own / empty)
+            .collect();
+        let ratio = Spread::of(&ratios)?;
+        table.row(
+            format!("{step}: over an empty one"),
+            ratio,
+            "×",
+            Bar::AtMost(1.5),
+        );
+    }
+    Ok(())
+}
+
 /// A storm, and whether all of it was counted.
 pub fn storm(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(10_000_000);
