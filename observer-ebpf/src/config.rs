@@ -102,6 +102,8 @@ pub enum Hook {
     Verdict,
     /// `cap_task_prctl`: the tracepoint then leaves drops to it.
     Drops,
+    /// Whatever keeps checks under way: the end of a thread then looks for its last one.
+    Checks,
 }
 
 impl Hook {
@@ -109,6 +111,8 @@ impl Hook {
     pub const BY_TRAMPOLINE: u32 = 1;
     /// The value of a hook that is attached by kprobes.
     pub const BY_KPROBE: u32 = 2;
+    /// How many there are.
+    pub const COUNT: u32 = 3;
     /// The value of a hook that is attached by both.
     pub const BY_BOTH: u32 = 3;
 }

@@ -10,6 +10,7 @@ mod capable;
 mod course;
 mod drop;
 mod family;
+mod skip;
 mod tree;
 
 pub use accounting::{Abi, is_accounting};
@@ -17,4 +18,5 @@ pub use capable::{Credentials, MAX_LEVELS, commoncap};
 pub use course::{DEPTH, Process, Tables, current, ends, executes, forks};
 pub use drop::{Outcome, classify, mask};
 pub use family::{Ran, follows, ran};
+pub use skip::{BEGINNINGS, MARKS, beginning, mark};
 pub use tree::{executed, forked};

@@ -10,7 +10,7 @@
 //! mechanism has added is marked, so that the other leaves it.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, pt_regs},
+    bindings::pt_regs,
     helpers::{bpf_get_current_pid_tgid, generated::bpf_task_pt_regs},
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
@@ -23,7 +23,8 @@ use observer_ebpf::{
 use super::{
     episode::{self, Drop},
     host::{config, off},
-    maps::{PENDING, Pending, State, drops_by_both, lose, note},
+    maps::{Pending, State, drops_by_both, lose, note},
+    marks,
     mem::{Mem, Ptr, Typed},
     task::{self, bounding, effective, with_current},
 };
@@ -76,9 +77,7 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
     let id = bpf_get_current_pid_tgid();
-    // SAFETY: this thread alone writes its entry.
-    if let Some(pending) = unsafe { PENDING.get(id) }.copied() {
-        let _ = PENDING.remove(id);
+    if let Some(pending) = marks::take_pending(id) {
         if pending.state == State::Begun as u32 {
             finish(pending.argument, ctx.ret::<i32>());
         }
@@ -102,10 +101,7 @@ fn keep(argument: u64, state: State) {
         namespace,
         state: state as u32,
     };
-    if PENDING
-        .insert(bpf_get_current_pid_tgid(), pending, BPF_ANY as u64)
-        .is_err()
-    {
+    if !marks::keep_pending(bpf_get_current_pid_tgid(), &pending) {
         lose(Loss::ProvisionalFull);
     }
 }
@@ -134,11 +130,9 @@ fn finish(capability: u64, result: i32) {
 /// tells whether it was lowered, unless another user namespace has filled it anew.
 #[inline(always)]
 pub fn confirm(id: u64, bounding: u64, namespace: (u32, u32), effective: u64) {
-    // SAFETY: this thread alone writes its entry.
-    let Some(pending) = (unsafe { PENDING.get(id) }).copied() else {
+    let Some(pending) = marks::take_pending(id) else {
         return;
     };
-    let _ = PENDING.remove(id);
     let raised = pending.argument <= config!(last_cap)
         && bounding >> (pending.argument & 63) & 1 == 1
         && pending.namespace == namespace.0;

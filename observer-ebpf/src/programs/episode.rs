@@ -20,9 +20,9 @@ use super::{
     denial::owner,
     host::{config, off},
     maps::{
-        BLANK, COVERED, EPISODES, MEMBERS, Refusal, SETPCAP, STATES, add as add_to, bump, drop_one,
-        lose,
+        BLANK, COVERED, EPISODES, MEMBERS, Refusal, STATES, add as add_to, bump, drop_one, lose,
     },
+    marks,
     mem::{Mem, Ptr},
     shares, task,
 };
@@ -160,7 +160,13 @@ fn give(uid: u32, cgroup: u64, rule: u16) {
 /// Enters a process as covered; where there is no room, its fate is not known.
 #[inline(always)]
 fn enter(tgid: u32, entry: &Member, new: bool) -> bool {
+    if new {
+        marks::set(tgid);
+    }
     if MEMBERS.insert(tgid, entry, 0).is_err() {
+        if new {
+            marks::clear(tgid);
+        }
         return false;
     }
     if new && let Some(covered) = COVERED.get_ptr_mut(0) {
@@ -241,11 +247,7 @@ fn refusal(drop: &Drop) -> Option<Refusal> {
     if drop.effective >> CAP_SETPCAP & 1 == 0 || drop.result >= 0 {
         return None;
     }
-    let id = bpf_get_current_pid_tgid();
-    // SAFETY: this thread alone writes its entry.
-    let refusal = unsafe { SETPCAP.get(id) }.copied();
-    let _ = SETPCAP.remove(id);
-    refusal
+    marks::take_refusal(bpf_get_current_pid_tgid())
 }
 
 /// # Safety
@@ -341,6 +343,7 @@ impl Tables for Maps {
         if MEMBERS.remove(tgid).is_err() {
             return false;
         }
+        marks::clear(tgid);
         if let Some(covered) = COVERED.get_ptr_mut(0) {
             add_to(covered, u64::MAX);
         }

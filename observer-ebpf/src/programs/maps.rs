@@ -3,13 +3,13 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
     Count, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, PROFILE_LEN, ROW_SLOTS, RowKey, Rule,
-    Share, Task, TotalKey, shares,
+    Share, Task, TotalKey, decide, shares,
 };
 
 /// Denials by slot of their row. First choice of the counting; `TOTALS` and
@@ -121,6 +121,17 @@ pub static EPISODES: HashMap<u64, EpisodeEvent> =
 pub static MEMBERS: HashMap<u32, Member> =
     HashMap::with_max_entries(shares::MEMBERS, BPF_F_NO_PREALLOC);
 
+/// How many entries `TASKS`, `MEMBERS`, `PENDING` and `SETPCAP` have of a process
+/// and its threads, by [`decide::mark`]: who has none is not looked up. User space
+/// counts too, through a mapping.
+#[map]
+pub static MARKS: Array<u64> = Array::with_max_entries(decide::MARKS, BPF_F_MMAPABLE);
+
+/// Beginnings of the names in `RULES`, a bit for each: what begins otherwise is not
+/// looked up.
+#[map]
+pub static BEGINNINGS: Array<u64> = Array::with_max_entries(decide::BEGINNINGS, 0);
+
 /// How many entries `MEMBERS` has: where it is empty, nobody needs to look.
 #[map]
 pub static COVERED: Array<u64> = Array::with_max_entries(1, 0);
@@ -135,7 +146,7 @@ pub static BLANK: Array<EpisodeEvent> = Array::with_max_entries(1, 0);
 
 /// Which hooks are attached, by [`Hook`]: user space knows only after the load.
 #[map]
-pub static HOOKS: Array<u32> = Array::with_max_entries(2, 0);
+pub static HOOKS: Array<u32> = Array::with_max_entries(Hook::COUNT, 0);
 
 /// Checks under way, by thread: what an inner layer answered (or, with
 /// kprobes, what was asked) until the outer hook consumes it.

@@ -5,6 +5,7 @@ mod drops;
 mod episode;
 mod host;
 mod maps;
+mod marks;
 mod mem;
 mod shares;
 mod task;

@@ -181,6 +181,19 @@ pub fn basename<M: Mem>(file: Ptr, name: &mut [u8; NAME_LEN]) {
     name[31] = 0;
 }
 
+/// The first eight bytes of a file's basename, of which those after a zero are
+/// anything; zeros where it can't be read.
+#[inline(always)]
+pub fn beginning<M: Mem>(file: Ptr) -> u64 {
+    let dentry = M::ptr(file, off!(file_dentry));
+    if config!(probe_read) == 0 {
+        return M::u64(dentry, off!(dentry_inline));
+    }
+    let text = M::u64(dentry, off!(dentry_name)) as *const u64;
+    // SAFETY: the helper checks the address; a name has room for more than this.
+    unsafe { bpf_probe_read_kernel(text) }.unwrap_or(0)
+}
+
 /// Credentials and namespaces of the running kernel.
 pub struct Kernel<M>(PhantomData<M>);
 

@@ -14,7 +14,8 @@ use super::{
     drops,
     episode::{self, Drop},
     host::config,
-    maps::{PENDING, Pending, Place, State, hooked, lose},
+    maps::{Pending, Place, State, hooked, lose},
+    marks,
     mem::{Ptr, Typed},
     task::{self, bounding, effective},
 };
@@ -80,7 +81,7 @@ fn setpcap(result: i32) {
         namespace: namespace.0,
         state: State::Provisional as u32,
     };
-    if granted && before & bit != 0 && PENDING.insert(id, pending, 0).is_err() {
+    if granted && before & bit != 0 && !marks::keep_pending(id, &pending) {
         lose(Loss::ProvisionalFull);
     }
 }

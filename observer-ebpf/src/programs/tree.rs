@@ -1,6 +1,9 @@
 //! The process tree: fork, exec and exit keep the map from process to
 //! supervisor, close episodes, and forget what a thread left behind.
 //!
+//! Most processes are nobody's: what is done for those is a few loads, and what is
+//! done for others is a function of its own, so that the short way's code is short.
+//!
 //! BTF tracepoints: the arguments at the front are the same from 5.5 to 7.3.
 
 use aya_ebpf::{
@@ -12,8 +15,8 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, ProbeContext},
 };
 use observer_ebpf::{
-    ARGV_LEN, ArgvEvent, EventKind, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role, Rule,
-    TASK_IN_TREE, Table, Task, WorkloadEvent,
+    ARGV_LEN, ArgvEvent, EventKind, Hook, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role,
+    Rule, TASK_IN_TREE, Table, Task, WorkloadEvent,
     decide::{self, Tables as _},
     shares as most,
 };
@@ -22,7 +25,8 @@ use super::{
     drops,
     episode::{self, Maps},
     host::{config, off},
-    maps::{CHECKS, PENDING, RULES, SETPCAP, STATES, TASKS, lose},
+    maps::{CHECKS, RULES, STATES, TASKS, hooked, lose},
+    marks,
     mem::{Mem, Probed, Ptr, Typed},
     shares,
     task::{self, bounding, effective},
@@ -32,8 +36,8 @@ use super::{
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn tree_fork(ctx: BtfTracePointContext) -> i32 {
-    let (parent, child): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
-    fork::<Typed>(Typed::u32(parent, off!(task_tgid)), child);
+    // The parent is the current task.
+    fork::<Typed>((bpf_get_current_pid_tgid() >> 32) as u32, ctx.arg(1));
     0
 }
 
@@ -49,6 +53,13 @@ pub fn tree_fork_kprobe(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn fork<M: Mem>(parent_tgid: u32, child: Ptr) {
+    if marks::watched(parent_tgid) {
+        follow_fork::<M>(parent_tgid, child);
+    }
+}
+
+#[inline(never)]
+fn follow_fork<M: Mem>(parent_tgid: u32, child: Ptr) {
     let child_tgid = M::u32(child, off!(task_tgid));
     if parent_tgid == child_tgid {
         return;
@@ -70,10 +81,11 @@ fn fork<M: Mem>(parent_tgid: u32, child: Ptr) {
     if unsafe { TASKS.get(child_tgid) }.is_some_and(|known| known.is_of(start)) {
         return;
     }
-    if entry.owner.in_tree != TASK_IN_TREE && !shares::take(share(&entry)) {
+    let counted = entry.owner.in_tree != TASK_IN_TREE;
+    if counted && !shares::take(share(&entry)) {
         lose(Loss::TasksShare);
-    } else if TASKS.insert(child_tgid, entry, 0).is_err() {
-        lose(Loss::TasksFull);
+    } else if !marks::follow(child_tgid, &entry, true) && counted {
+        shares::give(share(&entry));
     }
 }
 
@@ -107,6 +119,14 @@ pub fn tree_exec_kprobe(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn exec<M: Mem>(task: Ptr, file: Ptr, old_pid: u32) {
     let tgid = M::u32(task, off!(task_tgid));
+    // A thread that is not the leader may leave something behind.
+    if old_pid != tgid || marks::watched(tgid) || marks::may_be_named::<M>(file) {
+        follow_exec::<M>(task, file, tgid, old_pid);
+    }
+}
+
+#[inline(never)]
+fn follow_exec<M: Mem>(task: Ptr, file: Ptr, tgid: u32, old_pid: u32) {
     let start = task::start::<M>(task);
     let after = bounding::<M>(task);
     let (namespace, level) = task::namespace::<M>(task);
@@ -178,8 +198,9 @@ fn exec<M: Mem>(task: Ptr, file: Ptr, old_pid: u32) {
         entry.owner.role
     );
     entry.exec = exec;
-    if TASKS.insert(tgid, entry, 0).is_err() {
-        lose(Loss::TasksFull);
+    if !marks::follow(tgid, &entry, !known) && !known {
+        shares::give(share(&entry));
+        return;
     }
     if named {
         if rule.argv == 1 {
@@ -212,13 +233,9 @@ fn forget_thread(id: u64) {
         if CHECKS.get(id).is_some() {
             let _ = CHECKS.remove(id);
         }
-        if PENDING.get(id).is_some() {
-            let _ = PENDING.remove(id);
-        }
-        if SETPCAP.get(id).is_some() {
-            let _ = SETPCAP.remove(id);
-        }
     }
+    let _ = marks::take_pending(id);
+    let _ = marks::take_refusal(id);
 }
 
 /// `sched_process_exit(struct task_struct *p[, bool group_dead])`
@@ -242,13 +259,26 @@ pub fn tree_exit_kprobe(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn exit<M: Mem>(task: Ptr) {
     let id = bpf_get_current_pid_tgid();
-    flush_direct(id);
-    // SAFETY: nothing is read but that there is an entry.
-    if unsafe { PENDING.get(id) }.is_some() {
-        let namespace = task::namespace::<M>(task);
-        drops::confirm(id, bounding::<M>(task), namespace, effective::<M>(task));
+    let tgid = (id >> 32) as u32;
+    if hooked(Hook::Checks) {
+        end_check(id);
     }
-    forget_thread(id);
+    if marks::watched(tgid) {
+        follow_exit::<M>(task, id);
+    }
+}
+
+#[inline(never)]
+fn end_check(id: u64) {
+    flush_direct(id);
+}
+
+#[inline(never)]
+fn follow_exit<M: Mem>(task: Ptr, id: u64) {
+    let tgid = (id >> 32) as u32;
+    let namespace = task::namespace::<M>(task);
+    drops::confirm(id, bounding::<M>(task), namespace, effective::<M>(task));
+    let _ = marks::take_refusal(id);
 
     // `live` is counted down before the tracepoint (`do_exit`): zero for the
     // last thread. Two that end at once may both see it; closing twice is harmless.
@@ -256,7 +286,6 @@ fn exit<M: Mem>(task: Ptr) {
     if M::u32(signal, off!(signal_live)) != 0 {
         return;
     }
-    let tgid = (id >> 32) as u32;
     let group = M::u32(signal, off!(signal_group_exit_code));
     let status = if group == 0 {
         M::u32(task, off!(task_exit_code))
@@ -270,7 +299,7 @@ fn exit<M: Mem>(task: Ptr) {
     let Some(entry) = (unsafe { TASKS.get(tgid) }).copied() else {
         return;
     };
-    if TASKS.remove(tgid).is_ok() && entry.owner.in_tree != TASK_IN_TREE {
+    if marks::unfollow(tgid) && entry.owner.in_tree != TASK_IN_TREE {
         shares::give(share(&entry));
     }
     if entry.owner.tgid == tgid {

@@ -13,9 +13,9 @@ use super::{
     denial::{self, Denial, audited},
     host::{config, off},
     maps::{
-        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, SETPCAP, lose, note,
-        verdict_by_kprobe,
+        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, lose, note, verdict_by_kprobe,
     },
+    marks,
     mem::{Mem, Ptr, Typed, Unread},
     task,
 };
@@ -85,9 +85,7 @@ pub fn settle<M: Mem>(
             profile,
             layer: layer as u64,
         };
-        if SETPCAP.insert(id, refusal, 0).is_err() {
-            lose(Loss::InflightFull);
-        }
+        marks::keep_refusal(id, &refusal);
     }
     let denial = Denial {
         capability,

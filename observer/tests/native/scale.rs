@@ -1,5 +1,6 @@
-//! A thousand supervisors and ten thousand processes coming and going: nothing
-//! is left in any table, and nothing is counted for the wrong one.
+//! A thousand supervisors and ten thousand processes coming and going, and a
+//! process that forks without end: nothing is left in any table, and nothing is
+//! counted for the wrong one.
 
 use std::{
     fs,
@@ -13,6 +14,7 @@ use std::{
 use observer::{
     agent::{Agent, Options},
     config::Rules,
+    finding::Verdict,
     sources::bpf::Attach,
 };
 
@@ -64,6 +66,21 @@ fn sizes(agent: &Agent) -> String {
     let sizes = agent.sizes();
     let sizes = sizes.iter().map(|(table, size)| format!("{table} {size}"));
     sizes.collect::<Vec<_>>().join(", ")
+}
+
+/// Whoever has an entry is marked, and nobody else, but those whose entry is being
+/// made or taken out just now.
+fn assert_marks(agent: &Agent) {
+    let differ = || {
+        let marked = ["tasks", "members", "setpcap", "pending"];
+        let entries: usize = marked.iter().map(|table| size(agent, table)).sum();
+        entries.abs_diff(size(agent, "marks"))
+    };
+    let settled = (0..20).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        differ() == 0
+    });
+    assert!(settled, "{}", sizes(agent));
 }
 
 fn size(agent: &Agent, table: &str) -> usize {
@@ -139,6 +156,7 @@ fn a_thousand_supervisors_leave_nothing_behind() {
         for table in ["episodes", "checks", "setpcap", "pending", "words"] {
             assert_eq!(size(&agent, table), 0, "{table}");
         }
+        assert_marks(&agent);
         assert!(size(&agent, "supervisors") <= 4_096 + SUPERVISORS);
         let shared = agent.shared();
         let ledger = shared.ledger();
@@ -150,5 +168,85 @@ fn a_thousand_supervisors_leave_nothing_behind() {
         let folded = lost.remove("rows_share").unwrap_or_default();
         println!("{folded} denials without comm and executable");
         assert_eq!(lost["events"], folded, "{lost:?}");
+    });
+}
+
+/// Children of a process with an open episode; a million with `CAPWATCH_FULL=1`.
+const CHILDREN: u64 = 30_000;
+
+#[test]
+fn a_process_that_forks_without_end_takes_no_room() {
+    let Some((stage, _turn)) = crate::stage("forks without end") else {
+        return;
+    };
+    let children = match std::env::var_os("CAPWATCH_FULL") {
+        Some(_) => 1_000_000,
+        None => CHILDREN,
+    };
+    let mut rules = Rules::load(None).expect("no rules");
+    let rule = "[[supervisor]]\nname = \"testsup\"\nexe = [\"testsup\"]\n";
+    rules.add(rule, "test").expect("no rule");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("no runtime");
+    runtime.block_on(async {
+        let mut agent = Agent::open(Options {
+            attach: Attach::default(),
+            rules: Arc::new(rules),
+            audit: Vec::new(),
+            series: 5_000,
+            patience: observer::agent::PROMPT,
+        })
+        .expect("no agent");
+        let start = |program: &str, steps: &str| {
+            let mut command = Command::new(stage.path("captest"));
+            command.args(["do", "drop", "except:chown", "exec"]);
+            command.arg(stage.path(program)).arg("do");
+            command
+                .args(steps.split_whitespace())
+                .spawn()
+                .expect("cannot run")
+        };
+        let steps = format!("drop chown repeat {children} fork exit 0 end end exit 1");
+        let mut family = start("captest", &steps);
+        let mut most = 0;
+        let mut others = 0;
+        while family.try_wait().expect("cannot wait").is_none() {
+            // Whatever it forks, others find room.
+            if others < 50 {
+                others += 1;
+                let mut other = start("testsup", "fork drop chown exit 1 end exit 0");
+                other.wait().expect("cannot wait");
+            }
+            let step = Duration::from_millis(5);
+            let _ = tokio::time::timeout(step, agent.pump()).await;
+            most = most.max(size(&agent, "members"));
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(2), agent.pump()).await;
+        agent.catch_up();
+        println!(
+            "{children} forks: {}, {most} members at most",
+            sizes(&agent)
+        );
+        assert!(most < 200, "{most} members");
+        for table in ["episodes", "members", "pending"] {
+            assert_eq!(size(&agent, table), 0, "{table}");
+        }
+        assert_marks(&agent);
+        let shared = agent.shared();
+        let ledger = shared.ledger();
+        let report = ledger.lost();
+        assert_eq!(report["events"], 0, "{report:?}");
+        let tallies = ledger.episodes.tallies();
+        let counted = |supervisor: &str| -> u64 {
+            let fits = tallies.iter().filter(|(series, _)| {
+                series.supervisor == supervisor && series.verdict == Verdict::Fatal
+            });
+            fits.map(|(_, count)| count).sum()
+        };
+        assert_eq!(counted("captest"), 1, "the family is one episode");
+        assert_eq!(counted("testsup"), 50, "another's children");
+        assert_eq!(others, 50, "it ended too soon to be beside anything");
     });
 }

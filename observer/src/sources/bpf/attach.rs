@@ -168,14 +168,16 @@ const DROPS: Hook = Hook {
 pub struct HookWords {
     verdict: u32,
     drops: u32,
+    checks: u32,
 }
 
 impl HookWords {
     /// Index and value of each word of the map `HOOKS`.
-    pub const fn words(self) -> [(u32, u32); 2] {
+    pub const fn words(self) -> [(u32, u32); Word::COUNT as usize] {
         [
             (Word::Verdict as u32, self.verdict),
             (Word::Drops as u32, self.drops),
+            (Word::Checks as u32, self.checks),
         ]
     }
 }
@@ -222,6 +224,7 @@ pub fn attach(
     let by = HookWords {
         verdict: word(&verdict),
         drops: drops_by,
+        checks: 1,
     };
     ready(ebpf, by);
     if verdict.attached {
@@ -243,7 +246,11 @@ pub fn attach(
             }
         }
     } else {
-        hooks.push(attach_hook(ebpf, btf, &COMMONCAP, candidates, &mut links));
+        let inner = attach_hook(ebpf, btf, &COMMONCAP, candidates, &mut links);
+        if !inner.attached || inner.mechanism == Some(Mechanism::Tracepoint) {
+            ready(ebpf, HookWords { checks: 0, ..by });
+        }
+        hooks.push(inner);
     }
     hooks.extend([verdict, drops]);
     needed::mark(&mut hooks, lsms);

@@ -37,6 +37,14 @@ pub enum KernelError {
         /// What the kernel said.
         source: MapError,
     },
+    /// A map can't be mapped into memory.
+    #[error("cannot map the BPF map {name}: {source}")]
+    Mapping {
+        /// Its name.
+        name: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
 }
 
 /// Every cause, from the outermost in; a missing privilege alone where that is it.

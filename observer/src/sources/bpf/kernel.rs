@@ -10,6 +10,7 @@ use aya_log::EbpfLogger;
 use observer_ebpf::{
     Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets, PROFILE_LEN, RowKey,
     Rule, Task, TotalKey,
+    decide::{BEGINNINGS, beginning},
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     error::KernelError,
     host::{active_lsms, allow_locked_memory, warn_of_memory_limit},
     lanes::Lanes,
+    marks::Marks,
     mechanism::HookStatus,
     object::Attach,
     offsets,
@@ -32,6 +34,7 @@ pub struct Kernel {
     ebpf: Ebpf,
     hooks: Vec<HookStatus>,
     maps: Maps,
+    marks: Marks,
     /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
     rows: Mutex<Rows>,
     storm: Mutex<Storm>,
@@ -129,12 +132,18 @@ impl Kernel {
             notes: take(&mut ebpf, "NOTES")?,
             tasks: take(&mut ebpf, "TASKS")?,
         };
+        let marks =
+            Marks::map(&take(&mut ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
+                name: "MARKS",
+                source,
+            })?;
         // Only an object that was built with diagnostics has their map.
         let diagnostics = EbpfLogger::init(&mut ebpf).ok();
         let kernel = Self {
             ebpf,
             hooks,
             maps,
+            marks,
             rows: Mutex::new(rows),
             lanes: Mutex::new(Lanes::new(&links)),
             storm: Mutex::new(Storm::new(links)),
@@ -294,6 +303,10 @@ impl Kernel {
             ("checks", self.threads::<48>("CHECKS")),
             ("setpcap", self.threads::<16>("SETPCAP")),
             ("pending", self.threads::<16>("PENDING")),
+            (
+                "marks",
+                usize::try_from(self.marks.count()).unwrap_or(usize::MAX),
+            ),
         ]);
         sizes
     }
@@ -314,17 +327,24 @@ impl Kernel {
     /// # Errors
     /// When the map is full.
     pub fn follow(&mut self, tgid: u32, task: Task) -> Result<(), KernelError> {
+        // Marked before it is entered: its entry is never without its mark.
+        self.marks.set(tgid);
         let result = self.maps.tasks.insert(tgid, task, 0);
-        result.map_err(|source| KernelError::Map {
-            name: "TASKS",
-            source,
+        result.map_err(|source| {
+            self.marks.clear(tgid);
+            KernelError::Map {
+                name: "TASKS",
+                source,
+            }
         })
     }
 
     /// Takes a process out of its followed tree.
     pub fn unfollow(&mut self, tgid: u32) {
         // Gone already is as good.
-        let _ = self.maps.tasks.remove(&tgid);
+        if self.maps.tasks.remove(&tgid).is_ok() {
+            self.marks.clear(tgid);
+        }
     }
 }
 
@@ -389,38 +409,73 @@ where
         .map_err(|source| KernelError::Map { name, source })
 }
 
+/// A map that stays with the object.
+fn writable<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<&'a mut Map, Error = MapError>,
+{
+    let map = ebpf.map_mut(name).ok_or(MapError::InvalidName {
+        name: name.to_owned(),
+    });
+    map.and_then(T::try_from)
+        .map_err(|source| KernelError::Map { name, source })
+}
+
 fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
+    let names: std::collections::HashMap<_, _> = rules.basenames().collect();
+    // What is looked up is let through before there is anything to find.
+    write_beginnings(ebpf, names.keys(), true)?;
     let error = |source| KernelError::Map {
         name: "RULES",
         source,
     };
-    let map = ebpf.map_mut("RULES").ok_or(error(MapError::InvalidName {
-        name: "RULES".to_owned(),
-    }))?;
-    let mut map: HashMap<_, [u8; NAME_LEN], Rule> = HashMap::try_from(map).map_err(error)?;
-    let names: std::collections::HashMap<_, _> = rules.basenames().collect();
+    let mut map: HashMap<_, [u8; NAME_LEN], Rule> = writable(ebpf, "RULES")?;
     let former: Vec<_> = map.keys().flatten().collect();
     for name in former.iter().filter(|name| !names.contains_key(*name)) {
         map.remove(name).map_err(error)?;
     }
-    for (name, rule) in names {
+    for (name, rule) in &names {
         map.insert(name, rule, 0).map_err(error)?;
+    }
+    write_beginnings(ebpf, names.keys(), false)
+}
+
+/// Tells the programs which names are worth a look-up, in place of the former ones
+/// or besides.
+fn write_beginnings<'a>(
+    ebpf: &mut Ebpf,
+    names: impl Iterator<Item = &'a [u8; NAME_LEN]>,
+    besides: bool,
+) -> Result<(), KernelError> {
+    let mut words = [0; BEGINNINGS as usize];
+    for bytes in names.filter_map(|name| name.first_chunk()) {
+        let (word, bit) = beginning(u64::from_le_bytes(*bytes));
+        words[word as usize] |= bit;
+    }
+    let error = |source| KernelError::Map {
+        name: "BEGINNINGS",
+        source,
+    };
+    let mut map: Array<_, u64> = writable(ebpf, "BEGINNINGS")?;
+    for (index, word) in (0..).zip(words) {
+        let former = if besides {
+            map.get(&index, 0).map_err(error)?
+        } else {
+            0
+        };
+        map.set(index, word | former, 0).map_err(error)?;
     }
     Ok(())
 }
 
 /// Tells the programs by which mechanism the verdict and the drops are told.
 fn write_hooks(ebpf: &mut Ebpf, by: HookWords) -> Result<(), KernelError> {
-    let error = |source| KernelError::Map {
-        name: "HOOKS",
-        source,
-    };
-    let map = ebpf.map_mut("HOOKS").ok_or(error(MapError::InvalidName {
-        name: "HOOKS".to_owned(),
-    }))?;
-    let mut map: Array<_, u32> = Array::try_from(map).map_err(error)?;
+    let mut map: Array<_, u32> = writable(ebpf, "HOOKS")?;
     for (index, word) in by.words() {
-        map.set(index, word, 0).map_err(error)?;
+        map.set(index, word, 0).map_err(|source| KernelError::Map {
+            name: "HOOKS",
+            source,
+        })?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod host;
 mod info;
 mod kernel;
 mod lanes;
+mod marks;
 mod mechanism;
 mod needed;
 mod object;
