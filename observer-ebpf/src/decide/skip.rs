@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn places_are_within_their_tables() {
         let mut taken = [0u64; BEGINNINGS as usize];
-        for number in 0..5_000u64 {
-            let (word, bit) = beginning(number.wrapping_mul(0x1234_5678_9abc_def1));
-            assert!(word < BEGINNINGS && bit.count_ones() == 1);
+        for number in 0..5_000u32 {
+            let (word, bit) = beginning(u64::from(number).wrapping_mul(0x1234_5678_9abc_def1));
+            assert!(word < BEGINNINGS && bit.is_power_of_two());
             taken[word as usize] |= bit;
-            assert!(mark(number as u32 * 7_919) < MARKS);
+            assert!(mark(number * 7_919) < MARKS);
         }
         let taken: u32 = taken.iter().map(|bits| bits.count_ones()).sum();
         assert!(taken > 2_000, "{taken} of 4096 places");
