@@ -103,9 +103,10 @@ elif need rg ripgrep && need socat socat && npm_modules @anthropic-ai/sandbox-ru
     chmod -R a+rX "$MODULES"
     for who in root user; do
         as=()
-        [ "$who" = user ] && as=("${NOBODY[@]}" env HOME=/tmp)
-        real "srt by $who" -- "${as[@]}" "$MODULES/node_modules/.bin/srt" "${SHOW[*]}"
-        real "codex by $who" -- "${as[@]}" "$MODULES/node_modules/.bin/codex" sandbox linux "${SHOW[@]}"
+        # codex keeps its helpers at home, and not in a temporary folder.
+        [ "$who" = user ] && install -d -o 65534 -g 65534 "$MODULES/home" && as=("${NOBODY[@]}" env "HOME=$MODULES/home")
+        real "srt by $who" shows -- "${as[@]}" "$MODULES/node_modules/.bin/srt" "${SHOW[@]}"
+        real "codex by $who" shows -- "${as[@]}" "$MODULES/node_modules/.bin/codex" sandbox "${SHOW[@]}"
     done
 else
     skip "real: agents' sandboxes" "npm cannot install them: $(tail -n 1 "$WORK/npm.log")"
