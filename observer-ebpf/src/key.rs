@@ -99,6 +99,30 @@ word!(
     }
 );
 
+word!(
+    /// The rule of the kernel by which a call was refused without a check.
+    Broken {
+        /// None: it was not refused, or a check was.
+        #[default] None = "none",
+        /// exec: the file's capabilities are effective at once, and the bounding set lacks some.
+        FileBeyondBounding = "file_beyond_bounding",
+        /// capset: permitted, and not permitted before.
+        PermittedBeyondPermitted = "permitted_beyond_permitted",
+        /// capset: effective, and not among the new permitted ones.
+        EffectiveBeyondPermitted = "effective_beyond_permitted",
+        /// capset: inheritable, neither inheritable nor permitted before, and no SETPCAP.
+        InheritableBeyondPermitted = "inheritable_beyond_permitted",
+        /// capset: inheritable, neither inheritable before nor in the bounding set.
+        InheritableBeyondBounding = "inheritable_beyond_bounding",
+        /// ambient: not in the permitted set.
+        NotPermitted = "not_permitted",
+        /// ambient: not in the inheritable set.
+        NotInheritable = "not_inheritable",
+        /// ambient, securebits: a securebit forbids it.
+        Locked = "locked",
+    }
+);
+
 /// A supervisor's instance: a process while it runs one program, and what it
 /// is to those that it owns.
 #[repr(C)]

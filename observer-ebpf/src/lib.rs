@@ -21,8 +21,8 @@ pub use event::{
     WorkloadEvent,
 };
 pub use key::{
-    Audited, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule, Share,
-    TASK_IN_TREE, Table, Task, TotalKey, Via,
+    Audited, Broken, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule,
+    Share, TASK_IN_TREE, Table, Task, TotalKey, Via,
 };
 
 /// Bytes of a program's short name, `TASK_COMM_LEN`.

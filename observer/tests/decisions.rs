@@ -1,8 +1,11 @@
 //! The decisions of the kernel side against plain models of the kernel's rules.
 
 use observer_ebpf::{
-    Reason,
-    decide::{Credentials, MAX_LEVELS, Outcome, classify, commoncap, mask},
+    Broken, Reason,
+    decide::{
+        Credentials, MAX_LEVELS, Outcome, classify, commoncap, mask,
+        rules::{self, FileSets, Sets},
+    },
 };
 use proptest::prelude::*;
 
@@ -97,6 +100,18 @@ fn namespaces() -> impl Strategy<Value = Vec<Namespace>> {
     })
 }
 
+/// Sets that a credential may have, or ask for: often alike, so that rules are kept too.
+fn sets() -> impl Strategy<Value = Sets> {
+    let set =
+        || prop_oneof![2 => Just(0), 2 => Just(u64::MAX >> 23), 1 => any::<u64>(), 3 => 0u64..1024];
+    (set(), set(), set(), set()).prop_map(|(permitted, inheritable, effective, bounding)| Sets {
+        permitted,
+        inheritable,
+        effective,
+        bounding,
+    })
+}
+
 proptest! {
     #[test]
     fn the_walk_gives_what_cap_capable_gives(
@@ -143,6 +158,89 @@ proptest! {
             (true, false, false) => Outcome::RefusedLowered,
         };
         prop_assert_eq!(outcome, expected);
+    }
+
+    #[test]
+    fn capset_is_refused_by_the_first_rule_that_it_breaks(old in sets(), asked in sets()) {
+        let refused = rules::capset(old, asked);
+        // `cap_capset`, as the kernel's text has it, a capability at a time.
+        let beyond = |set: u64, allowed: &dyn Fn(u64) -> bool| {
+            (0..64).filter(|bit| set >> bit & 1 == 1 && !allowed(1 << bit)).map(|bit| 1_u64 << bit).sum::<u64>()
+        };
+        let setpcap = old.effective & 1 << 8 != 0;
+        let in_order = [
+            (
+                Broken::InheritableBeyondPermitted,
+                beyond(asked.inheritable, &|bit| setpcap || (old.inheritable | old.permitted) & bit != 0),
+            ),
+            (
+                Broken::InheritableBeyondBounding,
+                beyond(asked.inheritable, &|bit| (old.inheritable | old.bounding) & bit != 0),
+            ),
+            (Broken::PermittedBeyondPermitted, beyond(asked.permitted, &|bit| old.permitted & bit != 0)),
+            (Broken::EffectiveBeyondPermitted, beyond(asked.effective, &|bit| asked.permitted & bit != 0)),
+        ];
+        let first = in_order.into_iter().find(|(_, missing)| *missing != 0);
+        prop_assert_eq!((refused.rule, refused.missing), first.unwrap_or_default());
+    }
+
+    #[test]
+    fn a_file_gives_all_that_is_effective_or_is_refused(
+        file in sets(),
+        effective in any::<bool>(),
+        own in sets(),
+    ) {
+        let file = FileSets { permitted: file.permitted, inheritable: file.inheritable, effective };
+        let refused = rules::exec(file, own);
+        // `bprm_caps_from_vfs_caps`, a capability at a time.
+        let (mut gained, mut lacking) = (0_u64, 0_u64);
+        for bit in (0..64).map(|bit| 1_u64 << bit) {
+            let by_bounding = file.permitted & bit != 0 && own.bounding & bit != 0;
+            let by_inheritance = file.inheritable & bit != 0 && own.inheritable & bit != 0;
+            if by_bounding || by_inheritance {
+                gained |= bit;
+            } else if file.permitted & bit != 0 {
+                lacking |= bit;
+            }
+        }
+        prop_assert_eq!(rules::gains(file, own), gained);
+        let expected = if effective && lacking != 0 {
+            (Broken::FileBeyondBounding, lacking)
+        } else {
+            (Broken::None, 0)
+        };
+        prop_assert_eq!((refused.rule, refused.missing), expected);
+    }
+
+    #[test]
+    fn an_ambient_capability_is_permitted_inheritable_and_not_forbidden(
+        own in sets(),
+        securebits in 0u32..256,
+        argument in prop_oneof![0u64..70, Just(1 << 32), any::<u64>()],
+        last in 30u64..63,
+    ) {
+        let rule = rules::ambient(own, securebits, argument, last).rule;
+        let has = |set: u64| argument <= last && set >> (argument & 63) & 1 == 1;
+        if argument > last {
+            prop_assert_eq!(rule, Broken::None);
+            return Ok(());
+        }
+        prop_assert_eq!(rule == Broken::NotPermitted, !has(own.permitted));
+        prop_assert_eq!(rule == Broken::NotInheritable, has(own.permitted) && !has(own.inheritable));
+        let may = has(own.permitted) && has(own.inheritable);
+        prop_assert_eq!(rule == Broken::Locked, may && securebits & 64 != 0);
+    }
+
+    #[test]
+    fn a_locked_bit_keeps_its_value_and_its_lock(old in 0u32..256, asked in 0u64..256) {
+        let bit = |of: u64, number: u32| of >> number & 1 == 1;
+        let broken = [0, 2, 4, 6].into_iter().any(|value| {
+            let lock = value + 1;
+            let same = bit(u64::from(old), value) == bit(asked, value);
+            bit(u64::from(old), lock) && !(same && bit(asked, lock))
+        });
+        let rule = rules::securebits(old, asked).rule;
+        prop_assert_eq!(rule == Broken::Locked, broken);
     }
 
     #[test]

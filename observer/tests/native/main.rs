@@ -19,6 +19,7 @@ mod misuse;
 mod output;
 mod posture;
 mod probe;
+mod rules;
 mod runtime;
 mod scale;
 mod scenarios;

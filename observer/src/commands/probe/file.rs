@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use observer_ebpf::decide::rules::{self, FileSets, Sets};
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags};
 use serde::Serialize;
 
@@ -33,6 +34,16 @@ pub struct FileCaps {
     pub root: Option<u32>,
 }
 
+impl FileCaps {
+    const fn sets(&self) -> FileSets {
+        FileSets {
+            permitted: self.permitted.0,
+            inheritable: self.inheritable.0,
+            effective: self.effective,
+        }
+    }
+}
+
 /// The process that would execute it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
@@ -48,6 +59,18 @@ pub struct Own {
     pub no_new_privs: bool,
     /// Whether it is the user namespace's root.
     pub root: bool,
+}
+
+impl Own {
+    /// What the rules look at; the effective set is none of it.
+    const fn sets(&self) -> Sets {
+        Sets {
+            permitted: self.permitted.0,
+            inheritable: self.inheritable.0,
+            effective: 0,
+            bounding: self.bounding.0,
+        }
+    }
 }
 
 /// What else of the file counts.
@@ -137,10 +160,10 @@ pub fn answer(caps: Option<FileCaps>, own: &Own, place: Place) -> Answer {
     let mut permitted = own.ambient;
     let mut effective = own.ambient;
     if let Some(file) = counted {
-        let gained =
-            CapSet(file.permitted.0 & own.bounding.0 | file.inheritable.0 & own.inheritable.0);
-        let missing = CapSet(file.permitted.0 & !gained.0);
-        if file.effective && missing.0 != 0 {
+        let (file_sets, sets) = (file.sets(), own.sets());
+        let gained = CapSet(rules::gains(file_sets, sets));
+        let missing = CapSet(rules::exec(file_sets, sets).missing);
+        if missing.0 != 0 {
             let lacking = names(missing).join(", ");
             let upper = lacking.to_uppercase();
             return refused(
