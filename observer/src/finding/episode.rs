@@ -213,6 +213,18 @@ impl Episode {
         }
     }
 
+    /// The code that it ended with, where that is the one that launchers give for a
+    /// program that they could not execute (126) or did not find (127).
+    pub fn exec_failed(&self) -> Option<i32> {
+        let code = self.exit.and_then(|exit| exit.code);
+        code.filter(|code| self.fate == Fate::Exit && matches!(code, 126 | 127))
+    }
+
+    /// Whether a person should read its sentence unasked.
+    pub fn is_explained(&self) -> bool {
+        self.verdict >= Verdict::Pending || self.exec_failed().is_some()
+    }
+
     /// What became of the process, in a word or two.
     pub fn ending(&self) -> String {
         // Of a log's alone nobody tells; it has no sets either.

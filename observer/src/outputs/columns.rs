@@ -5,7 +5,7 @@ use super::{
     color::Tint,
     fit::{clip, pad, pad_left, wrap},
 };
-use crate::finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent, Verdict};
+use crate::finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent};
 
 /// A column: its name, the width that it takes in a pipe, and the least and the
 /// most that it takes on a terminal.
@@ -195,7 +195,7 @@ impl Layout {
             episode.ending(),
         ];
         let line = self.join(&cells, Tint::Verdict(episode.verdict), color);
-        if episode.verdict < Verdict::Pending {
+        if !episode.is_explained() {
             return line;
         }
         let sentence = wrap(&clean(&episode.explanation), "    ", self.terminal);

@@ -43,6 +43,30 @@ fn a_command_that_is_not_executable_is_126() {
 }
 
 #[test]
+fn a_file_beyond_the_bounding_set_is_explained_by_its_126() {
+    let Some((stage, _turn)) = crate::stage("a file beyond the bounding set") else {
+        return;
+    };
+    let file = stage.path("with-capabilities");
+    fs::copy("/bin/true", &file).expect("cannot copy");
+    // `cap_net_bind_service=ep`, version 2.
+    let caps = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&file, "security.capability", &caps, flags).expect("no attribute");
+    let name = file.to_str().expect("a name");
+    let outcome = record(
+        stage,
+        &["--", "setpriv", "--bounding-set=-net_bind_service", name],
+    );
+    assert_eq!(outcome.code, Some(126), "{}", outcome.stderr);
+    let text = outcome.stderr.split_whitespace().collect::<Vec<_>>();
+    let text = text.join(" ");
+    for words in ["exit, code 126", "net_bind_service just left that set"] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+}
+
+#[test]
 fn a_killed_command_is_128_and_its_signal() {
     let Some((stage, _turn)) = crate::stage("128 + signal") else {
         return;

@@ -1,5 +1,7 @@
 //! The sentence of an episode.
 
+use std::borrow::Cow;
+
 use observer_ebpf::Reason;
 
 use super::{
@@ -81,6 +83,10 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
     // What a rule says of a refusal to its program says nothing of a workload's, nor
     // of a drop that was never tried.
     let own = episode.role.as_deref() == Some("supervisor") && episode.refused_raised > 0;
+    let sentence = match episode.exec_failed() {
+        Some(code) => format!("{sentence} {}", exec_failed(episode, code)),
+        None => sentence,
+    };
     let notes = refusal.rule.filter(|_| own).into_iter();
     let notes = notes.flat_map(|rule| rule.notes(episode.verdict));
     notes.fold(sentence, |text, note| format!("{text} Note: {note}."))
@@ -166,6 +172,34 @@ fn became(episode: &Episode) -> String {
         ),
         Fate::Exit => format!("it ended without exec after {after}, {}", how(episode)),
     }
+}
+
+/// What an exit code says of the exec that did not come about. No hook sees the exec
+/// itself: the kernel refuses one beyond the bounding set by a rule, without a check.
+fn exec_failed(episode: &Episode, code: i32) -> String {
+    if code == 127 {
+        return "Exit code 127 usually means that the program to execute was not found (inferred)."
+            .to_owned();
+    }
+    let set = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let sets = set(&episode.bounding_before).zip(set(&episode.bounding_after));
+    let dropped: Vec<_> = sets
+        .map(|(before, after)| CapSet(before & !after))
+        .into_iter()
+        .flat_map(|dropped| dropped.names().map(Cow::into_owned).collect::<Vec<_>>())
+        .collect();
+    let meaning = "Exit code 126 usually means that the program was found and could not be \
+                   executed (inferred)";
+    if dropped.is_empty() {
+        return format!("{meaning}.");
+    }
+    format!(
+        "{meaning}. The kernel refuses to execute a file whose capabilities have the effective \
+         bit and are not all in the bounding set, without a check or a record; {} just left \
+         that set. If `getcap FILE` shows one of these, keep it in the bounding set, or remove \
+         the file's (`setcap -r FILE`); else look at the file's mode and mount.",
+        list(&dropped)
+    )
 }
 
 fn how(episode: &Episode) -> String {

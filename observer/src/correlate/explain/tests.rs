@@ -108,6 +108,44 @@ fn what_was_not_requested_is_said_and_no_module_is_blamed() {
 }
 
 #[test]
+fn an_exec_that_failed_after_the_drops_is_explained() {
+    let ended = |code, before: &str, after: &str| {
+        let mut told = fatal("setpriv", "commoncap", None);
+        told.verdict = Verdict::Ok;
+        told.refused_raised = 0;
+        told.layer = None;
+        before.clone_into(&mut told.bounding_before);
+        after.clone_into(&mut told.bounding_after);
+        told.exit = Some(Exit {
+            code: Some(code),
+            signal: None,
+        });
+        (told.is_explained(), sentence(&told, Reason::None))
+    };
+    let (is_explained, text) = ended(126, "0x1fffffffff", "0x1ffffffbff");
+    assert!(is_explained);
+    for words in [
+        "could not be executed (inferred)",
+        "net_bind_service just left that set",
+        "`setcap -r FILE`",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let (_, text) = ended(126, "0x1fffffffff", "0x1fffffffff");
+    assert!(
+        text.contains("126") && !text.contains("setcap -r"),
+        "{text}"
+    );
+    let (is_explained, text) = ended(127, "0x1fffffffff", "0x1ffffffbff");
+    assert!(
+        is_explained && text.contains("was not found") && !text.contains("setcap -r"),
+        "{text}"
+    );
+    let (is_explained, text) = ended(1, "0x1fffffffff", "0x1ffffffbff");
+    assert!(!is_explained && !text.contains("Exit code"), "{text}");
+}
+
+#[test]
 fn what_was_requested_and_is_missing_is_told_apart() {
     let told = |bounding, effective| {
         let container = container(bounding, effective);

@@ -129,10 +129,8 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     more(text, words::episodes_shown(report, shown.len()))?;
     writeln!(text)?;
-    let failed = episodes
-        .iter()
-        .filter(|episode| episode.verdict >= Verdict::Pending);
-    for episode in failed.take(words::ROWS) {
+    let explained = episodes.iter().filter(|episode| episode.is_explained());
+    for episode in explained.take(words::ROWS) {
         let sentence = escape(&episode.explanation);
         writeln!(text, "- **{}**: {sentence}", episode.verdict)?;
     }

@@ -7,7 +7,7 @@ use super::{
     words,
 };
 use crate::{
-    finding::{Episode, Report, Verdict},
+    finding::{Episode, Report},
     outputs::{clean::clean, color::Tint, columns::chain, fit::wrap, web::short_version},
 };
 
@@ -143,7 +143,7 @@ fn write_episodes(
     for (episode, mut row) in shown.iter().zip(rows) {
         row[0] = Tint::Verdict(episode.verdict).paint(&row[0], color);
         writeln!(text, "{}", row.join("  "))?;
-        if episode.verdict >= Verdict::Pending {
+        if episode.is_explained() {
             let sentence = clean(&episode.explanation);
             writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
             if let Some(chain) = chain(&episode.chain) {
