@@ -1,9 +1,12 @@
-//! SYSCALL records of the calls that change capabilities, which an audit rule
-//! asks for or which stand beside a module's record:
+//! What stands beside a module's record, or alone where an audit rule asks for it.
 //!
+//! SYSCALL records of the calls that change capabilities:
 //! `arch=c000003e syscall=157 success=no exit=-1 a0=18 a1=15 a2=0 a3=0 items=0
 //! ppid=1 pid=7 auid=0 uid=0 … comm="x" exe="/usr/bin/x" subj=… key="caps"`
-//! (`audit_log_exit`, `kernel/auditsc.c`, 6.12).
+//! (`audit_log_exit`, `kernel/auditsc.c`, 6.12). And of the same event what says
+//! more of the program: `argc=2 a0="x" a1="-v"` (EXECVE),
+//! `proctitle=2F7573722F62696E2F78002D76` (PROCTITLE), and of an exec that gives
+//! capabilities `fver=0 … pp=0 pi=0 pe=0 pa=0 frootid=0` (`BPRM_FCAPS`).
 
 use memchr::memmem;
 
@@ -13,7 +16,8 @@ use super::line::parse_line;
 use super::number::{decimal, hexadecimal, signed};
 use super::outcome::{Foreign, Parsed};
 use super::record::{Bytes, Syscall};
-use super::{caps, kind, mend, seccomp, stamp};
+use super::stamp::{self, Stamp};
+use super::{MAX_LINE, caps, kind, mend, seccomp};
 
 /// `PR_CAPBSET_DROP` (`include/uapi/linux/prctl.h`).
 const DROP: u64 = 24;
@@ -50,19 +54,101 @@ pub struct Call {
     pub serial: Option<u64>,
 }
 
-/// The call of a line, which [`parse_line`] takes for a record of another type;
-/// of an event on one line, the first one.
-pub fn parse_call(line: &[u8]) -> Option<Call> {
-    match mend::parts(line) {
-        Some(parts) => parts.into_iter().find_map(of_line),
-        None => of_line(line),
+/// What another record of an event tells of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Title {
+    /// Its first argument, up to a space; other arguments are not read.
+    pub program: Option<Bytes<'static>>,
+    /// The effective set that it was executed with.
+    pub effective: Option<u64>,
+    /// When.
+    pub epoch: Option<Epoch>,
+    /// The event's serial number.
+    pub serial: Option<u64>,
+}
+
+/// A record that stands beside others of its event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// A system call.
+    Call(Call),
+    /// What says more of its program.
+    Title(Title),
+}
+
+impl Aside {
+    /// The call of a line, which [`parse_line`] takes for a record of another type;
+    /// of an event on one line, the first one.
+    pub fn parse_line(line: &[u8]) -> Option<Self> {
+        match mend::parts(line) {
+            Some(parts) => {
+                let mut told: Vec<_> = parts.into_iter().filter_map(of_line).collect();
+                let call = told.iter().position(|one| matches!(one, Self::Call(_)));
+                let first = call.or_else(|| (!told.is_empty()).then_some(0))?;
+                Some(told.swap_remove(first))
+            }
+            None => of_line(line),
+        }
+    }
+
+    /// The same of a message of the kernel's audit multicast group.
+    pub fn parse_message(message_type: u16, payload: &[u8]) -> Option<Self> {
+        if payload.len() > MAX_LINE || !is_aside(message_type) {
+            return None;
+        }
+        of_record(message_type, payload.strip_prefix(b"audit(")?)
     }
 }
 
-fn of_line(line: &[u8]) -> Option<Call> {
-    let is_call = parse_line(line) == Parsed::Foreign(Foreign::Type(kind::SYSCALL));
-    let at = memmem::find(line, b"audit(").filter(|_| is_call)?;
-    let (stamp, body) = stamp::parse(&line[at + b"audit(".len()..]).ok()?;
+/// Whether a record of this type may be one of these.
+pub(super) const fn is_aside(message_type: u16) -> bool {
+    matches!(
+        message_type,
+        kind::SYSCALL | kind::EXECVE | kind::BPRM_FCAPS | kind::PROCTITLE
+    )
+}
+
+fn of_line(line: &[u8]) -> Option<Aside> {
+    let Parsed::Foreign(Foreign::Type(message_type)) = parse_line(line) else {
+        return None;
+    };
+    let at = memmem::find(line, b"audit(").filter(|_| is_aside(message_type))?;
+    of_record(message_type, &line[at + b"audit(".len()..])
+}
+
+fn of_record(message_type: u16, after: &[u8]) -> Option<Aside> {
+    let (stamp, body) = stamp::parse(after).ok()?;
+    if message_type == kind::SYSCALL {
+        return call(stamp, body).map(Aside::Call);
+    }
+    let mut title = Title {
+        program: None,
+        effective: None,
+        epoch: stamp.epoch,
+        serial: stamp.serial,
+    };
+    let mut fields = Fields::new(body, stamp.interpreted);
+    while let Some((key, value)) = fields.next().ok()? {
+        match (message_type, key) {
+            (kind::EXECVE, b"a0") | (kind::PROCTITLE, b"proctitle") => {
+                title.program = value.text().and_then(|text| first_word(&text));
+            }
+            (kind::BPRM_FCAPS, b"pe") => title.effective = hexadecimal(value.raw()),
+            _ => {}
+        }
+    }
+    (title.program.is_some() || title.effective.is_some()).then_some(Aside::Title(title))
+}
+
+/// The first argument of a command line, which zeros part, up to a space: a program
+/// may have written anything over it.
+fn first_word(text: &[u8]) -> Option<Bytes<'static>> {
+    let ends = |byte: &u8| matches!(byte, 0 | b' ');
+    let word = text.split(ends).next().filter(|word| !word.is_empty())?;
+    Some(word.to_vec().into())
+}
+
+fn call(stamp: Stamp, body: &[u8]) -> Option<Call> {
     let of_body = Told::read(body, stamp.interpreted)?;
     let Told {
         syscall,
@@ -196,7 +282,9 @@ mod tests {
             subj=unconfined key=caps";
         let logged = format!("Nov 24 10:22:07 host audisp-syslog: {RAW}");
         for line in [RAW, interpreted, &logged] {
-            let call = parse_call(line.as_bytes()).expect(line);
+            let Some(Aside::Call(call)) = Aside::parse_line(line.as_bytes()) else {
+                panic!("{line}");
+            };
             assert_eq!(call.deed, Deed::Drop(21), "{line}");
             assert_eq!(
                 (call.error, call.pid, call.ppid),
@@ -211,9 +299,10 @@ mod tests {
 
     #[test]
     fn what_came_of_it() {
-        let deed = |from: &str, to: &str| {
-            let call = parse_call(RAW.replace(from, to).as_bytes())?;
-            Some((call.deed, call.error))
+        let deed = |from: &str, to: &str| match Aside::parse_line(RAW.replace(from, to).as_bytes())?
+        {
+            Aside::Call(call) => Some((call.deed, call.error)),
+            Aside::Title(_) => None,
         };
         assert_eq!(
             deed("success=no exit=-1", "success=yes exit=0"),
@@ -239,5 +328,51 @@ mod tests {
             None
         );
         assert_eq!(deed("success=no ", ""), None);
+    }
+
+    #[test]
+    fn a_title_gives_its_first_argument_alone() {
+        let of = |line: &str| match Aside::parse_line(line.as_bytes()) {
+            Some(Aside::Title(title)) => {
+                assert_eq!(title.serial, Some(7), "{line}");
+                (title.program.map(Bytes::into_owned), title.effective)
+            }
+            other => panic!("{line}: {other:?}"),
+        };
+        let program = |name: &str| (Some(name.as_bytes().to_vec()), None);
+        let head = |kind: &str| format!("type={kind} msg=audit(1795458347.188:7): ");
+        assert_eq!(
+            of(&(head("PROCTITLE") + "proctitle=2F6F70742F626F78002D2D746F6B656E00783D79")),
+            program("/opt/box")
+        );
+        assert_eq!(
+            of(&(head("PROCTITLE") + "proctitle=\"box\"")),
+            program("box")
+        );
+        assert_eq!(
+            of(&(head("EXECVE") + "argc=3 a0=\"/opt/box\" a1=\"--token\" a2=\"secret\"")),
+            program("/opt/box")
+        );
+        // A title that its program has written.
+        assert_eq!(
+            of(&(head("PROCTITLE") + "proctitle=626F783A20736563726574")),
+            program("box:")
+        );
+        assert_eq!(
+            of(&(head("BPRM_FCAPS")
+                + "fver=0 fp=0 fi=0 fe=0 old_pp=0 old_pi=0 old_pe=0 old_pa=0 pp=100 pi=0 pe=100 \
+                   pa=0 frootid=0")),
+            (None, Some(0x100))
+        );
+        let message = b"audit(1795458347.188:7): proctitle=\"box\"";
+        assert!(matches!(
+            Aside::parse_message(kind::PROCTITLE, message),
+            Some(Aside::Title(_))
+        ));
+        assert_eq!(Aside::parse_message(kind::AVC, message), None);
+        assert_eq!(
+            Aside::parse_line((head("PROCTITLE") + "proctitle=").as_bytes()),
+            None
+        );
     }
 }

@@ -11,6 +11,12 @@ use super::Verdict;
 pub const USER_AVC: u16 = 1107;
 /// `AUDIT_SYSCALL`.
 pub const SYSCALL: u16 = 1300;
+/// `AUDIT_EXECVE`.
+pub const EXECVE: u16 = 1309;
+/// `AUDIT_BPRM_FCAPS`.
+pub const BPRM_FCAPS: u16 = 1321;
+/// `AUDIT_PROCTITLE`.
+pub const PROCTITLE: u16 = 1327;
 /// `AUDIT_SECCOMP`.
 pub const SECCOMP: u16 = 1326;
 /// `AUDIT_AVC`: what `AppArmor`, `SELinux` and Smack all write.
@@ -34,12 +40,12 @@ const NAMES: [(&[u8], u16); 25] = [
     (b"CONFIG_CHANGE", 1305),
     (b"SOCKADDR", 1306),
     (b"CWD", 1307),
-    (b"EXECVE", 1309),
+    (b"EXECVE", EXECVE),
     (b"EOE", 1320),
-    (b"BPRM_FCAPS", 1321),
+    (b"BPRM_FCAPS", BPRM_FCAPS),
     (b"CAPSET", 1322),
     (b"SECCOMP", SECCOMP),
-    (b"PROCTITLE", 1327),
+    (b"PROCTITLE", PROCTITLE),
     (b"BPF", 1334),
     (b"EVENT_LISTENER", 1335),
     (b"SELINUX_ERR", 1401),

@@ -70,7 +70,7 @@ mod selinux;
 mod stamp;
 mod wrapped;
 
-pub use call::{Call, Deed, parse_call};
+pub use call::{Aside, Call, Deed, Title};
 pub use decompress::{Compression, decompressed};
 pub use epoch::Epoch;
 pub use form::Form;

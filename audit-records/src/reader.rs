@@ -4,14 +4,14 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
-use super::call::{Call, parse_call};
+use super::call::{Aside, is_aside};
 use super::form::Form;
 use super::journal::{self, Entry};
 use super::line::{into_owned, json_records, parse_line};
 use super::lines::{Line, Lines, Taken};
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Lsm;
-use super::{MAX_LINE, kind, mend, origin};
+use super::{MAX_LINE, mend, origin};
 
 /// One line, or one entry of the journal's export format.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub struct Item<'a> {
     pub form: Form,
     /// What it says.
     pub parsed: Parsed<'a>,
-    /// The system call that it tells of, where that changes capabilities.
-    pub call: Option<Call>,
+    /// What it tells of a system call that changes capabilities.
+    pub aside: Option<Aside>,
 }
 
 impl<'a> Item<'a> {
@@ -32,15 +32,15 @@ impl<'a> Item<'a> {
             line,
             form,
             parsed,
-            call: None,
+            aside: None,
         }
     }
 }
 
-/// The call of a line that was parsed so.
-fn call_of(line: &[u8], parsed: &Parsed<'_>) -> Option<Call> {
+/// What a line that was parsed so tells of a call.
+fn aside_of(line: &[u8], parsed: &Parsed<'_>) -> Option<Aside> {
     match parsed {
-        Parsed::Foreign(Foreign::Type(kind::SYSCALL)) => parse_call(line),
+        Parsed::Foreign(Foreign::Type(number)) if is_aside(*number) => Aside::parse_line(line),
         _ => None,
     }
 }
@@ -121,9 +121,9 @@ impl<R: Read> Reader<R> {
         } else {
             parse_formed(line.bytes)
         };
-        let call = call_of(line.bytes, &parsed);
+        let aside = aside_of(line.bytes, &parsed);
         Ok(Some(Item {
-            call,
+            aside,
             ..Item::new(line.number, form, parsed)
         }))
     }
@@ -155,20 +155,20 @@ impl<R: Read> Reader<R> {
         if let Some(found) = found {
             let first = self.several(line.number, Form::of_line(&line.bytes), found);
             return Item {
-                call: parse_call(bytes),
+                aside: Aside::parse_line(bytes),
                 ..first
             };
         }
         let (form, parsed) = parse_formed(&line.bytes);
         let parsed = into_owned(parsed);
-        let call = call_of(&line.bytes, &parsed);
+        let aside = aside_of(&line.bytes, &parsed);
         let parsed = if is_incomplete(&parsed) {
             self.joined(&line.bytes).unwrap_or(parsed)
         } else {
             parsed
         };
         Item {
-            call,
+            aside,
             ..item(form, parsed)
         }
     }

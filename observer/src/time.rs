@@ -124,6 +124,11 @@ pub fn monotonic() -> u64 {
     read(ClockId::Monotonic)
 }
 
+/// The time since boot, in nanoseconds, sleep included: `/proc` tells start times by it.
+pub fn since_boot() -> u64 {
+    read(ClockId::Boottime)
+}
+
 fn read(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();

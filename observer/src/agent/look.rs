@@ -56,7 +56,9 @@ impl Agent {
         self.clock = Clock::sample();
         let expired = self.correlator.expire(Stamp::now());
         self.settle(expired);
+        self.settle_calls(Stamp::now());
         self.note_sources();
+        self.note_calls();
         // With a thousand of them most of an idle agent's time.
         const { assert!(CHECKPOINT.is_multiple_of(OPEN)) };
         if self.unchecked.is_multiple_of(OPEN) {

@@ -2,6 +2,7 @@
 //! command is this agent with other outputs.
 
 mod held;
+mod logged;
 mod look;
 mod posture;
 mod shared;
@@ -23,7 +24,7 @@ use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, Wor
 
 use crate::{
     config::Rules,
-    correlate::{self, Correlator, Finding},
+    correlate::{self, Calls, Correlator, Finding},
     finding::{Container, HookReport, Host, Scope},
     ledger::Ledger,
     memory,
@@ -79,6 +80,8 @@ pub struct Agent {
     correlator: Correlator,
     reader: Option<RingReader>,
     log: Live,
+    /// Drops that it alone tells of.
+    calls: Calls,
     clock: Clock,
     /// Open episodes that were told, by id, with the time of their last drop and
     /// whether that was final.
@@ -138,6 +141,7 @@ impl Agent {
             correlator: Correlator::new(Arc::clone(&rules)),
             reader,
             log,
+            calls: Calls::default(),
             clock: Clock::sample(),
             told: HashMap::new(),
             workloads: Workloads::default(),
@@ -151,6 +155,7 @@ impl Agent {
             slow: 0,
         };
         agent.note_sources();
+        agent.note_calls();
         storms::follow(&agent.shared)?;
         Ok(agent)
     }
@@ -313,6 +318,8 @@ impl Agent {
     /// What comes no more: records that no event was seen for.
     pub fn finish(&mut self) {
         self.release_all();
+        // What the log told last has no more to wait for.
+        self.settle_calls(Stamp(Stamp::now().0.saturating_add(correlate::SETTLE_NS)));
         let findings = self.correlator.finish();
         self.settle(findings);
     }
@@ -339,6 +346,9 @@ impl Agent {
                 record,
                 received,
             } => {
+                if self.log.wants_calls() {
+                    self.calls.record(&record);
+                }
                 if !record.is_about_capability() {
                     return;
                 }
@@ -360,6 +370,7 @@ impl Agent {
                 let findings = self.correlator.observe(Observation::Audit(Box::new(seen)));
                 self.settle(findings);
             }
+            SourceEvent::Aside { aside } => self.hear_aside(&aside),
             SourceEvent::Lost { reason, count, .. } => {
                 self.shared.lose("audit", reason.name(), count.max(1));
             }

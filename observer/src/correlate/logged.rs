@@ -2,7 +2,7 @@
 //! and of the process's end only that it executed a program, if at all.
 
 use super::explain;
-use crate::finding::{Episode, Fate, Namespace, Scope, Verdict};
+use crate::finding::{Container, Episode, Fate, Launched, Namespace, Scope, Verdict};
 
 /// What a log tells of one process's drops.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,12 @@ pub struct LoggedDrops {
     pub comm: String,
     /// Basename of the executable.
     pub exe: Option<String>,
+    /// The container it runs in, where it was looked up.
+    pub container: Option<Container>,
+    /// How far from the recorded command it is.
+    pub scope: Scope,
+    /// The effective set that its program was executed with.
+    pub effective: Option<String>,
     /// Who refused.
     pub layer: Option<String>,
     /// The module's profile or domain.
@@ -33,8 +39,14 @@ pub struct LoggedDrops {
     pub first_refused: Option<String>,
     /// What was refused, and not dropped later.
     pub left: Vec<String>,
-    /// Whether it executed a program afterwards.
-    pub executed: bool,
+    /// Whether nothing is left because its set did not have it.
+    pub was_absent: bool,
+    /// What became of it; running where nobody looked.
+    pub fate: Fate,
+    /// Whether the log would have told that it executed a program.
+    pub tells_execs: bool,
+    /// That program.
+    pub workload: Option<Launched>,
     /// From the first call to the last.
     pub seconds: f64,
 }
@@ -49,6 +61,9 @@ pub fn episode(told: LoggedDrops) -> Episode {
         ppid,
         comm,
         exe,
+        container,
+        scope,
+        effective,
         layer,
         profile,
         drops,
@@ -56,17 +71,23 @@ pub fn episode(told: LoggedDrops) -> Episode {
         unknown,
         first_refused,
         left,
-        executed,
+        was_absent,
+        fate,
+        tells_execs,
+        workload,
         seconds,
     } = told;
-    let verdict = match (left.is_empty(), executed) {
-        (true, _) => Verdict::Ok,
-        (false, true) => Verdict::Degraded,
-        (false, false) => Verdict::Pending,
+    let verdict = match fate {
+        _ if was_absent => Verdict::Harmless,
+        _ if left.is_empty() => Verdict::Ok,
+        Fate::Running => Verdict::Pending,
+        // It ended without an exec, which the log would have told.
+        Fate::Exit if tells_execs => Verdict::Fatal,
+        Fate::Exec | Fate::CarriedOn | Fate::Exit => Verdict::Degraded,
     };
     let mut episode = Episode {
         id,
-        scope: Scope::Host,
+        scope,
         verdict,
         retried: verdict == Verdict::Ok && refused > 0,
         skipped: false,
@@ -75,7 +96,7 @@ pub fn episode(told: LoggedDrops) -> Episode {
         supervisor,
         inferred: false,
         version: None,
-        container: None,
+        container,
         pid,
         ppid,
         chain: Vec::new(),
@@ -84,18 +105,18 @@ pub fn episode(told: LoggedDrops) -> Episode {
         layer,
         profile,
         drops,
-        refused_raised: refused,
-        refused_lowered: 0,
+        refused_raised: if was_absent { 0 } else { refused },
+        refused_lowered: if was_absent { refused } else { 0 },
         unknown_capability: unknown,
         bounding_before: String::new(),
         bounding_after: String::new(),
         bounding_namespace: None,
         residual: left,
-        workload: None,
+        workload,
         dropping_thread: None,
-        effective: String::new(),
+        effective: effective.unwrap_or_default(),
         user_namespace: Namespace::default(),
-        fate: if executed { Fate::Exec } else { Fate::Running },
+        fate,
         exit: None,
         first_refused,
         not_the_cause: Vec::new(),

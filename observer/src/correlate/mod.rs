@@ -1,6 +1,7 @@
 //! Joins observations and gives verdicts. No I/O and no clock: observations
 //! carry their stamps, so that a recorded stream gives the same findings.
 
+mod calls;
 mod chain;
 mod domain;
 mod episode;
@@ -11,6 +12,7 @@ mod logged;
 mod near;
 mod workload;
 
+pub use calls::{Alive, Calls, Host as CallHost, SETTLE_NS};
 pub use episode::{CARRIED_ON_NS, Course, Now, verdict, wanted};
 pub use explain::{
     Refusal, denial as explain_denial, episode as explain_episode, listed,

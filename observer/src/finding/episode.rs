@@ -51,7 +51,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What became of the process, and of what was forked from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It, or a child of it, executed another program.
@@ -61,6 +61,7 @@ pub enum Fate {
     /// It tolerated the refusal and went on in its own program.
     CarriedOn,
     /// It still runs.
+    #[default]
     Running,
 }
 

@@ -3,7 +3,8 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    process::Stdio,
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
 };
 
 use captest::suite::run;
@@ -99,4 +100,147 @@ fn a_source_that_can_not_be_is_refused_before_anything_runs() {
         assert!(!stage.path("ran").exists(), "{source}");
         assert!(matches!(outcome.code, Some(1 | 2)), "{source}");
     }
+}
+
+/// The stamp of an event of now.
+fn event(serial: u32) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    format!("{}.{:03}:{serial}", now.as_secs(), now.subsec_millis())
+}
+
+/// The record of a system call.
+fn called(event: &str, pid: u32, call: &str, program: &str) -> String {
+    format!(
+        "type=SYSCALL msg=audit({event}): arch=c000003e {call} ppid=1 pid={pid} uid=0 \
+         comm=\"{program}\" exe=\"/usr/bin/{program}\" key=\"capwatch\"\n"
+    )
+}
+
+const REFUSED: &str = "syscall=157 success=no exit=-1 a0=18 a1=15";
+
+#[test]
+fn without_a_hook_the_log_tells_of_drops() {
+    let Some((_stage, _turn)) = crate::stage("drops told by the log alone") else {
+        return;
+    };
+    let address = serve::free_address();
+    let directory = crate::for_everyone();
+    let events = directory.path().join("events.jsonl");
+    // Any user can read a pipe, and none but root can attach hooks.
+    let nobody = 65_534;
+    fs::write(&events, "").expect("a file");
+    std::os::unix::fs::chown(&events, Some(nobody), Some(nobody)).expect("its own");
+    // A process that carries on, and is there to be looked at.
+    let mut sleeper = Command::new("sleep");
+    let sleeper = Guard::start(sleeper.arg("120").uid(nobody).gid(nobody));
+    let mut command = Command::new(directory.path().join("capwatch"));
+    command
+        .args(["run", "--audit-source", "-"])
+        .args(["--web.listen-address", &address])
+        .arg("--events")
+        .arg(&events)
+        .uid(nobody)
+        .gid(nobody)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut agent = Guard::start(&mut command);
+    until("the agent to serve", || {
+        serve::get(&address, "/-/healthy").is_some_and(|(status, _)| status == 200)
+    });
+    let mut stdin = agent.0.stdin.take().expect("a pipe");
+    let mut write = |line: String| stdin.write_all(line.as_bytes()).expect("cannot write");
+    // It is told twice, as by two sources, and its module's record stands beside it.
+    let first = event(1);
+    write(format!(
+        "type=AVC msg=audit({first}): apparmor=\"DENIED\" operation=\"capable\" class=\"cap\" \
+         profile=\"from a log\" pid=4000001 comm=\"bwrap\" capability=8  capname=\"setpcap\"\n"
+    ));
+    write(called(&first, 4_000_001, REFUSED, "bwrap"));
+    write(called(&first, 4_000_001, REFUSED, "bwrap"));
+    write(called(&event(2), 4_000_002, REFUSED, "crun"));
+    write(called(
+        &event(3),
+        4_000_002,
+        "syscall=59 success=yes exit=0 a0=1 a1=2",
+        "web",
+    ));
+    write(called(&event(4), sleeper.0.id(), REFUSED, "sleep"));
+    write(called(
+        &event(5),
+        4_000_003,
+        "syscall=126 success=no exit=-1 a0=1 a1=2",
+        "capsh",
+    ));
+    let report = || serve::get(&address, "/api/v1/report").expect("no report").1;
+    until("the sleeper to carry on", || {
+        report().contains("carried_on")
+    });
+    let report = captest::check::read(&report()).expect("JSON");
+    let expected = [
+        "episodes[comm=bwrap].supervisor == bwrap",
+        "episodes[comm=bwrap].layer == apparmor",
+        "episodes[comm=bwrap].drops == 1",
+        "episodes[comm=bwrap].fate == exit",
+        "episodes[comm=bwrap].verdict == fatal",
+        "episodes[comm=crun].layer == commoncap",
+        "episodes[comm=crun].verdict == degraded",
+        "episodes[comm=crun].workload.exe == web",
+        "episodes[comm=sleep].verdict == degraded",
+        "episodes[comm=sleep].fate == carried_on",
+        "others[kind=capset].comm == capsh",
+    ];
+    let failures = captest::check::failures(&report, &expected).expect("nonsense");
+    assert!(failures.is_empty(), "{failures:?}");
+    let (_, metrics) = serve::get(&address, "/metrics").expect("no metrics");
+    let closed = |supervisor: &str, verdict: &str| {
+        let labels = [
+            format!("supervisor=\"{supervisor}\""),
+            format!("verdict=\"{verdict}\""),
+        ];
+        let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+        serve::sample(&metrics, "capwatch_bounding_drop_episodes_total", &labels)
+    };
+    assert_eq!(closed("bwrap", "fatal"), Some(1.0));
+    assert_eq!(closed("crun", "degraded"), Some(1.0));
+    drop(stdin);
+    agent.signal(libc::SIGTERM);
+    assert_eq!(agent.code(), Some(0));
+    let told = fs::read_to_string(&events).expect("events");
+    let told = told
+        .lines()
+        .filter(|line| line.contains("\"kind\":\"episode\"") && line.contains("\"comm\":\"crun\""));
+    assert_eq!(told.count(), 1, "each is told once");
+}
+
+#[test]
+fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
+    let Some((stage, _turn)) = crate::stage("drops told by a hook") else {
+        return;
+    };
+    let address = serve::free_address();
+    let mut command = stage.capwatch();
+    command
+        .args(["run", "--audit-source", "-"])
+        .args(["--web.listen-address", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut agent = Guard::start(&mut command);
+    until("the agent to be ready", || {
+        serve::get(&address, "/-/ready").is_some_and(|(status, _)| status == 200)
+    });
+    let mut stdin = agent.0.stdin.take().expect("a pipe");
+    let line = called(&event(1), 4_000_001, REFUSED, "told-by-log");
+    stdin.write_all(line.as_bytes()).expect("cannot write");
+    drop(stdin);
+    let report = || serve::get(&address, "/api/v1/report").expect("no report").1;
+    until("the end of the pipe", || {
+        report().contains("the log has ended")
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!report().contains("told-by-log"));
+    agent.signal(libc::SIGTERM);
+    assert_eq!(agent.code(), Some(0));
 }

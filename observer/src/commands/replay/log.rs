@@ -4,12 +4,12 @@ use std::{collections::HashMap, io::Read, sync::Arc};
 
 use anyhow::Context;
 
-use super::{beside::Beside, calls::Calls, what::Kept};
+use super::{beside::Beside, what::Kept};
 use crate::{
     audit::{self, Foreign, Item, LossCount, Lsm, Parsed, Reader, Record, Verdict},
     config::Rules,
-    correlate::Correlator,
-    finding::{Host, LogRead, Other, Place, Report, Scope, Sort, SourceReport},
+    correlate::{Alive, CallHost, Calls, Correlator},
+    finding::{Container, Host, LogRead, Other, Place, Report, Scope, Sort, SourceReport},
     ledger::{Ledger, MAX_SERIES},
     observation::{AuditSeen, Observation},
     sight::{LINES_UNREAD, RECORDS_LOST},
@@ -122,7 +122,7 @@ pub fn report_of(
         ledger.enter(&finding);
     }
     let uncounted = calls.unlisted;
-    let (episodes, capsets) = calls.finish(|comm, exe| names.of_process(comm, exe));
+    let (episodes, capsets) = calls.finish(&names);
     for (time, episode) in episodes {
         ledger.enter(&correlator.logged(episode, time));
     }
@@ -202,8 +202,8 @@ fn read(
             }
         };
         count(&item, log);
-        if let Some(call) = &item.call {
-            calls.call(call);
+        if let Some(aside) = &item.aside {
+            calls.aside(aside, names);
         }
         if let Parsed::Record(record) = &item.parsed {
             calls.record(record);
@@ -250,17 +250,32 @@ struct Names {
 }
 
 impl Names {
-    fn of_process(&self, comm: &str, exe: Option<&str>) -> Option<String> {
+    fn of_comm(&self, comm: Option<&[u8]>) -> Option<String> {
+        let id = self.ids.get(comm?)?;
+        self.rules.get(*id).map(|rule| rule.name.to_string())
+    }
+}
+
+/// A log's processes are those of the host and the time that it was written.
+impl CallHost for Names {
+    fn supervisor(&self, comm: &str, exe: Option<&str>) -> Option<String> {
         let by_exe = exe.and_then(|exe| self.rules.by_basename(exe.as_bytes()));
         match by_exe {
             Some(rule) => self.rules.get(rule.id).map(|rule| rule.name.to_string()),
-            None => self.supervisor(Some(comm.as_bytes())),
+            None => self.of_comm(Some(comm.as_bytes())),
         }
     }
 
-    fn supervisor(&self, comm: Option<&[u8]>) -> Option<String> {
-        let id = self.ids.get(comm?)?;
-        self.rules.get(*id).map(|rule| rule.name.to_string())
+    fn alive(&self, _: u32, _: Stamp) -> Option<Alive> {
+        None
+    }
+
+    fn cgroup(&self, _: u32, _: Stamp) -> u64 {
+        0
+    }
+
+    fn place(&self, _: u64) -> (Option<Container>, Scope) {
+        (None, Scope::Host)
     }
 }
 
@@ -300,7 +315,7 @@ fn take(
                 }
                 return;
             }
-            let supervisor = names.supervisor(record.comm.as_deref());
+            let supervisor = names.of_comm(record.comm.as_deref());
             for record in record.each() {
                 let stamp = record.epoch.map_or(0, audit::Epoch::nanos);
                 hand(Told::Capability(Observation::Audit(Box::new(AuditSeen {

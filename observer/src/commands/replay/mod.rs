@@ -2,7 +2,6 @@
 //! the same rooms. Needs no privilege.
 
 mod beside;
-mod calls;
 mod log;
 mod stream;
 mod unpack;

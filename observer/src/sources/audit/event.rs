@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::audit::{LossReason, Malformed, Record};
+use crate::audit::{Aside, LossReason, Malformed, Record};
 
 /// The sources, by the name that metrics and reports call them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -108,6 +108,11 @@ pub enum SourceEvent {
         record: Box<Record<'static>>,
         /// When it was received: nanoseconds since 1970.
         received: u64,
+    },
+    /// A record of a call that changes capabilities, or of its program.
+    Aside {
+        /// What it says.
+        aside: Box<Aside>,
     },
     /// Records were lost.
     Lost {

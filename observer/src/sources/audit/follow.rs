@@ -11,7 +11,7 @@ use memchr::memchr;
 
 use super::sink::{Sink, realtime};
 use super::stream::{OpenError, open};
-use crate::audit::{MAX_LINE, Malformed, Parsed, parse_line};
+use crate::audit::{Aside, MAX_LINE, Malformed, Parsed, parse_line};
 
 /// How often an idle file is looked at.
 const IDLE: Duration = Duration::from_millis(200);
@@ -102,7 +102,7 @@ impl Follow {
         if count > 0 {
             self.position += count as u64;
             self.pending
-                .feed(&buffer[..count], |parsed| sink.offer(parsed, realtime()));
+                .feed(&buffer[..count], |line| offer(sink, line));
             return Ok(Step::Read);
         }
         self.look(sink)
@@ -112,7 +112,7 @@ impl Follow {
         let open_now = self.file.metadata()?;
         if open_now.len() < self.position {
             // Truncated in place (logrotate's copytruncate): begin again.
-            self.pending.finish(|parsed| sink.offer(parsed, realtime()));
+            self.pending.finish(|line| offer(sink, line));
             self.position = self.file.seek(SeekFrom::Start(0))?;
             return Ok(Step::Read);
         }
@@ -130,15 +130,27 @@ impl Follow {
                 Ok(0) => break,
                 Ok(count) => self
                     .pending
-                    .feed(&buffer[..count], |parsed| sink.offer(parsed, realtime())),
+                    .feed(&buffer[..count], |line| offer(sink, line)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.pending.finish(|parsed| sink.offer(parsed, realtime()));
+        self.pending.finish(|line| offer(sink, line));
         self.file = next;
         self.position = 0;
         Ok(Step::Read)
+    }
+}
+
+/// Tells what a line says; nothing of one that is too long.
+fn offer(sink: &mut Sink, line: Option<&[u8]>) {
+    let Some(line) = line else {
+        sink.offer(Parsed::Malformed(Malformed::TooLong), realtime());
+        return;
+    };
+    sink.offer(parse_line(line), realtime());
+    if sink.wants_calls() {
+        sink.offer_aside(Aside::parse_line(line));
     }
 }
 
@@ -158,13 +170,13 @@ struct Pending {
 }
 
 impl Pending {
-    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Parsed<'_>)) {
+    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Option<&[u8]>)) {
         let mut rest = bytes;
         while let Some(end) = memchr(b'\n', rest) {
             let line = &rest[..end];
             rest = &rest[end + 1..];
             if self.line.is_empty() && !self.too_long && line.len() <= MAX_LINE {
-                tell(parse_line(line));
+                tell(Some(line));
             } else {
                 self.hold(line);
                 self.finish(&mut tell);
@@ -174,11 +186,11 @@ impl Pending {
     }
 
     /// A line that will get no end.
-    fn finish(&mut self, mut tell: impl FnMut(Parsed<'_>)) {
+    fn finish(&mut self, mut tell: impl FnMut(Option<&[u8]>)) {
         if self.too_long {
-            tell(Parsed::Malformed(Malformed::TooLong));
+            tell(None);
         } else if !self.line.is_empty() {
-            tell(parse_line(&self.line));
+            tell(Some(&self.line));
         }
         self.line.clear();
         self.too_long = false;
@@ -202,11 +214,12 @@ mod tests {
     fn outcomes(parts: &[&[u8]]) -> Vec<&'static str> {
         let mut pending = Pending::default();
         let mut found = Vec::new();
-        let mut tell = |parsed: Parsed<'_>| {
-            found.push(match parsed {
-                Parsed::Record(_) => "record",
-                Parsed::Foreign(kind) => kind.name(),
-                Parsed::Malformed(_) => "malformed",
+        let mut tell = |line: Option<&[u8]>| {
+            found.push(match line.map(parse_line) {
+                Some(Parsed::Record(_)) => "record",
+                Some(Parsed::Foreign(kind)) => kind.name(),
+                Some(Parsed::Malformed(_)) => "malformed",
+                None => "too long",
             });
         };
         for part in parts {
@@ -234,9 +247,7 @@ mod tests {
             pending.feed(&piece, |_| {});
             assert!(pending.line.len() <= MAX_LINE);
         }
-        pending.feed(b"\n", |parsed| {
-            malformed += u32::from(matches!(parsed, Parsed::Malformed(Malformed::TooLong)));
-        });
+        pending.feed(b"\n", |line| malformed += u32::from(line.is_none()));
         assert_eq!(malformed, 1);
     }
 }

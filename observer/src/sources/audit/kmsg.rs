@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::event::LostReason;
 use super::ready;
 use super::sink::{Sink, realtime};
-use crate::audit::Kmsg;
+use crate::audit::{Aside, Kmsg};
 
 /// One record of the kernel's log at most (`PRINTKRB_RECORD_MAX` is 1024, and
 /// each byte may be escaped to four), with its header and dictionary.
@@ -116,6 +116,9 @@ fn tell(record: &[u8], expected: &mut Option<u64>, sink: &mut Sink) {
     }
     *expected = Some(kmsg.sequence + 1);
     sink.offer(kmsg.parse(), realtime());
+    if kmsg.from_kernel && sink.wants_calls() {
+        sink.offer_aside(Aside::parse_line(&kmsg.text));
+    }
 }
 
 #[cfg(test)]

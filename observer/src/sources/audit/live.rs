@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use thiserror::Error;
@@ -36,6 +39,7 @@ struct Opening {
     events: Receiver<SourceEvent>,
     sender: Sender<SourceEvent>,
     dedup: Arc<Mutex<Dedup>>,
+    wants_calls: Arc<AtomicBool>,
 }
 
 impl Opening {
@@ -46,6 +50,7 @@ impl Opening {
             events,
             sender,
             dedup: Arc::new(Mutex::new(Dedup::new(REMEMBERED))),
+            wants_calls: Arc::default(),
         }
     }
 
@@ -60,6 +65,7 @@ impl Opening {
         });
         let dedup = Arc::clone(&self.dedup);
         Sink::new(name, self.sender.clone(), counters, dedup)
+            .with_calls(Arc::clone(&self.wants_calls))
     }
 
     /// Whether it can be had.
@@ -139,6 +145,7 @@ impl Opening {
 pub struct Live {
     sources: Vec<Source>,
     events: Receiver<SourceEvent>,
+    wants_calls: Arc<AtomicBool>,
 }
 
 /// Why a source that an operator named can't be had.
@@ -182,9 +189,27 @@ impl Live {
             opening.named(source)?;
         }
         let Opening {
-            sources, events, ..
+            sources,
+            events,
+            wants_calls,
+            ..
         } = opening;
-        Ok(Self { sources, events })
+        Ok(Self {
+            sources,
+            events,
+            wants_calls,
+        })
+    }
+
+    /// Has the sources tell calls that change capabilities, or not: where a hook
+    /// watches drops, each would count twice.
+    pub fn want_calls(&self, wanted: bool) {
+        self.wants_calls.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Whether they do.
+    pub fn wants_calls(&self) -> bool {
+        self.wants_calls.load(Ordering::Relaxed)
     }
 
     /// Waits for what a source tells; never returns where no source is left.

@@ -21,7 +21,7 @@ use super::ready;
 use super::sequence::Sequence;
 use super::sink::{Sink, realtime};
 use super::wire;
-use crate::audit::{MAX_LINE, parse_message};
+use crate::audit::{Aside, MAX_LINE, parse_message};
 
 /// `AUDIT_NLGRP_READLOG` as a bit mask.
 const READLOG: u32 = 1;
@@ -244,6 +244,9 @@ fn tell(datagram: &[u8], sequence: &mut Sequence, sink: &mut Sink, now: u64) {
         sequence.arrived(serial, now);
     }
     sink.offer(parse_message(message.kind, message.payload), realtime());
+    if sink.wants_calls() {
+        sink.offer_aside(Aside::parse_message(message.kind, message.payload));
+    }
 }
 
 fn nanos_since(start: Instant) -> u64 {

@@ -1,5 +1,6 @@
 //! The way from a reader to the channel: counted, deduplicated, spread.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -9,7 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::counters::{Counters, bump};
 use super::dedup::Dedup;
 use super::event::{LostReason, SourceEvent, SourceName};
-use crate::audit::{Foreign, Form, LossCount, Parsed};
+use crate::audit::{Aside, Foreign, Form, LossCount, Lsm, Parsed};
 
 /// What one source has to tell goes through here.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Sink {
     sender: Sender<SourceEvent>,
     counters: Arc<Counters>,
     dedup: Arc<Mutex<Dedup>>,
+    wants_calls: Arc<AtomicBool>,
     when_full: WhenFull,
     losses: LossCount,
 }
@@ -31,7 +33,7 @@ enum WhenFull {
 
 impl Sink {
     /// For `source`; `dedup` is shared by all sources, `counters` by the metrics.
-    pub const fn new(
+    pub fn new(
         source: SourceName,
         sender: Sender<SourceEvent>,
         counters: Arc<Counters>,
@@ -42,8 +44,31 @@ impl Sink {
             sender,
             counters,
             dedup,
+            wants_calls: Arc::new(AtomicBool::new(false)),
             when_full: WhenFull::Drop,
             losses: LossCount::new(),
+        }
+    }
+
+    /// Tells calls too while this says so: a host may log every exec.
+    #[must_use]
+    pub(super) fn with_calls(self, wants_calls: Arc<AtomicBool>) -> Self {
+        Self {
+            wants_calls,
+            ..self
+        }
+    }
+
+    /// Whether calls are to be told.
+    pub(super) fn wants_calls(&self) -> bool {
+        self.wants_calls.load(Ordering::Relaxed)
+    }
+
+    /// Tells what stands beside records.
+    pub(super) fn offer_aside(&self, aside: Option<Aside>) {
+        if let Some(aside) = aside.filter(|_| self.wants_calls()) {
+            let aside = Box::new(aside);
+            self.send(SourceEvent::Aside { aside });
         }
     }
 
@@ -84,7 +109,8 @@ impl Sink {
                 }
                 // The others are counted, and nobody asks for more of them: a flood of
                 // file accesses is to leave room for what matters.
-                if !record.is_about_capability() {
+                let names_filter = record.lsm == Some(Lsm::Seccomp) && self.wants_calls();
+                if !record.is_about_capability() && !names_filter {
                     return;
                 }
                 for one in record.into_owned().each() {
@@ -151,7 +177,10 @@ impl Sink {
                 Ok(()) | Err(_) => return,
             },
         };
-        if matches!(dropped, SourceEvent::Record { .. }) {
+        if matches!(
+            dropped,
+            SourceEvent::Record { .. } | SourceEvent::Aside { .. }
+        ) {
             self.counters.add_lost(LostReason::ChannelFull, 1);
         }
     }

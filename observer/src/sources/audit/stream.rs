@@ -93,7 +93,10 @@ fn read(input: impl Read + Send, mut sink: Sink) {
     let mut reader = Reader::new(plain);
     while !sink.is_closed() {
         match reader.next_item() {
-            Ok(Some(item)) => sink.offer_formed(item.form, item.parsed, realtime()),
+            Ok(Some(item)) => {
+                sink.offer_formed(item.form, item.parsed, realtime());
+                sink.offer_aside(item.aside);
+            }
             Ok(None) => return sink.down("the log has ended"),
             Err(error) => {
                 let lines = reader.lines();

@@ -77,6 +77,14 @@ const fn yes() -> bool {
 }
 
 impl HookStatus {
+    /// Whether drops are seen by it: the tracepoint tells them from the check of
+    /// SETPCAP.
+    pub fn watches_drops(&self) -> bool {
+        let by_tracepoint =
+            self.hook == "cap_capable" && self.mechanism == Some(Mechanism::Tracepoint);
+        self.attached && (by_tracepoint || self.hook == "cap_task_prctl")
+    }
+
     /// Whether something can't be seen for want of this hook.
     pub const fn is_missed(&self) -> bool {
         self.needed && !self.attached
