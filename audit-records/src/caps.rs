@@ -54,6 +54,15 @@ const NAMES: [&str; 41] = [
     "checkpoint_restore",
 ];
 
+/// `CAP_DAC_OVERRIDE`.
+pub const DAC_OVERRIDE: u32 = 1;
+
+/// `CAP_DAC_READ_SEARCH`.
+pub const DAC_READ_SEARCH: u32 = 2;
+
+/// `CAP_FSETID`.
+pub const FSETID: u32 = 4;
+
 /// `CAP_SETPCAP`, which every drop from the bounding set needs.
 pub const SETPCAP: u32 = 8;
 

@@ -84,10 +84,40 @@ pub struct Denial {
 
 impl Denial {
     /// Whether it may matter to anybody: not what a rule expects, what nobody
-    /// wanted a record of, or what may be memory accounting all the same.
+    /// wanted a record of, what is asked in passing, or what may be memory accounting
+    /// all the same.
     pub fn is_telling(&self) -> bool {
         let accounting = self.audited == "unknown" && self.number == caps::SYS_ADMIN;
-        !self.expected && self.audited != "no" && !accounting
+        let routine = accounting || self.in_passing().is_some();
+        !self.expected && self.audited != "no" && !routine
+    }
+
+    /// Why the call did not fail for it, where the kernel asks in passing: what
+    /// follows after "the kernel asks".
+    ///
+    /// `cap_capset` asks `cap_capable` itself, and the answer counts only for an
+    /// inheritable set beyond the permitted one (`security/commoncap.c`, 6.12); what
+    /// else asks so is `PR_SET_SECUREBITS`. A refused drop comes through
+    /// `security_capable`. FSETID decides on a bit of a mode (`setattr_copy`,
+    /// `should_remove_suid`, `fs/attr.c` and `fs/inode.c`).
+    pub fn in_passing(&self) -> Option<&'static str> {
+        match (self.layer.as_str(), self.number, self.via.as_str()) {
+            ("commoncap", caps::SETPCAP, "direct") => Some(
+                "for it whenever a process sets its capabilities (capset), and goes on without \
+                 unless it adds to its inheritable set; prctl(PR_SET_SECUREBITS) alone needs it",
+            ),
+            ("commoncap", caps::FSETID, _) => Some(
+                "whether a file may keep its set-user-ID and set-group-ID bits, and no call fails \
+                 for it",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether a file's owner and mode did not fit, and the kernel then asked for a
+    /// capability to pass over them.
+    pub fn is_of_file(&self) -> bool {
+        matches!(self.number, caps::DAC_OVERRIDE | caps::DAC_READ_SEARCH)
     }
 
     /// Whether the kernel asks for it of every process that takes memory, and nobody

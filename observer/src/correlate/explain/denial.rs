@@ -64,6 +64,8 @@ pub fn denial(
         if let Some(note) = &expected.note {
             text = format!("{text} ({note})");
         }
+    } else if let Some(passing) = denial.in_passing() {
+        text = format!("{text}; the kernel asks {passing}");
     } else if denial.audited == "no" {
         text += "; the kernel asked without wanting a record, so nothing is logged";
     } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
@@ -112,6 +114,12 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
     }
 }
 
+/// What to look at before anybody gives a capability to pass over a file's mode.
+const FILE: &str = "A file's owner and mode did not fit, and the kernel asks for DAC_OVERRIDE and \
+    DAC_READ_SEARCH in turn before it answers EACCES. Many programs only try (a search along PATH, \
+    access(2)), so whether it matters is undecided. If it does: fix the owner or the mode of the \
+    file first.";
+
 /// What to change: for a module's denial, and for what a supervisor was
 /// refused; what a workload is refused is often the sandbox at work.
 fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
@@ -128,12 +136,19 @@ fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
             if denial.role.as_deref() == Some("supervisor")
                 && denial.reason.as_deref() == Some("not_effective") =>
         {
+            if denial.is_of_file() {
+                return Some(FILE.to_owned());
+            }
             let case = Case {
                 capability,
                 container,
                 ..Case::default()
             };
-            Some(format!("If it needs it: {}.", give(&case)))
+            Some(format!(
+                "Whether the call failed for it is undecided: capwatch sees the check, not the \
+                 call's result. If it failed and matters: {}.",
+                give(&case)
+            ))
         }
         _ => None,
     }

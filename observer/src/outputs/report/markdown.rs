@@ -139,12 +139,12 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
 
 fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
     let mut denials = words::most_first(report);
-    let routine = words::accounting(&mut denials);
+    let routine = words::routine(&mut denials);
     if denials.is_empty() {
-        return match routine {
-            Some(routine) => writeln!(text, "{}\n", escape(&routine)),
-            None => Ok(()),
-        };
+        for routine in routine {
+            writeln!(text, "{}\n", escape(&routine))?;
+        }
+        return Ok(());
     }
     writeln!(
         text,
@@ -171,7 +171,9 @@ fn write_denials(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said)?;
-    more(text, routine)?;
+    for routine in routine {
+        more(text, Some(routine))?;
+    }
     writeln!(text)?;
     let explained = words::explained(report, &shown);
     for denial in explained {

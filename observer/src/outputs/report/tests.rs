@@ -567,3 +567,32 @@ fn no_name_gives_a_runner_a_command() {
         }
     }
 }
+
+#[test]
+fn what_the_kernel_asks_in_passing_is_a_closing_line_and_stops_no_gate() {
+    let mut report = report();
+    let passing = |comm: &str, count: u64| Denial {
+        layer: "commoncap".to_owned(),
+        reason: Some("not_effective".to_owned()),
+        profile: None,
+        via: "direct".to_owned(),
+        ..denial(comm, count, false)
+    };
+    report.denials = vec![passing("setpriv", 1), passing("capsh", 42)];
+    let gate = Gate {
+        fail_on: vec![FailOn::Denied],
+        role: None,
+    };
+    report.counts = Counts::of(&[], &report.denials);
+    assert!(gate.matches(&report).is_empty());
+    for form in [Form::Text, Form::Markdown] {
+        let text = shown(form, &report).replace('\\', "");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("43 checks of setpcap are routine"), "{text}");
+        assert!(text.contains("Do not grant SETPCAP for it"), "{text}");
+        assert!(!text.to_lowercase().contains("audited"), "{text}");
+    }
+    report.denials.push(denial("web", 1, false));
+    report.counts = Counts::of(&[], &report.denials);
+    assert_eq!(gate.matches(&report).len(), 1);
+}

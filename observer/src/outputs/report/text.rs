@@ -162,9 +162,9 @@ fn write_denials(
     columns: Option<usize>,
 ) -> std::fmt::Result {
     let mut denials = words::most_first(report);
-    let routine = words::accounting(&mut denials);
+    let routine = words::routine(&mut denials);
     if denials.is_empty() {
-        if let Some(routine) = routine {
+        for routine in routine {
             writeln!(text, "\n{}", wrap(&routine, "", columns))?;
         }
         return Ok(());
@@ -202,7 +202,9 @@ fn write_denials(
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said, columns)?;
-    more(text, routine, columns)?;
+    for routine in routine {
+        more(text, Some(routine), columns)?;
+    }
     for denial in words::explained(report, &shown) {
         writeln!(
             text,

@@ -1,6 +1,9 @@
 //! What the forms of a report say alike.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
 
 use crate::finding::{
     Counts, Denial, DenialCounts, Episode, HookReport, LogRead, Made, Other, Report, Scope, Scoped,
@@ -255,8 +258,33 @@ pub fn worst_first(report: &Report) -> Vec<&Episode> {
     episodes
 }
 
+/// Takes out of the rows what the kernel asks in passing: a sentence for each sort.
+pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
+    let mut told: Vec<_> = accounting(denials).into_iter().collect();
+    let mut passing: BTreeMap<String, (u64, &str)> = BTreeMap::new();
+    denials.retain(|denial| {
+        let Some(why) = denial.in_passing().filter(|_| !denial.expected) else {
+            return true;
+        };
+        let (count, _) = passing.entry(denial.capability.clone()).or_insert((0, why));
+        *count += denial.count;
+        false
+    });
+    told.extend(passing.into_iter().map(|(capability, (count, why))| {
+        let checks = match count {
+            1 => format!("1 check of {capability} is"),
+            _ => format!("{count} checks of {capability} are"),
+        };
+        format!(
+            "{checks} routine: the kernel asks {why}. Do not grant {} for it.",
+            capability.to_ascii_uppercase()
+        )
+    }));
+    told
+}
+
 /// Takes out of the rows those of memory accounting: a sentence tells them all.
-pub fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
+fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
     let mut count = 0;
     denials.retain(|denial| {
         let is_accounting = denial.is_accounting();
