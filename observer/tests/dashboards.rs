@@ -343,3 +343,62 @@ fn rules_parse_and_name_metrics_that_exist() {
         }
     }
 }
+
+#[test]
+fn a_section_of_the_runbook_begins_with_a_command_and_the_impact() {
+    let runbook = fs::read_to_string(folder().join("../docs/runbook.md")).unwrap();
+    let alerts = fs::read_to_string(folder().join("prometheus/capwatch.alerts.yml")).unwrap();
+    let alerts: Vec<&str> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(!alerts.is_empty());
+    for alert in alerts {
+        let section = section(&runbook, alert);
+        let mut lines = section.lines().filter(|line| !line.is_empty());
+        let command = lines.next().unwrap_or_default();
+        assert!(command.starts_with("    ssh "), "{alert}: {command}");
+        let impact = lines.next().unwrap_or_default();
+        assert!(impact.starts_with("**Impact.** "), "{alert}: {impact}");
+    }
+    let fixes = section(&runbook, "CapwatchSupervisorDropFailed");
+    for fix in [
+        "ssh -NL 11400:127.0.0.1:11400 NODE",
+        "podman run --cap-add SETPCAP",
+        "docker run --cap-add SETPCAP",
+        "cap_add: [SETPCAP]",
+        "securityContext: {capabilities: {add: [SETPCAP]}}",
+        "AmbientCapabilities=CAP_SETPCAP",
+        "apparmor_parser -r /etc/apparmor.d/PROFILE",
+        "audit2allow -M",
+    ] {
+        assert!(fixes.contains(fix), "{fix}");
+    }
+}
+
+/// A section of the second level without its heading.
+fn section<'a>(document: &'a str, title: &str) -> &'a str {
+    let heading = format!("\n## {title}\n");
+    let (_, rest) = document
+        .split_once(&heading)
+        .unwrap_or_else(|| panic!("no section {title}"));
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+#[test]
+fn nothing_takes_the_place_of_what_grafana_has() {
+    let source =
+        fs::read_to_string(folder().join("grafana/provisioning/datasources/capwatch.yml")).unwrap();
+    assert!(source.contains("isDefault: false"), "{source}");
+    assert!(source.contains("name: capwatch "), "{source}");
+    for (name, dashboard) in dashboards() {
+        assert!(text(&dashboard, "uid").starts_with("capwatch-"), "{name}");
+        let variables = list(&dashboard, "/templating/list");
+        let of_data = variables
+            .iter()
+            .find(|variable| text(variable, "type") == "datasource");
+        // Without a value Grafana takes the first Prometheus that it knows.
+        let current = of_data.and_then(|variable| variable.get("current"));
+        assert_eq!(current, None, "{name} asks the default source");
+    }
+}

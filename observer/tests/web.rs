@@ -142,6 +142,14 @@ async fn every_path_answers_with_the_headers_that_guard_it() {
         ("/assets/page.css", 200, "text/css; charset=utf-8"),
         ("/assets/page.js", 200, "text/javascript; charset=utf-8"),
         ("/assets/..%2Fmod.rs", 404, "application/json"),
+        ("/docs/", 200, "text/html; charset=utf-8"),
+        ("/docs/runbook", 200, "text/html; charset=utf-8"),
+        ("/docs/..%2FREADME", 404, "text/html; charset=utf-8"),
+        (
+            "/docs/..%2F..%2Fetc%2Fpasswd",
+            404,
+            "text/html; charset=utf-8",
+        ),
         ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
         ("/-/healthy", 200, "text/plain; charset=utf-8"),
         ("/-/ready", 200, "text/plain; charset=utf-8"),
@@ -275,6 +283,9 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     let server = server().await;
     let page = server.get("/").await;
     for part in [
+        "<title>capwatch on worker-7</title>",
+        "<b><bdi>worker-7</bdi></b>",
+        "href=\"/docs/runbook\"",
         "openshell 0.0.91 ended after a refused drop",
         "<code>selinux_capable</code>",
         "auditd takes the records",

@@ -15,7 +15,7 @@ every_alert_has_a_section() {
     while read -r alert; do
         anchor=${alert,,}
         grep -q "^## $alert\$" "$ROOT/docs/runbook.md" || { echo "no section $alert in docs/runbook.md"; bad=1; }
-        grep -q "runbook.md#$anchor\$" capwatch.alerts.yml || { echo "$alert has no runbook_url"; bad=1; }
+        grep -q "/docs/runbook#$anchor'\$" capwatch.alerts.yml || { echo "$alert has no runbook_url"; bad=1; }
     done < <(sed -n 's/.*- alert: //p' capwatch.alerts.yml)
     return $bad
 }

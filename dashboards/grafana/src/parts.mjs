@@ -188,7 +188,6 @@ const datasource = {
   regex: "",
   multi: false,
   includeAll: false,
-  current: { text: "default", value: "default" },
   hide: 0,
   options: [],
   skipUrlSync: false,

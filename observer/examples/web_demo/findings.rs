@@ -314,6 +314,7 @@ pub fn status(now: Stamp, started: Stamp) -> Status {
         reason: None,
         now,
         started,
+        node: "worker-7".to_owned(),
         host: host(),
         hooks: hooks(),
         sources: sources(),

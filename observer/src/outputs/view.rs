@@ -6,7 +6,7 @@ use tokio::sync::broadcast::Receiver;
 
 use super::{
     metrics,
-    web::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View},
+    web::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node},
 };
 use crate::{
     agent::Shared,
@@ -75,6 +75,7 @@ impl View for Shared {
             reason: unready.map(str::to_owned),
             now: Stamp::now(),
             started: self.started(),
+            node: node(),
             host: ledger.host.clone(),
             hooks: ledger.hooks.clone(),
             sources: ledger.sources.clone(),

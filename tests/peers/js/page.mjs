@@ -2,6 +2,7 @@
 // Prints a result a line, and "make an episode" when it wants one to happen.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 
 const require = createRequire(`${process.env.MODULES}/package.json`);
 const { chromium } = require("playwright-core");
@@ -37,11 +38,31 @@ async function accessible(page) {
   return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`);
 }
 
+/** What of the verdicts a phone shows only after scrolling: sideways, or for the table of
+ *  supervisors down. */
+function hidden(page) {
+  return page.evaluate(() => {
+    const outside = [];
+    for (const [cells, lowest] of [["#groups tbody tr:first-child td.number:nth-child(-n + 4)", innerHeight], ["#episodes tbody td:first-child .badge", Infinity]]) {
+      const found = [...document.querySelectorAll(cells)];
+      if (found.length === 0) outside.push(`nothing is ${cells}`);
+      for (const cell of found) {
+        const { right, bottom } = cell.getBoundingClientRect();
+        if (right > innerWidth || bottom > lowest) outside.push(`${cells} ends at ${Math.round(right)}, ${Math.round(bottom)}`);
+      }
+    }
+    return outside.slice(0, 3);
+  });
+}
+
 for (const colorScheme of ["light", "dark"]) {
   const page = await open({ colorScheme });
   const running = await page.locator("#workloads tbody tr").allInnerTexts();
   const shown = running.some((text) => text.includes("openshell") && text.includes("chown"));
   report(`a workload that runs with what was refused is shown, ${colorScheme}`, shown ? [] : [`there are ${running.length}`, ...running]);
+  report(`the header names the host, ${colorScheme}`, (await page.locator("header").innerText()).includes(hostname()) && (await page.title()).includes(hostname()) ? [] : [await page.title()]);
+  const recent = await page.locator("#feed li").allInnerTexts();
+  report(`what was found before the page was opened is in Live at once, ${colorScheme}`, recent.some((text) => text.includes("fatal") && text.includes("openshell")) ? [] : [`there are ${recent.length}`]);
   await page.screenshot({ path: `${folder}/page-${colorScheme}.png` });
   await page.screenshot({ path: `${folder}/page-${colorScheme}-full.png`, fullPage: true });
   report(`axe-core has nothing serious to say, ${colorScheme}`, await accessible(page));
@@ -55,6 +76,8 @@ for (const width of [320, 390, 768, 1920]) {
   if (width === 390) {
     await page.screenshot({ path: `${folder}/page-phone.png` });
     report("axe-core has nothing serious to say, phone", await accessible(page));
+    report("verdicts come first on a phone", await hidden(page));
+    await page.screenshot({ path: `${folder}/page-phone-full.png`, fullPage: true });
   }
   await page.context().close();
 }

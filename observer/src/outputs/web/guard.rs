@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::answer;
+use super::view::node;
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -36,10 +37,7 @@ impl Hosts {
     /// This host's own name and those that the operator gave, each with or
     /// without a port.
     pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(given: I) -> Self {
-        let own = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let own = node();
         let names = given
             .into_iter()
             .map(|name| bare(name.as_ref()).to_owned())

@@ -51,6 +51,8 @@ pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts, ready_without_hooks
         .route("/", get(page::overview))
         .route("/episodes/{id}", get(page::episode))
         .route("/api/v1/episodes/{id}", get(api::episode))
+        .route("/docs/", get(page::documents))
+        .route("/docs/{name}", get(page::document))
         .layer(middleware::from_fn_with_state(
             Line::new(LISTS_BYTES),
             apart,

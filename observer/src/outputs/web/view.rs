@@ -16,6 +16,12 @@ use crate::time::Stamp;
 /// Schema of `/api/v1/status`.
 pub const STATUS_SCHEMA: &str = "capwatch.status/1";
 
+/// This host's name.
+pub fn node() -> String {
+    let host = rustix::system::uname();
+    host.nodename().to_string_lossy().into_owned()
+}
+
 /// What is known now. Each call answers from memory and soon; the server calls
 /// it once or a few times a request.
 pub trait View: Send + Sync + 'static {
@@ -132,6 +138,9 @@ pub struct Status {
     pub now: Stamp,
     /// When the agent started.
     pub started: Stamp,
+    /// The host's name.
+    #[serde(default)]
+    pub node: String,
     /// The host.
     pub host: Host,
     /// Every hook that was asked for.

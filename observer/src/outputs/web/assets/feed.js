@@ -48,6 +48,9 @@ export class Feed {
   #paused = false;
   #wanted;
   #spokenAt = 0;
+  #firstAt = null;
+  /** Whether it shows what was found before. */
+  begun = false;
 
   /** `wanted` says whether an event fits the filters. */
   constructor(wanted) {
@@ -63,7 +66,19 @@ export class Feed {
     });
   }
 
+  /** Shows what was found before the page was opened, below all that it followed itself. */
+  begin(found) {
+    this.begun = true;
+    const fitting = found.filter((event) => this.#wanted(event) && (this.#firstAt === null || event.time < this.#firstAt));
+    const lines = fitting.toSorted((left, right) => Date.parse(right.time) - Date.parse(left.time)).map(line);
+    if (lines.length === 0) return;
+    byId("feed-empty").hidden = true;
+    this.#list.hidden = false;
+    this.#list.append(...lines);
+  }
+
   push(event) {
+    this.#firstAt ??= event.time;
     if (event.kind === "loss" && event.reason === "brief") {
       this.#leftOut += event.count;
       this.#schedule();

@@ -12,6 +12,8 @@ const LEAST = 2000;
 /** A page that takes long to read and draw does so less often, but not seldom. */
 const REST = 10;
 const MOST = 30000;
+/** Findings of each kind with which the live feed begins. */
+const RECENT = 10;
 
 const known = { episodes: [], denials: [], now: Date.now(), readAt: Date.now(), took: 0 };
 const filters = ["supervisor", "layer", "verdict"];
@@ -19,6 +21,7 @@ let chosenSpan = false;
 let reading = false;
 let again = false;
 let timer = null;
+let feed = null;
 
 const chosen = (filter) => byId(`filter-${filter}`).value;
 const present = () => known.now + (Date.now() - known.readAt);
@@ -76,6 +79,17 @@ function chooseSpan(now) {
   byId("span").value = option.value;
 }
 
+/** The newest findings of those that the live feed would show. */
+function recent() {
+  const newest = (list, when) => list.toSorted((left, right) => Date.parse(when(right)) - Date.parse(when(left))).slice(0, RECENT);
+  const failed = known.episodes.filter((one) => one.verdict !== "ok" && one.verdict !== "harmless");
+  const unwanted = known.denials.filter((one) => !one.expected && one.audited !== "no");
+  return [
+    ...newest(failed, (one) => one.time).map((one) => ({ kind: "episode", ...one })),
+    ...newest(unwanted, (one) => one.last).map((one) => ({ kind: "denial", time: one.last, ...one })),
+  ];
+}
+
 async function read() {
   if (reading) {
     again = true;
@@ -101,6 +115,7 @@ async function read() {
     tables.groups(supervisors.groups, known.now);
     tables.workloads(workloads.workloads, known.now);
     tables.agent(status);
+    if (!feed.begun) feed.begin(recent());
     draw();
     known.took = performance.now() - begun;
   } catch (error) {
@@ -132,7 +147,7 @@ function live(state, words) {
 
 /** Follows the events while the page is seen: a hidden one would keep one of the few
  *  connections that the browser has for all pages of this address. */
-function follow(feed) {
+function follow() {
   let source = null;
   let hiddenAt = null;
   const connect = () => {
@@ -179,7 +194,8 @@ function start() {
   });
   setInterval(soon, REFRESH);
   startDetail();
-  follow(new Feed(fitsEvent));
+  feed = new Feed(fitsEvent);
+  follow();
   read();
 }
 

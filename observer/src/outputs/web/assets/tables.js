@@ -46,17 +46,17 @@ export function groups(list, now) {
       "tr",
       {},
       el("th", { scope: "row" }, name(supervisor), group.inferred ? [" ", tag("no rule")] : []),
-      td(version ? el("span", { title: clean(version) }, name(shortVersion(version))) : optional(null)),
-      number(live),
-      td(...(last ? [verdictLink(last.id, last.verdict), " ", time(now, last.time)] : [optional(null)])),
       ...VERDICTS.map((verdict) => number(verdicts[verdict] ?? 0, verdicts[verdict] ? verdict : "zero")),
-      number(group.workload_refused, group.workload_refused ? "" : "zero"),
+      td(...(last ? [verdictLink(last.id, last.verdict), " ", time(now, last.time)] : [optional(null)])),
       td(
         ...(refusedBy.length === 0 ? [optional(null)] : []),
         ...refusedBy.map((refusal) =>
           el("span", { class: "refusal" }, el("b", {}, refusal.layer), refusal.profile ? " profile " : null, refusal.profile ? name(refusal.profile) : null, " "),
         ),
       ),
+      td(version ? el("span", { title: clean(version) }, name(shortVersion(version))) : optional(null)),
+      number(live),
+      number(group.workload_refused, group.workload_refused ? "" : "zero"),
     );
   });
   fill("groups", rows.length ? rows : [empty(11, "No supervisor was seen yet.")]);
@@ -100,8 +100,8 @@ export function episodes(list, now, known) {
       el(
         "tr",
         {},
-        td(time(now, one.time)),
         td(verdictLink(one.id, one.verdict)),
+        td(time(now, one.time)),
         td(optional(one.supervisor), one.role === "workload" ? [" ", tag("workload")] : [], one.inferred ? [" ", tag("no rule")] : [], one.version ? [" ", dim(shortVersion(one.version), one.version)] : []),
         td(name(one.comm), " ", dim(one.pid)),
         td(optional(one.layer), one.profile ? [" ", dim(one.profile)] : []),

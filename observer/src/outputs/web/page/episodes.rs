@@ -18,7 +18,7 @@ pub fn section(html: &mut Html, episodes: &[TimedEpisode], all: u64, now: Stamp)
     html.raw(
         "</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
-         <th scope=\"col\">When</th><th scope=\"col\">Verdict</th><th scope=\"col\">Supervisor</th>\
+         <th scope=\"col\">Verdict</th><th scope=\"col\">When</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Process</th><th scope=\"col\">Layer</th><th scope=\"col\" class=\"number\">Drops</th>\
          <th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Left raised</th><th scope=\"col\">Fate</th></tr></thead><tbody>",
     );
@@ -41,11 +41,12 @@ pub(super) fn how_many(html: &mut Html, rows: usize, all: u64) {
 
 fn row(html: &mut Html, timed: &TimedEpisode, now: Stamp) {
     let TimedEpisode { time, episode } = timed;
-    html.raw("<tr><td>")
-        .time(now, *time)
-        .raw("</td><td><a class=\"plain\"");
+    html.raw("<tr><td><a class=\"plain\"");
     html.episode_href(&episode.id).raw(">");
-    html.verdict(episode.verdict).raw("</a></td><td>");
+    html.verdict(episode.verdict)
+        .raw("</a></td><td>")
+        .time(now, *time)
+        .raw("</td><td>");
     html.optional(episode.supervisor.as_deref());
     if episode.role.as_deref() == Some("workload") {
         html.raw(" <span class=\"tag\">workload</span>");

@@ -6,6 +6,7 @@ use crate::finding::Verdict;
 use crate::time::Stamp;
 
 use super::super::summary::ago;
+use super::docs::Document;
 
 /// A page that grows.
 #[derive(Debug, Default)]
@@ -15,6 +16,12 @@ impl Html {
     /// Adds markup. Only what is known at compile time can be markup.
     pub fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
+        self
+    }
+
+    /// Adds a document of the program's own.
+    pub fn document(&mut self, document: &Document) -> &mut Self {
+        self.0.push_str(&document.html());
         self
     }
 

@@ -3,6 +3,7 @@
 mod chart;
 mod denials;
 mod detail;
+mod docs;
 mod episodes;
 mod html;
 mod sight;
@@ -101,6 +102,40 @@ pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Re
     answer::html(code, html.finish())
 }
 
+/// The documents at `/docs/`.
+pub async fn documents(State(shared): State<Shared>) -> Response {
+    let status = shared.view.status();
+    let mut html = Html::default();
+    head(&mut html, "capwatch: documents", &status, Refresh::No);
+    html.raw("<main id=\"main\"><article class=\"card doc\"><h1>Documents</h1><ul>");
+    for document in docs::all() {
+        html.raw("<li><a href=\"/docs/").segment(document.name);
+        html.raw("\">").text(document.title()).raw("</a></li>");
+    }
+    html.raw("</ul></article></main>");
+    foot(&mut html, &status);
+    answer::html(StatusCode::OK, html.finish())
+}
+
+/// One of them.
+pub async fn document(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let status = shared.view.status();
+    let mut html = Html::default();
+    head(&mut html, "capwatch: documents", &status, Refresh::No);
+    html.raw("<main id=\"main\"><p><a href=\"/docs/\">All documents</a></p>");
+    let code = if let Some(document) = docs::document(&name) {
+        html.raw("<article class=\"card doc\">");
+        html.document(document).raw("</article>");
+        StatusCode::OK
+    } else {
+        html.raw("<h1>No such document</h1>");
+        StatusCode::NOT_FOUND
+    };
+    html.raw("</main>");
+    foot(&mut html, &status);
+    answer::html(code, html.finish())
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresh {
     Yes,
@@ -109,7 +144,7 @@ enum Refresh {
 
 fn head(html: &mut Html, title: &'static str, status: &Status, refresh: Refresh) {
     html.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
-    html.raw(title);
+    html.raw(title).raw(" on ").text(&status.node);
     html.raw(
         "</title><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
@@ -126,9 +161,11 @@ fn head(html: &mut Html, title: &'static str, status: &Status, refresh: Refresh)
     }
     html.raw(
         "</head><body><a class=\"skip\" href=\"#main\">Skip to the content</a>\
-         <header class=\"top\"><p class=\"brand\"><a href=\"/\">capwatch</a></p><p class=\"host\">kernel <b>",
+         <header class=\"top\"><p class=\"brand\"><a href=\"/\">capwatch</a></p><p class=\"host\"><b>",
     );
-    html.text(&status.host.kernel).raw("</b>");
+    html.name(&status.node)
+        .raw("</b> <span class=\"kernel\">kernel ");
+    html.text(&status.host.kernel).raw("</span>");
     if !status.host.lsm.is_empty() {
         html.raw(" <span class=\"lsm\">LSMs ");
         html.text(status.host.lsm.join(", ")).raw("</span>");
@@ -140,7 +177,7 @@ fn foot(html: &mut Html, status: &Status) {
     html.raw("<footer><p>capwatch ").text(&status.version);
     html.raw(", up ").text(state::uptime(status));
     html.raw(
-        "</p><nav aria-label=\"Data\"><a href=\"/metrics\">Metrics</a> <a href=\"/api/v1/report\">Report (JSON)</a> \
+        "</p><nav aria-label=\"Data\"><a href=\"/docs/runbook\">Runbook</a> <a href=\"/docs/\">Documents</a> <a href=\"/metrics\">Metrics</a> <a href=\"/api/v1/report\">Report (JSON)</a> \
          <a href=\"/api/v1/status\">Status (JSON)</a></nav></footer></body></html>\n",
     );
 }

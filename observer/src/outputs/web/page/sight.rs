@@ -74,6 +74,7 @@ mod tests {
             reason: None,
             now: Stamp(100_000_000_000),
             started: Stamp(0),
+            node: String::new(),
             host: Host::default(),
             hooks: Vec::new(),
             sources: Vec::new(),

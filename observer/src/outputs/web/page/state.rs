@@ -23,11 +23,11 @@ pub fn groups(html: &mut Html, summary: &Summary, now: Stamp) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"groups-title\"><h2 id=\"groups-title\">Supervisors</h2>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"groups-title\"><table id=\"groups\"><thead><tr>\
-         <th scope=\"col\">Supervisor</th><th scope=\"col\">Version</th><th scope=\"col\" class=\"number\">Live</th>\
-         <th scope=\"col\">Last episode</th><th scope=\"col\" class=\"number\">Fatal</th>\
+         <th scope=\"col\">Supervisor</th><th scope=\"col\" class=\"number\">Fatal</th>\
          <th scope=\"col\" class=\"number\">Degraded</th><th scope=\"col\" class=\"number\">Pending</th>\
          <th scope=\"col\" class=\"number\">Harmless</th><th scope=\"col\" class=\"number\">Ok</th>\
-         <th scope=\"col\" class=\"number\">In workloads</th><th scope=\"col\">Refused by</th></tr></thead><tbody>",
+         <th scope=\"col\">Last episode</th><th scope=\"col\">Refused by</th><th scope=\"col\">Version</th>\
+         <th scope=\"col\" class=\"number\">Live</th><th scope=\"col\" class=\"number\">In workloads</th></tr></thead><tbody>",
     );
     for group in summary.groups.iter().take(ROWS) {
         row(html, group, now);
@@ -43,19 +43,18 @@ fn row(html: &mut Html, group: &Group, now: Stamp) {
     if group.inferred {
         html.raw(" <span class=\"tag\">no rule</span>");
     }
-    html.raw("</th><td>");
-    match &group.version {
-        Some(version) => {
-            html.raw("<span title=\"").text(version).raw("\">");
-            html.name(short_version(version)).raw("</span>");
+    html.raw("</th>");
+    for verdict in Verdict::ALL.into_iter().rev() {
+        let count = group.verdicts.get(&verdict).copied().unwrap_or_default();
+        html.raw("<td class=\"number ");
+        if count == 0 {
+            html.raw("zero");
+        } else {
+            html.text(verdict);
         }
-        None => {
-            html.optional(None);
-        }
+        html.raw("\">").text(count).raw("</td>");
     }
-    html.raw("</td><td class=\"number\">")
-        .text(group.live)
-        .raw("</td><td>");
+    html.raw("<td>");
     match &group.last {
         Some(last) => {
             html.raw("<a class=\"plain\"")
@@ -68,23 +67,7 @@ fn row(html: &mut Html, group: &Group, now: Stamp) {
             html.optional(None);
         }
     }
-    html.raw("</td>");
-    for verdict in Verdict::ALL.into_iter().rev() {
-        let count = group.verdicts.get(&verdict).copied().unwrap_or_default();
-        html.raw("<td class=\"number ");
-        if count == 0 {
-            html.raw("zero");
-        } else {
-            html.text(verdict);
-        }
-        html.raw("\">").text(count).raw("</td>");
-    }
-    html.raw(if group.workload_refused == 0 {
-        "<td class=\"number zero\">"
-    } else {
-        "<td class=\"number\">"
-    });
-    html.text(group.workload_refused).raw("</td><td>");
+    html.raw("</td><td>");
     if group.refused_by.is_empty() {
         html.optional(None);
     }
@@ -97,7 +80,23 @@ fn row(html: &mut Html, group: &Group, now: Stamp) {
         }
         html.raw("</span> ");
     }
-    html.raw("</td></tr>");
+    html.raw("</td><td>");
+    match &group.version {
+        Some(version) => {
+            html.raw("<span title=\"").text(version).raw("\">");
+            html.name(short_version(version)).raw("</span>");
+        }
+        None => {
+            html.optional(None);
+        }
+    }
+    html.raw("</td><td class=\"number\">").text(group.live);
+    html.raw(if group.workload_refused == 0 {
+        "</td><td class=\"number zero\">"
+    } else {
+        "</td><td class=\"number\">"
+    });
+    html.text(group.workload_refused).raw("</td></tr>");
 }
 
 /// Hooks, sources and losses.
