@@ -45,6 +45,28 @@ fn misuse_is_exit_code_2_and_names_the_remedy() {
 }
 
 #[test]
+fn errors_name_their_cause_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (words, cause) in [
+        (
+            &["config", "check", "/nonexistent"][..],
+            "No such file or directory",
+        ),
+        (&["replay", "/nonexistent"], "No such file or directory"),
+        (&["run", "--web.listen-address", &taken], "in use"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.matches(cause).count(), 1, "{words:?}: {error}");
+    }
+}
+
+#[test]
 fn completions_and_man_page_are_printed() {
     for (words, expected) in [
         (&["completions", "bash"][..], "_capwatch"),

@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("capwatch: {error:#}");
+            eprintln!("capwatch: {}", each_cause_once(&error));
             ExitCode::FAILURE
         }
     }
@@ -136,6 +136,21 @@ fn log_to_stderr(global: &Global, format: Option<LogFormat>) {
         Some(LogFormat::Json) => registry.with(lines.event_format(Json)).with(wanted).init(),
         Some(LogFormat::Text) | None => registry.with(lines).with(wanted).init(),
     }
+}
+
+/// An error and what caused it, without a cause that was said already.
+fn each_cause_once(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.contains(&cause) {
+            continue;
+        }
+        if !said.is_empty() {
+            said.push_str(": ");
+        }
+        said.push_str(&cause);
+    }
+    said
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -13,12 +13,10 @@ pub struct BindError {
     address: String,
     reason: String,
     remedy: &'static str,
-    #[source]
-    source: Option<io::Error>,
 }
 
 impl BindError {
-    fn new(address: &str, error: io::Error) -> Self {
+    fn new(address: &str, error: &io::Error) -> Self {
         let (reason, remedy) = match error.kind() {
             io::ErrorKind::AddrInUse => (
                 "address in use".to_owned(),
@@ -45,7 +43,6 @@ impl BindError {
             address: address.to_owned(),
             reason,
             remedy,
-            source: Some(error),
         }
     }
 }
@@ -62,12 +59,12 @@ pub async fn bind<A: AsRef<str>>(addresses: &[A]) -> Result<Vec<TcpListener>, Bi
         let text = address.as_ref();
         let resolved = text
             .to_socket_addrs()
-            .map_err(|error| BindError::new(text, error))?;
+            .map_err(|error| BindError::new(text, &error))?;
         let before = listeners.len();
         for socket in resolved {
             let listener = TcpListener::bind(socket)
                 .await
-                .map_err(|error| BindError::new(text, error))?;
+                .map_err(|error| BindError::new(text, &error))?;
             listeners.push(listener);
         }
         if listeners.len() == before {
@@ -75,7 +72,6 @@ pub async fn bind<A: AsRef<str>>(addresses: &[A]) -> Result<Vec<TcpListener>, Bi
                 address: text.to_owned(),
                 reason: "the name has no address".to_owned(),
                 remedy: "give an IP address to --web.listen-address",
-                source: None,
             });
         }
     }
