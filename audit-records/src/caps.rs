@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -180,6 +182,15 @@ impl fmt::Display for CapSet {
     }
 }
 
+/// As [`fmt::Display`] writes it, and with padding or without `0x`.
+impl FromStr for CapSet {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text.trim_start_matches("0x"), 16).map(Self)
+    }
+}
+
 impl Serialize for CapSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -229,6 +240,15 @@ impl ExactSizeIterator for Iter {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_reads_as_it_is_written() {
+        for set in [CapSet::EMPTY, CapSet(0x1ff_ffff_feff), CapSet(u64::MAX)] {
+            assert_eq!(set.to_string().parse(), Ok(set));
+        }
+        assert_eq!("000001fffeffffff".parse(), Ok(CapSet(0x1ff_feff_ffff)));
+        assert!("".parse::<CapSet>().is_err() && "0xg".parse::<CapSet>().is_err());
+    }
 
     #[test]
     fn every_name_and_number_agree_both_ways() {

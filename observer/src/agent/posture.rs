@@ -52,8 +52,8 @@ impl Agent {
         let residual = if rule.empties {
             status.bounding
         } else if let Some(requested) = requested.filter(|_| rule.runtime) {
-            let asked = u64::from_str_radix(requested.bounding.trim_start_matches("0x"), 16);
-            CapSet(status.bounding.0 & !asked.unwrap_or(u64::MAX))
+            let asked = requested.bounding.parse().unwrap_or(CapSet(u64::MAX));
+            status.bounding.difference(asked)
         } else {
             CapSet::EMPTY
         };

@@ -126,8 +126,7 @@ pub fn wanted(rule: Option<&Supervisor>, container: Option<&Container>) -> Optio
         return Some(CapSet::EMPTY);
     }
     let requested = container?.requested.as_ref().filter(|_| rule.runtime)?;
-    let bits = requested.bounding.trim_start_matches("0x");
-    u64::from_str_radix(bits, 16).ok().map(CapSet)
+    requested.bounding.parse().ok()
 }
 
 /// What an episode came to.

@@ -130,8 +130,8 @@ fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
 }
 
 fn has_setpcap(set: &str) -> bool {
-    let bits = u64::from_str_radix(set.trim_start_matches("0x"), 16);
-    CapSet(bits.unwrap_or_default()).contains(caps::SETPCAP)
+    set.parse()
+        .is_ok_and(|set: CapSet| set.contains(caps::SETPCAP))
 }
 
 /// Whether the container was given SETPCAP, so that to give it again changes nothing.
@@ -181,13 +181,10 @@ fn exec_failed(episode: &Episode, code: i32) -> String {
         return "Exit code 127 usually means that the program to execute was not found (inferred)."
             .to_owned();
     }
-    let set = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let set = |text: &str| text.parse::<CapSet>().ok();
     let sets = set(&episode.bounding_before).zip(set(&episode.bounding_after));
-    let dropped: Vec<_> = sets
-        .map(|(before, after)| CapSet(before & !after))
-        .into_iter()
-        .flat_map(|dropped| dropped.names().map(Cow::into_owned).collect::<Vec<_>>())
-        .collect();
+    let dropped = sets.map_or(CapSet::EMPTY, |(before, after)| before.difference(after));
+    let dropped: Vec<_> = dropped.names().map(Cow::into_owned).collect();
     let meaning = "Exit code 126 usually means that the program was found and could not be \
                    executed (inferred)";
     if dropped.is_empty() {
@@ -240,13 +237,12 @@ fn others(episode: &Episode) -> String {
 /// What the workload has of what should be gone.
 fn left_of(episode: &Episode) -> String {
     let left = list(&episode.residual);
-    let bits = u64::from_str_radix(episode.bounding_after.trim_start_matches("0x"), 16);
-    let before = u64::from_str_radix(episode.bounding_before.trim_start_matches("0x"), 16);
-    match (bits, before) {
-        (Ok(after), Ok(before)) if after == before && after.count_ones() > 1 => format!(
-            "{left} (the whole set of {}, as it was)",
-            after.count_ones()
-        ),
+    let after = episode.bounding_after.parse::<CapSet>();
+    let before = episode.bounding_before.parse::<CapSet>();
+    match (after, before) {
+        (Ok(after), Ok(before)) if after == before && after.len() > 1 => {
+            format!("{left} (the whole set of {}, as it was)", after.len())
+        }
         _ => left,
     }
 }
@@ -262,8 +258,7 @@ fn stopped_trying(episode: &Episode) -> &'static str {
 
 /// That a drop was never tried.
 fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
-    let setpcap = u64::from_str_radix(episode.bounding_before.trim_start_matches("0x"), 16)
-        .is_ok_and(|bits| CapSet(bits).contains(caps::SETPCAP));
+    let setpcap = has_setpcap(&episode.bounding_before);
     let program = episode
         .workload
         .as_ref()
@@ -401,8 +396,8 @@ impl Container {
     /// Whether this is known to lack a capability in its bounding set.
     pub fn lacks(&self, number: u32) -> bool {
         self.requested.as_ref().is_some_and(|requested| {
-            let bits = u64::from_str_radix(requested.bounding.trim_start_matches("0x"), 16);
-            bits.is_ok_and(|bits| !CapSet(bits).contains(number))
+            let bounding = requested.bounding.parse::<CapSet>();
+            bounding.is_ok_and(|bounding| !bounding.contains(number))
         })
     }
 }

@@ -232,7 +232,7 @@ pub fn missing(requested: &Requested, uid: Option<u32>) -> &'static str {
 }
 
 fn bits(set: &str) -> Option<u64> {
-    u64::from_str_radix(set.trim_start_matches("0x"), 16).ok()
+    set.parse().ok().map(|CapSet(bits)| bits)
 }
 
 fn compose(container: &Container) -> Option<&str> {
