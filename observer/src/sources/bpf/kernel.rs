@@ -402,11 +402,7 @@ pub(super) fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelEr
 where
     T: TryFrom<Map, Error = MapError>,
 {
-    let map = ebpf.take_map(name).ok_or(MapError::InvalidName {
-        name: name.to_owned(),
-    });
-    map.and_then(T::try_from)
-        .map_err(|source| KernelError::Map { name, source })
+    typed(ebpf.take_map(name), name)
 }
 
 /// A map that stays with the object.
@@ -414,7 +410,14 @@ fn writable<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, KernelEr
 where
     T: TryFrom<&'a mut Map, Error = MapError>,
 {
-    let map = ebpf.map_mut(name).ok_or(MapError::InvalidName {
+    typed(ebpf.map_mut(name), name)
+}
+
+fn typed<M, T>(map: Option<M>, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<M, Error = MapError>,
+{
+    let map = map.ok_or_else(|| MapError::InvalidName {
         name: name.to_owned(),
     });
     map.and_then(T::try_from)
