@@ -89,6 +89,32 @@ fn size(agent: &Agent, table: &str) -> usize {
     found.expect("no such table").1
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("no runtime")
+}
+
+/// An agent in this process, with a rule for each of these programs; within a runtime.
+fn agent(names: &[&str]) -> Agent {
+    let mut rules = Rules::load(None).expect("no rules");
+    for name in names {
+        let rule = format!("[[supervisor]]\nname = \"{name}\"\nexe = [\"{name}\"]\n");
+        rules.add(&rule, "test").expect("no rule");
+    }
+    let agent = Agent::open(Options {
+        attach: Attach::default(),
+        rules: Arc::new(rules),
+        audit: Vec::new(),
+        series: 5_000,
+        patience: observer::agent::PROMPT,
+    })
+    .expect("no agent");
+    assert!(agent.sees(), "no hook");
+    agent
+}
+
 #[test]
 fn a_thousand_supervisors_leave_nothing_behind() {
     let Some((_stage, _turn)) = crate::stage("a thousand supervisors") else {
@@ -102,25 +128,8 @@ fn a_thousand_supervisors_leave_nothing_behind() {
         fs::copy("/bin/sh", &path).expect("no shell");
         path
     });
-    let mut rules = Rules::load(None).expect("no rules");
-    for name in names {
-        let rule = format!("[[supervisor]]\nname = \"{name}\"\nexe = [\"{name}\"]\n");
-        rules.add(&rule, "test").expect("no rule");
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("no runtime");
-    runtime.block_on(async {
-        let mut agent = Agent::open(Options {
-            attach: Attach::default(),
-            rules: Arc::new(rules),
-            audit: Vec::new(),
-            series: 5_000,
-            patience: observer::agent::PROMPT,
-        })
-        .expect("no agent");
-        assert!(agent.sees(), "no hook");
+    runtime().block_on(async {
+        let mut agent = agent(&names);
         println!("before: {}", sizes(&agent));
         let mut started = 0;
         while started < SUPERVISORS {
@@ -183,22 +192,8 @@ fn a_process_that_forks_without_end_takes_no_room() {
         Some(_) => 1_000_000,
         None => CHILDREN,
     };
-    let mut rules = Rules::load(None).expect("no rules");
-    let rule = "[[supervisor]]\nname = \"testsup\"\nexe = [\"testsup\"]\n";
-    rules.add(rule, "test").expect("no rule");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("no runtime");
-    runtime.block_on(async {
-        let mut agent = Agent::open(Options {
-            attach: Attach::default(),
-            rules: Arc::new(rules),
-            audit: Vec::new(),
-            series: 5_000,
-            patience: observer::agent::PROMPT,
-        })
-        .expect("no agent");
+    runtime().block_on(async {
+        let mut agent = agent(&["testsup"]);
         let start = |program: &str, steps: &str| {
             let mut command = Command::new(stage.path("captest"));
             command.args(["do", "drop", "except:chown", "exec"]);

@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     os::unix::process::CommandExt as _,
-    process::{Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
 };
 
 use captest::suite::run;
@@ -23,6 +23,17 @@ fn record(serial: u32) -> String {
     )
 }
 
+/// An agent that reads records from a pipe, once this path answers.
+fn fed(command: &mut Command, address: &str, path: &str) -> (Guard, ChildStdin) {
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut agent = Guard::start(command);
+    until("the agent to answer", || {
+        serve::get(address, path).is_some_and(|(status, _)| status == 200)
+    });
+    let stdin = agent.0.stdin.take().expect("a pipe");
+    (agent, stdin)
+}
+
 #[test]
 fn a_log_and_standard_input_count_once() {
     let Some((stage, _turn)) = crate::stage("run --audit-source") else {
@@ -34,14 +45,8 @@ fn a_log_and_standard_input_count_once() {
     command
         .args(["run", "--audit-source", "-", "--audit-source"])
         .arg(format!("log:{}", log.display()))
-        .args(["--web.listen-address", &address])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    let mut agent = Guard::start(&mut command);
-    until("the agent to be ready", || {
-        serve::get(&address, "/-/ready").is_some_and(|(status, _)| status == 200)
-    });
-    let mut stdin = agent.0.stdin.take().expect("a pipe");
+        .args(["--web.listen-address", &address]);
+    let (mut agent, mut stdin) = fed(&mut command, &address, "/-/ready");
     let mut file = OpenOptions::new().append(true).open(&log).expect("a log");
     for serial in [2, 3] {
         let record = record(serial);
@@ -143,14 +148,8 @@ fn without_a_hook_the_log_tells_of_drops() {
         .arg("--events")
         .arg(&events)
         .uid(nobody)
-        .gid(nobody)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    let mut agent = Guard::start(&mut command);
-    until("the agent to serve", || {
-        serve::get(&address, "/-/healthy").is_some_and(|(status, _)| status == 200)
-    });
-    let mut stdin = agent.0.stdin.take().expect("a pipe");
+        .gid(nobody);
+    let (mut agent, mut stdin) = fed(&mut command, &address, "/-/healthy");
     let mut write = |line: String| stdin.write_all(line.as_bytes()).expect("cannot write");
     // It is told twice, as by two sources, and its module's record stands beside it.
     let first = event(1);
@@ -224,14 +223,8 @@ fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
     let mut command = stage.capwatch();
     command
         .args(["run", "--audit-source", "-"])
-        .args(["--web.listen-address", &address])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    let mut agent = Guard::start(&mut command);
-    until("the agent to be ready", || {
-        serve::get(&address, "/-/ready").is_some_and(|(status, _)| status == 200)
-    });
-    let mut stdin = agent.0.stdin.take().expect("a pipe");
+        .args(["--web.listen-address", &address]);
+    let (mut agent, mut stdin) = fed(&mut command, &address, "/-/ready");
     let line = called(&event(1), 4_000_001, REFUSED, "told-by-log");
     stdin.write_all(line.as_bytes()).expect("cannot write");
     drop(stdin);
