@@ -317,3 +317,22 @@ fn memory_accounting_is_told_from_what_asks_in_earnest() {
     let thread = u64::from((libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD).cast_unsigned());
     assert!(is_accounting(Abi::X64, 56, thread));
 }
+
+#[test]
+fn capset_is_known_by_its_number_in_each_table() {
+    use observer_ebpf::decide::{Abi, is_capset};
+
+    let capset = [
+        (Abi::X64, libc::SYS_capset),
+        (Abi::X86, 185),
+        (Abi::Arm, 185),
+        (Abi::Arm64, 91),
+    ];
+    for (abi, number) in capset {
+        assert!(is_capset(abi, number), "{abi:?}");
+        // capget, prctl, none
+        for other in [number - 1, number + 1, -1] {
+            assert!(!is_capset(abi, other), "{abi:?} {other}");
+        }
+    }
+}

@@ -85,7 +85,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "an_unprivileged_capset",
             "@full fork setuid 65534 capset exit 0",
         )
-        .options(&["--fail-on", "fatal,degraded,pending"])
+        .options(&["--fail-on", "fatal,degraded,pending,denied"])
         .shows(&["count(episodes) == 0", "failed_on == []"]),
         Scenario::new("nothing_at_all", "captest do exit 0")
             .options(&["--fail-on", "fatal,degraded,pending,denied"])

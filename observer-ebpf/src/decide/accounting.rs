@@ -1,4 +1,4 @@
-//! Whether a check is memory accounting.
+//! What the system call that a task is in tells of a check within it.
 
 /// The architectures whose system calls are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,4 +45,17 @@ pub const fn is_accounting(abi: Abi, number: i64, first: u64) -> bool {
         // fork, execve, brk, munmap, mprotect, mremap, vfork, mmap2, execveat
         Abi::Arm => matches!(number, 2 | 11 | 45 | 91 | 125 | 163 | 190 | 192 | 387),
     }
+}
+
+/// Whether a system call is `capset`, which asks `cap_capable` for SETPCAP without
+/// `security_capable` between (`cap_inh_is_capped`, `security/commoncap.c`, 6.12).
+#[inline(always)]
+#[must_use]
+pub const fn is_capset(abi: Abi, number: i64) -> bool {
+    number
+        == match abi {
+            Abi::X64 => 126,
+            Abi::X86 | Abi::Arm => 185,
+            Abi::Arm64 => 91,
+        }
 }

@@ -14,7 +14,7 @@ pub mod rules;
 mod skip;
 mod tree;
 
-pub use accounting::{Abi, is_accounting};
+pub use accounting::{Abi, is_accounting, is_capset};
 pub use capable::{Credentials, MAX_LEVELS, commoncap};
 pub use course::{DEPTH, Process, Tables, current, ends, executes, forks};
 pub use drop::{Outcome, classify, mask};

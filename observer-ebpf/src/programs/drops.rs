@@ -17,7 +17,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     CAP_SETPCAP, Layer, Loss, Note, PR_CAPBSET_DROP,
-    decide::{Abi, is_accounting},
+    decide::{Abi, is_accounting, is_capset},
 };
 
 use super::{
@@ -174,6 +174,13 @@ pub fn argument(task: Ptr) -> Option<u64> {
 pub fn takes_memory(task: Ptr) -> bool {
     let call = call(task);
     is_accounting(call.abi, call.number, call.first)
+}
+
+/// Whether the task is in a call of capset.
+#[inline(always)]
+pub fn sets_capabilities(task: Ptr) -> bool {
+    let call = call(task);
+    is_capset(call.abi, call.number)
 }
 
 /// The system call that a task is in.

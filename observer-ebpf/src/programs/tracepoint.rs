@@ -43,7 +43,11 @@ pub fn cap_capable_tracepoint(ctx: BtfTracePointContext) -> i32 {
         } else {
             Audited::Unknown
         },
-        via: Via::Unknown,
+        via: if capability == CAP_SETPCAP && drops::sets_capabilities(task::typed()) {
+            Via::Direct
+        } else {
+            Via::Unknown
+        },
         profile: 0,
     };
     denial::count::<Typed>(cred, target, &denial, Place::Tracepoint);
