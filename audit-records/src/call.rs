@@ -98,6 +98,14 @@ impl Aside {
         }
         of_record(message_type, payload.strip_prefix(b"audit(")?)
     }
+
+    /// The same of a record whose type and stamp stand elsewhere.
+    pub(super) fn parse_body(message_type: u16, stamp: Stamp, body: &[u8]) -> Option<Self> {
+        if body.len() > MAX_LINE || !is_aside(message_type) {
+            return None;
+        }
+        of_body(message_type, stamp, body)
+    }
 }
 
 /// Whether a record of this type may be one of these.
@@ -118,6 +126,10 @@ fn of_line(line: &[u8]) -> Option<Aside> {
 
 fn of_record(message_type: u16, after: &[u8]) -> Option<Aside> {
     let (stamp, body) = stamp::parse(after).ok()?;
+    of_body(message_type, stamp, body)
+}
+
+fn of_body(message_type: u16, stamp: Stamp, body: &[u8]) -> Option<Aside> {
     if message_type == kind::SYSCALL {
         return call(stamp, body).map(Aside::Call);
     }

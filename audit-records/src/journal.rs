@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::call::Aside;
 use super::epoch::Epoch;
 use super::form::Form;
 use super::line::{Kind, into_owned, parse_body, parse_text};
@@ -80,6 +81,23 @@ impl Entry {
         }
     }
 
+    /// What the entry tells of a call, where somebody vouches for it.
+    pub(super) fn aside(&self) -> Option<Aside> {
+        let message = self.message.as_deref()?;
+        if self.transport.as_deref() == Some(b"audit") {
+            let (Kind::Number(message_type), stamp, body) = self.audit(message) else {
+                return None;
+            };
+            return Aside::parse_body(message_type, stamp, body);
+        }
+        self.is_believed().then(|| Aside::parse_line(message))?
+    }
+
+    /// The same of a form that always names the transport.
+    pub(super) fn aside_vouched(&self) -> Option<Aside> {
+        matches!(self.transport.as_deref(), Some(b"kernel" | b"audit")).then(|| self.aside())?
+    }
+
     /// By which way the record came to journald.
     pub(super) fn form(&self) -> Form {
         match self.transport.as_deref() {
@@ -99,6 +117,12 @@ impl Entry {
     }
 
     fn parse_audit(&self, message: &[u8]) -> Parsed<'static> {
+        let (kind, stamp, body) = self.audit(message);
+        into_owned(parse_body(kind, stamp, body))
+    }
+
+    /// Type, stamp and fields of a record that journald heard itself.
+    fn audit<'a>(&self, message: &'a [u8]) -> (Kind, Stamp, &'a [u8]) {
         let word = memchr::memchr(b' ', message).unwrap_or(message.len());
         let name = self.audit_type.as_deref().unwrap_or(&message[..word]);
         let stamp = Stamp {
@@ -110,11 +134,7 @@ impl Entry {
             serial: self.audit_id.as_deref().and_then(decimal),
             interpreted: false,
         };
-        into_owned(parse_body(
-            Kind::of(name),
-            stamp,
-            message[word..].trim_ascii_start(),
-        ))
+        (Kind::of(name), stamp, message[word..].trim_ascii_start())
     }
 }
 
@@ -134,6 +154,11 @@ pub(super) fn parse_json(text: &[u8]) -> (Form, Parsed<'static>) {
         Ok(entry) => (entry.form(), entry.parse()),
         Err(_) => (Form::default(), Parsed::Malformed(Malformed::BadJson)),
     }
+}
+
+/// What an entry in JSON tells of a call.
+pub(super) fn aside_of_json(text: &[u8]) -> Option<Aside> {
+    serde_json::from_slice::<Entry>(text).ok()?.aside()
 }
 
 impl<'de> Deserialize<'de> for Entry {

@@ -11,7 +11,7 @@ use super::line::{into_owned, json_records, parse_line};
 use super::lines::{Line, Lines, Taken};
 use super::outcome::{Foreign, Malformed, Parsed};
 use super::record::Lsm;
-use super::{MAX_LINE, mend, origin};
+use super::{MAX_LINE, mend, origin, wrapped};
 
 /// One line, or one entry of the journal's export format.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +40,18 @@ impl<'a> Item<'a> {
 /// What a line that was parsed so tells of a call.
 fn aside_of(line: &[u8], parsed: &Parsed<'_>) -> Option<Aside> {
     match parsed {
-        Parsed::Foreign(Foreign::Type(number)) if is_aside(*number) => Aside::parse_line(line),
+        Parsed::Foreign(Foreign::Type(number)) if is_aside(*number) => aside(line),
+        // A line that a log shipper keeps in a field.
+        Parsed::Foreign(Foreign::NotAudit) if line.first() == Some(&b'{') => wrapped::aside(line),
         _ => None,
+    }
+}
+
+/// The same, in whatever form.
+fn aside(line: &[u8]) -> Option<Aside> {
+    match journal::json_text(line.trim_ascii_end()) {
+        Some(json) => journal::aside_of_json(json).or_else(|| wrapped::aside(json)),
+        None => Aside::parse_line(line),
     }
 }
 
@@ -102,8 +112,7 @@ impl<R: Read> Reader<R> {
         }
         let number = self.lines.number() + 1;
         if self.lines.peek_starts_with(ENTRY)? == Some(true) {
-            let (form, parsed) = self.entry()?;
-            return Ok(Some(Item::new(number, form, parsed)));
+            return Ok(Some(self.entry(number)?));
         }
         // What is read ahead needs the buffer that a record borrows, so that lines
         // which may go on are told before they are parsed.
@@ -155,7 +164,7 @@ impl<R: Read> Reader<R> {
         if let Some(found) = found {
             let first = self.several(line.number, Form::of_line(&line.bytes), found);
             return Item {
-                aside: Aside::parse_line(bytes),
+                aside: aside(bytes),
                 ..first
             };
         }
@@ -272,7 +281,10 @@ impl<R: Read> Reader<R> {
                     return self.several(number, Form::of_line(text), found);
                 }
                 let (form, parsed) = journal::parse_json(text);
-                return Item::new(number, form, parsed);
+                return Item {
+                    aside: aside_of(text, &parsed),
+                    ..Item::new(number, form, parsed)
+                };
             }
         }
         // Broken off: each line for itself, once.
@@ -305,13 +317,16 @@ impl<R: Read> Reader<R> {
             }
             self.ahead.pop_front();
         }
-        Item::new(number, entry.form(), entry.parse_vouched())
+        Item {
+            aside: entry.aside_vouched(),
+            ..Item::new(number, entry.form(), entry.parse_vouched())
+        }
     }
 
     /// An entry: `NAME=value` lines, or `NAME`, a length of eight bytes (little
     /// endian), so many bytes and a line end; an empty line closes it.
-    fn entry(&mut self) -> io::Result<(Form, Parsed<'static>)> {
-        let broken = |why| (Form::default(), Parsed::Malformed(why));
+    fn entry(&mut self, number: u64) -> io::Result<Item<'static>> {
+        let broken = |why| Item::new(number, Form::default(), Parsed::Malformed(why));
         let mut entry = Entry::default();
         while let Some(line) = self.lines.next_line()? {
             if line.bytes.is_empty() {
@@ -351,7 +366,10 @@ impl<R: Read> Reader<R> {
                 Taken::Ended => return Ok(broken(Malformed::BadExport)),
             }
         }
-        Ok((entry.form(), entry.parse()))
+        Ok(Item {
+            aside: entry.aside(),
+            ..Item::new(number, entry.form(), entry.parse())
+        })
     }
 
     fn binary(&mut self) -> Taken {
@@ -518,4 +536,94 @@ fn depth_after(line: &[u8], mut depth: usize, quoted: &mut bool) -> usize {
         }
     }
     depth
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Deed;
+
+    const BODY: &str = "arch=c000003e syscall=157 success=no exit=-1 a0=18 a1=15 a2=0 a3=0 items=0 \
+        ppid=6 pid=7 uid=0 comm=box exe=/usr/bin/box";
+
+    /// The deeds of the calls in a log, with process id and serial number.
+    fn calls(log: &str) -> Vec<(Deed, Option<u32>, Option<u64>)> {
+        let mut reader = Reader::new(log.as_bytes());
+        let mut calls = Vec::new();
+        while let Some(item) = reader.next_item().expect("the input is whole") {
+            if let Some(Aside::Call(call)) = item.aside {
+                calls.push((call.deed, call.pid, call.serial));
+            }
+        }
+        calls
+    }
+
+    fn fields(transport: &str) -> Vec<(&'static str, String)> {
+        let message = match transport {
+            "audit" => format!("SYSCALL {BODY}"),
+            _ => format!("audit: type=1300 audit(1795458347.188:9): {BODY}"),
+        };
+        let mut fields = vec![("_TRANSPORT", transport.to_owned()), ("MESSAGE", message)];
+        if transport == "audit" {
+            fields.push(("_AUDIT_TYPE", "1300".to_owned()));
+            fields.push(("_AUDIT_ID", "9".to_owned()));
+            fields.push(("_SOURCE_REALTIME_TIMESTAMP", "1795458347188000".to_owned()));
+        }
+        fields
+    }
+
+    /// The forms that journalctl writes an entry in.
+    fn forms(fields: &[(&str, String)]) -> [String; 4] {
+        let object: serde_json::Map<String, serde_json::Value> = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+            .collect();
+        let lines = |indent: &str| -> String {
+            let line = |(name, value): &(&str, String)| format!("{indent}{name}={value}\n");
+            fields.iter().map(line).collect()
+        };
+        [
+            serde_json::to_string(&object).expect("an object") + "\n",
+            serde_json::to_string_pretty(&object).expect("an object") + "\n",
+            format!("__CURSOR=s=1\n{}\n", lines("")),
+            format!(
+                "Mon 2026-11-23 18:25:47.188000 UTC [s=1;i=2]\n{}",
+                lines("    ")
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_call_is_read_in_each_form_of_the_journal_and_believed_of_the_kernel_alone() {
+        let told = [(Deed::Drop(21), Some(7), Some(9))];
+        for transport in ["audit", "kernel"] {
+            for log in forms(&fields(transport)) {
+                assert_eq!(calls(&log), told, "{log}");
+            }
+        }
+        for transport in ["syslog", "stdout", "journal"] {
+            let mut fields = fields(transport);
+            fields.push(("SYSLOG_IDENTIFIER", "eve".to_owned()));
+            for log in forms(&fields) {
+                assert_eq!(calls(&log), [], "{log}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_verbose_journal_always_names_the_transport() {
+        let bare = [("MESSAGE", fields("kernel").remove(1).1)];
+        let [_, _, exported, verbose] = forms(&bare);
+        assert_eq!(calls(&exported).len(), 1);
+        assert_eq!(calls(&verbose), []);
+    }
+
+    #[test]
+    fn a_call_is_read_in_a_field_of_a_log_shipper_but_no_container_s_output() {
+        let line = format!("type=SYSCALL msg=audit(1795458347.188:9): {BODY}");
+        let shipped = serde_json::json!({"log": {"original": line}, "host": "x"});
+        assert_eq!(calls(&shipped.to_string()).len(), 1);
+        let output = serde_json::json!({"log": line, "stream": "stdout"});
+        assert_eq!(calls(&output.to_string()), []);
+    }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::call::Aside;
 use super::epoch::Epoch;
 use super::kind;
 use super::line::{self, Kind, into_owned, parse_body};
@@ -154,6 +155,35 @@ fn walk(value: &Value, around: &Around, depth: usize, found: &mut Vec<Parsed<'st
             }
         }
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// What the strings of one JSON value tell of a call, but for those of another program.
+pub(super) fn aside(text: &[u8]) -> Option<Aside> {
+    memchr::memmem::find(text, b"audit(")?;
+    let value = serde_json::from_slice::<Value>(text).ok()?;
+    aside_within(&value, &Around::default(), 0)
+}
+
+fn aside_within(value: &Value, around: &Around, depth: usize) -> Option<Aside> {
+    if depth > MAX_DEPTH || around.doubted {
+        return None;
+    }
+    match value {
+        Value::Object(object) => {
+            let around = around.within(object);
+            let mut inner = object.values();
+            inner.find_map(|value| aside_within(value, &around, depth + 1))
+        }
+        Value::Array(items) => {
+            let mut items = items.iter();
+            items.find_map(|value| aside_within(value, around, depth + 1))
+        }
+        Value::String(text) => {
+            let mut lines = text.lines();
+            lines.find_map(|line| Aside::parse_line(line.as_bytes()))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
