@@ -20,7 +20,11 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Parser;
 
-use crate::{config::Rules, memory, outputs::log::Json};
+use crate::{
+    config::{Release, Rules},
+    memory,
+    outputs::log::Json,
+};
 use args::{Global, LogFormat, Task};
 
 /// Parses the command line and runs the command.
@@ -83,7 +87,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         _ => {}
     }
-    let rules = Arc::new(Rules::load(global.config.as_deref())?);
+    let rules = Rules::load(global.config.as_deref())?;
+    let rules = Arc::new(rules.on(Release::of_host()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

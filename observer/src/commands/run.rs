@@ -16,7 +16,7 @@ use tokio::{
 use super::args::{ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options},
-    config::Rules,
+    config::{Release, Rules},
     finding::Scope,
     outputs::{
         alarms::{self, Manner},
@@ -148,7 +148,7 @@ async fn beat(watchdog: Option<&mut Interval>) {
 /// them ends nothing.
 fn reload(agent: &mut Agent, config: Option<&Path>) {
     agent.shared().reopen_stream();
-    let rules = match Rules::load(config) {
+    let rules = match Rules::load(config).map(|rules| rules.on(Release::of_host())) {
         Ok(rules) => Arc::new(rules),
         Err(error) => {
             tracing::error!("{error}; the former rules stay in force");

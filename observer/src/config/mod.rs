@@ -1,6 +1,8 @@
 //! Configuration: the rules for supervisors, from the built-in catalogue and
 //! the user's TOML.
 
+mod release;
 mod rules;
 
+pub use release::Release;
 pub use rules::{CATALOGUE, ConfigError, Expectation, Rules, Supervisor};

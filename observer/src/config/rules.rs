@@ -5,6 +5,7 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
+use super::Release;
 use crate::{caps, finding::Verdict, open, outputs::metrics};
 
 /// The rules that ship inside the binary.
@@ -167,9 +168,22 @@ pub struct Supervisor {
 pub struct Rules {
     supervisors: Vec<Supervisor>,
     labels: Vec<String>,
+    release: Release,
 }
 
 impl Rules {
+    /// For a host of this release.
+    #[must_use]
+    pub fn on(mut self, release: Release) -> Self {
+        self.release = release;
+        self
+    }
+
+    /// The release of the host, which decides on some remedies.
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
     /// The built-in catalogue, with the user's rules added; a user's rule
     /// replaces the built-in one of the same name.
     ///

@@ -304,6 +304,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         uid: (told.level == 0).then_some(told.uid),
         launcher: launcher(&told.ancestors),
         is_program: rule.is_some_and(|rule| rule.is_program(&text(&told.exe))),
+        release: rules.release(),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     episode
@@ -395,6 +396,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         uid: None,
         launcher: launcher(&event.ancestors),
         is_program: false,
+        release: rules.release(),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     Some(episode)

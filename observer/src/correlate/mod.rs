@@ -436,6 +436,6 @@ pub fn denial(
         explanation: String::new(),
     };
     let rule = rules.get(key.owner.rule);
-    denial.explanation = explain::denial(&denial, expectation, rule);
+    denial.explanation = explain::denial(&denial, expectation, rule, rules.release());
     denial
 }

@@ -260,7 +260,7 @@ fn denial(
         last: row.last,
         explanation: String::new(),
     };
-    denial.explanation = explain_logged(&denial);
+    denial.explanation = explain_logged(&denial, grounds.release);
     denial
 }
 

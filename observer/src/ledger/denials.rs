@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     caps,
-    config::Rules,
+    config::{Release, Rules},
     correlate::{self, Detail, Tally},
     finding::{AuditEvent, Denial, DenialCounts, Row, Scope},
     time::Stamp,
@@ -97,6 +97,11 @@ impl Denials {
     /// Names supervisors by other rules from now on.
     pub fn set_rules(&mut self, rules: Arc<Rules>) {
         self.rules = rules;
+    }
+
+    /// The release of the host, which decides on some remedies.
+    pub fn release(&self) -> Release {
+        self.rules.release()
     }
 
     /// None yet.

@@ -1,6 +1,7 @@
 //! Why a denial stands in the hooks' count and not in the log, or the other way
 //! round, as far as that can be told.
 
+use crate::config::Release;
 use crate::finding::{Denial, HookReport, Host, SourceReport};
 
 /// What it is judged by.
@@ -17,6 +18,8 @@ pub struct Grounds {
     /// Whether `AppArmor` forgets a duplicate after a second: since 6.14
     /// (`audit_caps`, `security/apparmor/capability.c`); before, it never does.
     pub duplicates_expire: bool,
+    /// The release of the host that wrote the log.
+    pub release: Release,
 }
 
 impl Grounds {
@@ -29,6 +32,7 @@ impl Grounds {
             events_lost: 0,
             hooks: attached.map(|hook| hook.hook.clone()).collect(),
             duplicates_expire: version(&host.kernel) >= Some((6, 14)),
+            release: Release::Other,
         }
     }
 

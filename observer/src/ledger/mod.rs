@@ -274,6 +274,7 @@ impl Ledger {
         let kernel = self.losses().filter(|(stage, ..)| *stage == "kernel");
         Grounds {
             events_lost: kernel.map(|(_, _, count)| count).sum(),
+            release: self.denials.release(),
             ..Grounds::new(&self.host, &self.hooks, &self.sources)
         }
     }

@@ -50,7 +50,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
     let read = || format!("cannot read {name}");
     let (compression, plain) =
         unpacked(open(file)?, (!lenient).then_some(unpack::FREE)).with_context(read)?;
-    let (what, plain) = what::look(plain).with_context(read)?;
+    let (what, release, plain) = what::look(plain).with_context(read)?;
     if let Some(what) = what.filter(|_| !lenient) {
         let packed = match compression {
             Compression::None => String::new(),
@@ -86,6 +86,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
     } else {
         let kept = Kept::default();
         let input = Keeping::new(input, kept.clone());
+        let rules = Arc::new(Arc::unwrap_or_clone(rules).on(release));
         let (mut report, broken) = report_of(Box::new(input), &name, rules);
         let broken = broken.or_else(|| nothing_read(&mut report, &kept, &name));
         (report, broken)

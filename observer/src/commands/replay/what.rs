@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// So much of a file tells what it is; tar says so at byte 257.
-const HEAD: usize = 512;
+use crate::config::Release;
+
+/// So much of a file tells what it is: tar says so at byte 257, and a kernel's log
+/// begins with the kernel's version.
+const HEAD: usize = 16 << 10;
 /// So much is looked at for lines of a log.
 const LINES: usize = 16 << 10;
 
@@ -118,10 +121,11 @@ const TAR: What = what(
     "pipe the log that is in it, tar xOf FILE NAME | capwatch replay -",
 );
 
-/// What an input is, if that is no log, and all of its bytes.
-pub type Looked<R> = (Option<What>, Chain<Cursor<Vec<u8>>, R>);
+/// What an input is, if that is no log, whose kernel it is of, and all of its bytes.
+pub type Looked<R> = (Option<What>, Release, Chain<Cursor<Vec<u8>>, R>);
 
-/// What `input` is, if it is known to be no log, and all of its bytes.
+/// What `input` is, if it is known to be no log, the release of the kernel that
+/// wrote it, and all of its bytes.
 ///
 /// # Errors
 /// The input's own.
@@ -138,7 +142,8 @@ pub fn look<R: Read>(mut input: R) -> io::Result<Looked<R>> {
         }
     }
     head.truncate(length);
-    Ok((of(&head), Cursor::new(head).chain(input)))
+    let release = Release::of_log(&head);
+    Ok((of(&head), release, Cursor::new(head).chain(input)))
 }
 
 fn is_text(head: &[u8]) -> bool {
@@ -266,7 +271,7 @@ mod tests {
     use super::*;
 
     fn named(bytes: &[u8]) -> Option<&'static str> {
-        let (what, mut rest) = look(bytes).unwrap();
+        let (what, _, mut rest) = look(bytes).unwrap();
         let mut all = Vec::new();
         rest.read_to_end(&mut all).unwrap();
         assert_eq!(all, bytes, "no byte is lost");

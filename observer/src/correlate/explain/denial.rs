@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     caps,
-    config::{Expectation, Supervisor},
+    config::{Expectation, Release, Supervisor},
     finding::{Container, Denial},
     time::Stamp,
 };
 
 /// The sentence of a row of denials that the audit log alone tells of.
-pub fn logged(denial: &Denial) -> String {
+pub fn logged(denial: &Denial, release: Release) -> String {
     let who = who(
         denial.supervisor.as_deref(),
         denial.role.as_deref(),
@@ -35,7 +35,7 @@ pub fn logged(denial: &Denial) -> String {
         "{who} was refused {}{last} {why} (reported by the audit log alone).",
         denial.capability
     );
-    if let Some(remedy) = remedy(denial, None) {
+    if let Some(remedy) = remedy(denial, None, release) {
         text = format!("{text} {remedy}");
     }
     text
@@ -46,6 +46,7 @@ pub fn denial(
     denial: &Denial,
     expected: Option<&Expectation>,
     rule: Option<&Supervisor>,
+    release: Release,
 ) -> String {
     let who = who(
         denial.supervisor.as_deref(),
@@ -76,7 +77,7 @@ pub fn denial(
     }
     text.push('.');
     if denial.is_telling()
-        && let Some(remedy) = remedy(denial, container)
+        && let Some(remedy) = remedy(denial, container, release)
     {
         text = format!("{text} {remedy}");
     }
@@ -122,7 +123,7 @@ const FILE: &str = "A file's owner and mode did not fit, and the kernel asks for
 
 /// What to change: for a module's denial, and for what a supervisor was
 /// refused; what a workload is refused is often the sandbox at work.
-fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
+fn remedy(denial: &Denial, container: Option<&Container>, release: Release) -> Option<String> {
     let capability = denial.capability.as_str();
     match (denial.layer.as_str(), denial.profile.as_deref()) {
         ("apparmor", profile) => Some(module::apparmor(
@@ -130,6 +131,7 @@ fn remedy(denial: &Denial, container: Option<&Container>) -> Option<String> {
             profile,
             denial.namespace.as_deref(),
             &denial.comm,
+            release,
         )),
         ("selinux", domain) => Some(module::selinux(capability, denial.number, domain)),
         ("commoncap", _)

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use observer_ebpf::Reason;
 
 use super::{
+    module,
     remedy::{self, Case},
     words::{LAUNCHED, NESTED, duration, list, shown, who},
 };
 use crate::{
     caps::{self, CapSet},
-    config::Supervisor,
+    config::{Release, Supervisor},
     finding::{Container, Denial, Episode, Fate, Requested, Verdict},
 };
 
@@ -27,6 +28,8 @@ pub struct Refusal<'a> {
     /// Whether it runs the program of that rule, and not what the program went on to
     /// exec.
     pub is_program: bool,
+    /// The release of the host.
+    pub release: Release,
 }
 
 /// The sentence of an episode.
@@ -339,15 +342,14 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
             "{}, or have it not drop what it may not.",
             remedy::give(&case(episode, refusal))
         ),
-        (Some("apparmor"), Some(profile)) => {
-            format!(
-                "Allow \"capability setpcap,\" in profile {profile:?}, or run it under another profile."
-            )
-        }
-        (Some("selinux"), _) => {
-            "Allow cap_userns or capability setpcap for its domain (audit2allow shows the rule)."
-                .to_owned()
-        }
+        (Some("apparmor"), Some(profile)) => module::apparmor(
+            "setpcap",
+            Some(profile),
+            None,
+            &episode.comm,
+            refusal.release,
+        ),
+        (Some("selinux"), domain) => module::selinux("setpcap", caps::SETPCAP, domain),
         (Some("seccomp"), _) => "Allow prctl in the seccomp profile.".to_owned(),
         _ => "See the audit log and the LSMs in `capwatch doctor` for who refused.".to_owned(),
     }

@@ -5,7 +5,10 @@ use super::{
     remedy::{Case, give},
     words::{list, shown, who},
 };
-use crate::finding::{Episode, Fate, Verdict};
+use crate::{
+    config::Release,
+    finding::{Episode, Fate, Verdict},
+};
 
 /// The sentence of such an episode.
 pub fn logged_episode(episode: &Episode) -> String {
@@ -90,9 +93,27 @@ pub fn logged_episode(episode: &Episode) -> String {
         _ => "; what of these was in its set still is",
     };
     let left = list(&episode.residual);
-    let remedy = match episode.layer.as_deref() {
-        Some("apparmor") => module::apparmor("setpcap", profile, None, &episode.comm),
-        Some("selinux") => module::selinux("setpcap", crate::caps::SETPCAP, profile),
+    let remedy = remedy(episode);
+    format!(
+        "{who} could not drop {left} from its bounding set ({} of {} {calls} failed): {why}. {became}{still}. \
+         {remedy}",
+        episode.refused_raised, episode.drops
+    )
+}
+
+/// What to change, by the layer that refused.
+fn remedy(episode: &Episode) -> String {
+    match episode.layer.as_deref() {
+        Some("apparmor") => module::apparmor(
+            "setpcap",
+            episode.profile.as_deref(),
+            None,
+            &episode.comm,
+            Release::default(),
+        ),
+        Some("selinux") => {
+            module::selinux("setpcap", crate::caps::SETPCAP, episode.profile.as_deref())
+        }
         Some("seccomp") => "Allow prctl in its seccomp profile.".to_owned(),
         Some("lsm") => "See `capwatch doctor` for the security modules of that host.".to_owned(),
         _ => {
@@ -103,10 +124,5 @@ pub fn logged_episode(episode: &Episode) -> String {
             };
             format!("{}.", give(&case))
         }
-    };
-    format!(
-        "{who} could not drop {left} from its bounding set ({} of {} {calls} failed): {why}. {became}{still}. \
-         {remedy}",
-        episode.refused_raised, episode.drops
-    )
+    }
 }

@@ -2,6 +2,7 @@
 //! capability. A plain function over what a record or an event tells.
 
 use super::words::shown;
+use crate::config::Release;
 
 /// Ubuntu's profile for programs that make a user namespace without one of their own.
 const OF_NAMESPACES: &str = "unprivileged_userns";
@@ -24,6 +25,7 @@ pub fn apparmor(
     profile: Option<&str>,
     within: Option<&str>,
     comm: &str,
+    release: Release,
 ) -> String {
     let rule = format!("\"capability {capability},\"");
     let Some(profile) = profile else {
@@ -34,7 +36,7 @@ pub fn apparmor(
         .iter()
         .any(|part| part.trim_start_matches(':').contains(OF_NAMESPACES))
     {
-        return own_profile(capability, comm);
+        return own_profile(capability, comm, release);
     }
     if parts.iter().any(|part| part.contains(OF_BWRAP)) {
         return below_bwrap(capability);
@@ -91,22 +93,53 @@ pub fn apparmor(
 /// A profile for a program that makes user namespaces. It has a name of its own, so
 /// that it replaces none of the distribution's; switching the restriction off comes
 /// last.
-fn own_profile(capability: &str, comm: &str) -> String {
+fn own_profile(capability: &str, comm: &str, release: Release) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     let name = if !comm.is_empty() && comm.bytes().all(plain) {
         comm
     } else {
         "PROGRAM"
     };
+    let fix = if comm == "bwrap" {
+        of_distribution(capability, release)
+    } else {
+        "Fix".to_owned()
+    };
     format!(
         "It made a user namespace without a profile of its own, and AppArmor refuses every \
-         capability there. Fix: a file /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
+         capability there. {fix}: a file /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
          <tunables/global> profile local-{name} /PATH/{name} flags=(unconfined) {{ userns, }}\", \
          where /PATH/{name} is the file that is really executed (readlink -f), loaded with \
          apparmor_parser -r; this allows userns and, with it, {capability}. Last resort: sysctl \
          kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
          program of every user."
     )
+}
+
+/// What to do first about bwrap: the distribution has a profile for /usr/bin/bwrap,
+/// loaded by default or not. What bwrap starts has no capability under it.
+fn of_distribution(capability: &str, release: Release) -> String {
+    const LOAD: &str = "apt install apparmor-profiles, copy \
+        /usr/share/apparmor/extra-profiles/bwrap-userns-restrict to /etc/apparmor.d and load it with \
+        apparmor_parser -r";
+    let (year, month) = Release::WITH_BWRAP;
+    let otherwise = format!("Fix for another file, or if what it starts needs {capability}");
+    match release {
+        Release::Ubuntu(of, at) if (of, at) >= Release::WITH_BWRAP => format!(
+            "Ubuntu {of}.{at:02} loads a profile for /usr/bin/bwrap, so that this is most likely \
+             another file, which a program brought along, or the profile is not loaded \
+             (apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict loads it). Fix for another \
+             file"
+        ),
+        Release::Ubuntu(of, at) => format!(
+            "Fix for /usr/bin/bwrap: load Ubuntu's own profile for it, which Ubuntu {of}.{at:02} does \
+             not do by itself ({LOAD}). {otherwise}"
+        ),
+        Release::Other => format!(
+            "Fix for /usr/bin/bwrap on Ubuntu: load Ubuntu's own profile for it, which Ubuntu does by \
+             itself from {year}.{month:02} on (before: {LOAD}). {otherwise}"
+        ),
+    }
 }
 
 /// What bwrap starts under Ubuntu's profile. A rule in it would hold for every
@@ -170,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_profile_s_place_and_maker_decide_on_the_remedy() {
-        let of = |profile, within| apparmor("net_admin", Some(profile), within, "x");
+        let of =
+            |profile, within| apparmor("net_admin", Some(profile), within, "x", Release::Other);
         let plain = of("swtpm", None);
         assert!(
             plain.contains("\"capability net_admin,\" in profile \"swtpm\" ("),
@@ -192,7 +226,13 @@ mod tests {
 
     #[test]
     fn switching_the_restriction_off_comes_last_and_names_come_from_nobody() {
-        let text = apparmor("setgid", Some("unprivileged_userns"), None, "my-box");
+        let text = apparmor(
+            "setgid",
+            Some("unprivileged_userns"),
+            None,
+            "my-box",
+            Release::Other,
+        );
         let (profile, sysctl) = (
             text.find("profile local-my-box /PATH/my-box"),
             text.find("sysctl"),
@@ -203,11 +243,33 @@ mod tests {
             Some("a//&unprivileged_userns"),
             None,
             "x { all, }",
+            Release::Other,
         );
         assert!(
             text.contains("local-PROGRAM") && !text.contains("all, }"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn bwrap_has_the_profile_that_its_release_brings() {
+        let of = |release| {
+            apparmor(
+                "setpcap",
+                Some("unprivileged_userns"),
+                None,
+                "bwrap",
+                release,
+            )
+        };
+        let noble = of(Release::Ubuntu(24, 4));
+        let place = |text: &str, part: &str| text.find(part).unwrap_or_else(|| panic!("{text}"));
+        let load = place(&noble, "Ubuntu 24.04 does not do by itself (apt install");
+        assert!(load < place(&noble, "local-bwrap"), "{noble}");
+        let plucky = of(Release::Ubuntu(25, 4));
+        assert!(!plucky.contains("apt install"), "{plucky}");
+        assert!(plucky.contains("most likely another file"), "{plucky}");
+        assert!(of(Release::Other).contains("from 25.04 on (before: apt install"));
     }
 
     #[test]

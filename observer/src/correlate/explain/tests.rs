@@ -4,7 +4,7 @@ use observer_ebpf::Reason;
 
 use super::{Refusal, denial, episode};
 use crate::{
-    config::Rules,
+    config::{Release, Rules},
     finding::{Container, Denial, Episode, Exit, Fate, Link, Namespace, Requested, Verdict},
     time::Stamp,
 };
@@ -82,6 +82,7 @@ fn sentence(told: &Episode, reason: Reason) -> String {
         uid: None,
         launcher: None,
         is_program: told.exe.as_deref() == Some(supervisor),
+        release: rules.release(),
     };
     episode(told, &refusal)
 }
@@ -305,7 +306,14 @@ fn refused(capability: &str, number: u32, audited: &str, via: &str) -> Denial {
 
 #[test]
 fn nobody_is_told_to_grant_what_memory_accounting_asks_for() {
-    let told = |audited: &str| denial(&refused("sys_admin", 21, audited, "unknown"), None, None);
+    let told = |audited: &str| {
+        denial(
+            &refused("sys_admin", 21, audited, "unknown"),
+            None,
+            None,
+            Release::Other,
+        )
+    };
     assert!(told("yes").contains("--cap-add SYS_ADMIN"));
     let unknown = told("unknown");
     assert!(unknown.contains("memory accounting"), "{unknown}");
@@ -322,7 +330,7 @@ fn nobody_is_told_to_grant_what_the_kernel_asks_in_passing() {
         ("chown", 0, "security_capable", false),
     ] {
         let one = refused(capability, number, "yes", via);
-        let text = denial(&one, None, None);
+        let text = denial(&one, None, None, Release::Other);
         assert_eq!(one.is_telling(), !is_passing, "{text}");
         assert_eq!(text.contains("Give it"), !is_passing, "{text}");
         // Whether a call failed for what it asked is not seen.
@@ -339,7 +347,7 @@ fn nobody_is_told_to_grant_what_the_kernel_asks_in_passing() {
 fn for_a_file_its_owner_and_mode_come_first() {
     for (capability, number) in [("dac_override", 1), ("dac_read_search", 2)] {
         let one = refused(capability, number, "yes", "security_capable");
-        let text = denial(&one, None, None);
+        let text = denial(&one, None, None, Release::Other);
         assert!(one.is_telling());
         assert!(!text.contains("Give it"), "{text}");
         assert!(text.contains("owner or the mode"), "{text}");
