@@ -1,7 +1,17 @@
 //! What `deploy/` says twice, it says alike.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the agent starts no programs, its tests do"
+)]
+
+use std::process::Command;
+
+use observer::config::CATALOGUE;
+
 const UNIT: &str = include_str!("../../deploy/systemd/capwatch.service");
 const VALUES: &str = include_str!("../../deploy/helm/capwatch/values.yaml");
+const PACKAGED: &str = include_str!("../../deploy/capwatch.toml");
 const README: &str = include_str!("../../README.md");
 
 #[test]
@@ -34,4 +44,26 @@ fn unit_and_chart_have_the_capabilities_that_the_readme_explains() {
         );
     }
     assert!(!ambient.iter().any(|name| name == "CAP_SYS_ADMIN"));
+}
+
+#[test]
+fn the_packaged_configuration_has_every_option_of_run() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+        .args(["config", "default"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let options = printed.strip_suffix(CATALOGUE).unwrap().trim_end();
+    assert!(options.contains("\n# web.listen-address = "), "{options}");
+    let begin = PACKAGED.find("# Options of `capwatch run`").unwrap();
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/capwatch.toml");
+        std::fs::write(path, format!("{}{options}\n", &PACKAGED[..begin])).unwrap();
+        return;
+    }
+    assert_eq!(
+        PACKAGED[begin..].trim_end(),
+        options,
+        "update it: INSTA_UPDATE=always cargo test -p observer --test deploy"
+    );
 }

@@ -74,7 +74,8 @@ pub fn public_command(supervisors: &[String]) -> clap::Command {
 /// What holds for every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Rules for supervisors, in TOML; they add to the built-in catalogue
+    /// Configuration, in TOML: rules for supervisors, which add to the built-in
+    /// catalogue, and options of `run`
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more on stderr; twice or three times for more still
@@ -447,7 +448,7 @@ pub enum Config {
         /// The configuration, in TOML
         file: Option<PathBuf>,
     },
-    /// Print the built-in catalogue
+    /// Print every option of `run` as a commented key, and the built-in catalogue
     Default,
     /// Print rules for programs that dropped capabilities and that no rule names
     Suggest {

@@ -1,10 +1,10 @@
-//! `capwatch config`: check a file, print the catalogue, suggest rules.
+//! `capwatch config`: check a file, print options and the catalogue, suggest rules.
 
 use std::{io::Write, process::ExitCode};
 
 use super::{
     args::{Config, Global},
-    suggest,
+    settings, suggest,
 };
 use crate::config::{CATALOGUE, Rules};
 
@@ -12,7 +12,10 @@ use crate::config::{CATALOGUE, Rules};
 pub fn run(action: &Config, global: &Global) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout();
     match action {
-        Config::Default => out.write_all(CATALOGUE.as_bytes())?,
+        Config::Default => {
+            out.write_all(settings::commented().as_bytes())?;
+            out.write_all(CATALOGUE.as_bytes())?;
+        }
         Config::Suggest { file } => {
             let rules = Rules::load(global.config.as_deref())?;
             return suggest::run(file, &rules);
@@ -20,6 +23,9 @@ pub fn run(action: &Config, global: &Global) -> anyhow::Result<ExitCode> {
         Config::Check { file } => {
             let file = file.as_deref().or(global.config.as_deref());
             let rules = Rules::load(file)?;
+            if let Some(path) = file {
+                settings::check(rules.options(), &path.display().to_string())?;
+            }
             let shown = file.map_or("the built-in catalogue".to_owned(), |path| {
                 path.display().to_string()
             });

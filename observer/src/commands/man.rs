@@ -24,7 +24,8 @@ const MISUSED: Meaning = ("2", "The arguments are wrong.");
 const GATED: Meaning = ("3", "--fail-on matched; the report says what.");
 const RULES: Meaning = (
     "/etc/capwatch/capwatch.toml",
-    "Rules for supervisors; name it with --config, as the packaged service does.",
+    "Rules for supervisors, and in its table [run] each option of run by its long name; \
+     name it with --config, as the packaged service does.",
 );
 
 const OVERVIEW: More = More {

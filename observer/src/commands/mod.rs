@@ -10,6 +10,7 @@ mod record;
 mod replay;
 mod report;
 mod run;
+mod settings;
 mod suggest;
 mod watch;
 
@@ -18,7 +19,6 @@ pub use args::{Cli, command};
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use clap::Parser;
 
 use crate::{
     config::{Release, Rules},
@@ -26,13 +26,19 @@ use crate::{
     outputs::log::Json,
 };
 use args::{Global, LogFormat, Task};
+use settings::Problem;
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     memory::set_up();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
+    let words: Vec<_> = std::env::args_os().collect();
+    let (cli, rules) = match settings::resolve(&words) {
+        Ok(resolved) => resolved,
+        Err(Problem::Config(error)) => {
+            eprintln!("capwatch: {error}");
+            return ExitCode::FAILURE;
+        }
+        Err(Problem::Typed(error)) => {
             // Help and version are success, everything else is misuse: clap's 0 and 2.
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
             return match error.print() {
@@ -46,7 +52,7 @@ pub fn main() -> ExitCode {
         _ => None,
     };
     log_to_stderr(&cli.global, format);
-    let result = dispatch(cli);
+    let result = dispatch(cli, rules);
     match result {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -57,7 +63,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+fn dispatch(cli: Cli, rules: Option<Rules>) -> anyhow::Result<ExitCode> {
     let Cli { global, task } = cli;
     match &task {
         Task::Config(action) => return config::run(action, &global),
@@ -87,7 +93,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         _ => {}
     }
-    let rules = Rules::load(global.config.as_deref())?;
+    // `run` has read them already, with its options.
+    let rules = match rules {
+        Some(rules) => rules,
+        None => Rules::load(global.config.as_deref())?,
+    };
     let rules = Arc::new(rules.on(Release::of_host()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

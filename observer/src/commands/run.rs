@@ -57,6 +57,7 @@ pub async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let typed = rules.options().clone();
     let mut agent = Agent::open(Options {
         attach: (&attach).into(),
         rules,
@@ -107,7 +108,7 @@ pub async fn run(
             }
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => reload(&mut agent, config.as_deref()),
+            _ = hangup.recv() => reload(&mut agent, config.as_deref(), &typed),
         }
     }
     tell_systemd(NotifyState::Stopping);
@@ -146,7 +147,7 @@ async fn beat(watchdog: Option<&mut Interval>) {
 /// Looks again at the files that the agent was given: a rotated file of events is
 /// left for its successor, and rules that changed hold from now on. A mistake in
 /// them ends nothing.
-fn reload(agent: &mut Agent, config: Option<&Path>) {
+fn reload(agent: &mut Agent, config: Option<&Path>, options: &toml::Table) {
     agent.shared().reopen_stream();
     let rules = match Rules::load(config).map(|rules| rules.on(Release::of_host())) {
         Ok(rules) => Arc::new(rules),
@@ -155,6 +156,11 @@ fn reload(agent: &mut Agent, config: Option<&Path>) {
             return;
         }
     };
+    if rules.options() != options {
+        tracing::warn!(
+            "options of [run] changed in the configuration: restart the agent to apply them"
+        );
+    }
     match agent.reload(rules) {
         Ok(()) => tracing::info!("the rules were read again"),
         Err(error) => tracing::error!("{error}; the former rules stay in force"),

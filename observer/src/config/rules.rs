@@ -58,6 +58,8 @@ struct File {
     supervisor: Vec<Typed>,
     #[serde(default)]
     container: TypedContainer,
+    #[serde(default)]
+    run: toml::Table,
 }
 
 /// What is told of containers, as it was typed.
@@ -169,6 +171,7 @@ pub struct Rules {
     supervisors: Vec<Supervisor>,
     labels: Vec<String>,
     release: Release,
+    options: toml::Table,
 }
 
 impl Rules {
@@ -212,6 +215,7 @@ impl Rules {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
+        self.options.extend(file.run);
         for typed in file.supervisor {
             let name = typed.name.clone();
             let rule = resolve(typed).map_err(|message| ConfigError::Rule {
@@ -281,6 +285,11 @@ impl Rules {
     /// Every rule, in the order of its number.
     pub fn supervisors(&self) -> &[Supervisor] {
         &self.supervisors
+    }
+
+    /// The options of `run` beside the rules, as they were typed.
+    pub fn options(&self) -> &toml::Table {
+        &self.options
     }
 
     /// Labels of containers and images that are told; no other one is kept.
