@@ -104,6 +104,9 @@ pub enum Hook {
     Drops,
     /// Whatever keeps checks under way: the end of a thread then looks for its last one.
     Checks,
+    /// Whose turn it is: the [`Config::turn`] of the programs that count. Those of
+    /// another version, which share the maps, do not.
+    Turn,
 }
 
 impl Hook {
@@ -112,7 +115,7 @@ impl Hook {
     /// The value of a hook that is attached by kprobes.
     pub const BY_KPROBE: u32 = 2;
     /// How many there are.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
     /// The value of a hook that is attached by both.
     pub const BY_BOTH: u32 = 3;
 }
@@ -135,6 +138,10 @@ pub struct Config {
     pub task_regs: u32,
     /// Bytes of `struct upid`; 0 where it can't be read.
     pub upid_size: u32,
+    /// The number of these programs: they count while [`Hook::Turn`] has it.
+    pub turn: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 32);
+const _: () = assert!(size_of::<Config>() == 40);

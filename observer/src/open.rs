@@ -237,18 +237,93 @@ impl Folder {
     /// The names of what is in it, up to so many.
     pub fn names(&self, limit: usize) -> Vec<String> {
         // A folder can't act when it is opened.
-        let flags = READ | OFlags::DIRECTORY | OFlags::NONBLOCK;
-        let open = rustix::fs::openat(&self.place, ".", flags, Mode::empty());
-        let Ok(entries) = open.and_then(Dir::read_from) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
-            .filter(|name| name != "." && name != "..")
-            .take(limit)
-            .collect()
+        names_in(&self.place, ".", limit)
     }
+}
+
+/// A folder that may be locked and listed: this user's, or of `anybody` where root
+/// asks. No link on the way to it is followed.
+///
+/// # Errors
+/// Where it is none, or a link is on the way.
+pub fn own_folder(path: &Path, anybody: bool) -> Result<(OwnedFd, Stat), Refused> {
+    let flags = READ | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let whole = std::path::absolute(path)?;
+    let opened = rustix::fs::openat2(CWD, &whole, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let folder = match opened {
+        // Filters that do not know the call say that it is not permitted.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            if std::fs::canonicalize(&whole)? != whole {
+                return Err(Errno::LOOP.into());
+            }
+            rustix::fs::open(&whole, flags, Mode::empty())?
+        }
+        opened => opened?,
+    };
+    let about = rustix::fs::fstat(&folder)?;
+    let expected = rustix::process::geteuid().as_raw();
+    if about.st_uid != expected && !(anybody && expected == 0) {
+        return Err(Refused::Owner {
+            found: about.st_uid,
+            expected,
+        });
+    }
+    Ok((folder, about))
+}
+
+/// Makes a file in a folder of this user's, for this user alone, or empties it; a
+/// link there is refused.
+///
+/// # Errors
+/// As the system tells them.
+pub fn create_in(folder: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::WRONLY
+        | OFlags::CREATE
+        | OFlags::TRUNC
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY
+        | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o600))?.into())
+}
+
+/// Opens a plain file of this user in a folder, to add to it.
+///
+/// # Errors
+/// Where it is no such file. Nothing else than one was opened then.
+pub fn append_in(folder: &OwnedFd, name: &str) -> Result<File, Refused> {
+    let place = beneath(folder, Path::new(name))?;
+    let about = rustix::fs::fstat(&place)?;
+    if kind(&about) != FileType::RegularFile {
+        return Err(Refused::Kind);
+    }
+    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+    Ok(write(Path::new(&path), OFlags::APPEND)?)
+}
+
+/// Reads a plain file of this user in a folder, up to so many bytes.
+///
+/// # Errors
+/// Where it is no such file. Nothing else than one was opened then.
+pub fn read_in(folder: &OwnedFd, name: &str, limit: u64) -> Result<Vec<u8>, Refused> {
+    let owner = rustix::process::geteuid().as_raw();
+    plain(&beneath(folder, Path::new(name))?, owner, limit)
+}
+
+/// The names of what is in a folder, up to so many.
+pub fn names_in(folder: &OwnedFd, below: &str, limit: usize) -> Vec<String> {
+    let flags = READ | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let open = rustix::fs::openat(folder, below, flags, Mode::empty());
+    let Ok(entries) = open.and_then(Dir::read_from) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    names
+        .filter(|name| name != "." && name != "..")
+        .take(limit)
+        .collect()
 }
 
 /// The names and the inode numbers of the folders in one of the kernel's.
@@ -294,7 +369,7 @@ fn plain(place: &OwnedFd, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
     }
     let file = system(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(Refused::Size(limit));
     }

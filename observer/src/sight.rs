@@ -44,6 +44,8 @@ pub const DROPS_MISSED: &str = "drops_missed";
 pub const CHECKS_MISSED: &str = "checks_missed";
 /// The kernel skipped runs of the programs that follow processes.
 pub const TREE_MISSED: &str = "tree_missed";
+/// No agent ran for a while; what was pinned went on.
+pub const AGENT_AWAY: &str = "agent_away";
 /// A hook that is needed is not attached.
 pub const HOOK_DOWN: &str = "hook_down";
 /// A source of audit records is not heard.
@@ -95,6 +97,7 @@ pub fn hides(reason: &str) -> bool {
             | "profiles_full"
             | "lookups_late"
             | "workloads_full"
+            | AGENT_AWAY
             | SOURCE_DOWN
             | RECORDS_LOST
             | LINES_UNWRITTEN
@@ -163,6 +166,10 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
         "events_lost" => (
             "the ring of denials was full: counts hold, details are missing",
             "look for a denial storm",
+        ),
+        AGENT_AWAY => (
+            "no capwatch ran for a while: the pinned programs counted on, audit records of that time are missing",
+            "see the log of capwatch for why it ended",
         ),
         HOOK_DOWN => (
             "a hook is not attached, so what it sees is missing",
@@ -368,6 +375,12 @@ impl Lapses {
                 },
             );
         }
+    }
+
+    /// Forgets what was found so far; what the counters have told is no news.
+    pub fn forget(&mut self) {
+        self.open.clear();
+        self.past.clear();
     }
 
     /// Sight over all the time since the first look.

@@ -46,6 +46,12 @@ pub fn seconds(nanoseconds: u64) -> f64 {
     microseconds / 1e6
 }
 
+/// Seconds as nanoseconds, to the microsecond; 0 for what is no time.
+pub fn seconds_to_nanoseconds(seconds: f64) -> u64 {
+    let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanoseconds = i128::from(self.0 - self.0 % 1_000);

@@ -22,6 +22,7 @@ fn the_command_line_is_as_documented() {
     insta::assert_snapshot!("capwatch", help(&[]));
     for task in [
         "run", "watch", "record", "replay", "doctor", "probe", "config", "explain", "report",
+        "unload",
     ] {
         insta::assert_snapshot!(task, help(&[task]));
     }

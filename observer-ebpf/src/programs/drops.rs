@@ -23,7 +23,7 @@ use observer_ebpf::{
 use super::{
     episode::{self, Drop},
     host::{config, off},
-    maps::{Pending, State, drops_by_both, lose, note},
+    maps::{Pending, State, drops_by_both, is_idle, lose, note},
     marks,
     mem::{Mem, Ptr, Typed},
     task::{self, bounding, effective, with_current},
@@ -32,7 +32,7 @@ use super::{
 /// Opens the episode with the set before its first drop.
 #[fentry]
 pub fn drop_entry(ctx: FEntryContext) -> i32 {
-    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP {
+    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP && !is_idle() {
         with_current!(M, task => {
             episode::open::<M>(task, bounding::<M>(task));
         });
@@ -43,7 +43,7 @@ pub fn drop_entry(ctx: FEntryContext) -> i32 {
 /// Adds the drop with its answer.
 #[fexit]
 pub fn drop_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP {
+    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP && !is_idle() {
         let argument = ctx.arg(1);
         if drops_by_both() {
             keep(argument, State::Added);
@@ -56,7 +56,7 @@ pub fn drop_exit(ctx: FExitContext) -> i32 {
 /// As [`drop_entry`], and keeps the argument for the return.
 #[kprobe]
 pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
-    if ctx.arg::<u32>(0) != Some(PR_CAPBSET_DROP) {
+    if ctx.arg::<u32>(0) != Some(PR_CAPBSET_DROP) || is_idle() {
         return 0;
     }
     let Some(argument) = ctx.arg::<u64>(1) else {
@@ -76,6 +76,9 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// As [`drop_exit`], unless that one has added it.
 #[kretprobe]
 pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if is_idle() {
+        return 0;
+    }
     let id = bpf_get_current_pid_tgid();
     if let Some(pending) = marks::take_pending(id) {
         if pending.state == State::Begun as u32 {

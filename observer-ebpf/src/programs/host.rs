@@ -57,6 +57,8 @@ pub static CONFIG: Config = Config {
     tick_ns: 4_000_000,
     task_regs: 0,
     upid_size: 0,
+    turn: 0,
+    reserved: 0,
 };
 
 /// Reads a word that the loader sets. Volatile, since that happens behind the

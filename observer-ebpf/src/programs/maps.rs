@@ -12,6 +12,8 @@ use observer_ebpf::{
     Share, Task, TotalKey, decide, shares,
 };
 
+use super::host::config;
+
 /// Denials by slot of their row. First choice of the counting; `TOTALS` and
 /// `OVERFLOW` are for what finds no slot.
 #[map]
@@ -221,6 +223,14 @@ pub struct Refusal {
 #[inline(always)]
 pub fn hooked(hook: Hook) -> bool {
     HOOKS.get(hook as u32).is_some_and(|by| *by != 0)
+}
+
+/// Whether other programs count, of another version: one store of user space's hands
+/// over from these to those. The programs of the tree need not ask, since they may be
+/// told of anything twice.
+#[inline(always)]
+pub fn is_idle() -> bool {
+    HOOKS.get(Hook::Turn as u32) != Some(&config!(turn))
 }
 
 /// Whether drops are watched by two mechanisms.

@@ -14,7 +14,7 @@ use super::{
     drops,
     episode::{self, Drop},
     host::config,
-    maps::{Pending, Place, State, hooked, lose},
+    maps::{Pending, Place, State, hooked, is_idle, lose},
     marks,
     mem::{Ptr, Typed},
     task::{self, bounding, effective},
@@ -25,6 +25,9 @@ use super::{
 #[btf_tracepoint(function = "cap_capable")]
 pub fn cap_capable_tracepoint(ctx: BtfTracePointContext) -> i32 {
     let (capability, result): (u32, i32) = (ctx.arg(3), ctx.arg(4));
+    if (result >= 0 && capability != CAP_SETPCAP) || is_idle() {
+        return 0;
+    }
     if capability == CAP_SETPCAP && !hooked(Hook::Drops) {
         setpcap(result);
     }

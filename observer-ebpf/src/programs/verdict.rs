@@ -13,7 +13,8 @@ use super::{
     denial::{self, Denial, audited},
     host::{config, off},
     maps::{
-        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, lose, note, verdict_by_kprobe,
+        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, is_idle, lose, note,
+        verdict_by_kprobe,
     },
     marks,
     mem::{Mem, Ptr, Typed, Unread},
@@ -24,7 +25,7 @@ use super::{
 #[fexit]
 pub fn security_capable_exit(ctx: FExitContext) -> i32 {
     // Kprobes may have taken over.
-    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() {
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle() {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -101,7 +102,7 @@ pub fn settle<M: Mem>(
 /// `int cap_capable(const struct cred *cred, struct user_namespace *target_ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn cap_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() {
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle() {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -163,7 +164,7 @@ fn keep(id: u64, cred: Ptr, target: Ptr, capability: u32, opts: u32, layer: Laye
 /// the first argument is there since 6.6.
 #[fexit]
 pub fn aa_capable_exit(ctx: FExitContext) -> i32 {
-    if verdict_by_kprobe() {
+    if verdict_by_kprobe() || is_idle() {
         return 0;
     }
     let id = bpf_get_current_pid_tgid();
@@ -237,7 +238,7 @@ pub fn profile<M: Mem>(scratch: u32, label: Ptr) -> u64 {
 /// `int selinux_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn selinux_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) < 0 && !verdict_by_kprobe() {
+    if ctx.arg::<i32>(4) < 0 && !verdict_by_kprobe() && !is_idle() {
         let id = bpf_get_current_pid_tgid();
         keep(
             id,

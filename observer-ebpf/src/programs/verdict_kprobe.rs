@@ -11,7 +11,7 @@ use observer_ebpf::{Layer, Loss};
 
 use super::{
     host::config,
-    maps::{CHECKS, Check, Refusal, lose, verdict_by_kprobe},
+    maps::{CHECKS, Check, Refusal, is_idle, lose, verdict_by_kprobe},
     mem::{Probed, Ptr},
     verdict::{direct, profile, settle},
 };
@@ -21,6 +21,9 @@ use super::{
 /// of one whose return was missed (`nmissed`, `kernel/kprobes.c`).
 #[inline(always)]
 fn begin(ctx: &ProbeContext, direct: u32) {
+    if is_idle() {
+        return;
+    }
     let check = Check {
         cred: ctx.arg(0).unwrap_or(0),
         target: ctx.arg(1).unwrap_or(0),
@@ -66,6 +69,9 @@ pub fn security_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Counts a refusal.
 #[kretprobe]
 pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if is_idle() {
+        return 0;
+    }
     let id = bpf_get_current_pid_tgid();
     let check = take(id);
     // Trampolines may tell it still.
@@ -95,6 +101,9 @@ pub fn cap_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Marks a refusal by commoncap, or counts it where nobody else will.
 #[kretprobe]
 pub fn cap_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if is_idle() {
+        return 0;
+    }
     let id = bpf_get_current_pid_tgid();
     let refused = ctx.ret::<i32>() < 0;
     let Some(check) = CHECKS.get_ptr_mut(id) else {
@@ -142,7 +151,7 @@ pub fn aa_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Marks a refusal by AppArmor, with the profile's name.
 #[kretprobe]
 pub fn aa_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() >= 0 {
+    if ctx.ret::<i32>() >= 0 || is_idle() {
         return 0;
     }
     let Some(check) = CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) else {
@@ -160,7 +169,7 @@ pub fn aa_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
 /// Marks a refusal by SELinux.
 #[kretprobe]
 pub fn selinux_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() >= 0 {
+    if ctx.ret::<i32>() >= 0 || is_idle() {
         return 0;
     }
     match CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) {

@@ -42,6 +42,7 @@ fn container(version: &str) -> Option<Container> {
 pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
     let container = container(version).filter(|_| version.contains('/'));
     Episode {
+        while_away: false,
         id: format!("ep-{number}"),
         scope: Scope::Host,
         verdict: Verdict::Ok,
@@ -308,6 +309,7 @@ fn host() -> Host {
 
 pub fn status(now: Stamp, started: Stamp) -> Status {
     Status {
+        pins: None,
         schema: STATUS_SCHEMA.to_owned(),
         version: "0.1.0".to_owned(),
         ready: true,

@@ -15,7 +15,7 @@ use crate::{
     ledger::{MISSED_RUNS, PROGRAM},
     memory,
     sight::{DROPS_MISSED, reason_of_miss},
-    sources::bpf::{Kernel, runs},
+    sources::bpf::Kernel,
     time::{Clock, Stamp, monotonic},
 };
 
@@ -54,6 +54,9 @@ impl Agent {
     /// Looks at what no event tells: open episodes, losses, ended workloads, the clock.
     pub fn tick(&mut self) {
         self.clock = Clock::sample();
+        if let Some(kernel) = self.shared.kernel().as_ref() {
+            kernel.watch();
+        }
         let expired = self.correlator.expire(Stamp::now());
         self.settle(expired);
         self.settle_calls(Stamp::now());
@@ -89,17 +92,19 @@ impl Agent {
             self.forget_gone();
             memory::give_back();
         }
+        self.keep_state(false);
     }
 
     fn note_losses(&self) {
         let hooked = |hook: &HookReport| hook.hook == "cap_task_prctl" && hook.attached;
         let drops_are_hooked = self.shared.ledger().hooks.iter().any(hooked);
+        let runs = self.shared.runs();
         let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
             let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
             let mut missed = BTreeMap::from([(DROPS_MISSED, kernel.missed_drops())]);
             // Drops are watched by two mechanisms where a host has both.
-            let others = runs(kernel).into_iter();
+            let others = runs.iter();
             for run in others.filter(|run| !run.program.contains("drop")) {
                 let reason = reason_of_miss(&run.program, drops_are_hooked);
                 *missed.entry(reason).or_default() += run.misses;
@@ -160,10 +165,7 @@ impl Agent {
 
     pub(super) fn note_sources(&self) {
         let sources = self.log.report();
-        let mut ledger = self.shared.ledger();
-        let malformed = sources.iter().map(|source| source.malformed).sum();
-        ledger.audit.set_malformed(malformed);
-        ledger.sources = sources;
+        self.shared.ledger().set_sources(sources);
     }
 
     /// Has what daemons make from now on count as beside the recorded tree.

@@ -5,13 +5,17 @@ mod held;
 mod logged;
 mod look;
 mod posture;
+mod resume;
 mod shared;
+pub mod state;
 mod storms;
 mod workloads;
 
 use held::Item;
 pub use held::{PATIENT, PROMPT};
+use resume::{Resumed, shared_state};
 pub use shared::Shared;
+use state::{Entry, Left, State};
 use workloads::Workloads;
 
 use std::{
@@ -25,14 +29,14 @@ use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, Wor
 use crate::{
     config::Rules,
     correlate::{self, Calls, Correlator, Finding},
-    finding::{Container, HookReport, Host, Scope},
+    finding::{Container, EventKind, HookReport, Host, Scope},
     ledger::Ledger,
     memory,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     open,
     sources::{
         audit::{AuditSource, Live, SourceEvent},
-        bpf::{Attach, Kernel, KernelError, RingReader, Told, active_lsms},
+        bpf::{Attach, Kernel, KernelError, Pins, RingReader, Told, active_lsms},
         proc::{self, Adopted},
     },
     time::{Clock, Stamp, monotonic},
@@ -58,6 +62,25 @@ pub struct Options {
     pub series: usize,
     /// How long an event may wait for its names: [`PROMPT`] or [`PATIENT`].
     pub patience: Duration,
+    /// Where what the kernel keeps outlives the agent; none where nothing does.
+    pub pins: Option<Pins>,
+    /// Where counters outlive the agent, and what one before left there.
+    pub state: Option<(State, Left)>,
+}
+
+impl Options {
+    /// With the best source of audit records, and nothing that outlives the agent.
+    pub const fn new(attach: Attach, rules: Arc<Rules>) -> Self {
+        Self {
+            attach,
+            rules,
+            audit: Vec::new(),
+            series: usize::MAX,
+            patience: PROMPT,
+            pins: None,
+            state: None,
+        }
+    }
 }
 
 /// Why rules can't be exchanged while the agent runs.
@@ -100,6 +123,10 @@ pub struct Agent {
     /// When the youngest state was told, monotonic.
     told_until: u64,
     patience: Duration,
+    resumed: Resumed,
+    boot: String,
+    /// When it began, monotonic.
+    began: u64,
 }
 
 impl Agent {
@@ -115,12 +142,16 @@ impl Agent {
             audit,
             series,
             patience,
+            pins,
+            state,
         } = options;
         // A mistake of the operator comes out before the hooks are attached.
         let log = Live::open(&audit).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
-        let (kernel, reader) = match Kernel::open(&attach, &rules) {
+        let (kernel, reader) = match Kernel::open(&attach, &rules, pins) {
             Ok((kernel, rings)) => (Some(kernel), Some(RingReader::new(rings)?)),
+            // What others may be counting in is no fault of the host's.
+            Err(error @ KernelError::Pins(_)) => return Err(std::io::Error::other(error)),
             Err(error) => {
                 tracing::error!("{error}");
                 ledger.hooks = vec![missing(&error)];
@@ -131,19 +162,28 @@ impl Agent {
         if let Some(kernel) = &kernel {
             ledger.hooks = kernel.hooks().to_vec();
         }
-        let shared = Shared::new(ledger, kernel);
+        let boot = ledger.host.boot_id.clone();
+        let (state, left) = shared_state(state);
+        let shared = Shared::new(ledger, kernel, state);
+        let (resumed, told) = resume::restore(&shared, left);
         let names = Arc::clone(shared.names());
         let scopes = Arc::clone(shared.scopes());
         let who = Arc::new(Who::new(Arc::clone(&rules), names, scopes));
         let desk = Desk::open(Arc::clone(&who))?;
-        let agent = Self {
+        let told = told.into_iter();
+        let mut agent = Self {
+            told: told
+                .map(|(id, last, is_final)| (id, (last, is_final)))
+                .collect(),
+            resumed,
+            boot,
+            began: monotonic(),
             shared: Arc::new(shared),
             correlator: Correlator::new(Arc::clone(&rules)),
             reader,
             log,
             calls: Calls::default(),
             clock: Clock::sample(),
-            told: HashMap::new(),
             workloads: Workloads::default(),
             who,
             desk,
@@ -154,10 +194,24 @@ impl Agent {
             unchecked: 0,
             slow: 0,
         };
+        agent.keep_states();
         agent.note_sources();
         agent.note_calls();
         storms::follow(&agent.shared)?;
         Ok(agent)
+    }
+
+    /// Has what the kernel tells be written down before the ring forgets it. What an
+    /// agent before wrote down last may be in the ring still.
+    fn keep_states(&mut self) {
+        let (Some(state), Some(reader)) = (self.shared.state(), &mut self.reader) else {
+            return;
+        };
+        let state = Arc::clone(state);
+        reader.keep(Box::new(move |bytes| state.note(&Entry::state(bytes))));
+        if let Some(last) = self.resumed.last.take() {
+            reader.skip(&last);
+        }
     }
 
     /// What outputs need.
@@ -396,8 +450,31 @@ impl Agent {
 
     fn settle(&mut self, findings: Vec<Finding>) {
         for finding in findings {
-            self.shared.ledger().enter(&finding);
-            self.follow_workload(&finding);
+            self.note(&finding);
+            self.settle_noted(finding);
+        }
+    }
+
+    /// Writes down what the kernel does not count, before it is counted here.
+    fn note(&self, finding: &Finding) {
+        let Some(state) = self.shared.state() else {
+            return;
+        };
+        let Finding { event, scope, .. } = finding;
+        match &event.kind {
+            EventKind::Episode(_) => state.note(&Entry::Episode(Box::new(event.clone()), *scope)),
+            EventKind::Audit(record) => {
+                let record = Box::new(record.clone());
+                state.note(&Entry::Audit(record, event.time, *scope));
+            }
+            _ => {}
+        }
+    }
+
+    fn settle_noted(&mut self, finding: Finding) {
+        self.shared.ledger().enter(&finding);
+        self.follow_workload(&finding);
+        if !self.was_told(&finding) {
             self.shared.tell(finding);
         }
     }
@@ -503,11 +580,29 @@ impl Agent {
     }
 
     fn enter(&mut self, since: u64, observation: Observation) {
-        let findings = self.correlator.observe(observation);
+        let mut findings = self.correlator.observe(observation);
+        if self.was_away(since) {
+            for finding in &mut findings {
+                if let EventKind::Episode(episode) = &mut finding.event.kind {
+                    episode.while_away = true;
+                }
+            }
+        }
         self.settle(findings);
+        if since < self.began {
+            // It waited for this agent.
+            return;
+        }
         self.shared
             .latency()
             .observe(monotonic().saturating_sub(since));
+    }
+
+    /// Whether nobody listened at this time, monotonic.
+    fn was_away(&self, time: u64) -> bool {
+        let kernel = self.shared.kernel();
+        let away = kernel.as_ref().and_then(Kernel::away);
+        away.is_some_and(|away| (away.since_monotonic..away.until_monotonic).contains(&time))
     }
 
     fn profile(&self, hash: u64) -> Option<String> {

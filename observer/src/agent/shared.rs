@@ -9,9 +9,10 @@ use std::{
     },
 };
 
-use observer_ebpf::RowKey;
+use observer_ebpf::{Note, RowKey};
 use tokio::sync::broadcast;
 
+use super::state::{Entry, Programs, State};
 use crate::{
     correlate::{Finding, Tally},
     finding::{End, Event, EventKind, Header, LossEvent, Report, Scope},
@@ -20,8 +21,8 @@ use crate::{
         metrics::Latency,
         stream::{LeftOut, Lines, Recorder},
     },
-    sources::bpf::{Counted, Kernel},
-    time::{Clock, Stamp, monotonic},
+    sources::bpf::{Counted, Kernel, Runs, runs},
+    time::{Clock, Stamp, monotonic, seconds},
     who::{Names, Scopes},
 };
 
@@ -59,11 +60,26 @@ pub struct Shared {
     rows: AtomicUsize,
     names: Arc<Names>,
     scopes: Arc<Scopes>,
+    /// What is kept over restarts; none where nothing is.
+    state: Option<Arc<State>>,
+    /// What programs had counted before they were loaded anew.
+    before: Mutex<Before>,
+}
+
+/// What the kernel counted for an agent before, and counts no more.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Runs of programs.
+    pub(super) programs: Programs,
+    /// What the kernel side noted of itself.
+    pub(super) notes: Vec<u64>,
 }
 
 impl Shared {
-    pub(crate) fn new(ledger: Ledger, kernel: Option<Kernel>) -> Self {
+    pub(crate) fn new(ledger: Ledger, kernel: Option<Kernel>, state: Option<Arc<State>>) -> Self {
         Self {
+            state,
+            before: Mutex::default(),
             ledger: Mutex::new(ledger),
             kernel: RwLock::new(kernel),
             events: broadcast::Sender::new(EVENTS),
@@ -92,6 +108,55 @@ impl Shared {
     /// The same to enter processes into its tree: nobody else has it meanwhile.
     pub fn kernel_mut(&self) -> RwLockWriteGuard<'_, Option<Kernel>> {
         self.kernel.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept over restarts.
+    pub(super) const fn state(&self) -> Option<&Arc<State>> {
+        self.state.as_ref()
+    }
+
+    pub(super) fn before(&self) -> MutexGuard<'_, Before> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs of the programs, with those for an agent before.
+    pub fn runs(&self) -> Vec<Runs> {
+        let mut runs = self.kernel().as_ref().map(runs).unwrap_or_default();
+        let before = self.before();
+        for run in &mut runs {
+            if let Some((count, nanoseconds, misses)) = before.programs.get(&run.program) {
+                run.runs += count;
+                run.seconds += seconds(*nanoseconds);
+                run.misses += misses;
+            }
+        }
+        runs
+    }
+
+    /// How often the kernel side noted something of itself, for an agent before too.
+    pub fn note(&self, note: Note) -> u64 {
+        let count = self.kernel().as_ref().map_or(0, |kernel| kernel.note(note));
+        count
+            + self
+                .before()
+                .notes
+                .get(note as usize)
+                .copied()
+                .unwrap_or_default()
+    }
+
+    /// Keeps what is about to be shown and nobody else knows: no counter falls.
+    pub fn note_shown(&self) -> Latency {
+        let latency = self.latency().clone();
+        if let Some(state) = &self.state {
+            state.note(&Entry::Latency(Box::new(latency.clone())));
+        }
+        latency
+    }
+
+    /// Whether every line of the stream is written by now.
+    pub(super) fn is_written(&self) -> bool {
+        self.recorder().as_ref().is_none_or(Recorder::is_written)
     }
 
     /// Which supervisors are named by another rule than the kernel side told.
@@ -201,6 +266,12 @@ impl Shared {
             rename(&mut gone);
             let told_of = self.recorder().as_ref().map(Recorder::scope);
             let mut told = Vec::new();
+            if let Some(state) = &self.state
+                && !gone.is_empty()
+            {
+                let folded = self.ledger().denials.to_fold(&gone);
+                state.note(&Entry::Folded(folded));
+            }
             {
                 let mut ledger = self.ledger();
                 let grounds = ledger.grounds();
@@ -233,6 +304,9 @@ impl Shared {
             reason: reason.to_owned(),
             count,
         };
+        if let Some(state) = &self.state {
+            state.note(&Entry::Lost(stage.to_owned(), reason.to_owned(), count));
+        }
         self.ledger().lose(stage, reason, count);
         self.tell(Finding::lost(Stamp::now(), loss));
     }

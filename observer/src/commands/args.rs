@@ -10,7 +10,7 @@ use crate::{
     outputs::{color::Color, report::Form},
     sources::{
         audit::AuditSource,
-        bpf::{self, Choice, Mechanism},
+        bpf::{self, Choice, Mechanism, pins},
     },
 };
 
@@ -30,6 +30,9 @@ that, capwatch man record | man -l -";
 
 /// Where metrics and the page are served by default.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
+
+/// Where the packaged unit keeps its state.
+const DEFAULT_STATE: &str = "/var/lib/capwatch";
 
 /// Which layer refused a capability, was it harmful, and did the process go on?
 #[derive(Debug, Parser)]
@@ -110,6 +113,8 @@ pub enum Task {
     /// The steps of `probe` under one condition
     #[command(hide = true)]
     ProbeSteps(StepsTrial),
+    /// Remove what agents with --pin and --state left, and look whether any of it is left
+    Unload(Unload),
     /// Explain an error message: who says it, what can be behind it, how to tell, what to do
     Explain(Explain),
     /// Print a block of Markdown for a bug report, with nothing secret in it
@@ -224,6 +229,13 @@ pub struct Run {
     /// Series of each metric, beyond which findings count as "overflow"
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub max_series: usize,
+    /// Pin maps and programs below this folder of a bpf file system: they go on
+    /// counting while no agent runs, and the next one takes them over
+    #[arg(long, value_name = "DIR")]
+    pub pin: Option<PathBuf>,
+    /// Keep counters in this folder over restarts, until the next boot
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
 }
 
 /// What readiness may do without.
@@ -401,12 +413,26 @@ pub struct Replay {
     pub file: PathBuf,
 }
 
+/// `capwatch unload`
+#[derive(Debug, Args)]
+pub struct Unload {
+    /// Remove maps, programs and links below this folder
+    #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
+    pub pin: PathBuf,
+    /// Remove the counters that are kept in this folder; other files stay
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub state: PathBuf,
+}
+
 /// `capwatch doctor`
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
+    /// Look at what is pinned below this folder
+    #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
+    pub pin: PathBuf,
     /// The form of the diagnosis
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,

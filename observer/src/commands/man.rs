@@ -53,7 +53,7 @@ const OVERVIEW: More = More {
     ],
 };
 
-const PAGES: [More; 9] = [
+const PAGES: [More; 10] = [
     More {
         name: "run",
         exits: &[("0", "TERM or INT stopped it."), FAILED, MISUSED],
@@ -184,6 +184,22 @@ const PAGES: [More; 9] = [
             "capwatch explain 'bwrap: setting up uid map: Permission denied'",
             "An error message as it was shown.",
         )],
+    },
+    More {
+        name: "unload",
+        exits: &[
+            ("0", "Nothing is left, or nothing was there."),
+            (
+                "1",
+                "An agent has them, the folder is not capwatch's, or something is left; stderr says which.",
+            ),
+            MISUSED,
+        ],
+        files: &[
+            ("/sys/fs/bpf/capwatch", "What the packaged service pins."),
+            ("/var/lib/capwatch", "Where it keeps counters."),
+        ],
+        examples: &[("capwatch unload", "After the agent was stopped for good.")],
     },
     More {
         name: "report",

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod settings;
 mod suggest;
+mod unload;
 mod watch;
 
 pub use args::{Cli, command};
@@ -76,6 +77,7 @@ fn dispatch(cli: Cli, rules: Option<Rules>) -> anyhow::Result<ExitCode> {
             return explain::run(options, rules);
         }
         Task::Report(options) => return report::run(options),
+        Task::Unload(options) => return unload::run(options),
         Task::ProbeTrial(trial) => return probe::run_trial(trial),
         Task::ProbeSteps(trial) => return probe::run_steps(trial),
         Task::Completions { shell } => {
@@ -114,6 +116,7 @@ fn dispatch(cli: Cli, rules: Option<Rules>) -> anyhow::Result<ExitCode> {
             | Task::Config(_)
             | Task::Explain(_)
             | Task::Report(_)
+            | Task::Unload(_)
             | Task::ProbeTrial(_)
             | Task::ProbeSteps(_)
             | Task::Completions { .. }

@@ -86,15 +86,15 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    let attach = bpf::Attach {
+        state_ring: Some(STATE_RING),
+        ..(&attach).into()
+    };
     let mut agent = Agent::open(Options {
-        attach: bpf::Attach {
-            state_ring: Some(STATE_RING),
-            ..(&attach).into()
-        },
-        rules,
         audit: audit.audit,
         series: MAX_SERIES,
         patience: crate::agent::PATIENT,
+        ..Options::new(attach, rules)
     })?;
     if !agent.sees() {
         let hooks = agent.shared().ledger().hooks.clone();

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::args::{ReadyWithout, Run};
 use crate::{
-    agent::{Agent, Options},
+    agent::{Agent, Options, state::State},
     config::{Release, Rules},
     finding::Scope,
     outputs::{
@@ -24,6 +24,7 @@ use crate::{
         stream::{EventsOutput, waits_for_a_reader},
         web::{self, Server},
     },
+    sources::bpf::Pins,
 };
 
 /// Descriptors that the agent asks for, where it may: connections and workloads.
@@ -45,6 +46,8 @@ pub async fn run(
         max_series,
         ready_without,
         log_format,
+        pin,
+        state,
     } = run;
     prepare();
     // Whatever can fail for a mistake of the operator comes before the hooks.
@@ -54,6 +57,10 @@ pub async fn run(
             .with_context(|| format!("cannot write events to {}", path.display()))
     });
     let out = out.transpose()?;
+    let boot = crate::agent::host().boot_id;
+    let state = state.as_deref().map(|path| State::open(path, &boot));
+    let state = state.transpose()?;
+    let pins = pin.as_deref().map(Pins::open).transpose()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -64,6 +71,8 @@ pub async fn run(
         audit: audit.audit,
         series: max_series,
         patience: crate::agent::PROMPT,
+        pins,
+        state,
     })?;
     let shared = agent.shared();
     if let Some(out) = out {
@@ -73,7 +82,10 @@ pub async fn run(
         let kept = shared.keep_stream(Box::new(out));
         kept.context("cannot write events")?;
     }
+    let manner = log_format.map_or(Manner::Columns(color), |_| Manner::Log);
+    alarms::start(shared.subscribe(), manner).context("cannot print alarms")?;
     agent.adopt();
+    agent.resume(file.as_deref());
     agent.tick();
     shared.set_ready();
     for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {
@@ -88,8 +100,6 @@ pub async fn run(
             None => eprintln!("capwatch: {what}"),
         }
     }
-    let manner = log_format.map_or(Manner::Columns(color), |_| Manner::Log);
-    alarms::start(shared.subscribe(), manner).context("cannot print alarms")?;
     let view = Arc::clone(&shared) as Arc<dyn web::View>;
     let options = web::Options {
         hosts,
@@ -117,6 +127,7 @@ pub async fn run(
     agent.catch_up();
     agent.tick();
     agent.finish();
+    agent.keep();
     shared.refresh();
     let report = shared.ledger().report(Scope::Host, None);
     if let Err(error) = shared.end_stream(&report) {

@@ -29,11 +29,9 @@ use crate::{
 /// Runs the command.
 pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
     let mut agent = Agent::open(Options {
-        attach: (&watch.attach).into(),
-        rules,
         audit: watch.audit.audit.clone(),
         series: MAX_SERIES,
-        patience: crate::agent::PROMPT,
+        ..Options::new((&watch.attach).into(), rules)
     })?;
     if !agent.sees() {
         return Err(anyhow!("nothing can be attached: see `capwatch doctor`"));

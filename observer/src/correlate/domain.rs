@@ -92,6 +92,11 @@ impl Domains {
         given_up
     }
 
+    /// Whether anything waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Every episode that waits.
     pub fn finish(&mut self) -> Vec<EpisodeSeen> {
         self.waiting.drain(..).collect()

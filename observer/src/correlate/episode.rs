@@ -253,6 +253,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         refilled: told.refilled > 0,
         supervisor: name(rules, told.owner.rule),
         inferred: false,
+        while_away: false,
         role: role(told.owner.role),
         version: version.clone(),
         container: container.clone(),
@@ -353,6 +354,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         refilled: false,
         supervisor: name(rules, event.owner.rule),
         inferred: false,
+        while_away: false,
         // It was the supervisor's process that did not drop.
         role: Some("supervisor".to_owned()),
         version: seen.version.clone(),

@@ -95,6 +95,7 @@ pub fn episode(told: LoggedDrops) -> Episode {
         role: supervisor.is_some().then(|| "supervisor".to_owned()),
         supervisor,
         inferred: false,
+        while_away: false,
         version: None,
         container,
         pid,

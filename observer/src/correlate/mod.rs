@@ -142,6 +142,20 @@ impl Correlator {
         findings
     }
 
+    /// Whether something that the kernel told waits.
+    pub fn holds_states(&self) -> bool {
+        self.domains.is_waiting() || self.workloads.is_waiting()
+    }
+
+    /// What the kernel told and still waits; records go on waiting.
+    pub fn finish_states(&mut self) -> Vec<Finding> {
+        let unnamed = self.domains.finish();
+        let mut findings = self.settled(Vec::new(), &unnamed);
+        let launched = self.workloads.finish();
+        findings.extend(launched.iter().filter_map(|seen| self.skipped(seen)));
+        findings
+    }
+
     /// What still waits, at the end of a stream.
     pub fn finish(&mut self) -> Vec<Finding> {
         let (alone, unnamed) = (self.join.finish(), self.domains.finish());

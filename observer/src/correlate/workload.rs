@@ -58,6 +58,11 @@ impl Workloads {
         alone
     }
 
+    /// Whether anything waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Everyone who waits.
     pub fn finish(&mut self) -> Vec<WorkloadSeen> {
         self.waiting.drain(..).collect()

@@ -97,6 +97,11 @@ pub struct Launched {
     pub count: u32,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// All drops of one process, and what became of it and of what was forked from
 /// it with a capability that it tried to drop.
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
@@ -118,6 +123,9 @@ pub struct Episode {
     /// Whether a new user namespace filled the set anew after drops.
     #[serde(default)]
     pub refilled: bool,
+    /// Whether it closed while no agent ran: the kernel kept it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub while_away: bool,
     /// Name of the supervisor's rule; of one by deed, its executable's.
     pub supervisor: Option<String>,
     /// Whether no rule names the supervisor: it is one by what it does.

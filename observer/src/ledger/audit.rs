@@ -2,7 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW, denials::sort, leftover::Grounds, limited::Series};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Limited, NONE, OVERFLOW,
+    denials::sort,
+    leftover::Grounds,
+    limited::Series,
+    saved::{Counted, SavedAudit},
+};
 use crate::{
     caps,
     correlate::explain_logged,
@@ -14,7 +22,7 @@ use crate::{
 const MAX_ROWS: usize = 4_096;
 
 /// Labels of `capwatch_audit_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AuditSeries {
     /// `apparmor`, `selinux`, `seccomp`.
     pub lsm: String,
@@ -77,6 +85,23 @@ impl AuditLog {
             rows: HashMap::new(),
             folded: 0,
         }
+    }
+
+    /// What is to be kept over a restart.
+    pub fn save(&self) -> SavedAudit {
+        SavedAudit {
+            denials: Counted::of(&self.denials),
+            tally: self.tally(Scope::Host, 0),
+        }
+    }
+
+    /// Goes on from what was kept.
+    pub fn restore(&mut self, saved: SavedAudit) {
+        self.denials.restore(saved.denials);
+        let tally = &mut self.tallies[Scope::Host as usize];
+        tally.records += saved.tally.records;
+        tally.matched += saved.tally.matched;
+        tally.audit_only += saved.tally.audit_only;
     }
 
     /// Enters a record.

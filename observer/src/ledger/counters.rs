@@ -8,7 +8,9 @@ use std::{
 
 use observer_ebpf::{RowKey, TotalKey};
 
-use super::{Limited, OVERFLOW, denials::of_tree, limited::Series};
+use serde::Serialize;
+
+use super::{Limited, OVERFLOW, denials::of_tree, limited::Series, saved::Counted};
 use crate::{correlate::Tally, finding::Scope};
 
 /// Times that a row's count waits for the name of its profile, which comes with
@@ -16,7 +18,7 @@ use crate::{correlate::Tally, finding::Scope};
 const PATIENCE: u8 = 8;
 
 /// Labels of `capwatch_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct DenialSeries {
     /// Name of the rule.
     pub supervisor: String,
@@ -50,7 +52,7 @@ impl Series for DenialSeries {
 }
 
 /// Labels of `capwatch_lsm_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct LsmSeries {
     /// Name of the rule.
     pub supervisor: String,
@@ -236,6 +238,39 @@ impl Counters {
         if grown + waited.count > 0 {
             self.profiles.add(series, grown + waited.count);
         }
+    }
+
+    /// The counters, as they are kept.
+    pub fn save(&self) -> (Counted<DenialSeries>, Counted<LsmSeries>) {
+        (Counted::of(&self.denials), Counted::of(&self.profiles))
+    }
+
+    /// What each row had counted.
+    pub fn counted(&self) -> Vec<(u64, u64)> {
+        let counted = self.counted.iter();
+        counted.map(|(row, count)| (*row, *count)).collect()
+    }
+
+    /// What of rows waits for the name of its profile.
+    pub fn waiting(&self) -> Vec<(u64, u64)> {
+        let waiting = self.waiting.iter();
+        waiting.map(|(row, it)| (*row, it.count)).collect()
+    }
+
+    /// Goes on from counters that were kept.
+    pub fn restore(&mut self, denials: Counted<DenialSeries>, profiles: Counted<LsmSeries>) {
+        self.denials.restore(denials);
+        self.profiles.restore(profiles);
+    }
+
+    /// Takes so much of each row as counted already.
+    pub fn restore_rows(&mut self, counted: Vec<(u64, u64)>, waiting: Vec<(u64, u64)>) {
+        self.counted.extend(counted);
+        let waiting = waiting.into_iter().map(|(row, count)| {
+            let waiting = Waiting { count, waited: 0 };
+            (row, waiting)
+        });
+        self.waiting.extend(waiting);
     }
 
     /// The counters of `capwatch_denials_total`.

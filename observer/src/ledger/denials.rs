@@ -8,6 +8,7 @@ use std::{
 };
 
 use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
+use serde::{Deserialize, Serialize};
 
 use super::{
     NONE,
@@ -15,6 +16,7 @@ use super::{
     folded::{Folded, is_of_lsm},
     leftover::{self, Grounds},
     limited::Limited,
+    saved::{Kernel, SavedDenials},
 };
 use crate::{
     caps,
@@ -37,6 +39,15 @@ struct Logged {
     count: u64,
     /// Whether it says of one that it was allowed.
     contradicted: bool,
+}
+
+/// A row that was folded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FoldedRow {
+    id: u64,
+    count: u64,
+    series: DenialSeries,
+    profile: Option<LsmSeries>,
 }
 
 /// Every denial.
@@ -191,6 +202,85 @@ impl Denials {
             self.folded[*scope as usize].add(&row_name(key), denial);
             self.details.remove(key);
             self.logged.remove(key);
+        }
+    }
+
+    /// What is to be kept over a restart.
+    pub fn save(&self) -> SavedDenials {
+        let (denials, profiles) = self.counters.save();
+        let mut folded = DenialCounts::default();
+        let mut folded_by_lsm = 0;
+        for part in &self.folded {
+            folded.join(part.counts());
+            folded_by_lsm += part.by_lsm();
+        }
+        let mut live = DenialCounts::default();
+        let grounds = Grounds::default();
+        for (_, denial) in self.rows(Scope::Host, &grounds) {
+            live.add(&denial);
+        }
+        SavedDenials {
+            denials,
+            profiles,
+            counted: self.counters.counted(),
+            waiting: self.counters.waiting(),
+            folded,
+            folded_by_lsm,
+            live,
+            live_by_lsm: self.by_lsm(Scope::Host).saturating_sub(folded_by_lsm),
+        }
+    }
+
+    /// Goes on from what was kept.
+    pub fn restore(&mut self, saved: SavedDenials, kernel: Kernel) {
+        let SavedDenials {
+            denials,
+            profiles,
+            counted,
+            waiting,
+            folded,
+            folded_by_lsm,
+            live,
+            live_by_lsm,
+        } = saved;
+        self.counters.restore(denials, profiles);
+        let host = &mut self.folded[Scope::Host as usize];
+        host.restore(&folded, folded_by_lsm);
+        match kernel {
+            Kernel::Same => self.counters.restore_rows(counted, waiting),
+            // Its rows are gone.
+            Kernel::Other => host.restore(&live, live_by_lsm),
+        }
+    }
+
+    /// What a fold is about to count of rows, for whoever comes after this agent.
+    pub fn to_fold(&self, rows: &[KernelRow]) -> Vec<FoldedRow> {
+        let rows = rows.iter();
+        rows.map(|row| FoldedRow {
+            id: row.id,
+            count: row.tally.count,
+            series: self.series(&row.key),
+            profile: match self.by_profile_of(&row.key) {
+                ByProfile::Never => None,
+                ByProfile::NotYet(series) | ByProfile::Known(series) => Some(series),
+            },
+        })
+        .collect()
+    }
+
+    /// Folds rows as an agent before did.
+    pub fn fold_again(&mut self, rows: Vec<FoldedRow>) {
+        for FoldedRow {
+            id,
+            count,
+            series,
+            profile,
+        } in rows
+        {
+            let by_profile = profile.map_or(ByProfile::Never, ByProfile::Known);
+            self.counters.forget(id, count, || series, by_profile);
+            // The kernel may have it still.
+            self.counters.restore_rows(vec![(id, count)], Vec::new());
         }
     }
 

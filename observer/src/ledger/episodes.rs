@@ -6,10 +6,13 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Limited, NONE, OTHER, OVERFLOW,
     kept::{Kept, Worth},
     limited::Series,
+    saved::{Counted, Kernel, SavedClosed, SavedEpisodes},
 };
 use crate::{
     finding::{Episode, EpisodeCounts, Fate, Scope, Verdict},
@@ -27,7 +30,7 @@ const MAX_CLOSED: usize = 4_096;
 const MAX_VERSIONS: usize = 64;
 
 /// Labels of `capwatch_bounding_drop_episodes_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EpisodeSeries {
     /// Name of the rule.
     pub supervisor: String,
@@ -72,7 +75,7 @@ impl Series for DropSeries {
 }
 
 /// Labels of `capwatch_bounding_drops_skipped_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SkippedSeries {
     /// Name of the rule.
     pub supervisor: String,
@@ -261,6 +264,92 @@ impl Episodes {
             inferred: BTreeSet::new(),
             overflowed: 0,
             limit,
+        }
+    }
+
+    /// What is to be kept over a restart. Agents that run know the host's scope alone.
+    pub fn save(&self) -> SavedEpisodes {
+        let room = &self.rooms[Scope::Host as usize];
+        let drops = self.drops.iter();
+        let known = |id: &str, known: &Known| SavedClosed {
+            id: id.to_owned(),
+            role: known.role.to_owned(),
+            verdict: known.verdict,
+            calls: known.closed,
+        };
+        let told = room.order.iter();
+        let told = told.filter_map(|id| Some(known(id, room.closed.get(id)?)));
+        let open = room.open.iter();
+        SavedEpisodes {
+            closed: Counted::of(&self.closed),
+            drops: drops
+                .map(|((supervisor, result), count)| {
+                    (supervisor.clone(), (*result).to_owned(), count)
+                })
+                .collect(),
+            skipped: Counted::of(&self.skipped),
+            last_failed: self.last_failed.clone(),
+            inferred: self.inferred.iter().cloned().collect(),
+            overflowed: self.overflowed,
+            counts: room.counts.clone(),
+            open: open
+                .map(|(id, series)| (id.clone(), series.clone()))
+                .collect(),
+            told: told.collect(),
+        }
+    }
+
+    /// Goes on from what was kept.
+    pub fn restore(&mut self, saved: SavedEpisodes, kernel: Kernel) {
+        let SavedEpisodes {
+            closed,
+            drops,
+            skipped,
+            last_failed,
+            inferred,
+            overflowed,
+            counts,
+            open,
+            told,
+        } = saved;
+        for (series, _) in &closed.counts {
+            let (supervisor, version) = (series.supervisor.clone(), series.version.clone());
+            if version != OTHER && version != OVERFLOW {
+                self.version(&supervisor, &version);
+            }
+        }
+        self.closed.restore(closed);
+        for (supervisor, result, count) in drops {
+            if let Some(result) = RESULTS.iter().find(|known| **known == result) {
+                self.drops.add((supervisor, *result), count);
+            }
+        }
+        self.skipped.restore(skipped);
+        self.last_failed.extend(last_failed);
+        self.inferred.extend(inferred);
+        self.overflowed += overflowed;
+        let room = &mut self.rooms[Scope::Host as usize];
+        room.counts = counts;
+        for SavedClosed {
+            id,
+            role,
+            verdict,
+            calls,
+        } in told
+        {
+            let id: Arc<str> = id.into();
+            room.order.push_back(Arc::clone(&id));
+            room.closed
+                .insert(id, Known::new(Some(&role), verdict, calls));
+        }
+        for (id, series) in open {
+            match kernel {
+                Kernel::Same => {
+                    room.open.insert(id, series);
+                }
+                // Nobody is left to tell of its end.
+                Kernel::Other => room.counts.take(Some(&series.role), series.verdict),
+            }
         }
     }
 

@@ -50,6 +50,12 @@ impl Folded {
         }
     }
 
+    /// Counts what an agent before had counted.
+    pub fn restore(&mut self, counts: &DenialCounts, by_lsm: u64) {
+        self.counts.join(counts);
+        self.by_lsm += by_lsm;
+    }
+
     /// Exact counts.
     pub const fn counts(&self) -> &DenialCounts {
         &self.counts

@@ -71,6 +71,15 @@ impl<K: Series> Limited<K> {
         placed
     }
 
+    /// Goes on from counters that were kept; those that find no place count as any
+    /// other that finds none.
+    pub fn restore(&mut self, saved: super::saved::Counted<K>) {
+        for (key, count) in saved.counts {
+            self.add(key, count);
+        }
+        self.overflowed += saved.overflowed;
+    }
+
     /// Every counter.
     pub fn iter(&self) -> impl Iterator<Item = (&K, u64)> {
         self.counts.iter().map(|(key, count)| (key, *count))

@@ -10,6 +10,7 @@ mod leftover;
 mod limited;
 mod made;
 mod others;
+mod saved;
 mod supervisors;
 
 use std::{
@@ -19,13 +20,15 @@ use std::{
 };
 
 pub use audit::{AuditLog, AuditSeries};
+pub use counters::identity as row_identity;
 pub use counters::{DenialSeries, KernelRow, KernelTotal, LsmSeries};
-pub use denials::{Denials, row_name};
+pub use denials::{Denials, FoldedRow, row_name};
 pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 use made::MadeBeside;
 pub use others::Others;
+pub use saved::{Kernel, Saved, SavedSource};
 pub use supervisors::{MAX_SERIES, Supervisors};
 
 use crate::{
@@ -85,6 +88,10 @@ pub struct Ledger {
     pub course: Course,
     made: MadeBeside,
     losses: BTreeMap<(String, String), u64>,
+    /// What the kernel had counted of losses before it began anew.
+    loss_bases: BTreeMap<(String, String), u64>,
+    /// What sources had counted before this agent.
+    source_bases: BTreeMap<String, SavedSource>,
     /// Runs of the programs that the kernel skipped, by what they stand for.
     missed: BTreeMap<&'static str, u64>,
 }
@@ -106,6 +113,8 @@ impl Ledger {
             course: Course::default(),
             made: MadeBeside::default(),
             losses: BTreeMap::new(),
+            loss_bases: BTreeMap::new(),
+            source_bases: BTreeMap::new(),
             missed: BTreeMap::new(),
         }
     }
@@ -189,10 +198,9 @@ impl Ledger {
 
     /// Sets a loss that the kernel counts itself; returns by how much it grew.
     pub fn set_loss(&mut self, stage: &str, reason: &str, total: u64) -> u64 {
-        let entry = self
-            .losses
-            .entry((stage.to_owned(), reason.to_owned()))
-            .or_default();
+        let name = (stage.to_owned(), reason.to_owned());
+        let total = total + self.loss_bases.get(&name).copied().unwrap_or_default();
+        let entry = self.losses.entry(name).or_default();
         let grown = total.saturating_sub(*entry);
         *entry = total.max(*entry);
         grown
@@ -204,6 +212,26 @@ impl Ledger {
         self.missed = missed;
         let total = self.missed.values().sum();
         self.set_loss(PROGRAM, MISSED_RUNS, total)
+    }
+
+    /// Sets what sources tell, beside what they had told an agent before.
+    pub fn set_sources(&mut self, mut sources: Vec<SourceReport>) {
+        for source in &mut sources {
+            if let Some(base) = self.source_bases.get(&source.name) {
+                source.records += base.records;
+                source.lost += base.lost;
+                source.malformed += base.malformed;
+            }
+        }
+        self.audit
+            .set_malformed(sources.iter().map(|source| source.malformed).sum());
+        self.sources = sources;
+    }
+
+    /// What is known by now is no news: sight begins at this time.
+    pub fn begin_sight(&mut self, at: Stamp) {
+        self.look(at);
+        self.sight.forget();
     }
 
     /// Looks at what makes sight partial, as it stands at this time.

@@ -74,6 +74,11 @@ impl Supervisors {
         self.residual.retain(|pid, _| lives(*pid));
     }
 
+    /// Goes on from what an agent before had counted.
+    pub const fn restore_overflowed(&mut self, overflowed: u64) {
+        self.overflowed += overflowed;
+    }
+
     /// How many supervisors came when no series was free for them.
     pub const fn overflowed(&self) -> u64 {
         self.overflowed

@@ -36,7 +36,7 @@ pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
         families.extend(health(&ledger));
         families
     };
-    families.push(shared.latency().family());
+    families.push(shared.note_shown().family());
     families.extend(own::programs(shared));
     families.extend(own::process());
     families.push(gauge(

@@ -165,6 +165,11 @@ impl Recorder {
         }
     }
 
+    /// Whether nothing waits to be written.
+    pub fn is_written(&self) -> bool {
+        self.kept.queued.load(Ordering::Acquire) == 0
+    }
+
     /// Whose findings are told.
     pub const fn scope(&self) -> Scope {
         self.scope

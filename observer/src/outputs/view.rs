@@ -6,7 +6,7 @@ use tokio::sync::broadcast::Receiver;
 
 use super::{
     metrics,
-    web::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node},
+    web::{PinsStatus, STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node},
 };
 use crate::{
     agent::Shared,
@@ -66,6 +66,16 @@ impl View for Shared {
 
     fn status(&self) -> Status {
         let unready = self.unready();
+        let pins = self.kernel().as_ref().and_then(|kernel| {
+            let (pins, about) = kernel.pinned()?;
+            Some(PinsStatus {
+                folder: pins.path().display().to_string(),
+                version: about.version.clone(),
+                since: about.since,
+                unpinned: about.unpinned.clone(),
+                away: kernel.away().cloned(),
+            })
+        });
         let ledger = self.ledger();
         let lost: BTreeMap<String, u64> = ledger.lost();
         Status {
@@ -81,6 +91,7 @@ impl View for Shared {
             sources: ledger.sources.clone(),
             lost,
             sight: ledger.sight.present(),
+            pins,
         }
     }
 

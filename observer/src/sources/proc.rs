@@ -47,7 +47,8 @@ const ROUNDS: usize = 5;
 /// Enters the trees of supervisors that run already. The hooks are attached by
 /// now, so that a process is entered by them or found here; what they entered stays.
 ///
-/// Returns the supervisors found, each after those above it.
+/// Returns the supervisors found, each after those above it; where an agent before
+/// left the trees, those that are in them too.
 ///
 /// # Errors
 /// When the kernel's map is full.
@@ -55,6 +56,24 @@ pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<Adopted>, KernelE
     let mut supervisors = Vec::new();
     let mut seen = HashSet::new();
     let mut processes = Vec::new();
+    let left = match kernel.pinned() {
+        Some(_) => kernel.tasks().unwrap_or_default(),
+        None => Vec::new(),
+    };
+    for (pid, task) in left {
+        if task.owner.tgid == pid
+            && let Some(process) = read(pid)
+            && is_same(pid, task.start)
+        {
+            let above = kernel.task(process.ppid);
+            supervisors.push(Adopted {
+                above: above.map(|above| above.owner).unwrap_or_default(),
+                process,
+                task,
+            });
+        }
+    }
+    supervisors.sort_by_key(|adopted| adopted.task.start);
     for _ in 0..ROUNDS {
         let mut grown = false;
         scan(&mut processes);

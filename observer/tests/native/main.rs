@@ -19,6 +19,7 @@ mod misuse;
 mod output;
 mod posture;
 mod probe;
+mod restart;
 mod rules;
 mod runtime;
 mod scale;

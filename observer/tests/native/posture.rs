@@ -36,11 +36,8 @@ fn agent(rules: &str) -> Agent {
     let mut all = Rules::load(None).expect("no rules");
     all.add(rules, "test").expect("no rule");
     let agent = Agent::open(Options {
-        attach: Attach::default(),
-        rules: Arc::new(all),
-        audit: Vec::new(),
         series: 100,
-        patience: observer::agent::PROMPT,
+        ..Options::new(Attach::default(), Arc::new(all))
     });
     agent.expect("no agent")
 }

@@ -104,11 +104,8 @@ fn agent(names: &[&str]) -> Agent {
         rules.add(&rule, "test").expect("no rule");
     }
     let agent = Agent::open(Options {
-        attach: Attach::default(),
-        rules: Arc::new(rules),
-        audit: Vec::new(),
         series: 5_000,
-        patience: observer::agent::PROMPT,
+        ..Options::new(Attach::default(), Arc::new(rules))
     })
     .expect("no agent");
     assert!(agent.sees(), "no hook");

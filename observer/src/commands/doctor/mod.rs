@@ -3,6 +3,7 @@
 
 mod facts;
 mod findings;
+mod pinned;
 mod provoke;
 mod selftest;
 mod show;
@@ -26,6 +27,7 @@ use crate::{
 };
 use facts::Facts;
 use findings::{Finding, Level, Seen};
+use pinned::Pinned;
 use selftest::SelfTest;
 
 /// What the agent wants to hold, and for what.
@@ -52,6 +54,8 @@ struct Diagnosis {
     /// The denial by commoncap, which is what matters most.
     self_test: SelfTest,
     self_tests: Vec<SelfTest>,
+    /// What is pinned for the next agent; null where nothing is.
+    pins: Option<Pinned>,
     /// What was not seen while the doctor looked.
     sight: Sight,
     findings: Vec<Finding>,
@@ -65,19 +69,17 @@ struct Privileges {
 
 /// Runs the command: exit code 0 where all works, 1 degraded, 2 blind.
 pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode> {
-    let Doctor { attach, output } = options;
-    let mut agent = Agent::open(Options {
-        attach: (&attach).into(),
-        rules,
-        audit: Vec::new(),
-        series: usize::MAX,
-        patience: crate::agent::PROMPT,
-    })?;
+    let Doctor {
+        attach,
+        pin,
+        output,
+    } = options;
+    let mut agent = Agent::open(Options::new((&attach).into(), rules))?;
     agent.tick();
     let tests = selftest::run(&agent).await;
     // What was lost meanwhile is found too.
     agent.tick();
-    let diagnosis = diagnose(&agent, tests);
+    let diagnosis = diagnose(&agent, tests, Pinned::look(&pin));
     let mut out = io::stdout().lock();
     match output {
         DiagnosisForm::Json => {
@@ -93,7 +95,7 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
     }))
 }
 
-fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
+fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> Diagnosis {
     let shared = agent.shared();
     let ledger = shared.ledger();
     let held = effective_capabilities();
@@ -120,6 +122,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>) -> Diagnosis {
         capabilities: privileges(held),
         self_test: self_tests[0].clone(),
         self_tests,
+        pins,
         sight,
         findings,
     }

@@ -17,6 +17,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         capabilities,
         self_test: _,
         self_tests,
+        pins,
         sight,
         findings,
     } = diagnosis;
@@ -70,6 +71,9 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     for source in sources {
         let state = if source.up { "heard   " } else { "silent  " };
         writeln!(out, "audit source  {state} {}", source.name)?;
+    }
+    if let Some(pins) = pins {
+        pins.show(out)?;
     }
     let lapses = sight.reasons.iter().map(|lapse| lapse.reason.as_str());
     let words: Vec<_> = std::iter::once(sight.word()).chain(lapses).collect();

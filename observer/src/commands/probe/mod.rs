@@ -119,13 +119,7 @@ pub async fn run(options: Probe, rules: Arc<Rules>) -> anyhow::Result<ExitCode> 
     if let Some(path) = file {
         return file::run(&path, check, output);
     }
-    let (mut agent, reason) = open(Options {
-        attach: (&attach).into(),
-        rules,
-        audit: Vec::new(),
-        series: usize::MAX,
-        patience: crate::agent::PROMPT,
-    })?;
+    let (mut agent, reason) = open(Options::new((&attach).into(), rules))?;
     let profiles = std::iter::once(None).chain(profile.as_deref().map(Some));
     let mut trials = Vec::new();
     for profile in profiles.filter(|_| program.drops()) {

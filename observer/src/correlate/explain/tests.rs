@@ -37,6 +37,7 @@ fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode
         refilled: false,
         supervisor: Some(supervisor.to_owned()),
         inferred: false,
+        while_away: false,
         role: Some("supervisor".to_owned()),
         version: None,
         container,

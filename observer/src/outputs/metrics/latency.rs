@@ -1,6 +1,7 @@
 //! How long findings take from the kernel to the ledger.
 
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+use serde::{Deserialize, Serialize};
 
 use super::number;
 use crate::time::seconds;
@@ -19,7 +20,7 @@ const BOUNDS: [u64; 9] = [
 ];
 
 /// A histogram.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     counts: [u64; BOUNDS.len()],
     count: u64,

@@ -8,26 +8,19 @@ use prometheus::proto::{MetricFamily, MetricType};
 use super::{counter, family, number, sample};
 use crate::{
     agent::Shared,
-    sources::{
-        bpf::{Runs, runs},
-        proc::usage,
-    },
+    sources::{bpf::Runs, proc::usage},
 };
 
 /// Runs of the BPF programs, as the kernel tells them.
 pub fn programs(shared: &Shared) -> Vec<MetricFamily> {
-    let kernel = shared.kernel();
-    let runs = kernel.as_ref().map(runs).unwrap_or_default();
+    let runs = shared.runs();
     let each = |value: fn(&Runs) -> f64| {
         let samples = runs.iter();
         samples
             .map(|run| sample(&[("program", &run.program)], value(run)))
             .collect()
     };
-    let note = |note| {
-        let count = kernel.as_ref().map_or(0, |kernel| kernel.note(note));
-        vec![sample(&[], number(count))]
-    };
+    let note = |note| vec![sample(&[], number(shared.note(note)))];
     vec![
         counter(
             "capwatch_walk_comparisons_total",

@@ -29,6 +29,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         refilled: false,
         supervisor: Some("openshell".to_owned()),
         inferred: false,
+        while_away: false,
         role: Some("supervisor".to_owned()),
         version: Some("ghcr.io/nvidia/openshell/supervisor:0.0.73".to_owned()),
         container: None,

@@ -63,7 +63,7 @@ pub struct State {
     pub reopen: AtomicBool,
     /// Whether it fails now.
     pub fails: AtomicBool,
-    /// Bytes that wait in the queue.
+    /// Bytes that wait to be written.
     pub queued: AtomicUsize,
 }
 
@@ -108,10 +108,10 @@ impl Keeper {
             }
             batch.clear();
             let woken = line.is_empty();
-            let mut count = 0;
+            let (mut count, mut taken) = (0, 0);
             let mut next = Some(line);
             while let Some(line) = next.take() {
-                self.state.queued.fetch_sub(line.len(), Ordering::AcqRel);
+                taken += line.len();
                 count += u64::from(!line.is_empty());
                 batch.extend_from_slice(&line);
                 if batch.len() < BATCH {
@@ -121,6 +121,8 @@ impl Keeper {
             if count > 0 || woken {
                 last = self.put(&batch, count);
             }
+            // Written, or counted as lost: what is killed now loses none of it.
+            self.state.queued.fetch_sub(taken, Ordering::AcqRel);
         }
         last
     }

@@ -27,4 +27,4 @@ pub use bind::{BindError, bind};
 pub use serve::{Options, serve};
 pub use summary::short_version;
 pub use thread::Server;
-pub use view::{STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node};
+pub use view::{PinsStatus, STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node};

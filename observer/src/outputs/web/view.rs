@@ -11,6 +11,7 @@ use crate::finding::{
 };
 use crate::ledger::NONE;
 use crate::sight::Sight;
+use crate::sources::bpf::Away;
 use crate::time::Stamp;
 
 /// Schema of `/api/v1/status`.
@@ -152,4 +153,22 @@ pub struct Status {
     /// Whether anything is missed now, and what was.
     #[serde(default)]
     pub sight: Sight,
+    /// What outlives the agent; none where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<PinsStatus>,
+}
+
+/// What outlives the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinsStatus {
+    /// Where it is pinned.
+    pub folder: String,
+    /// The version that attached it.
+    pub version: String,
+    /// Since when it is attached.
+    pub since: Stamp,
+    /// Programs that this kernel can't pin, which end with the agent.
+    pub unpinned: Vec<String>,
+    /// How long nobody listened before this agent; null where none ran before.
+    pub away: Option<Away>,
 }

@@ -2,11 +2,17 @@
 //! best mechanism that works: falling back is decided by load *or* attach,
 //! since arm64 refuses trampolines only at attach (524, ENOTSUPP).
 
+use std::path::Path;
+
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, fexit::FExitLinkId,
+        BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError,
+        fentry::FEntryLinkId,
+        fexit::FExitLinkId,
         kprobe::KProbeLinkId,
+        links::{FdLink, PinnedLink},
+        tp_btf::BtfTracePointLinkId,
     },
 };
 
@@ -14,7 +20,7 @@ use observer_ebpf::Hook as Word;
 
 use super::{
     btf::Btf as Prototypes,
-    host::{has_kprobes, preempts_programs},
+    host::{has_kprobes, preempts_programs, release},
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
@@ -50,15 +56,75 @@ impl Hook {
 /// A program that is attached, and what detaches it.
 pub(super) struct Attached {
     /// The program.
-    pub(super) program: &'static str,
+    pub(super) program: String,
     link: Link,
 }
 
 enum Link {
+    FEntry(FEntryLinkId),
     FExit(FExitLinkId),
     KProbe(KProbeLinkId),
-    /// Of a program that stays attached as long as the agent runs.
-    Other,
+    Tracepoint(BtfTracePointLinkId),
+    /// It outlives the agent.
+    Pinned(PinnedLink),
+    /// It could neither be pinned nor kept.
+    Gone,
+}
+
+impl Attached {
+    /// One that an agent before left attached.
+    pub(super) const fn pinned(program: String, link: PinnedLink) -> Self {
+        Self {
+            program,
+            link: Link::Pinned(link),
+        }
+    }
+
+    /// Pins the link, which stays attached meanwhile; says why where that can't be.
+    pub(super) fn pin(self, ebpf: &mut Ebpf, place: &Path) -> (Self, Option<String>) {
+        let Self { program, link } = self;
+        let kept = |link, why: &str| {
+            let program = program.clone();
+            let why = format!("{program}: {why}");
+            (Self { program, link }, Some(why))
+        };
+        let taken: Result<FdLink, String> = match (ebpf.program_mut(&program), link) {
+            (Some(Program::FEntry(entry)), Link::FEntry(id)) => {
+                entry.take_link(id).map(Into::into).map_err(text)
+            }
+            (Some(Program::FExit(exit)), Link::FExit(id)) => {
+                exit.take_link(id).map(Into::into).map_err(text)
+            }
+            (Some(Program::BtfTracePoint(point)), Link::Tracepoint(id)) => {
+                point.take_link(id).map(Into::into).map_err(text)
+            }
+            // A probe that is no BPF link ends with its descriptor.
+            (Some(Program::KProbe(_)), link @ Link::KProbe(_))
+                if release().is_none_or(|release| release < (5, 15)) =>
+            {
+                return kept(link, "before 5.15 the link of a kprobe can't be pinned");
+            }
+            (Some(Program::KProbe(probe)), Link::KProbe(id)) => probe
+                .take_link(id)
+                .map_err(text)
+                .and_then(|link| link.try_into().map_err(text)),
+            (_, link) => return kept(link, "it has no link"),
+        };
+        match taken.and_then(|link| link.pin(place).map_err(text)) {
+            Ok(link) => (
+                Self {
+                    program,
+                    link: Link::Pinned(link),
+                },
+                None,
+            ),
+            Err(why) => kept(Link::Gone, &why),
+        }
+    }
+}
+
+fn text(error: impl std::error::Error) -> String {
+    error.to_string()
 }
 
 const fn part(program: &'static str, function: &'static str) -> Part {
@@ -84,7 +150,7 @@ impl Hook {
     }
 }
 
-const TREE: [Hook; 3] = [
+static TREE: [Hook; 3] = [
     tree(
         "sched_process_fork",
         &[part("tree_fork", "sched_process_fork")],
@@ -150,7 +216,7 @@ pub(super) static SELINUX: Hook = Hook {
     tracepoint: &[],
 };
 
-const DROPS: Hook = Hook {
+static DROPS: Hook = Hook {
     name: "cap_task_prctl",
     fexit: &[
         part("drop_entry", "cap_task_prctl"),
@@ -173,7 +239,7 @@ pub struct HookWords {
 
 impl HookWords {
     /// Index and value of each word of the map `HOOKS`.
-    pub const fn words(self) -> [(u32, u32); Word::COUNT as usize] {
+    pub const fn words(self) -> [(u32, u32); 3] {
         [
             (Word::Verdict as u32, self.verdict),
             (Word::Drops as u32, self.drops),
@@ -196,7 +262,7 @@ fn word(status: &HookStatus) -> u32 {
 /// # Errors
 /// What the kernel said.
 pub fn load_tree(ebpf: &mut Ebpf, btf: Types<'_>) -> Result<(), String> {
-    let [_, exec, _] = TREE;
+    let [_, exec, _] = &TREE;
     load(ebpf, btf, Mechanism::Tracepoint, exec.tracepoint[0])
 }
 
@@ -401,6 +467,29 @@ fn attach_parts(
     Ok(attached)
 }
 
+/// Attaches what could not be pinned, and so ended with the agent before.
+pub(super) fn attach_again(
+    ebpf: &mut Ebpf,
+    btf: Types<'_>,
+    unpinned: &[String],
+    links: &mut Vec<Attached>,
+) {
+    let all = TREE
+        .iter()
+        .chain([&VERDICT, &COMMONCAP, &APPARMOR, &SELINUX, &DROPS]);
+    let parts = all.flat_map(|hook| {
+        let mechanisms = Choice::Auto.candidates().iter();
+        mechanisms.flat_map(|by| hook.parts(*by).iter().map(|part| (*by, *part)))
+    });
+    for (by, part) in parts.filter(|(_, part)| unpinned.iter().any(|name| name == part.program)) {
+        let attached = load(ebpf, btf, by, part).and_then(|()| attach_part(ebpf, part));
+        match attached {
+            Ok(attached) => links.push(attached),
+            Err(why) => tracing::warn!("not attached again: {why}"),
+        }
+    }
+}
+
 fn unload(program: &mut Program) {
     // That it was not loaded is the only failure, and what is wanted.
     let _ = match program {
@@ -440,15 +529,15 @@ pub(super) fn load_kprobe(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
 /// Attaches a loaded program.
 pub(super) fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<Attached, String> {
     let result = match program(ebpf, part)? {
-        Program::FEntry(entry) => entry.attach().map(|_| Link::Other),
+        Program::FEntry(entry) => entry.attach().map(Link::FEntry),
         Program::FExit(exit) => exit.attach().map(Link::FExit),
         Program::KProbe(probe) => probe.attach(part.function, 0).map(Link::KProbe),
-        Program::BtfTracePoint(tracepoint) => tracepoint.attach().map(|_| Link::Other),
+        Program::BtfTracePoint(tracepoint) => tracepoint.attach().map(Link::Tracepoint),
         _ => return Err(format!("{} has no way to attach", part.program)),
     };
     let link = result.map_err(|error| explain(&error, part))?;
     Ok(Attached {
-        program: part.program,
+        program: part.program.to_owned(),
         link,
     })
 }
@@ -457,7 +546,16 @@ pub(super) fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<Attached, Strin
 /// counted of its runs.
 pub(super) fn detach(ebpf: &mut Ebpf, attached: Attached) -> Result<(), String> {
     let Attached { program, link } = attached;
-    let result = match (ebpf.program_mut(program), link) {
+    let link = match link {
+        Link::Pinned(link) => {
+            let unpinned = link.unpin();
+            return unpinned
+                .map(drop)
+                .map_err(|error| format!("{program}: {error}"));
+        }
+        link => link,
+    };
+    let result = match (ebpf.program_mut(&program), link) {
         (Some(Program::FExit(exit)), Link::FExit(link)) => exit.detach(link),
         (Some(Program::KProbe(probe)), Link::KProbe(link)) => probe.detach(link),
         _ => return Err(format!("{program} stays attached")),

@@ -4,6 +4,7 @@ use aya::maps::MapError;
 
 use super::{
     btf::BtfError,
+    pins::PinsError,
     privilege::{TO_LOAD, not_permitted},
 };
 
@@ -37,6 +38,9 @@ pub enum KernelError {
         /// What the kernel said.
         source: MapError,
     },
+    /// What outlives the agent can't be used.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
     /// A map can't be mapped into memory.
     #[error("cannot map the BPF map {name}: {source}")]
     Mapping {

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use aya::Ebpf;
+use aya::{Ebpf, programs::ProgramFd};
 
 use super::kernel::Kernel;
 use crate::time::seconds;
@@ -50,9 +50,13 @@ pub fn runs(kernel: &Kernel) -> Vec<Runs> {
 /// Runs of one program that the kernel skipped; 0 where that is not known.
 pub(super) fn misses(ebpf: &Ebpf, program: &str) -> u64 {
     let fd = ebpf.program(program).and_then(|program| program.fd().ok());
-    let info = fd.and_then(|fd| info(fd.as_fd().as_raw_fd()));
-    info.and_then(|info| Some(u64::from_ne_bytes(*info[MISSES..].first_chunk::<8>()?)))
-        .unwrap_or_default()
+    fd.and_then(misses_of).unwrap_or_default()
+}
+
+/// Runs of a program that the kernel skipped; none where that is not known.
+pub(super) fn misses_of(program: &ProgramFd) -> Option<u64> {
+    let info = info(program.as_fd().as_raw_fd())?;
+    Some(u64::from_ne_bytes(*info[MISSES..].first_chunk::<8>()?))
 }
 
 fn info(fd: libc::c_int) -> Option<[u8; INFO_LEN]> {

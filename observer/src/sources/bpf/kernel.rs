@@ -1,6 +1,9 @@
 //! The loaded object: opened once, then asked for counts, rules and episodes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
@@ -18,40 +21,55 @@ use super::{
     batch,
     btf::Btf,
     error::KernelError,
-    host::{active_lsms, allow_locked_memory, warn_of_memory_limit},
+    host::{allow_locked_memory, warn_of_memory_limit},
+    kept::{self, Kept, Live, Losses, Setting},
     lanes::Lanes,
     marks::Marks,
     mechanism::HookStatus,
-    object::Attach,
+    object::{Attach, definitions},
     offsets,
+    pins::{self, About, Away, Pins, Plan},
     rows::{Counted, Rows},
     storm::Storm,
 };
-use crate::config::Rules;
+use crate::{config::Rules, time::monotonic};
 
 /// The kernel side, attached. Dropping it detaches everything.
 pub struct Kernel {
     ebpf: Ebpf,
     hooks: Vec<HookStatus>,
     maps: Maps,
+    /// Totals of versions before, which count no more.
+    former: Vec<(TotalKey, u64)>,
     marks: Marks,
     /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
     rows: Mutex<Rows>,
     storm: Mutex<Storm>,
     lanes: Mutex<Lanes>,
     diagnostics: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
+    kept: Option<Kept>,
+    /// Names of this attachment: its counts are no other's.
+    instance: u64,
 }
 
 /// The maps that user space reads and writes while the programs run.
 struct Maps {
     totals: PerCpuHashMap<MapData, TotalKey, u64>,
     overflow: PerCpuArray<MapData, u64>,
-    losses: PerCpuArray<MapData, u64>,
+    losses: Losses,
     profiles: HashMap<MapData, u64, [u8; PROFILE_LEN]>,
     episodes: HashMap<MapData, u64, EpisodeEvent>,
     members: HashMap<MapData, u32, Member>,
     notes: PerCpuArray<MapData, u64>,
     tasks: HashMap<MapData, u32, Task>,
+}
+
+/// Which mechanism counts checks, as the programs know it.
+fn verdict_word(ebpf: &Ebpf) -> u32 {
+    let map = ebpf.map("HOOKS");
+    let map = map.and_then(|map| Array::<_, u32>::try_from(map).ok());
+    let word = map.and_then(|map| map.get(&(observer_ebpf::Hook::Verdict as u32), 0).ok());
+    word.unwrap_or_default()
 }
 
 /// The two rings, for their reader.
@@ -62,12 +80,47 @@ pub struct Rings {
     pub states: RingBuf<MapData>,
 }
 
+impl Maps {
+    fn take(ebpf: &mut Ebpf, losses: Losses) -> Result<Self, KernelError> {
+        Ok(Self {
+            totals: take(ebpf, "TOTALS")?,
+            overflow: take(ebpf, "OVERFLOW")?,
+            losses,
+            profiles: take(ebpf, "PROFILES")?,
+            episodes: take(ebpf, "EPISODES")?,
+            members: take(ebpf, "MEMBERS")?,
+            notes: take(ebpf, "NOTES")?,
+            tasks: take(ebpf, "TASKS")?,
+        })
+    }
+}
+
+impl Rings {
+    fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            denials: take(ebpf, "DENIALS")?,
+            states: take(ebpf, "STATES")?,
+        })
+    }
+}
+
+fn marks(ebpf: &mut Ebpf) -> Result<Marks, KernelError> {
+    Marks::map(&take(ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
+        name: "MARKS",
+        source,
+    })
+}
+
 impl Kernel {
     /// Loads the programs and attaches what this host can have.
     ///
     /// # Errors
     /// When nothing can be had: no BTF, or no privilege to load.
-    pub fn open(attach: &Attach, rules: &Rules) -> Result<(Self, Rings), KernelError> {
+    pub fn open(
+        attach: &Attach,
+        rules: &Rules,
+        pins: Option<Pins>,
+    ) -> Result<(Self, Rings), KernelError> {
         let object = attach.object()?;
         allow_locked_memory();
         warn_of_memory_limit();
@@ -78,78 +131,127 @@ impl Kernel {
             aya: &aya_btf,
             prototypes: &btf,
         };
-        let mut probe_read = true;
-        let mut ebpf = load(
-            &object,
-            attach.state_ring,
-            &aya_btf,
-            &offsets,
-            &offsets::config(&btf, probe_read),
-        )?;
-        if let Err(error) = attach::load_tree(&mut ebpf, types) {
-            // lockdown=confidentiality refuses bpf_probe_read_kernel; direct loads remain.
-            tracing::info!("loading again without bpf_probe_read_kernel: {error}");
-            probe_read = false;
-            ebpf = load(
+        let mut pins = pins;
+        let layout = attach.layout(&object);
+        let plan = match &mut pins {
+            Some(pins) => pins.plan(&layout, &definitions(&object), rules)?,
+            None => Plan::Fresh,
+        };
+        let places = pins.as_ref().map_or_else(Vec::new, |pins| pins.maps(&plan));
+        let about = plan.about();
+        let mut probe_read = about.is_none_or(|about| about.probe_read);
+        let turn = match &plan {
+            Plan::Fresh => 0,
+            Plan::Adopt(about) => about.turn,
+            Plan::TakeOver(about, _) => about.turn + 1,
+        };
+        let load = |probe_read| {
+            let config = offsets::config(&btf, probe_read, turn);
+            load(
                 &object,
                 attach.state_ring,
                 &aya_btf,
                 &offsets,
-                &offsets::config(&btf, probe_read),
-            )?;
+                &config,
+                &places,
+            )
+        };
+        let mut ebpf = load(probe_read)?;
+        if about.is_none()
+            && let Err(error) = attach::load_tree(&mut ebpf, types)
+        {
+            // lockdown=confidentiality refuses bpf_probe_read_kernel; direct loads remain.
+            tracing::info!("loading again without bpf_probe_read_kernel: {error}");
+            probe_read = false;
+            ebpf = load(probe_read)?;
+        }
+        let is_adopted = matches!(plan, Plan::Adopt(_));
+        let about = match &plan {
+            Plan::Fresh => About::new(layout, rules, probe_read),
+            Plan::Adopt(about) => about.clone(),
+            Plan::TakeOver(about, rows) => about.next(layout, probe_read, *rows),
+        };
+        if let Some(pins) = &mut pins
+            && !is_adopted
+        {
+            // Before they are taken out of the object.
+            pins.keep_maps(&ebpf, &about)?;
         }
         write_rules(&mut ebpf, rules)?;
-        let rows = Rows::open(&mut ebpf)?;
-        let lsms = active_lsms();
-        let (mut hooks, links) =
-            attach::attach(&mut ebpf, types, attach.hooks, &lsms, |ebpf, by| {
-                if let Err(error) = write_hooks(ebpf, by) {
-                    tracing::error!("{error}");
-                }
-            });
-        if !probe_read {
-            for status in hooks.iter_mut().filter(|status| status.attached) {
-                let lost = "lockdown forbids bpf_probe_read_kernel: \
-                            profile names and long executable names are lost";
-                let reason = status
-                    .reason
-                    .take()
-                    .map_or(String::new(), |r| format!("{r}; "));
-                status.reason = Some(reason + lost);
-            }
+        let losses = Losses(take(&mut ebpf, "LOSSES")?);
+        let word = verdict_word(&ebpf);
+        let mut rows = Rows::open(&mut ebpf, plan.has_rows())?;
+        let setting = Setting {
+            types,
+            attach,
+            probe_read,
+        };
+        let Live { hooks, links, kept } = match pins {
+            None => kept::attach(&mut ebpf, &setting),
+            Some(pins) => kept::attach_pinned(&mut ebpf, &setting, (pins, plan, about), &losses)?,
+        };
+        let mut former = Vec::new();
+        if let Some(kept) = &kept {
+            former = kept.former_totals()?;
+            rows.add_former(&kept.pins, &kept.about)?;
         }
-        let rings = Rings {
-            denials: take(&mut ebpf, "DENIALS")?,
-            states: take(&mut ebpf, "STATES")?,
-        };
-        let maps = Maps {
-            totals: take(&mut ebpf, "TOTALS")?,
-            overflow: take(&mut ebpf, "OVERFLOW")?,
-            losses: take(&mut ebpf, "LOSSES")?,
-            profiles: take(&mut ebpf, "PROFILES")?,
-            episodes: take(&mut ebpf, "EPISODES")?,
-            members: take(&mut ebpf, "MEMBERS")?,
-            notes: take(&mut ebpf, "NOTES")?,
-            tasks: take(&mut ebpf, "TASKS")?,
-        };
-        let marks =
-            Marks::map(&take(&mut ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
-                name: "MARKS",
-                source,
-            })?;
+        let rings = Rings::take(&mut ebpf)?;
+        let maps = Maps::take(&mut ebpf, losses)?;
+        let marks = marks(&mut ebpf)?;
         // Only an object that was built with diagnostics has their map.
         let diagnostics = EbpfLogger::init(&mut ebpf).ok();
+        let lanes = Lanes::new(&links);
+        let mut storm = Storm::new(links);
+        let mut hooks = hooks;
+        if is_adopted {
+            storm.resume(&mut ebpf, &mut hooks, word);
+        }
+        let instance = kept
+            .as_ref()
+            .map_or_else(monotonic, |kept| kept.about.instance);
         let kernel = Self {
             ebpf,
             hooks,
+            former,
             maps,
             marks,
             rows: Mutex::new(rows),
-            lanes: Mutex::new(Lanes::new(&links)),
-            storm: Mutex::new(Storm::new(links)),
+            lanes: Mutex::new(lanes),
+            storm: Mutex::new(storm),
             diagnostics: Mutex::new(diagnostics),
+            kept,
+            instance,
         };
+        kernel.watch();
         Ok((kernel, rings))
+    }
+
+    /// Says to whoever comes after this agent that it watches.
+    pub fn watch(&self) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        let watched = pins::now(kept.since, &self.maps.losses.all());
+        if let Err(error) = lock(&kept.watched).set(0, watched, 0) {
+            tracing::warn!("cannot say that this agent watches: {error}");
+        }
+    }
+
+    /// What outlives this agent, and where; none where nothing does.
+    pub fn pinned(&self) -> Option<(&Pins, &About)> {
+        self.kept.as_ref().map(|kept| (&kept.pins, &kept.about))
+    }
+
+    /// How long nobody listened before this agent; none where nothing was left by
+    /// one before.
+    pub fn away(&self) -> Option<&Away> {
+        self.kept.as_ref()?.away.as_ref()
+    }
+
+    /// A number of this attachment, which its counts belong to: the same for as
+    /// long as they go on.
+    pub const fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// Recognises executables by other rules from now on.
@@ -180,7 +282,8 @@ impl Kernel {
 
     /// Changes to what the kernel does not skip, or back; returns whether it did.
     pub fn follow_storm(&mut self) -> bool {
-        let changed = lock(&self.storm).follow(&mut self.ebpf, &mut self.hooks);
+        let pins = self.kept.as_ref().map(|kept| &kept.pins);
+        let changed = lock(&self.storm).follow(&mut self.ebpf, &mut self.hooks, pins);
         if changed {
             // What one program wrote of the row counted last, another may have torn.
             lock(&self.rows).expire();
@@ -219,6 +322,12 @@ impl Kernel {
         let mut totals: Vec<_> = totals
             .map(|(key, counts)| (key, counts.iter().sum()))
             .collect();
+        for (key, count) in &self.former {
+            match totals.iter_mut().find(|(known, _)| known == key) {
+                Some((_, known)) => *known += count,
+                None => totals.push((*key, *count)),
+            }
+        }
         if self.loss(Loss::TotalsFull) == 0 {
             return totals;
         }
@@ -228,7 +337,11 @@ impl Kernel {
             };
             let count: u64 = counts.iter().sum();
             if count > 0 {
-                totals.push((TotalKey::from_overflow_index(index), count));
+                let key = TotalKey::from_overflow_index(index);
+                match totals.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, known)) => *known += count,
+                    None => totals.push((key, count)),
+                }
             }
         }
         totals
@@ -241,8 +354,7 @@ impl Kernel {
 
     /// How often something was lost.
     pub fn loss(&self, loss: Loss) -> u64 {
-        let counts = self.maps.losses.get(&(loss as u32), 0);
-        counts.map_or(0, |counts| counts.iter().sum())
+        self.maps.losses.get(loss)
     }
 
     /// How often the kernel side noted something of itself.
@@ -384,8 +496,12 @@ fn load(
     btf: &AyaBtf,
     offsets: &Offsets,
     config: &Config,
+    places: &[(String, PathBuf)],
 ) -> Result<Ebpf, KernelError> {
     let mut loader = EbpfLoader::new();
+    for (name, place) in places {
+        loader.map_pin_path(name, place.as_path());
+    }
     loader
         .btf(Some(btf))
         .override_global("OFFSETS", offsets, true)
@@ -472,7 +588,7 @@ fn write_beginnings<'a>(
 }
 
 /// Tells the programs by which mechanism the verdict and the drops are told.
-fn write_hooks(ebpf: &mut Ebpf, by: HookWords) -> Result<(), KernelError> {
+pub(super) fn write_hooks(ebpf: &mut Ebpf, by: HookWords) -> Result<(), KernelError> {
     let mut map: Array<_, u32> = writable(ebpf, "HOOKS")?;
     for (index, word) in by.words() {
         map.set(index, word, 0).map_err(|source| KernelError::Map {

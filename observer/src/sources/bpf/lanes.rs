@@ -26,7 +26,7 @@ impl Lanes {
     pub(super) fn new(links: &[Attached]) -> Self {
         let attached = |programs: &[&str]| {
             let mut links = links.iter();
-            links.any(|link| programs.contains(&link.program))
+            links.any(|link| programs.contains(&link.program.as_str()))
         };
         let lanes = LANES.into_iter().filter(|programs| attached(programs));
         Self {

@@ -1,8 +1,9 @@
 //! The compiled programs: those that ship inside the binary, or another object.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
-use object::{Object as _, ObjectSection as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use sha2::{Digest as _, Sha256};
 
 use super::{error::KernelError, host::release, mechanism::Choice};
 use crate::open;
@@ -30,6 +31,21 @@ pub struct Attach {
 }
 
 impl Attach {
+    /// A digest of the programs and of whatever else decides what is attached and
+    /// how the maps look: one attachment goes on as another with the same.
+    pub(super) fn layout(&self, object: &[u8]) -> String {
+        use std::fmt::Write as _;
+
+        let mut digest = Sha256::new();
+        digest.update(object);
+        digest.update(format!("{:?} {:?}", self.hooks, self.state_ring));
+        let mut layout = String::new();
+        for byte in &digest.finalize()[..16] {
+            let _ = write!(layout, "{byte:02x}");
+        }
+        layout
+    }
+
     pub(super) fn object(&self) -> Result<Cow<'static, [u8]>, KernelError> {
         let object = match &self.object {
             None => Cow::Borrowed(OBJECT),
@@ -50,6 +66,57 @@ impl Attach {
     }
 }
 
+/// How a map is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Bytes of a key.
+    pub key: u32,
+    /// Bytes of a value.
+    pub value: u32,
+    /// Entries.
+    pub entries: u32,
+}
+
+/// `struct bpf_map_def`: type, sizes of key and value, entries, flags, id, pinning.
+const DEFINITION: usize = 7 * 4;
+
+/// The maps of an object, by name.
+pub(super) fn definitions(bytes: &[u8]) -> BTreeMap<String, Definition> {
+    let mut found = BTreeMap::new();
+    let Ok(file) = object::File::parse(bytes) else {
+        // Nothing that the loader would take.
+        return found;
+    };
+    let Some(section) = file.section_by_name("maps") else {
+        return found;
+    };
+    let data = section.data().unwrap_or_default();
+    for symbol in file
+        .symbols()
+        .filter(|one| one.section_index() == Some(section.index()))
+    {
+        let start = usize::try_from(symbol.address()).unwrap_or(usize::MAX);
+        let words = data.get(start..start.saturating_add(DEFINITION));
+        let (Ok(name), Some(words)) = (symbol.name(), words) else {
+            continue;
+        };
+        let word = |at: usize| {
+            words[at..]
+                .first_chunk()
+                .map_or(0, |w| u32::from_le_bytes(*w))
+        };
+        if !name.is_empty() {
+            let definition = Definition {
+                key: word(4),
+                value: word(8),
+                entries: word(12),
+            };
+            found.insert(name.to_owned(), definition);
+        }
+    }
+    found
+}
+
 /// Has every hash take its memory at once.
 ///
 /// Until 6.1 gave BPF an allocator of its own, an entry was allocated within
@@ -57,8 +124,6 @@ impl Attach {
 /// and of which kernels warn ("trace type BPF program uses run-time
 /// allocation", `kernel/bpf/verifier.c`, 5.10).
 fn preallocate(bytes: &mut [u8]) {
-    /// `struct bpf_map_def`: type, sizes of key and value, entries, flags, id, pinning.
-    const DEFINITION: usize = 7 * 4;
     const FLAGS: std::ops::Range<usize> = 16..20;
     let Ok(file) = object::File::parse(&*bytes) else {
         // Nothing that the loader would take.

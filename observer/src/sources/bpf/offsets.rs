@@ -63,7 +63,7 @@ pub fn resolve(btf: &Btf) -> Offsets {
 }
 
 /// The rest of what the programs are told.
-pub fn config(btf: &Btf, probe_read: bool) -> Config {
+pub fn config(btf: &Btf, probe_read: bool, turn: u32) -> Config {
     Config {
         last_cap: u64::from(last_cap()),
         task_btf: u32::from(helper_exists(btf, "bpf_get_current_task_btf")),
@@ -72,6 +72,8 @@ pub fn config(btf: &Btf, probe_read: bool) -> Config {
         tick_ns: tick_ns(),
         task_regs: u32::from(helper_exists(btf, "bpf_task_pt_regs")),
         upid_size: upid_size(btf),
+        turn,
+        reserved: 0,
     }
 }
 

@@ -27,7 +27,13 @@ pub enum Told {
 pub struct RingReader {
     denials: AsyncFd<RingBuf<MapData>>,
     states: AsyncFd<RingBuf<MapData>>,
+    keep: Option<Keep>,
+    /// The first state, where it was read to be compared.
+    first: Option<Told>,
 }
+
+/// Takes each state before the ring forgets it.
+pub type Keep = Box<dyn FnMut(&[u8]) + Send>;
 
 /// How many events are handled before others get their turn.
 const BATCH: usize = 256;
@@ -41,7 +47,28 @@ impl RingReader {
         Ok(Self {
             denials: watch(rings.denials)?,
             states: watch(rings.states)?,
+            keep: None,
+            first: None,
         })
+    }
+
+    /// Has each state be kept before the ring forgets it.
+    pub fn keep(&mut self, keep: Keep) {
+        self.keep = Some(keep);
+    }
+
+    /// Leaves the first state out where it is this one: an agent before was killed
+    /// after it had kept it, and before the ring forgot it.
+    pub fn skip(&mut self, last: &[u8]) {
+        let Some(item) = self.states.get_mut().next() else {
+            return;
+        };
+        if *item != *last {
+            if let Some(keep) = &mut self.keep {
+                keep(&item);
+            }
+            self.first = decode(&item);
+        }
     }
 
     /// Waits for events and hands a batch of them on, states before denials.
@@ -51,8 +78,8 @@ impl RingReader {
     pub async fn next(&mut self, mut hand: impl FnMut(Told)) -> io::Result<()> {
         tokio::select! {
             biased;
-            guard = self.states.readable_mut() => drain(guard?, &mut hand),
-            guard = self.denials.readable_mut() => drain(guard?, &mut hand),
+            guard = self.states.readable_mut() => drain(guard?, self.keep.as_mut(), &mut hand),
+            guard = self.denials.readable_mut() => drain(guard?, None, &mut hand),
         }
         Ok(())
     }
@@ -61,11 +88,22 @@ impl RingReader {
     /// first; whether there was any.
     pub fn rest(&mut self, mut hand: impl FnMut(Told)) -> bool {
         let mut room = BATCH;
-        for ring in [&mut self.states, &mut self.denials] {
+        if let Some(first) = self.first.take() {
+            room -= 1;
+            hand(first);
+        }
+        let rings = [
+            (&mut self.states, self.keep.as_mut()),
+            (&mut self.denials, None),
+        ];
+        for (ring, mut keep) in rings {
             while room > 0
                 && let Some(item) = ring.get_mut().next()
             {
                 room -= 1;
+                if let Some(keep) = &mut keep {
+                    keep(&item);
+                }
                 decode(&item).into_iter().for_each(&mut hand);
             }
         }
@@ -82,6 +120,7 @@ fn watch(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 
 fn drain(
     mut guard: tokio::io::unix::AsyncFdReadyMutGuard<'_, RingBuf<MapData>>,
+    mut keep: Option<&mut Keep>,
     hand: &mut impl FnMut(Told),
 ) {
     for _ in 0..BATCH {
@@ -89,12 +128,15 @@ fn drain(
             guard.clear_ready();
             return;
         };
+        if let Some(keep) = &mut keep {
+            keep(&item);
+        }
         decode(&item).into_iter().for_each(&mut *hand);
     }
 }
 
 /// Decodes an event; one of an unknown kind is none of this version's.
-fn decode(bytes: &[u8]) -> Option<Told> {
+pub fn decode(bytes: &[u8]) -> Option<Told> {
     let kind = u32::from_ne_bytes(*bytes.first_chunk::<4>()?);
     match kind {
         kind if kind == EventKind::Denial as u32 => copy(bytes).map(Told::Denial),

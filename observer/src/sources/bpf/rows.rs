@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
     util::nr_cpus,
 };
 use observer_ebpf::{Count, Holder, ROW_SLOTS, RowKey, Share, Table};
@@ -16,10 +16,15 @@ use super::{
     error::KernelError,
     kernel::{skip, take},
     offsets,
+    pins::{About, Pins},
 };
 
 /// A program that looked a slot up before it was taken away has ended after this time.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The user of a slot that was taken away from its row: none has this number
+/// (`uid_valid`, `include/linux/uidgid.h`).
+const RETIRED: u32 = u32::MAX;
 
 /// Rows from which on they are read many at a time.
 const BATCHED: usize = 64;
@@ -38,14 +43,23 @@ pub struct Rows {
     known: Known<RowKey, u32>,
     /// Slots that no row has any more, and since when.
     retired: Vec<(Instant, u32)>,
+    /// Rows of versions before, in which nobody counts.
+    former: Vec<Former>,
+}
+
+/// Rows of a version before, whose programs are gone.
+struct Former {
+    slots: HashMap<MapData, RowKey, u32>,
+    counted: Known<RowKey, Counted>,
 }
 
 impl Rows {
-    /// Takes the maps, and hands all slots to the kernel.
+    /// Takes the maps, and hands all slots to the kernel; of `adopted` ones, which
+    /// an agent before handed out, those that it had taken back and not given again.
     ///
     /// # Errors
     /// When the object lacks a map, or the kernel refuses a slot.
-    pub fn open(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub fn open(ebpf: &mut Ebpf, adopted: bool) -> Result<Self, KernelError> {
         let mut rows = Self {
             counts: take(ebpf, "ROWS")?,
             slots: take(ebpf, "SLOTS")?,
@@ -57,7 +71,12 @@ impl Rows {
             seen: 0,
             known: Known::new(),
             retired: Vec::new(),
+            former: Vec::new(),
         };
+        if adopted {
+            rows.find_retired();
+            return Ok(rows);
+        }
         for slot in (0..ROW_SLOTS).rev() {
             let pushed = rows.free.push(slot, 0);
             pushed.map_err(|source| KernelError::Map {
@@ -66,6 +85,62 @@ impl Rows {
             })?;
         }
         Ok(rows)
+    }
+
+    /// Takes what versions before have counted, which is read once: they count no more.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn add_former(&mut self, pins: &Pins, about: &About) -> Result<(), KernelError> {
+        let error = |name| move |source| KernelError::Map { name, source };
+        let slots = pins.former(about, "SLOTS").into_iter();
+        for (slots, counts) in slots.zip(pins.former(about, "ROWS")) {
+            let slots = MapData::from_pin(slots).and_then(|map| Map::HashMap(map).try_into());
+            let slots: HashMap<_, RowKey, u32> = slots.map_err(error("SLOTS"))?;
+            let counts = MapData::from_pin(counts).and_then(|map| Map::PerCpuArray(map).try_into());
+            let counts: PerCpuArray<_, Count> = counts.map_err(error("ROWS"))?;
+            let tick = u64::from(offsets::tick_ns());
+            let mut counted = Known::new();
+            for (key, slot) in slots.iter().filter_map(|entry| skip("SLOTS", entry)) {
+                if let Some(values) = skip("ROWS", counts.get(&slot, 0)) {
+                    counted.insert(key, sum(&values, tick));
+                }
+            }
+            self.former.push(Former { slots, counted });
+        }
+        Ok(())
+    }
+
+    /// Adds what versions before have counted.
+    fn join_former(&self, rows: &mut Vec<(RowKey, Counted)>) {
+        let mut places: Known<RowKey, usize> = Known::new();
+        places.extend(
+            rows.iter()
+                .enumerate()
+                .map(|(place, (key, _))| (*key, place)),
+        );
+        let former = self.former.iter().flat_map(|former| &former.counted);
+        for (key, before) in former.filter(|(_, before)| before.count > 0) {
+            let place = *places.entry(*key).or_insert_with(|| {
+                rows.push((*key, Counted::default()));
+                rows.len() - 1
+            });
+            let (_, count) = &mut rows[place];
+            count.first = if count.first == 0 {
+                before.first
+            } else {
+                count.first.min(before.first)
+            };
+            count.last = count.last.max(before.last);
+            count.count += before.count;
+        }
+    }
+
+    /// Finds the slots that an agent before had taken away from their rows.
+    fn find_retired(&mut self) {
+        let marked = |slot: &u32| self.users.get(slot, 0).is_ok_and(|user| user == RETIRED);
+        let slots = (0..ROW_SLOTS).filter(marked);
+        self.retired = slots.map(|slot| (Instant::now(), slot)).collect();
     }
 
     /// Every row, summed over the CPUs.
@@ -85,6 +160,9 @@ impl Rows {
             if let Some(count) = count.filter(|count| count.count > 0) {
                 rows.push((*key, count));
             }
+        }
+        if !self.former.is_empty() {
+            self.join_former(&mut rows);
         }
         rows
     }
@@ -129,11 +207,22 @@ impl Rows {
     pub fn forget(&mut self, keys: &[RowKey]) {
         let mut taken = false;
         for key in keys {
+            for former in &mut self.former {
+                if former.counted.remove(key).is_some()
+                    && let Err(error) = former.slots.remove(key)
+                {
+                    tracing::warn!("cannot forget a row of a version before: {error}");
+                }
+            }
             let Some(slot) = self.known.remove(key) else {
                 continue;
             };
             match self.slots.remove(key) {
                 Ok(()) | Err(MapError::KeyNotFound) => {
+                    // Whoever comes after this agent finds it by that.
+                    if let Err(error) = self.users.set(slot, RETIRED, 0) {
+                        tracing::warn!("cannot mark the slot of a row: {error}");
+                    }
                     self.retired.push((Instant::now(), slot));
                     taken = true;
                 }
@@ -206,6 +295,7 @@ impl Rows {
             let given = zeros
                 .map_err(MapError::from)
                 .and_then(|zeros| self.counts.set(slot, zeros, 0))
+                .and_then(|()| self.users.set(slot, 0, 0))
                 .and_then(|()| self.free.push(slot, 0));
             if let Err(error) = given {
                 tracing::warn!("cannot give the slot of a row back: {error}");

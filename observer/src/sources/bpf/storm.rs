@@ -18,6 +18,7 @@ use aya::{Ebpf, maps::Array};
 use observer_ebpf::Hook as Word;
 
 use super::{
+    Pins,
     attach::{
         APPARMOR, Attached, COMMONCAP, Hook, SELINUX, VERDICT, attach_part, detach, load_kprobe,
     },
@@ -70,6 +71,44 @@ impl Storm {
         }
     }
 
+    /// Goes on where an agent before ended amid a storm, or amid a change to or from
+    /// it: the word of the verdict says which mechanism counts, and what is attached
+    /// besides goes.
+    pub(super) fn resume(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], word: u32) {
+        let (to, from) = if word == Word::BY_KPROBE {
+            (Mechanism::Kprobe, Mechanism::Fexit)
+        } else {
+            (Mechanism::Fexit, Mechanism::Kprobe)
+        };
+        let was_calm = |hook: &&HookStatus| {
+            hook.hook == VERDICT.name && hook.mechanism == Some(Mechanism::Fexit)
+        };
+        if !hooks.iter().any(|hook| was_calm(&hook)) {
+            // It never was a trampoline's.
+            return;
+        }
+        let counts = self.changing(to);
+        let (old, kept) = std::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|link| counts.iter().any(|hook| hook.has(link, from)));
+        self.links = kept;
+        let old: Vec<Attached> = old;
+        for attached in old {
+            if let Err(why) = detach(ebpf, attached) {
+                tracing::warn!("two mechanisms are attached: {why}");
+            }
+        }
+        if to == Mechanism::Kprobe {
+            self.mode = Mode::Storm(Instant::now() + self.quiet);
+            for status in hooks.iter_mut() {
+                if counts.iter().any(|hook| hook.name == status.hook) {
+                    status.mechanism = Some(to);
+                }
+            }
+        }
+        self.seen = misses(ebpf, VERDICT.parts(Mechanism::Fexit)[0].program);
+    }
+
     /// Loads the programs that a storm would need, so that it finds them ready.
     pub(super) fn prepare(&mut self, ebpf: &mut Ebpf) {
         let ready = self
@@ -105,17 +144,22 @@ impl Storm {
     }
 
     /// Changes; returns whether it did.
-    pub(super) fn follow(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
+    pub(super) fn follow(
+        &mut self,
+        ebpf: &mut Ebpf,
+        hooks: &mut [HookStatus],
+        pins: Option<&Pins>,
+    ) -> bool {
         match self.mode {
             Mode::Fixed => false,
-            Mode::Calm => self.begin(ebpf, hooks),
-            Mode::Storm(_) => self.end(ebpf, hooks),
+            Mode::Calm => self.begin(ebpf, hooks, pins),
+            Mode::Storm(_) => self.end(ebpf, hooks, pins),
         }
     }
 
-    fn begin(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
+    fn begin(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], pins: Option<&Pins>) -> bool {
         let quiet = self.quiet;
-        match self.change(ebpf, hooks, Mechanism::Kprobe, Word::BY_KPROBE) {
+        match self.change(ebpf, hooks, pins, (Mechanism::Kprobe, Word::BY_KPROBE)) {
             Ok(()) => {
                 self.mode = Mode::Storm(Instant::now() + quiet);
                 self.quiet = (quiet * 2).min(MAX_QUIET);
@@ -133,8 +177,8 @@ impl Storm {
         }
     }
 
-    fn end(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) -> bool {
-        match self.change(ebpf, hooks, Mechanism::Fexit, Word::BY_TRAMPOLINE) {
+    fn end(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], pins: Option<&Pins>) -> bool {
+        match self.change(ebpf, hooks, pins, (Mechanism::Fexit, Word::BY_TRAMPOLINE)) {
             Ok(()) => {
                 self.mode = Mode::Calm;
                 self.seen = misses(ebpf, VERDICT.parts(Mechanism::Fexit)[0].program);
@@ -164,8 +208,8 @@ impl Storm {
         &mut self,
         ebpf: &mut Ebpf,
         hooks: &mut [HookStatus],
-        to: Mechanism,
-        word: u32,
+        pins: Option<&Pins>,
+        (to, word): (Mechanism, u32),
     ) -> Result<(), String> {
         let from = if to == Mechanism::Kprobe {
             Mechanism::Fexit
@@ -180,7 +224,16 @@ impl Storm {
                 _ => Ok(()),
             };
             match attached.and_then(|()| attach_part(ebpf, *part)) {
-                Ok(attached) => new.push(attached),
+                Ok(attached) => {
+                    let (attached, why) = match pins {
+                        Some(pins) => pins.keep(ebpf, attached),
+                        None => (attached, None),
+                    };
+                    if let Some(why) = why {
+                        tracing::info!("not pinned: {why}");
+                    }
+                    new.push(attached);
+                }
                 Err(why) => {
                     for attached in new {
                         detach(ebpf, attached)?;

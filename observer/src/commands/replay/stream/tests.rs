@@ -167,7 +167,7 @@ impl Live {
         };
         let ledger = Ledger::new(Arc::clone(&rules), host, usize::MAX);
         Self {
-            shared: Shared::new(ledger, None),
+            shared: Shared::new(ledger, None, None),
             correlator: Correlator::new(rules),
             rows: Vec::new(),
             has_tree,
@@ -314,6 +314,7 @@ fn audit(result: &str, profile: String) -> AuditEvent {
 
 fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
     crate::finding::Episode {
+        while_away: false,
         id: id.to_string(),
         scope: Scope::Host,
         verdict,

@@ -68,6 +68,7 @@ mod tests {
 
     fn status(until: Option<Stamp>) -> Status {
         Status {
+            pins: None,
             schema: String::new(),
             version: String::new(),
             ready: true,

@@ -1,0 +1,324 @@
+//! Going on from what an agent before left: pins in the kernel, counters in a folder.
+
+use std::{
+    collections::HashSet,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+    sync::Arc,
+};
+
+use observer_ebpf::Note;
+
+use super::{
+    Agent, Shared,
+    held::Item,
+    state::{Entry, Left, Snapshot, State},
+};
+use crate::{
+    correlate::Finding,
+    finding::{Event, EventKind},
+    ledger::{self, Ledger},
+    open,
+    sight::AGENT_AWAY,
+    sources::bpf::{Kernel, Told, decode},
+    time::{Stamp, seconds_to_nanoseconds},
+};
+
+/// Bytes at the end of a stream in which it is looked for what was told.
+const TAIL: u64 = 8 << 20;
+/// Ticks that a snapshot waits for what is under way.
+const PATIENT_TICKS: u32 = 4;
+
+/// What an agent before had read from the kernel and not counted yet, and what it
+/// had told of it.
+#[derive(Default)]
+pub(super) struct Resumed {
+    states: Vec<Told>,
+    /// Episodes that it had counted.
+    counted: Vec<Finding>,
+    /// What the ring may tell a second time: the last that was written down.
+    pub(super) last: Option<Vec<u8>>,
+    known: HashSet<Known>,
+    restored: bool,
+    /// Ticks that a snapshot has waited.
+    pub(super) waited: u32,
+}
+
+/// A state of an episode, as it was told.
+type Known = (String, &'static str, &'static str, u32);
+
+fn known(event: &Event) -> Option<Known> {
+    let EventKind::Episode(episode) = &event.kind else {
+        return None;
+    };
+    let (fate, verdict) = (episode.fate.as_str(), episode.verdict.as_str());
+    Some((episode.id.clone(), fate, verdict, episode.drops))
+}
+
+/// Goes on from the counters of an agent before; gives what it had not counted yet.
+pub(super) fn restore(shared: &Shared, left: Left) -> (Resumed, Vec<(u64, u64, bool)>) {
+    let kernel = shared.kernel();
+    let kernel = kernel.as_ref();
+    let away = kernel.and_then(Kernel::away).cloned();
+    let began = away.as_ref().map_or_else(Stamp::now, |away| away.since);
+    let mut resumed = Resumed::default();
+    let mut open = Vec::new();
+    let mut ledger = shared.ledger();
+    if let Some(snapshot) = left.snapshot {
+        let fits = snapshot.fits();
+        let same = fits && kernel.is_some_and(|kernel| kernel.instance() == snapshot.instance);
+        resumed.restored = true;
+        open = restore_snapshot(shared, &mut ledger, snapshot, same);
+        replay(shared, &mut ledger, left.entries, fits, &mut resumed);
+    } else {
+        // What the kernel had counted before is no news.
+        let counted = away.iter().flat_map(|away| &away.before);
+        for (reason, count) in counted {
+            ledger.set_loss("kernel", reason, *count);
+        }
+    }
+    ledger.begin_sight(began);
+    if let Some(away) = &away {
+        ledger
+            .sight
+            .enter(AGENT_AWAY, away.since, away.until, away.count());
+        if away.lost.is_empty() {
+            tracing::info!("went on with what is pinned: {away}");
+        } else {
+            tracing::warn!("went on with what is pinned: {away}");
+        }
+    }
+    (resumed, open)
+}
+
+fn restore_snapshot(
+    shared: &Shared,
+    ledger: &mut Ledger,
+    snapshot: Snapshot,
+    same: bool,
+) -> Vec<(u64, u64, bool)> {
+    let counts = if same {
+        ledger::Kernel::Same
+    } else {
+        ledger::Kernel::Other
+    };
+    ledger.restore(snapshot.ledger, counts);
+    *shared.latency() = snapshot.latency;
+    // Programs that are loaded anew begin at nought.
+    let runs = shared.runs();
+    let mut before = shared.before();
+    before.programs = snapshot.programs;
+    for run in &runs {
+        if let Some((count, nanoseconds, misses)) = before.programs.get_mut(&run.program) {
+            let forget = |saved: &mut u64, now: u64| {
+                if now >= *saved {
+                    *saved = 0;
+                }
+            };
+            forget(count, run.runs);
+            forget(nanoseconds, seconds_to_nanoseconds(run.seconds));
+            forget(misses, run.misses);
+        }
+    }
+    if !same {
+        before.notes = snapshot.notes;
+    }
+    if same { snapshot.told } else { Vec::new() }
+}
+
+/// Counts again what an agent before had written down and may have counted.
+fn replay(
+    shared: &Shared,
+    ledger: &mut Ledger,
+    entries: Vec<Entry>,
+    fits: bool,
+    resumed: &mut Resumed,
+) {
+    let mut unread = 0;
+    for entry in entries {
+        match entry {
+            Entry::Audit(event, time, scope) => ledger.audit.enter(&event, time, scope),
+            Entry::Lost(stage, reason, count) => ledger.lose(&stage, &reason, count),
+            Entry::Latency(latency) => *shared.latency() = *latency,
+            Entry::Folded(rows) => ledger.denials.fold_again(rows),
+            Entry::State(_) if !fits => unread += 1,
+            Entry::State(_) => {
+                let bytes = entry.told().unwrap_or_default();
+                resumed.states.extend(decode(&bytes));
+                resumed.last = Some(bytes);
+            }
+            Entry::Episode(event, scope) => {
+                resumed.forget(&event);
+                resumed.counted.push(Finding {
+                    event: *event,
+                    scope,
+                    row: None,
+                    joined: None,
+                });
+            }
+        }
+    }
+    if unread > 0 {
+        ledger.lose("state", "journal_unread", unread);
+    }
+}
+
+impl Resumed {
+    /// Leaves out what an episode that was counted was made of.
+    fn forget(&mut self, event: &Event) {
+        let EventKind::Episode(episode) = &event.kind else {
+            return;
+        };
+        let named = |time: u64, tgid: u32| format!("{time:x}-{tgid}") == episode.id;
+        let of_it = self.states.iter().position(|state| match state {
+            Told::Episode(event) => named(event.episode.first, event.episode.tgid),
+            _ => false,
+        });
+        let id = match of_it.map(|place| self.states.remove(place)) {
+            Some(Told::Episode(event)) => event.episode.id,
+            _ => 0,
+        };
+        self.states.retain(|state| match state {
+            Told::Workload(event) => {
+                let taken = id != 0 && event.episode == id;
+                !taken && !named(event.time, event.tgid)
+            }
+            _ => true,
+        });
+    }
+}
+
+impl Agent {
+    /// Handles what an agent before had read from the kernel and may not have told;
+    /// what stands in the stream already is told no more.
+    pub fn resume(&mut self, stream: Option<&Path>) {
+        if !self.resumed.states.is_empty() || self.shared.state().is_some() {
+            self.resumed.known = stream.map(read_told).unwrap_or_default();
+        }
+        if !self.resumed.restored {
+            // What is written down from now on needs one that it comes after.
+            self.keep_state(true);
+        }
+        for finding in std::mem::take(&mut self.resumed.counted) {
+            self.settle_noted(finding);
+        }
+        for told in std::mem::take(&mut self.resumed.states) {
+            self.hold(Item::Told(told));
+        }
+        self.release_all();
+        self.catch_up();
+        self.keep_state(true);
+    }
+
+    /// Writes down what is known at the end.
+    pub fn keep(&mut self) {
+        self.keep_state(true);
+    }
+
+    /// Whether a finding was told by an agent before.
+    pub(super) fn was_told(&self, finding: &Finding) -> bool {
+        if self.resumed.known.is_empty() {
+            return false;
+        }
+        known(&finding.event).is_some_and(|state| self.resumed.known.contains(&state))
+    }
+
+    /// Writes down what is known now, where there is news. What is under way is
+    /// waited for, a short time.
+    pub(super) fn keep_state(&mut self, now: bool) {
+        let Some(state) = self.shared.state().map(Arc::clone) else {
+            return;
+        };
+        if !now && !state.has_news() {
+            self.resumed.waited = 0;
+            return;
+        }
+        self.resumed.waited += 1;
+        let is_due = now || self.resumed.waited > PATIENT_TICKS || state.is_long();
+        if self.is_busy() {
+            if !is_due {
+                return;
+            }
+            self.release_all();
+            let findings = self.correlator.finish_states();
+            self.settle(findings);
+        }
+        self.resumed.waited = 0;
+        let (shared, told) = (&self.shared, &self.told);
+        let boot = &self.boot;
+        if let Err(error) = state.replace(|| snapshot(shared, boot, told)) {
+            tracing::warn!(
+                "cannot keep state in {}: {error}; a restart may lose counts",
+                state.path().display()
+            );
+        }
+    }
+
+    /// Whether something that was read from the kernel is not told yet.
+    fn is_busy(&self) -> bool {
+        !self.held.is_empty() || self.correlator.holds_states() || !self.shared.is_written()
+    }
+}
+
+fn snapshot(
+    shared: &Shared,
+    boot: &str,
+    told: &std::collections::HashMap<u64, (u64, bool)>,
+) -> Snapshot {
+    let runs = shared.runs().into_iter();
+    let programs = runs.map(|run| {
+        let nanoseconds = seconds_to_nanoseconds(run.seconds);
+        (run.program, (run.runs, nanoseconds, run.misses))
+    });
+    let notes = [Note::DropSettled, Note::WalkCompared, Note::WalkDisagreed];
+    let notes = notes.map(|note| shared.note(note));
+    let instance = shared.kernel().as_ref().map_or(0, Kernel::instance);
+    let told = told
+        .iter()
+        .map(|(id, (last, is_final))| (*id, *last, *is_final));
+    let latency = shared.latency().clone();
+    let ledger = shared.ledger().save();
+    Snapshot::new(
+        boot,
+        instance,
+        ledger,
+        told.collect(),
+        latency,
+        programs.collect(),
+        notes.to_vec(),
+    )
+}
+
+/// The episodes that the end of a stream tells of.
+fn read_told(path: &Path) -> HashSet<Known> {
+    let mut told = HashSet::new();
+    if !path.is_file() {
+        return told;
+    }
+    let read = open::named(path).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(2 * TAIL).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!("cannot read what {} tells: {error}", path.display());
+            return told;
+        }
+    };
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let episodes = lines.filter(|line| memchr::memmem::find(line, b"\"episode\"").is_some());
+    told.extend(episodes.filter_map(|line| known(&serde_json::from_slice(line).ok()?)));
+    told
+}
+
+/// Takes what is kept as it is wanted by [`Shared`].
+pub(super) fn shared_state(state: Option<(State, Left)>) -> (Option<Arc<State>>, Left) {
+    match state {
+        Some((state, left)) => (Some(Arc::new(state)), left),
+        None => (None, Left::default()),
+    }
+}

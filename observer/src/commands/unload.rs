@@ -1,0 +1,82 @@
+//! `capwatch unload`: removes what agents left in the kernel and in their state
+//! folder, and looks whether any of it is left.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+
+use super::args::Unload;
+use crate::{
+    agent::state,
+    outputs::clean::clean,
+    sources::bpf::pins::{self, Removed},
+};
+
+/// How long the kernel may take to free what nobody holds: a grace period, and more
+/// under emulation.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+pub fn run(options: &Unload) -> anyhow::Result<ExitCode> {
+    let Unload { pin, state } = options;
+    let mut out = io::stdout().lock();
+    let pins = pin.display().to_string();
+    let pins = clean(&pins);
+    let folder = state.display().to_string();
+    let folder = clean(&folder);
+    match pins::remove(pin)? {
+        None => writeln!(out, "nothing is pinned below {pins}")?,
+        Some(removed) => {
+            let Removed {
+                links,
+                programs,
+                maps,
+                ..
+            } = &removed;
+            writeln!(
+                out,
+                "removed from {pins}: {links} links, {programs} programs, {maps} maps"
+            )?;
+            prove(&removed, &mut out)?;
+        }
+    }
+    match state::remove(state)? {
+        0 => writeln!(out, "nothing is kept in {folder}")?,
+        1 => writeln!(out, "removed from {folder}: 1 file")?,
+        files => writeln!(out, "removed from {folder}: {files} files")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks for what was removed until the kernel holds none of it.
+fn prove(removed: &Removed, out: &mut impl io::Write) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let left = match removed.left() {
+            Ok(left) => left,
+            Err(error) => {
+                writeln!(
+                    out,
+                    "the kernel does not list what it holds ({error}): run it as root for the proof"
+                )?;
+                return Ok(());
+            }
+        };
+        if left.is_empty() {
+            writeln!(out, "the kernel holds none of them any more")?;
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < until,
+            "the kernel still holds {}: another process has them open; \
+             end it, or look for it with `bpftool prog show`",
+            left.join(", ")
+        );
+        sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,253 @@
+//! What the ledger knows that the kernel does not, to be kept over a restart: the
+//! counters, and how much of the kernel's counts is in them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::{
+    AuditSeries, DenialSeries, EpisodeSeries, Ledger, LsmSeries, SkippedSeries,
+    limited::{Limited, Series},
+};
+use crate::{
+    finding::{Audit, DenialCounts, EpisodeCounts, Verdict},
+    time::Stamp,
+};
+
+/// Counters, and how much was counted under other labels than its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted<K> {
+    pub(super) counts: Vec<(K, u64)>,
+    pub(super) overflowed: u64,
+}
+
+impl<K: Series> Counted<K> {
+    pub(super) fn of(limited: &Limited<K>) -> Self {
+        let counts = limited.iter();
+        Self {
+            counts: counts.map(|(key, count)| (key.clone(), count)).collect(),
+            overflowed: limited.overflowed(),
+        }
+    }
+}
+
+/// The counters of denials.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedDenials {
+    pub(super) denials: Counted<DenialSeries>,
+    pub(super) profiles: Counted<LsmSeries>,
+    /// What each row of the kernel had counted by then, by its name.
+    pub(super) counted: Vec<(u64, u64)>,
+    /// What waits for the name of its profile.
+    pub(super) waiting: Vec<(u64, u64)>,
+    /// What the kernel counts no more.
+    pub(super) folded: DenialCounts,
+    pub(super) folded_by_lsm: u64,
+    /// What it counted by then.
+    pub(super) live: DenialCounts,
+    pub(super) live_by_lsm: u64,
+}
+
+/// The last state of an episode that may be told again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedClosed {
+    pub(super) id: String,
+    pub(super) role: String,
+    pub(super) verdict: Verdict,
+    pub(super) calls: Option<[u32; 4]>,
+}
+
+/// The counters of episodes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedEpisodes {
+    pub(super) closed: Counted<EpisodeSeries>,
+    pub(super) drops: Vec<(String, String, u64)>,
+    pub(super) skipped: Counted<SkippedSeries>,
+    pub(super) last_failed: BTreeMap<String, Stamp>,
+    pub(super) inferred: Vec<String>,
+    pub(super) overflowed: u64,
+    pub(super) counts: EpisodeCounts,
+    pub(super) open: Vec<(String, EpisodeSeries)>,
+    pub(super) told: Vec<SavedClosed>,
+}
+
+/// The counters of audit records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedAudit {
+    pub(super) denials: Counted<AuditSeries>,
+    pub(super) tally: Audit,
+}
+
+/// What a source of audit records has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedSource {
+    /// Records read.
+    pub records: u64,
+    /// Records known to be lost.
+    pub lost: u64,
+    /// What could not be made sense of.
+    pub malformed: u64,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    pub(super) denials: SavedDenials,
+    pub(super) episodes: SavedEpisodes,
+    pub(super) audit: SavedAudit,
+    pub(super) supervisors_overflowed: u64,
+    pub(super) losses: Vec<(String, String, u64)>,
+    /// By the name of the source.
+    pub(super) sources: BTreeMap<String, SavedSource>,
+}
+
+/// Whose counts the kernel shows now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Those that were saved, and whatever came since.
+    Same,
+    /// Others, which began at nought.
+    Other,
+}
+
+impl Ledger {
+    /// What is to be kept over a restart.
+    pub fn save(&self) -> Saved {
+        let losses = self.losses();
+        Saved {
+            denials: self.denials.save(),
+            episodes: self.episodes.save(),
+            audit: self.audit.save(),
+            supervisors_overflowed: self.supervisors.overflowed(),
+            losses: losses
+                .map(|(stage, reason, count)| (stage.to_owned(), reason.to_owned(), count))
+                .collect(),
+            sources: self.save_sources(),
+        }
+    }
+
+    fn save_sources(&self) -> BTreeMap<String, SavedSource> {
+        let sources = self.sources.iter();
+        let mut saved: BTreeMap<_, _> = sources
+            .map(|source| {
+                let counts = SavedSource {
+                    records: source.records,
+                    lost: source.lost,
+                    malformed: source.malformed,
+                };
+                (source.name.clone(), counts)
+            })
+            .collect();
+        // One that this agent does not listen to may be another's again.
+        for (name, counts) in &self.source_bases {
+            saved.entry(name.clone()).or_insert_with(|| counts.clone());
+        }
+        saved
+    }
+
+    /// Goes on from what was kept.
+    pub fn restore(&mut self, saved: Saved, kernel: Kernel) {
+        let Saved {
+            denials,
+            episodes,
+            audit,
+            supervisors_overflowed,
+            losses,
+            sources,
+        } = saved;
+        self.denials.restore(denials, kernel);
+        self.episodes.restore(episodes, kernel);
+        self.audit.restore(audit);
+        self.supervisors.restore_overflowed(supervisors_overflowed);
+        for (stage, reason, count) in losses {
+            if stage == "kernel" && kernel == Kernel::Other {
+                let name = (stage.clone(), reason.clone());
+                self.loss_bases.insert(name, count);
+            }
+            self.lose(&stage, &reason, count);
+        }
+        self.source_bases = sources;
+    }
+}
+
+/// [`DenialSeries`] as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenialLabels {
+    supervisor: String,
+    role: String,
+    capability: String,
+    layer: String,
+    audited: String,
+    expected: bool,
+}
+
+impl TryFrom<DenialLabels> for DenialSeries {
+    type Error = &'static str;
+
+    fn try_from(labels: DenialLabels) -> Result<Self, Self::Error> {
+        Ok(Self {
+            supervisor: labels.supervisor,
+            role: labels.role,
+            capability: labels.capability,
+            layer: word(&labels.layer)?,
+            audited: word(&labels.audited)?,
+            expected: labels.expected,
+        })
+    }
+}
+
+/// [`LsmSeries`] as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LsmLabels {
+    supervisor: String,
+    layer: String,
+    profile: String,
+    capability: String,
+}
+
+impl TryFrom<LsmLabels> for LsmSeries {
+    type Error = &'static str;
+
+    fn try_from(labels: LsmLabels) -> Result<Self, Self::Error> {
+        Ok(Self {
+            supervisor: labels.supervisor,
+            layer: word(&labels.layer)?,
+            profile: labels.profile,
+            capability: labels.capability,
+        })
+    }
+}
+
+// Derived, these would want what they are read from to live for ever.
+impl<'de> Deserialize<'de> for DenialSeries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let labels = DenialLabels::deserialize(deserializer)?;
+        labels.try_into().map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for LsmSeries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let labels = LsmLabels::deserialize(deserializer)?;
+        labels.try_into().map_err(D::Error::custom)
+    }
+}
+
+/// A word that series are told apart by.
+fn word(word: &str) -> Result<&'static str, &'static str> {
+    use observer_ebpf::{Audited, Layer};
+
+    let layers = Layer::ALL.iter().map(|layer| layer.as_str());
+    let audited = Audited::ALL.iter().map(|audited| audited.as_str());
+    let known = layers.chain(audited).find(|known| *known == word);
+    known.ok_or("a label has a word that none has")
+}

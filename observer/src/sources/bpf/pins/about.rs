@@ -1,0 +1,318 @@
+//! What a folder of pins says of itself: what was pinned by whom, and who watches.
+
+use std::{collections::BTreeMap, fmt, num::NonZeroU32};
+
+use aya::Pod;
+use observer_ebpf::Loss;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    config::Rules,
+    sources::bpf::HookStatus,
+    time::{Stamp, monotonic},
+};
+
+/// The schema of [`About`].
+const SCHEMA: &str = "capwatch.pins/1";
+/// Bytes of its text.
+const LENGTH: usize = 16 << 10;
+/// Its text as a map keeps it, closed by zeros.
+pub(super) type Text = [u8; LENGTH];
+
+/// What was pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    schema: String,
+    /// The version of capwatch that pinned it.
+    pub version: String,
+    /// A digest of the object and of whatever else the maps depend on.
+    pub layout: String,
+    /// A number for each rule, in their order: the kernel knows a rule by its place.
+    pub(super) rules: Vec<u32>,
+    /// How maps are to be understood, beside their sizes.
+    pub(super) abi: u32,
+    /// The turn of the programs that count.
+    pub turn: u32,
+    /// Turns that began with rows of their own, the last of which are counted in now.
+    pub(super) rows: Vec<u32>,
+    /// A number of this attachment: its counts are no other's.
+    pub instance: u64,
+    /// When it was attached.
+    pub since: Stamp,
+    /// Whether the programs may read any memory of the kernel's.
+    pub probe_read: bool,
+    /// What came of every hook.
+    pub hooks: Vec<HookStatus>,
+    /// Programs that this kernel can't pin, which end with their agent.
+    pub unpinned: Vec<String>,
+}
+
+impl About {
+    /// Of what this version attaches now.
+    pub fn new(layout: String, rules: &Rules, probe_read: bool) -> Self {
+        let rules = rules.supervisors().iter();
+        Self {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            layout,
+            rules: digests(rules.map(|rule| &*rule.name)),
+            abi: observer_ebpf::ABI,
+            turn: 0,
+            rows: vec![0],
+            instance: monotonic(),
+            since: Stamp::now(),
+            probe_read,
+            hooks: Vec::new(),
+            unpinned: Vec::new(),
+        }
+    }
+
+    /// The same for programs that take over from these, with rows of their own or not.
+    #[must_use]
+    pub fn next(&self, layout: String, probe_read: bool, rows: bool) -> Self {
+        let turn = self.turn + 1;
+        let mut next = Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            layout,
+            turn,
+            since: Stamp::now(),
+            probe_read,
+            hooks: Vec::new(),
+            unpinned: Vec::new(),
+            ..self.clone()
+        };
+        next.rows.extend(rows.then_some(turn));
+        next
+    }
+
+    /// The file that a map is pinned as.
+    pub(super) fn file(&self, map: &str) -> String {
+        let rows = self.rows.last().copied().unwrap_or_default();
+        file(map, rows)
+    }
+
+    /// Whether an agent with this layout and these rules can go on with it.
+    pub fn fits(&self, layout: &str, rules: &Rules) -> bool {
+        self.layout == layout && self.has_rules(rules)
+    }
+
+    /// Whether rules have the numbers that they had.
+    pub(super) fn has_rules(&self, rules: &Rules) -> bool {
+        let rules = rules.supervisors().iter();
+        let rules = digests(rules.map(|rule| &*rule.name));
+        rules.starts_with(&self.rules)
+    }
+
+    pub(super) fn read(text: &Text) -> Option<Self> {
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        let about: Self = serde_json::from_slice(&text[..end]).ok()?;
+        (about.schema == SCHEMA).then_some(about)
+    }
+
+    /// Its text; reasons are left out where they are too long.
+    pub(super) fn text(&self) -> Option<Text> {
+        let mut about = self.clone();
+        let mut json = serde_json::to_vec(&about).ok()?;
+        if json.len() >= LENGTH {
+            about.hooks.iter_mut().for_each(|hook| hook.reason = None);
+            json = serde_json::to_vec(&about).ok()?;
+        }
+        let mut text = [0; LENGTH];
+        text.get_mut(..json.len())?.copy_from_slice(&json);
+        (json.len() < LENGTH).then_some(text)
+    }
+}
+
+/// Maps of counts: those of a version with others begin at nought, and the former
+/// ones are read beside them.
+pub(super) const ROWS: [&str; 9] = [
+    "FREE",
+    "GENERATION",
+    "MADE",
+    "OVERFLOW",
+    "RECENT",
+    "ROWS",
+    "ROW_USERS",
+    "SLOTS",
+    "TOTALS",
+];
+
+/// The file that a map is pinned as; of counts, those of a turn.
+pub(super) fn file(map: &str, rows: u32) -> String {
+    if rows > 0 && ROWS.contains(&map) {
+        format!("{map}-{rows}")
+    } else {
+        map.to_owned()
+    }
+}
+
+/// A number for each name, the same in every version.
+fn digests<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u32> {
+    let digest = |name: &str| {
+        let digest = Sha256::digest(name);
+        digest
+            .first_chunk()
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    };
+    names.map(digest).collect()
+}
+
+/// How many losses are kept: more than there are.
+const LOSSES: usize = 28;
+
+/// What an agent writes of itself while it watches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// When it wrote last, monotonic; 0 where none ever did.
+    pub last: u64,
+    /// Since when it has the pins, nanoseconds since the epoch.
+    pub since: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
+    /// The kernel's losses by then, by [`Loss`].
+    pub losses: [u64; LOSSES],
+}
+
+const _: () = assert!(size_of::<Watched>() == 24 + 8 * LOSSES);
+const _: () = assert!(Loss::ALL.len() <= LOSSES);
+
+// SAFETY: `repr(C)`, without padding, integers alone.
+unsafe impl Pod for Watched {}
+
+/// How long nobody listened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Since when, at the earliest: the last sign of life of the agent before.
+    pub since: Stamp,
+    /// Until when.
+    pub until: Stamp,
+    /// The same, monotonic: what closed before was closed while nobody listened.
+    #[serde(skip)]
+    pub until_monotonic: u64,
+    /// The same as [`since`](Self::since), monotonic.
+    #[serde(skip)]
+    pub since_monotonic: u64,
+    /// What found no room meanwhile, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// What had found none before.
+    #[serde(skip)]
+    pub before: BTreeMap<String, u64>,
+}
+
+impl Away {
+    /// From what the last one wrote, and what the kernel counts now.
+    pub fn new(before: &Watched, now: u64, wall: Stamp, losses: &[u64]) -> Option<Self> {
+        if before.last == 0 || before.last > now {
+            return None;
+        }
+        let grown = Loss::ALL.iter().zip(losses).zip(before.losses);
+        let grown = grown.map(|((loss, total), known)| (loss, total.saturating_sub(known)));
+        let lost = grown.filter(|(_, count)| *count > 0);
+        let known = Loss::ALL.iter().zip(before.losses);
+        Some(Self {
+            since: Stamp(wall.0.saturating_sub(now - before.last)),
+            until: wall,
+            until_monotonic: now,
+            since_monotonic: before.last,
+            lost: lost
+                .map(|(loss, count)| (loss.reason().to_owned(), count))
+                .collect(),
+            before: known
+                .map(|(loss, count)| (loss.reason().to_owned(), count))
+                .collect(),
+        })
+    }
+
+    /// How much found no room.
+    pub fn count(&self) -> u64 {
+        self.lost.values().sum()
+    }
+}
+
+impl fmt::Display for Away {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.until.seconds_since(self.since);
+        write!(formatter, "nobody listened for {seconds:.1} s")?;
+        if self.lost.is_empty() {
+            return formatter.write_str("; everything that happened found room in the kernel");
+        }
+        let lost = self
+            .lost
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"));
+        let lost: Vec<_> = lost.collect();
+        write!(formatter, "; what found no room: {}", lost.join(", "))
+    }
+}
+
+/// Who has a folder of pins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id; 0 where it is not known yet.
+    pub pid: u32,
+    /// Since when.
+    pub since: Stamp,
+    /// The version that made the pins.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pid) = NonZeroU32::new(self.pid) else {
+            return formatter.write_str("a process that is starting");
+        };
+        write!(formatter, "pid {pid}")?;
+        if self.since.is_known() {
+            write!(formatter, " since {}", self.since)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_pins_is_read_again_and_what_is_not_theirs_is_not() {
+        let rules = Rules::load(None).unwrap();
+        let mut about = About::new("layout".to_owned(), &rules, true);
+        about.hooks = vec![HookStatus {
+            hook: "cap_capable".to_owned(),
+            mechanism: None,
+            attached: false,
+            needed: true,
+            reason: Some("x".repeat(LENGTH)),
+        }];
+        let read = About::read(&about.text().unwrap()).unwrap();
+        assert_eq!(read.hooks[0].reason, None, "too long");
+        assert!(read.fits("layout", &rules) && !read.fits("other", &rules));
+        assert_eq!(About::read(&[0; LENGTH]), None);
+        let mut other = about.text().unwrap();
+        let place = memchr::memmem::find(&other, b"pins/1").unwrap();
+        other[place + 5] = b'2';
+        assert_eq!(About::read(&other), None);
+    }
+
+    #[test]
+    fn what_found_no_room_meanwhile_is_told_by_reason() {
+        let mut before = Watched {
+            last: 1_000_000_000,
+            ..Watched::default()
+        };
+        before.losses[Loss::StateRingFull as usize] = 5;
+        let mut losses = [0; Loss::ALL.len()];
+        losses[Loss::StateRingFull as usize] = 8;
+        let away = Away::new(&before, 3_500_000_000, Stamp(10_000_000_000), &losses).unwrap();
+        assert_eq!(
+            away.to_string(),
+            "nobody listened for 2.5 s; what found no room: state_ring_full 3"
+        );
+        assert_eq!(away.count(), 3);
+        assert_eq!(Away::new(&Watched::default(), 1, Stamp(1), &losses), None);
+    }
+}

@@ -1,0 +1,465 @@
+//! Pins: maps, programs and links that the kernel keeps below a folder of a bpf
+//! file system while no agent runs. The next agent takes them over.
+
+mod about;
+mod plan;
+mod remove;
+
+use std::{
+    fmt, fs, io,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, Map, MapData, MapError, MapInfo},
+    programs::{
+        BtfTracePoint, FEntry, FExit, KProbe, Program,
+        links::{FdLink, PinnedLink},
+    },
+};
+use rustix::{fs::FlockOperation, io::Errno};
+
+pub use about::{About, Away, Holder, Watched};
+pub(super) use plan::Plan;
+use remove::Ids;
+pub use remove::{Removed, remove};
+
+use super::{attach::Attached, error::KernelError};
+use crate::{
+    open::{self, Refused},
+    time::{Stamp, monotonic},
+};
+
+/// Where the packaged unit pins.
+pub const DEFAULT: &str = "/sys/fs/bpf/capwatch";
+/// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+/// Names in one of its folders that are looked at.
+const MOST: usize = 256;
+
+/// The folders below it. Those of programs and links end with their turn.
+const MAPS: &str = "maps";
+const PROGRAMS: &str = "programs-";
+const LINKS: &str = "links-";
+/// What says that all the others are there; pinned last, and gone first.
+const ABOUT: &str = "about";
+/// What the agent writes as long as it runs.
+const WATCHED: &str = "watched";
+
+/// Why a folder can't be used for pins.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// It is on another file system.
+    #[error(
+        "cannot pin below {0}: it is not on a bpf file system; \
+         mount one (mount -t bpf bpf /sys/fs/bpf) and name a folder on it"
+    )]
+    NoBpfFs(PathBuf),
+    /// It belongs to somebody else, or a link leads there.
+    #[error("cannot pin below {path}: {source}; remove it, or name another folder with --pin")]
+    Refused {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Refused,
+    },
+    /// Others may enter it.
+    #[error(
+        "cannot pin below {path}: others may enter it (mode {mode:o}); \
+         set its mode to 0700 (chmod 700 {path}) once you know who made it"
+    )]
+    Mode {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another agent runs with it.
+    #[error(
+        "another agent holds the pins below {path}: {holder}; \
+         stop it first, or name another folder with --pin"
+    )]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// Who.
+        holder: Box<Holder>,
+    },
+    /// It was pinned by a version whose maps are others.
+    #[error(
+        "capwatch {version} pinned maps below {path} that this version can't go on with \
+         ({names}); run that version, or give up what they counted with `capwatch unload`"
+    )]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// Who pinned it.
+        version: String,
+        /// Which.
+        names: String,
+    },
+    /// Something can't be pinned, or read back.
+    #[error("cannot use the pins below {path}: {why}")]
+    Use {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+}
+
+/// A folder of pins, which this process alone holds until it ends: the lock is the
+/// kernel's, so that none outlives its holder.
+#[derive(Debug)]
+pub struct Pins {
+    folder: OwnedFd,
+    path: PathBuf,
+    /// The turn of the programs that count.
+    turn: u32,
+}
+
+impl Pins {
+    /// Makes the folder where there is none, and takes it.
+    ///
+    /// # Errors
+    /// When it is no such folder, or somebody else has it.
+    pub fn open(path: &Path) -> Result<Self, PinsError> {
+        Self::take(path, false)
+    }
+
+    /// The same of anybody's where root asks.
+    fn take(path: &Path, anybody: bool) -> Result<Self, PinsError> {
+        let refused = |source: Refused| PinsError::Refused {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(parent) = path.parent()
+            && !path.exists()
+            && rustix::fs::statfs(parent).is_ok_and(|about| is_bpf(&about))
+        {
+            let made = fs::DirBuilder::new().mode(0o700).create(path);
+            made.map_err(|error| refused(error.into()))?;
+        }
+        let pins = Self::look(path, anybody)?;
+        match rustix::fs::flock(&pins.folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(pins),
+            Err(Errno::WOULDBLOCK) => Err(PinsError::Held {
+                path: path.to_owned(),
+                holder: Box::new(pins.holder().unwrap_or_default()),
+            }),
+            Err(error) => Err(refused(error.into())),
+        }
+    }
+
+    /// Looks at the folder without taking it.
+    ///
+    /// # Errors
+    /// When it is no such folder.
+    pub fn at(path: &Path) -> Result<Self, PinsError> {
+        Self::look(path, true)
+    }
+
+    fn look(path: &Path, anybody: bool) -> Result<Self, PinsError> {
+        let refused = |source| PinsError::Refused {
+            path: path.to_owned(),
+            source,
+        };
+        let (folder, about) = match open::own_folder(path, anybody) {
+            Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().unwrap_or(path);
+                let on_bpf = rustix::fs::statfs(parent).is_ok_and(|about| is_bpf(&about));
+                return Err(if on_bpf {
+                    refused(Refused::Io(error))
+                } else {
+                    PinsError::NoBpfFs(path.to_owned())
+                });
+            }
+            opened => opened.map_err(refused)?,
+        };
+        let on = rustix::fs::fstatfs(&folder).map_err(|error| refused(error.into()))?;
+        if !is_bpf(&on) {
+            return Err(PinsError::NoBpfFs(path.to_owned()));
+        }
+        if about.st_mode & 0o077 != 0 {
+            return Err(PinsError::Mode {
+                path: path.to_owned(),
+                mode: about.st_mode & 0o7777,
+            });
+        }
+        let mut pins = Self {
+            folder,
+            path: path.to_owned(),
+            turn: 0,
+        };
+        pins.turn = pins.about().map_or(0, |about| about.turn);
+        Ok(pins)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether an agent has it now.
+    pub fn is_held(&self) -> bool {
+        match rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                let _ = rustix::fs::flock(&self.folder, FlockOperation::Unlock);
+                false
+            }
+            Err(error) => error == Errno::WOULDBLOCK,
+        }
+    }
+
+    /// What was pinned and by whom; none where nothing is, or not all of it.
+    pub fn about(&self) -> Option<About> {
+        let map: Array<_, about::Text> = self.own_map(ABOUT).ok()?;
+        About::read(&map.get(&0, 0).ok()?)
+    }
+
+    /// What the agent that has it, or had it last, wrote of itself.
+    pub fn watched(&self) -> Option<Watched> {
+        let map: Array<_, Watched> = self.own_map(WATCHED).ok()?;
+        map.get(&0, 0).ok()
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        let watched = self.watched()?;
+        Some(Holder {
+            pid: watched.pid,
+            since: Stamp(watched.since),
+            version: self.about().map(|about| about.version),
+        })
+    }
+
+    /// Names of what is pinned in one of its folders.
+    fn names(&self, folder: &str) -> Vec<String> {
+        open::names_in(&self.folder, folder, MOST)
+    }
+
+    /// Names of the links that are pinned.
+    pub fn links(&self) -> Vec<String> {
+        let mut links = self.names(&self.of_turn(LINKS));
+        links.sort();
+        links
+    }
+
+    /// How many maps and programs are pinned.
+    pub fn counts(&self) -> (usize, usize) {
+        (
+            self.names(MAPS).len(),
+            self.names(&self.of_turn(PROGRAMS)).len(),
+        )
+    }
+
+    /// Whether anything lies there.
+    pub fn is_empty(&self) -> bool {
+        self.names(".").is_empty()
+    }
+
+    /// Runs that the kernel skipped, of all pinned programs.
+    pub fn misses(&self) -> u64 {
+        let programs = self.all(PROGRAMS).into_iter();
+        let misses = programs.filter_map(|place| {
+            // Of whatever type: nothing of it is used but its descriptor.
+            let program = FEntry::from_pin(place).ok()?;
+            super::info::misses_of(program.fd().ok()?)
+        });
+        misses.sum()
+    }
+
+    /// The kernel's numbers of all that is pinned.
+    fn ids(&self) -> Ids {
+        let links = self.all(LINKS).into_iter();
+        let links = links.filter_map(|place| {
+            let link = PinnedLink::from_pin(place).ok()?;
+            Some(FdLink::from(link).info().ok()?.id())
+        });
+        let programs = self.all(PROGRAMS).into_iter();
+        let programs = programs.filter_map(|place| {
+            let program = FEntry::from_pin(place).ok()?;
+            Some(program.info().ok()?.id())
+        });
+        let maps = self.all(MAPS).into_iter();
+        let maps = maps.filter_map(|place| {
+            let map = MapInfo::from_pin(place).ok()?;
+            Some(map.id())
+        });
+        Ids {
+            links: links.collect(),
+            programs: programs.collect(),
+            maps: maps.collect(),
+        }
+    }
+
+    /// A folder of the programs that count.
+    fn of_turn(&self, folder: &str) -> String {
+        format!("{folder}{}", self.turn)
+    }
+
+    /// Everything in the folders whose names begin so, whatever their turn.
+    fn all(&self, begin: &str) -> Vec<PathBuf> {
+        let folders = self.names(".").into_iter();
+        let folders = folders.filter(|folder| folder.starts_with(begin));
+        let places = folders.flat_map(|folder| {
+            let names = self.names(&folder).into_iter();
+            names
+                .map(move |name| self.place(&folder, &name))
+                .collect::<Vec<_>>()
+        });
+        places.collect()
+    }
+
+    fn place(&self, folder: &str, name: &str) -> PathBuf {
+        self.path.join(folder).join(name)
+    }
+
+    fn own_map<V: Pod>(&self, name: &str) -> Result<Array<MapData, V>, MapError> {
+        let data = MapData::from_pin(self.path.join(name))?;
+        Array::try_from(Map::Array(data))
+    }
+
+    fn failed(&self, why: impl fmt::Display) -> KernelError {
+        KernelError::Pins(PinsError::Use {
+            path: self.path.clone(),
+            why: why.to_string(),
+        })
+    }
+
+    /// Takes the programs that are pinned in place of the object's own, and gives
+    /// the links.
+    ///
+    /// # Errors
+    /// When one can't be had.
+    pub(super) fn adopt(&self, ebpf: &mut Ebpf) -> Result<Vec<Attached>, KernelError> {
+        let (programs, of_links) = (self.of_turn(PROGRAMS), self.of_turn(LINKS));
+        for name in self.names(&programs) {
+            let place = self.place(&programs, &name);
+            let Some(program) = ebpf.program_mut(&name) else {
+                return Err(self.failed(format!("there is no program {name} in this version")));
+            };
+            let adopted = match program {
+                Program::FEntry(_) => FEntry::from_pin(place).map(Program::FEntry),
+                Program::FExit(_) => FExit::from_pin(place).map(Program::FExit),
+                Program::KProbe(probe) => {
+                    KProbe::from_pin(place, probe.kind()).map(Program::KProbe)
+                }
+                Program::BtfTracePoint(_) => {
+                    BtfTracePoint::from_pin(place).map(Program::BtfTracePoint)
+                }
+                _ => continue,
+            };
+            *program = adopted.map_err(|error| self.failed(format!("{name}: {error}")))?;
+        }
+        let mut links = Vec::new();
+        for name in self.names(&of_links) {
+            let link = PinnedLink::from_pin(self.place(&of_links, &name));
+            let link = link.map_err(|error| self.failed(format!("link {name}: {error}")))?;
+            links.push(Attached::pinned(name, link));
+        }
+        Ok(links)
+    }
+
+    /// Pins every map of an object that is not pinned yet, for the programs of a
+    /// turn. What says that all is there comes last.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn keep_maps(&mut self, ebpf: &Ebpf, about: &About) -> Result<(), KernelError> {
+        self.turn = about.turn;
+        for folder in [MAPS.to_owned(), self.of_turn(PROGRAMS), self.of_turn(LINKS)] {
+            let place = self.path.join(&folder);
+            if !place.exists() {
+                let made = fs::DirBuilder::new().mode(0o700).create(place);
+                made.map_err(|error| self.failed(format!("{folder}: {error}")))?;
+            }
+        }
+        // Read-only data is the programs' own, and a name with a dot can't be pinned.
+        let maps = ebpf.maps().filter(|(name, _)| !name.contains('.'));
+        for (name, map) in maps {
+            let place = self.place(MAPS, &about.file(name));
+            if !place.exists() {
+                let pinned = map.pin(place);
+                pinned.map_err(|error| self.failed(format!("map {name}: {error}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pins the program of a link and the link itself; gives back one that this
+    /// kernel can't pin, and why.
+    pub(super) fn keep(&self, ebpf: &mut Ebpf, attached: Attached) -> (Attached, Option<String>) {
+        let name = attached.program.clone();
+        let place = self.place(&self.of_turn(PROGRAMS), &name);
+        if !place.exists()
+            && let Some(program) = ebpf.program_mut(&name)
+            && let Err(error) = program.pin(&place)
+        {
+            return (attached, Some(format!("{name}: {error}")));
+        }
+        attached.pin(ebpf, &self.place(&self.of_turn(LINKS), &name))
+    }
+
+    /// Says that all is there.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn settle(&self, about: &About) -> Result<(), KernelError> {
+        let text = about
+            .text()
+            .ok_or_else(|| self.failed("there is too much to say of it"))?;
+        let make = || -> Result<(), MapError> {
+            if self.about().is_some() {
+                let mut map: Array<_, about::Text> = self.own_map(ABOUT)?;
+                return map.set(0, text, 0);
+            }
+            let mut watched = Array::<MapData, Watched>::create(1, 0)?;
+            watched.set(0, Watched::default(), 0)?;
+            watched.pin(self.path.join(WATCHED)).map_err(unpinned)?;
+            let mut map = Array::<MapData, about::Text>::create(1, 0)?;
+            map.set(0, text, 0)?;
+            map.pin(self.path.join(ABOUT)).map_err(unpinned)
+        };
+        make().map_err(|error| self.failed(error))
+    }
+
+    /// Where this agent writes that it watches.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub(super) fn watch(&self) -> Result<Array<MapData, Watched>, KernelError> {
+        self.own_map(WATCHED).map_err(|error| self.failed(error))
+    }
+
+    /// Removes what is pinned.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub(super) fn clear(&self) -> Result<Removed, KernelError> {
+        remove::clear(&self.folder, &self.path).map_err(|error| self.failed(error))
+    }
+}
+
+fn unpinned(error: aya::pin::PinError) -> MapError {
+    MapError::PinError { name: None, error }
+}
+
+fn is_bpf(about: &rustix::fs::StatFs) -> bool {
+    about.f_type == BPF_FS_MAGIC
+}
+
+/// What an agent says of itself now.
+pub(super) fn now(since: Stamp, losses: &[u64]) -> Watched {
+    let mut watched = Watched {
+        last: monotonic(),
+        since: since.0,
+        pid: std::process::id(),
+        ..Watched::default()
+    };
+    for (kept, loss) in watched.losses.iter_mut().zip(losses) {
+        *kept = *loss;
+    }
+    watched
+}

@@ -1,0 +1,190 @@
+//! What becomes of pins that are there: they are taken as they are, or programs of
+//! another version take over from those that are attached.
+//!
+//! Programs of both are attached for a moment, share the maps, and look at one word
+//! that says whose turn it is to count. One store of that word hands over.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use aya::maps::{Array, Map, MapData, MapError, MapInfo};
+use observer_ebpf::Hook;
+
+use super::{
+    About, MAPS, Pins, PinsError,
+    about::{self, ROWS},
+    remove,
+};
+use crate::{
+    config::Rules,
+    sources::bpf::{error::KernelError, object::Definition},
+};
+
+/// Maps that only say what the programs are to do.
+const TOLD: [&str; 1] = ["HOOKS"];
+/// Turns whose rows are read beside those of now.
+const MAX_ROWS: usize = 16;
+
+/// What to do with pins.
+pub enum Plan {
+    /// Nothing is pinned.
+    Fresh,
+    /// It is taken as it is.
+    Adopt(About),
+    /// Others take over from what is attached, with rows of their own or not.
+    TakeOver(About, bool),
+}
+
+impl Plan {
+    /// What was pinned.
+    pub const fn about(&self) -> Option<&About> {
+        match self {
+            Self::Fresh => None,
+            Self::Adopt(about) | Self::TakeOver(about, _) => Some(about),
+        }
+    }
+
+    /// Whether there are rows to go on counting in.
+    pub const fn has_rows(&self) -> bool {
+        matches!(self, Self::Adopt(_) | Self::TakeOver(_, false))
+    }
+}
+
+impl Pins {
+    /// Decides what becomes of what is pinned.
+    ///
+    /// # Errors
+    /// When this version can't go on with it.
+    pub(in crate::sources::bpf) fn plan(
+        &mut self,
+        layout: &str,
+        maps: &BTreeMap<String, Definition>,
+        rules: &Rules,
+    ) -> Result<Plan, KernelError> {
+        if self.is_empty() {
+            return Ok(Plan::Fresh);
+        }
+        let Some(about) = self.about() else {
+            tracing::warn!(
+                "the pins below {} are not whole, since an agent ended while it made or removed \
+                 them: they are made anew",
+                self.path.display()
+            );
+            self.clear()?;
+            return Ok(Plan::Fresh);
+        };
+        if !about.has_rules(rules) {
+            tracing::warn!(
+                "the pins below {} know rules by other numbers: they are made anew, and what they \
+                 counted ends here",
+                self.path.display()
+            );
+            self.clear()?;
+            return Ok(Plan::Fresh);
+        }
+        self.repair(&about)?;
+        if about.fits(layout, rules) {
+            return Ok(Plan::Adopt(about));
+        }
+        let others = self.others(&about, maps);
+        let (rows, refused): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|name| ROWS.contains(&name.as_str()));
+        if !refused.is_empty() || about.abi != observer_ebpf::ABI || about.rows.len() >= MAX_ROWS {
+            return Err(KernelError::Pins(PinsError::Layout {
+                path: self.path.clone(),
+                version: about.version,
+                names: if refused.is_empty() {
+                    format!("layout {}, this one has {}", about.abi, observer_ebpf::ABI)
+                } else {
+                    refused.join(", ")
+                },
+            }));
+        }
+        Ok(Plan::TakeOver(about, !rows.is_empty()))
+    }
+
+    /// Undoes what an agent had begun that was killed while it took over.
+    fn repair(&self, about: &About) -> Result<(), KernelError> {
+        let turn = format!("-{}", about.turn);
+        let cleared = remove::clear_folders(&self.folder, &self.path, |name| {
+            name != MAPS && !name.ends_with(&turn)
+        });
+        cleared.map_err(|error| self.failed(error))?;
+        for name in self.names(MAPS) {
+            let number = name
+                .rsplit_once('-')
+                .and_then(|(_, turn)| turn.parse().ok());
+            if number.is_some_and(|turn| !about.rows.contains(&turn)) {
+                let gone = fs::remove_file(self.place(MAPS, &name));
+                gone.map_err(|error| self.failed(error))?;
+            }
+        }
+        self.hand_over(about.turn)
+    }
+
+    /// Hands over to the programs of a turn: they count from here on, and the others
+    /// do not.
+    ///
+    /// # Errors
+    /// When the kernel refuses; then nothing has changed.
+    pub(in crate::sources::bpf) fn hand_over(&self, turn: u32) -> Result<(), KernelError> {
+        let store = || -> Result<(), MapError> {
+            let data = MapData::from_pin(self.place(MAPS, TOLD[0]))?;
+            let mut map: Array<_, u32> = Array::try_from(Map::Array(data))?;
+            map.set(Hook::Turn as u32, turn, 0)
+        };
+        store().map_err(|error| self.failed(format!("{}: {error}", TOLD[0])))
+    }
+
+    /// Detaches and removes the programs that counted before.
+    ///
+    /// # Errors
+    /// When one can't be removed.
+    pub(in crate::sources::bpf) fn retire(&self) -> Result<(), KernelError> {
+        let turn = format!("-{}", self.turn);
+        let cleared = remove::clear_folders(&self.folder, &self.path, |name| {
+            name != MAPS && !name.ends_with(&turn)
+        });
+        cleared.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// Names of pinned maps that the object has otherwise.
+    fn others(&self, about: &About, maps: &BTreeMap<String, Definition>) -> Vec<String> {
+        let differs = |(name, wanted): &(&String, &Definition)| {
+            let pinned = MapInfo::from_pin(self.place(MAPS, &about.file(name)));
+            // One that is not there is made.
+            pinned.is_ok_and(|pinned| {
+                let found = Definition {
+                    key: pinned.key_size(),
+                    value: pinned.value_size(),
+                    entries: pinned.max_entries(),
+                };
+                found != **wanted
+            })
+        };
+        let others = maps.iter().filter(differs);
+        others.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The maps that are pinned and go on being used, and where.
+    pub(in crate::sources::bpf) fn maps(&self, plan: &Plan) -> Vec<(String, PathBuf)> {
+        let Some(about) = plan.about() else {
+            return Vec::new();
+        };
+        let names = self.names(MAPS).into_iter();
+        let names = names.filter(|name| !name.contains('-'));
+        let used = names.filter(|name| plan.has_rows() || !ROWS.contains(&name.as_str()));
+        used.map(|name| {
+            let place = self.place(MAPS, &about.file(&name));
+            (name, place)
+        })
+        .collect()
+    }
+
+    /// Maps of rows of former turns, by the name of one.
+    pub(in crate::sources::bpf) fn former(&self, about: &About, map: &str) -> Vec<PathBuf> {
+        let (_, former) = about.rows.split_last().unwrap_or((&0, &[]));
+        let files = former.iter().map(|turn| about::file(map, *turn));
+        files.map(|file| self.place(MAPS, &file)).collect()
+    }
+}
