@@ -6,7 +6,9 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
+ip link set lo up
 mountpoint -q /sys/fs/bpf 2>/dev/null || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+rm -rf state events.jsonl log
 cp "$(command -v captest)" pinsup
 printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
 PIN=/sys/fs/bpf/capwatch
@@ -14,13 +16,15 @@ PIN=/sys/fs/bpf/capwatch
 start() {
     capwatch --config pins.toml run --hooks="$HOOKS" --pin $PIN --state /tmp/state \
         --events events.jsonl --log-format text >/dev/null 2>>log &
-    agent=$!
+    # A check runs in a shell of its own.
+    echo $! >agent
     wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready
 }
 kill_it() {
-    kill -9 $agent
-    wait $agent 2>/dev/null
+    kill -9 "$(cat agent)"
+    wait_for 10 is_gone
 }
+is_gone() { ! kill -0 "$(cat agent)" || grep -q "^State:.*Z" "/proc/$(cat agent)/status"; }
 metrics() { wget -q -O - http://127.0.0.1:11400/metrics; }
 # value NAME LABEL: the sum of the samples of this name and label.
 value() {
@@ -57,7 +61,7 @@ else
     sleep 3
     check "each episode once" wait_for 20 is failed 4
     check "told once each" test "$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
-        grep -c '"fate":"exit"')" = 4
+        grep -vc '"fate":"running"')" = 4
     check "marked" grep -q '"while_away":true' events.jsonl
     # The same again, amid a storm.
     ./pinsup storm --processes --threads 8 --count 5000 &

@@ -214,11 +214,6 @@ impl Denials {
             folded.join(part.counts());
             folded_by_lsm += part.by_lsm();
         }
-        let mut live = DenialCounts::default();
-        let grounds = Grounds::default();
-        for (_, denial) in self.rows(Scope::Host, &grounds) {
-            live.add(&denial);
-        }
         SavedDenials {
             denials,
             profiles,
@@ -226,7 +221,6 @@ impl Denials {
             waiting: self.counters.waiting(),
             folded,
             folded_by_lsm,
-            live,
             live_by_lsm: self.by_lsm(Scope::Host).saturating_sub(folded_by_lsm),
         }
     }
@@ -240,7 +234,6 @@ impl Denials {
             waiting,
             folded,
             folded_by_lsm,
-            live,
             live_by_lsm,
         } = saved;
         self.counters.restore(denials, profiles);
@@ -249,7 +242,7 @@ impl Denials {
         match kernel {
             Kernel::Same => self.counters.restore_rows(counted, waiting),
             // Its rows are gone.
-            Kernel::Other => host.restore(&live, live_by_lsm),
+            Kernel::Other => host.restore(&DenialCounts::default(), live_by_lsm),
         }
     }
 

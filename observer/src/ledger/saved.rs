@@ -45,8 +45,7 @@ pub struct SavedDenials {
     /// What the kernel counts no more.
     pub(super) folded: DenialCounts,
     pub(super) folded_by_lsm: u64,
-    /// What it counted by then.
-    pub(super) live: DenialCounts,
+    /// What a security module had refused by then, of what the kernel counts.
     pub(super) live_by_lsm: u64,
 }
 
