@@ -77,7 +77,7 @@ async fn server() -> Server {
 
 async fn server_with(options: Options) -> Server {
     let listeners = web::bind(&["127.0.0.1:0"]).await.unwrap();
-    let address = listeners[0].local_addr().unwrap();
+    let address = listeners[0].local_addr().unwrap().tcp().unwrap();
     let view = Arc::new(Fixed {
         ready: AtomicBool::new(true),
         misses_a_hook: AtomicBool::new(false),

@@ -311,7 +311,7 @@ pub fn status(now: Stamp, started: Stamp) -> Status {
     Status {
         pins: None,
         schema: STATUS_SCHEMA.to_owned(),
-        version: "0.1.0".to_owned(),
+        version: "0.2.0".to_owned(),
         ready: true,
         reason: None,
         now,

@@ -184,7 +184,7 @@ fn constant(
     gauge: &impl Fn(&str, &str, &[&str]) -> IntGaugeVec,
 ) {
     gauge("build_info", "The program.", &["version"])
-        .with_label_values(&["0.1.0"])
+        .with_label_values(&["0.2.0"])
         .set(1);
     let hooks = gauge(
         "hook_attached",

@@ -4,7 +4,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::probe::{As, StepsTrial, Trial};
+use super::{
+    probe::{As, StepsTrial, Trial},
+    version,
+};
 use crate::{
     finding::{FailOn, RoleFilter, Scope},
     outputs::{color::Color, report::Form},
@@ -36,7 +39,7 @@ const DEFAULT_STATE: &str = "/var/lib/capwatch";
 
 /// Which layer refused a capability, was it harmful, and did the process go on?
 #[derive(Debug, Parser)]
-#[command(name = "capwatch", version, about, max_term_width = 100)]
+#[command(name = "capwatch", version, long_version = version::long(), about, max_term_width = 100)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -204,13 +207,23 @@ pub struct Run {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// Serve metrics and the page here; may be repeated
+    /// Serve metrics and the page here, HOST:PORT or unix:PATH; may be repeated
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR",
         default_value = DEFAULT_ADDRESS
     )]
     pub listen: Vec<String>,
+    /// Read TLS and passwords from this file, in the form of Prometheus's exporters; a
+    /// change of it, or of a certificate, holds within seconds
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
+    /// Ask no password for /-/healthy and /-/ready
+    #[arg(long = "web.open-probes")]
+    pub open_probes: bool,
+    /// Serve on the sockets that systemd passes, in place of --web.listen-address
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
     /// Answer to this host name too, besides addresses, localhost and the
     /// host's own name; may be repeated
     #[arg(long = "web.host", value_name = "NAME")]

@@ -13,6 +13,7 @@ mod run;
 mod settings;
 mod suggest;
 mod unload;
+mod version;
 mod watch;
 
 pub use args::{Cli, command};

@@ -41,6 +41,9 @@ pub async fn run(
         attach,
         audit,
         listen,
+        web_config,
+        open_probes,
+        systemd_socket,
         hosts,
         events: file,
         max_series,
@@ -51,7 +54,12 @@ pub async fn run(
     } = run;
     prepare();
     // Whatever can fail for a mistake of the operator comes before the hooks.
-    let listeners = web::bind(&listen).await?;
+    let security = web_config.as_deref().map(web::Security::load).transpose()?;
+    let listeners = if systemd_socket {
+        web::passed()?
+    } else {
+        web::bind(&listen).await?
+    };
     let out = file.as_deref().map(|path| {
         EventsOutput::open(path)
             .with_context(|| format!("cannot write events to {}", path.display()))
@@ -93,8 +101,7 @@ pub async fn run(
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
     for listener in &listeners {
-        let address = listener.local_addr()?;
-        let what = format!("serving http://{address}/ and http://{address}/metrics");
+        let what = serving(&listener.local_addr()?, security.as_ref());
         match log_format {
             Some(_) => tracing::info!("{what}"),
             None => eprintln!("capwatch: {what}"),
@@ -104,6 +111,8 @@ pub async fn run(
     let options = web::Options {
         hosts,
         ready_without_hooks: ready_without.contains(&ReadyWithout::Hooks),
+        security,
+        open_probes,
     };
     let mut server = Server::start(listeners, view, options).context("cannot serve")?;
     tell_systemd(NotifyState::Ready);
@@ -136,6 +145,16 @@ pub async fn run(
     }
     stopping.wait();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where page and metrics are.
+fn serving(address: &web::Address, security: Option<&web::Security>) -> String {
+    if address.tcp().is_none() {
+        return format!("serving / and /metrics on {address}");
+    }
+    let encrypted = security.is_some_and(|security| security.current().tls.is_some());
+    let scheme = if encrypted { "https" } else { "http" };
+    format!("serving {scheme}://{address}/ and {scheme}://{address}/metrics")
 }
 
 /// Tells the service manager, where one started it: `Type=notify` and `WatchdogSec=`.

@@ -17,7 +17,10 @@ import yaml
 VERSIONS = ["1.29", "1.33", "1.37"]
 # Each turned on by these values, and the kind that comes of it.
 OPTIONAL = {
-    "podMonitor": ({"podMonitor": {"enabled": True, "labels": {"release": "p"}}}, "PodMonitor"),
+    "podMonitor": (
+        {"podMonitor": {"enabled": True, "labels": {"release": "p"}, "endpoint": {"scheme": "https"}}},
+        "PodMonitor",
+    ),
     "prometheusRule": ({"prometheusRule": {"enabled": True}}, "PrometheusRule"),
     "networkPolicy": (
         {"networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]}},
@@ -38,6 +41,7 @@ VARIANTS = {
         "podAnnotations": {"a/b": "c"},
         "imagePullSecrets": [{"name": "pull"}],
     },
+    "TLS and passwords": {"webConfig": {"secretName": "web"}},
     "no class, no paths": {"priorityClassName": "", "hostPaths": []},
 }
 WRONG = {

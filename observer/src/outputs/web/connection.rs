@@ -1,18 +1,18 @@
 //! Connections: a bounded number of them, none of which may stall for long.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::places::{Place, Places};
+use super::secure::{Security, Transport};
+use super::socket::{Address, Listening, Stream};
 
 /// How long is waited where no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,25 +28,32 @@ pub struct Patience {
 
 /// A listener whose connections have places.
 pub struct Bounded {
-    listener: TcpListener,
+    listener: Listening,
     places: Places,
     patience: Patience,
+    security: Option<Security>,
 }
 
 impl Bounded {
     /// Bounds a listener; listeners may share their places.
-    pub const fn new(listener: TcpListener, places: Places, patience: Patience) -> Self {
+    pub const fn new(
+        listener: Listening,
+        places: Places,
+        patience: Patience,
+        security: Option<Security>,
+    ) -> Self {
         Self {
             listener,
             places,
             patience,
+            security,
         }
     }
 }
 
 impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
+    type Io = Transport;
+    type Addr = Address;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = loop {
@@ -61,9 +68,7 @@ impl Listener for Bounded {
                 }
             }
         };
-        // A page gets small pieces at once; a failure costs latency only.
-        let _ = stream.set_nodelay(true);
-        let (place, lost) = self.places.take(address.ip());
+        let (place, lost) = self.places.take(address.peer());
         let connection = Connection {
             stream,
             patience: self.patience,
@@ -72,10 +77,13 @@ impl Listener for Bounded {
             place,
             lost,
         };
-        (connection, address)
+        // Whoever reaches a Unix socket is on this host.
+        let security = self.security.as_ref().filter(|_| address.tcp().is_some());
+        let tls = security.and_then(|security| security.current().tls.clone());
+        (Transport::new(connection, tls.as_ref()), address)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<Address> {
         self.listener.local_addr()
     }
 }
@@ -103,7 +111,7 @@ enum Phase {
 /// A connection that fails when it takes too long, or when its place goes to
 /// another one.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     patience: Patience,
     phase: Phase,
     deadline: Pin<Box<Sleep>>,
@@ -196,7 +204,10 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
@@ -210,7 +221,8 @@ mod tests {
     async fn serve(places: Places) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let bounded = Bounded::new(listener, places, PATIENCE);
+        let listener = Listening::Tcp(listener);
+        let bounded = Bounded::new(listener, places, PATIENCE, None);
         let app = axum::Router::new().route("/", axum::routing::get(async || "here"));
         tokio::spawn(axum::serve(bounded, app).into_future());
         address

@@ -18,13 +18,17 @@ mod heavy;
 mod page;
 mod places;
 mod router;
+mod secure;
 mod serve;
+mod socket;
 mod summary;
 mod thread;
 mod view;
 
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, passed};
+pub use secure::{Security, WebConfigError};
 pub use serve::{Options, serve};
+pub use socket::{Address, Listening};
 pub use summary::short_version;
 pub use thread::Server;
 pub use view::{PinsStatus, STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node};

@@ -17,6 +17,7 @@ use super::cache::{Cache, share};
 use super::feed::{Detail, Feed};
 use super::guard::{Hosts, guard};
 use super::heavy::{Line, apart};
+use super::secure::{Gate, ask};
 use super::view::View;
 use super::{api, page};
 
@@ -38,8 +39,23 @@ pub struct Shared {
     pub ready_without_hooks: bool,
 }
 
+/// Whom it answers, and how.
+pub struct Manner {
+    /// Names that it is called by.
+    pub hosts: Hosts,
+    /// Who may ask.
+    pub gate: Gate,
+    /// Whether it is ready also where needed hooks are not attached.
+    pub ready_without_hooks: bool,
+}
+
 /// The whole server as a service.
-pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts, ready_without_hooks: bool) -> Router {
+pub fn router(view: Arc<dyn View>, feed: Feed, manner: Manner) -> Router {
+    let Manner {
+        hosts,
+        gate,
+        ready_without_hooks,
+    } = manner;
     let lists = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/report", get(api::report))
@@ -77,6 +93,7 @@ pub fn router(view: Arc<dyn View>, feed: Feed, hosts: Hosts, ready_without_hooks
             feed,
             ready_without_hooks,
         })
+        .layer(middleware::from_fn_with_state(gate, ask))
         .layer(middleware::from_fn_with_state(hosts, guard))
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -13,7 +12,9 @@ use super::connection::{Bounded, Patience};
 use super::feed::Feed;
 use super::guard::Hosts;
 use super::places::Places;
-use super::router::router;
+use super::router::{Manner, router};
+use super::secure::{Gate, Security};
+use super::socket::Listening;
 use super::view::View;
 
 /// Connections at one time, over all addresses that are listened on.
@@ -38,6 +39,10 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether it is ready also where needed hooks are not attached.
     pub ready_without_hooks: bool,
+    /// TLS, and who may ask.
+    pub security: Option<Security>,
+    /// Whether `/-/healthy` and `/-/ready` need no password.
+    pub open_probes: bool,
 }
 
 /// Serves a view on every listener until `shutdown` is done.
@@ -45,7 +50,7 @@ pub struct Options {
 /// # Errors
 /// A listener that failed for good.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listening>,
     view: Arc<dyn View>,
     options: Options,
     shutdown: impl Future<Output = ()>,
@@ -55,14 +60,21 @@ pub async fn serve(
     let Options {
         hosts,
         ready_without_hooks,
+        security,
+        open_probes,
     } = options;
-    let app = router(view, feed, Hosts::new(hosts), ready_without_hooks);
+    let manner = Manner {
+        hosts: Hosts::new(hosts),
+        gate: Gate::new(security.clone(), open_probes),
+        ready_without_hooks,
+    };
+    let app = router(view, feed, manner);
     let most = places();
     let places = Places::new(most, most * SHARE / MAX_CONNECTIONS);
 
     let mut servers = JoinSet::new();
     for listener in listeners {
-        let bounded = Bounded::new(listener, places.clone(), PATIENCE);
+        let bounded = Bounded::new(listener, places.clone(), PATIENCE, security.clone());
         let mut stopped = stopped.clone();
         let server = axum::serve(bounded, app.clone()).with_graceful_shutdown(async move {
             // An error says that the sender is gone, which is a stop too.
@@ -71,9 +83,13 @@ pub async fn serve(
         servers.spawn(server.into_future());
     }
 
+    let follower = security.map(|security| tokio::spawn(security.follow()));
     tokio::select! {
         () = shutdown => {}
         Some(ended) = servers.join_next() => return ended.unwrap_or_else(|error| Err(io::Error::other(error))),
+    }
+    if let Some(follower) = follower {
+        follower.abort();
     }
     stop.send_replace(true);
     // Who is still being answered after that is cut off.

@@ -7,9 +7,13 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::sync::oneshot;
 
-use super::{serve::Options, serve::serve, view::View};
+use super::{
+    serve::{Options, serve},
+    socket::{Detached, Listening},
+    view::View,
+};
 
 /// A server that runs.
 pub struct Server {
@@ -24,12 +28,11 @@ impl Server {
     /// # Errors
     /// When no thread can be started, or a listener can't be handed to it.
     pub fn start(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listening>,
         view: Arc<dyn View>,
         options: Options,
     ) -> io::Result<Self> {
-        let listeners: io::Result<Vec<_>> =
-            listeners.into_iter().map(TcpListener::into_std).collect();
+        let listeners: io::Result<Vec<_>> = listeners.into_iter().map(Listening::detach).collect();
         let listeners = listeners?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (end, ended) = oneshot::channel();
@@ -41,7 +44,7 @@ impl Server {
         let thread = Builder::new().name("web".to_owned()).spawn(move || {
             let result = runtime.block_on(async {
                 let listeners: io::Result<Vec<_>> =
-                    listeners.into_iter().map(TcpListener::from_std).collect();
+                    listeners.into_iter().map(Detached::attach).collect();
                 serve(listeners?, view, options, async {
                     // The sender gone is a stop too.
                     let _ = stopped.await;
