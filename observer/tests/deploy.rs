@@ -67,3 +67,19 @@ fn the_packaged_configuration_has_every_option_of_run() {
         "update it: INSTA_UPDATE=always cargo test -p observer --test deploy"
     );
 }
+
+#[test]
+fn chart_and_manifests_have_the_agents_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = include_str!("../../deploy/helm/capwatch/Chart.yaml");
+    assert!(chart.contains(&format!(
+        "\nversion: {version}\nappVersion: \"{version}\"\n"
+    )));
+    let plain = include_str!("../../deploy/kustomize/daemonset.yaml");
+    assert!(plain.contains(&format!("image: \"ghcr.io/capwatch/capwatch:{version}\"")));
+    assert!(
+        !plain
+            .replace(version, "")
+            .contains("app.kubernetes.io/version: \"0")
+    );
+}

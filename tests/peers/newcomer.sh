@@ -61,9 +61,9 @@ for runner in gitlab jenkins; do
     check "newcomer: its log and test report name the process, $runner" named
 done
 
-# Man pages and completions, by the README's lines into a folder of the test's.
+# Man pages and completions, by the lines of docs/install.md into a folder of the test's.
 pages() {
-    PATH=$HOME/.local/bin:$PATH bash -ec "$(sed -n '/^    capwatch man |/,/capwatch\.fish$/s/^    //p' "$ROOT/README.md" |
+    PATH=$HOME/.local/bin:$PATH bash -ec "$(sed -n '/^    capwatch man |/,/capwatch\.fish$/s/^    //p' "$ROOT/docs/install.md" |
         sed "s|/usr/share|$WORK/share|g")" || return 1
     find "$WORK/share" -type f -size +0
     [ "$(find "$WORK/share" -type f -size +0 | wc -l)" = 13 ]

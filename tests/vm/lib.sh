@@ -13,6 +13,7 @@
 #     # append: lsm=…           arguments for the kernel
 #     # env-matrix: HOOKS=fexit,kprobe    one run for each value
 #     # full-only               only with --full
+#     # dist                    the packages of `cargo xtask dist` in /capwatch/dist
 #
 # A variable HOOKS has a mechanism that the kernel has: the table of
 # `cargo xtask test` leaves the others out, and says why.

@@ -241,7 +241,8 @@ fn object_name(arch: &str) -> String {
     format!("capwatch.{arch}.bpf.o")
 }
 
-fn sha256(path: &Path) -> Result<String> {
+/// The SHA-256 of a file, in hexadecimal digits.
+pub fn sha256(path: &Path) -> Result<String> {
     let line = cmd::stdout(Command::new("sha256sum").arg("--").arg(path))?;
     let digest = line
         .split_whitespace()

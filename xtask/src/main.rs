@@ -1,4 +1,4 @@
-//! Developer tasks of capwatch: `cargo xtask test`, `vm`, `bpf` and `bench`.
+//! Developer tasks of capwatch: `cargo xtask test`, `vm`, `bpf`, `bench` and `dist`.
 //!
 //! Each task installs what it needs through apt and keeps what is costly to
 //! make (kernels, roots, the BPF toolchain) in a cache directory.
@@ -8,8 +8,10 @@ mod bench;
 mod bpf;
 mod cache;
 mod cmd;
+mod dist;
 mod test;
 mod toolchain;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Task {
     Bench(bench::Args),
     /// Build the BPF objects that users' builds embed
     Bpf(bpf::Args),
+    /// Make the packages: deb, rpm, tarball, image, SBOM, checksums
+    Dist(dist::Args),
     /// Write the table of what ring 3 showed into docs/kernels.md
     Kernels,
     /// Run the tests: every ring that this machine can run
@@ -53,6 +57,7 @@ fn run() -> Result<ExitCode> {
     match Cli::parse().task {
         Task::Bench(args) => bench::main(&args),
         Task::Bpf(args) => bpf::main(&args),
+        Task::Dist(args) => dist::main(&args),
         Task::Kernels => test::write_docs().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::cli::main(args),

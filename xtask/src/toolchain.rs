@@ -128,12 +128,7 @@ impl Toolchain {
         for dir in subdirectories(&self.usr.join("src"))? {
             paths.push((dir, "/rustc".to_owned()));
         }
-        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-        // Named after a hash of the registry's address, which mirrors change.
-        for dir in subdirectories(&home.context("no home directory")?.join("registry/src"))? {
-            paths.push((dir, "/registry".to_owned()));
-        }
+        paths.extend(registry_sources()?);
         Ok(paths)
     }
 
@@ -208,6 +203,16 @@ impl Bpf {
             ),
         ])
     }
+}
+
+/// The directories of crates' sources, and the neutral name they get: each is named
+/// after a hash of the registry's address, which mirrors change.
+pub fn registry_sources() -> Result<Vec<(PathBuf, String)>> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let sources = home.context("no home directory")?.join("registry/src");
+    let sources = subdirectories(&sources)?.into_iter();
+    Ok(sources.map(|dir| (dir, "/registry".to_owned())).collect())
 }
 
 fn newest(repository: &Repository, package: &str) -> Result<Version> {

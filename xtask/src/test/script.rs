@@ -39,6 +39,8 @@ pub struct Head {
     pub matrix: Option<(String, Vec<String>)>,
     /// Whether it takes too long for every day.
     pub full_only: bool,
+    /// Whether it gets the packages of `cargo xtask dist`, as `/capwatch/dist`.
+    pub dist: bool,
 }
 
 impl Script {
@@ -99,6 +101,7 @@ impl Head {
             append: String::new(),
             matrix: None,
             full_only: false,
+            dist: false,
         };
         let comments = text
             .lines()
@@ -107,6 +110,9 @@ impl Head {
             let comment = line.trim_start_matches('#').trim();
             if comment == "full-only" {
                 head.full_only = true;
+            }
+            if comment == "dist" {
+                head.dist = true;
             }
             let Some((key, value)) = comment.split_once(": ") else {
                 continue;

@@ -7,10 +7,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use super::report::{Check, Report, Tally};
-use crate::{cache, cmd};
+use crate::cmd;
+use crate::tools::Tool;
 
-/// A version that builds with the workspace's compiler.
-const CARGO_DENY: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
 
 /// Runs it.
 pub fn ring(report: &mut Report, quick: bool) {
@@ -88,22 +91,10 @@ fn cargo_deny(install: bool) -> Result<Option<PathBuf>> {
     if let Some(path) = cmd::in_path("cargo-deny") {
         return Ok(Some(path));
     }
-    let name = format!("tools/cargo-deny-{CARGO_DENY}");
-    if !install && !cache::dir()?.join(&name).exists() {
+    if !install && !CARGO_DENY.is_there()? {
         return Ok(None);
     }
-    let root = cache::entry(&name, |root| {
-        eprintln!("xtask: building cargo-deny, which takes some minutes");
-        cmd::run_quietly(
-            cmd::cargo()
-                // Optimising it takes longer than it ever runs.
-                .args(["install", "cargo-deny", "--version", CARGO_DENY])
-                .args(["--locked", "--debug", "--root"])
-                .arg(root)
-                .env_remove("CARGO_TARGET_DIR"),
-        )
-    })?;
-    Ok(Some(root.join("bin/cargo-deny")))
+    CARGO_DENY.install().map(Some)
 }
 
 #[cfg(test)]

@@ -209,6 +209,7 @@ struct Machine {
     root: Root,
     packages: Vec<String>,
     append: String,
+    dist: bool,
 }
 
 impl Machine {
@@ -217,6 +218,7 @@ impl Machine {
             root,
             packages,
             append,
+            dist,
         } = self;
         let mut name = format!("Linux {kernel} {arch:?}, {root:?} root");
         for detail in packages.iter().chain(std::iter::once(append)) {
@@ -224,6 +226,9 @@ impl Machine {
                 name.push_str(", ");
                 name.push_str(detail);
             }
+        }
+        if *dist {
+            name.push_str(", the packages");
         }
         name
     }
@@ -242,6 +247,7 @@ fn machines<'a>(
                 root: head.root,
                 packages: head.packages.clone(),
                 append: head.append.clone(),
+                dist: head.dist,
             };
             machines.entry(machine).or_default().push(script);
         }
@@ -254,6 +260,7 @@ fn run(boot: Boot) -> Result<Ended> {
         root,
         packages,
         append,
+        dist,
     } = boot.machine;
     let mut options = Options::new(boot.kernel);
     options.arch = boot.arch;
@@ -261,6 +268,10 @@ fn run(boot: Boot) -> Result<Ended> {
     options.packages = packages;
     options.append = append;
     options.files = data(&cmd::workspace().join("tests/vm/data"));
+    if dist {
+        let packages = crate::dist::for_guests(boot.arch)?;
+        options.files.push((packages, "/capwatch/dist".to_owned()));
+    }
     options.jobs = boot
         .jobs
         .iter()

@@ -33,7 +33,7 @@ pub enum Arch {
 
 impl Arch {
     /// Debian's name of it.
-    fn debian(self) -> &'static str {
+    pub const fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
             Self::Arm64 => "arm64",
@@ -41,7 +41,7 @@ impl Arch {
     }
 
     /// Rust's name of it.
-    fn target(self) -> &'static str {
+    pub const fn target(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
             Self::Arm64 => "aarch64-unknown-linux-gnu",
