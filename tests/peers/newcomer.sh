@@ -66,7 +66,7 @@ pages() {
     PATH=$HOME/.local/bin:$PATH bash -ec "$(sed -n '/^    capwatch man |/,/capwatch\.fish$/s/^    //p' "$ROOT/docs/install.md" |
         sed "s|/usr/share|$WORK/share|g")" || return 1
     find "$WORK/share" -type f -size +0
-    [ "$(find "$WORK/share" -type f -size +0 | wc -l)" = 13 ]
+    [ "$(find "$WORK/share" -type f -size +0 | wc -l)" = 14 ]
 }
 check "newcomer: man pages and completions are written" pages
 

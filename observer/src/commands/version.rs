@@ -15,7 +15,8 @@ const SHOWN: usize = 12;
 pub fn long() -> String {
     let commit = COMMIT.unwrap_or("unknown (built from source)");
     let version = env!("CARGO_PKG_VERSION");
-    format!("{version}\ncommit {commit}\nprograms {}", programs())
+    let abi = observer_ebpf::ABI;
+    format!("{version}\ncommit {commit}\nprograms {}, ABI {abi}", programs())
 }
 
 /// The digest of the programs' sources.
@@ -38,6 +39,8 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].starts_with("commit "), "{text}");
         let programs = lines[2].strip_prefix("programs ").unwrap();
+        let (programs, abi) = programs.split_once(", ABI ").unwrap();
+        assert_eq!(abi, observer_ebpf::ABI.to_string());
         assert!(programs.len() == SHOWN && programs.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }
