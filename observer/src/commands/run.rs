@@ -17,7 +17,7 @@ use super::args::{ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options, state::State},
     config::{Release, Rules},
-    finding::Scope,
+    finding::{HookReport, Scope},
     outputs::{
         alarms::{self, Manner},
         color::Color,
@@ -96,17 +96,8 @@ pub async fn run(
     agent.resume(file.as_deref());
     agent.tick();
     shared.set_ready();
-    for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
-        tracing::warn!("not attached: {}: {reason}", hook.hook);
-    }
-    for listener in &listeners {
-        let what = serving(&listener.local_addr()?, security.as_ref());
-        match log_format {
-            Some(_) => tracing::info!("{what}"),
-            None => eprintln!("capwatch: {what}"),
-        }
-    }
+    warn_of_hooks(&shared.ledger().hooks);
+    tell_addresses(&listeners, security.as_ref(), log_format.is_some())?;
     let view = Arc::clone(&shared) as Arc<dyn web::View>;
     let options = web::Options {
         hosts,
@@ -145,6 +136,31 @@ pub async fn run(
     }
     stopping.wait();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the hooks that are missed.
+fn warn_of_hooks(hooks: &[HookReport]) {
+    for hook in hooks.iter().filter(|hook| hook.is_missed()) {
+        let reason = hook.reason.as_deref().unwrap_or("not told");
+        tracing::warn!("not attached: {}: {reason}", hook.hook);
+    }
+}
+
+/// Says where page and metrics are, in the log or on the terminal.
+fn tell_addresses(
+    listeners: &[web::Listening],
+    security: Option<&web::Security>,
+    log: bool,
+) -> anyhow::Result<()> {
+    for listener in listeners {
+        let what = serving(&listener.local_addr()?, security);
+        if log {
+            tracing::info!("{what}");
+        } else {
+            eprintln!("capwatch: {what}");
+        }
+    }
+    Ok(())
 }
 
 /// Where page and metrics are.

@@ -16,7 +16,10 @@ pub fn long() -> String {
     let commit = COMMIT.unwrap_or("unknown (built from source)");
     let version = env!("CARGO_PKG_VERSION");
     let abi = observer_ebpf::ABI;
-    format!("{version}\ncommit {commit}\nprograms {}, ABI {abi}", programs())
+    format!(
+        "{version}\ncommit {commit}\nprograms {}, ABI {abi}",
+        programs()
+    )
 }
 
 /// The digest of the programs' sources.

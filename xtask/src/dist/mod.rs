@@ -242,7 +242,7 @@ fn deb(release: &Release, arch: Arch, places: &Places) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The crates that are linked in, by CycloneDX.
+/// The crates that are linked in, by `CycloneDX`.
 fn sbom(release: &Release, places: &Places) -> Result<()> {
     let name = format!("capwatch-{}.cdx", release.version);
     // It writes beside each manifest, so it gets a copy of these.
