@@ -250,9 +250,38 @@ pub fn write(name: Option<&str>, mut out: impl Write) -> anyhow::Result<()> {
     };
     let command = command.clone().name(format!("capwatch-{name}"));
     let command = command.bin_name(format!("capwatch {name}"));
-    clap_mangen::Man::new(command).render(&mut out)?;
+    let parts: Vec<_> = command.get_subcommands().cloned().collect();
+    let man = clap_mangen::Man::new(command);
+    if parts.is_empty() {
+        man.render(&mut out)?;
+    } else {
+        man.render_title(&mut out)?;
+        man.render_name_section(&mut out)?;
+        commands(name, parts, &mut out)?;
+    }
     more(page, &mut out)?;
     writeln!(out, ".SH \"SEE ALSO\"\ncapwatch(1)")?;
+    Ok(())
+}
+
+/// The parts of a command that has commands of its own: they have no pages.
+fn commands(name: &str, parts: Vec<clap::Command>, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, ".SH COMMANDS")?;
+    for part in parts {
+        let words = format!("capwatch {name} {}", part.get_name());
+        let mut part = part.bin_name(words);
+        let usage = part.render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ");
+        let about = part.get_about().map(ToString::to_string);
+        let about = about.unwrap_or_default();
+        writeln!(out, ".TP\n\\fB{}\\fR\n{}", plain(usage), plain(&about))?;
+        for argument in part.get_positionals() {
+            let help = argument.get_help().map(ToString::to_string);
+            let id = argument.get_id().as_str().to_ascii_uppercase();
+            let help = help.unwrap_or_default();
+            writeln!(out, ".br\n\\fI{}\\fR: {}", plain(&id), plain(&help))?;
+        }
+    }
     Ok(())
 }
 
@@ -305,6 +334,19 @@ mod tests {
         assert!(!overview.contains("trial"), "{overview}");
         let error = write(Some("probe-trial"), io::sink()).unwrap_err();
         assert!(error.to_string().contains("each of run, watch"), "{error}");
+    }
+
+    #[test]
+    fn the_parts_of_config_are_on_its_page() {
+        let text = page(Some("config"));
+        for wanted in [
+            "capwatch config check [FILE]",
+            "capwatch config suggest [FILE]",
+            "an agent's",
+        ] {
+            assert!(text.contains(&plain(wanted)), "{wanted}: {text}");
+        }
+        assert!(!text.contains("config\\-check(1)"), "{text}");
     }
 
     #[test]
