@@ -88,3 +88,23 @@ capwatch record -o json --report kmsg.json --audit-source kmsg -- \
     aa-exec -p cw_one -- taskset 1 captest do drop chown
 check "kmsg alone joins" captest check kmsg.json 'sources[name=kmsg].up == true' \
     'count(sources) == 1' 'audit.matched == 1'
+
+# No hook watches drops: an audit rule, and its SYSCALL records by netlink.
+auditctl -a always,exit -F arch=b64 -S prctl -F a0=24 -k capwatch
+auditctl -a always,exit -F arch=b64 -S capset -F success=0 -k capwatch
+capwatch run --hooks tracepoint --audit-source netlink --events calls.jsonl >calls.out 2>&1 &
+agent=$!
+check "an agent without hooks serves" wait_for 20 report
+check "no hook watches drops there" captest check report.json \
+    'count(hooks[attached=true, hook=cap_task_prctl]) == 0' 'sources[name=netlink].up == true'
+captest do lower setpcap drop chown exec captest do exit 0
+aa-exec -p cw_two -- taskset 1 captest do drop chown
+check "a drop that commoncap refused is an episode, by its SYSCALL record" wait_for 15 holds \
+    'count(episodes[comm=captest, layer=commoncap]) == 1' \
+    'episodes[layer=commoncap].first_refused == chown' \
+    'episodes[layer=commoncap].verdict == degraded'
+check "one that AppArmor refused is AppArmor's" wait_for 15 holds \
+    'count(episodes[layer=apparmor]) == 1' 'episodes[layer=apparmor].profile == cw_two'
+kill "$agent"
+wait "$agent"
+auditctl -D >/dev/null

@@ -64,7 +64,7 @@ pub fn logged_episode(episode: &Episode) -> String {
         }
         _ => {
             "no module's record stands beside it, so that CAP_SETPCAP is not in its effective set \
-              (inferred; commoncap writes no records)"
+              (inferred: commoncap writes no records, nor does AppArmor of a denial like its last one)"
                 .to_owned()
         }
     };
