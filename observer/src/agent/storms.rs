@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::Shared;
-use crate::sources::bpf::{Kernel, preempts_programs};
+use crate::{
+    sandbox::{self, Room},
+    sources::bpf::{Kernel, preempts_programs},
+};
 
 /// How often it is looked where the kernel preempts programs: a storm of ten seconds
 /// is to be counted to within one in a hundred.
@@ -35,6 +38,7 @@ pub fn follow(shared: &Arc<Shared>) -> io::Result<()> {
 
 fn watch(shared: &Weak<Shared>) {
     come_first();
+    sandbox::enter(Room::Storms);
     if let Some(shared) = shared.upgrade()
         && let Some(kernel) = shared.kernel_mut().as_mut()
     {

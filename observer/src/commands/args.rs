@@ -11,6 +11,7 @@ use super::{
 use crate::{
     finding::{FailOn, RoleFilter, Scope},
     outputs::{color::Color, report::Form},
+    sandbox,
     sources::{
         audit::AuditSource,
         bpf::{self, Choice, Mechanism, pins},
@@ -239,6 +240,10 @@ pub struct Run {
     /// Write the log, alarms included, as lines with date and level in this form
     #[arg(long, value_enum, value_name = "FORM")]
     pub log_format: Option<LogFormat>,
+    /// What the agent gives up once it is attached: capabilities that a thread does
+    /// not need, other programs, the network, files to write but its own
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub sandbox: sandbox::Mode,
     /// Series of each metric, beyond which findings count as "overflow"
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub max_series: usize,

@@ -24,6 +24,7 @@ use crate::{
         stream::{EventsOutput, waits_for_a_reader},
         web::{self, Server},
     },
+    sandbox::{self, Plan, Room},
     sources::bpf::Pins,
 };
 
@@ -51,6 +52,7 @@ pub async fn run(
         log_format,
         pin,
         state,
+        sandbox,
     } = run;
     prepare();
     // Whatever can fail for a mistake of the operator comes before the hooks.
@@ -65,6 +67,16 @@ pub async fn run(
             .with_context(|| format!("cannot write events to {}", path.display()))
     });
     let out = out.transpose()?;
+    let events = file.as_deref().and_then(folder_of);
+    sandbox::plan(Plan {
+        mode: sandbox,
+        writes: events.into_iter().chain(state.clone()).collect(),
+        pins: pin.clone().into_iter().collect(),
+        web: security
+            .as_ref()
+            .map(web::Security::folders)
+            .unwrap_or_default(),
+    });
     let boot = crate::agent::host().boot_id;
     let state = state.as_deref().map(|path| State::open(path, &boot));
     let state = state.transpose()?;
@@ -106,6 +118,7 @@ pub async fn run(
         open_probes,
     };
     let mut server = Server::start(listeners, view, options).context("cannot serve")?;
+    sandbox::enter(Room::Main);
     tell_systemd(NotifyState::Ready);
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| interval(limit / 2));
     loop {
@@ -121,6 +134,13 @@ pub async fn run(
             _ = hangup.recv() => reload(&mut agent, config.as_deref(), &typed),
         }
     }
+    end(agent, server);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends in good order: what was seen is still told.
+fn end(mut agent: Agent, server: Server) {
+    let shared = agent.shared();
     tell_systemd(NotifyState::Stopping);
     // Answers under way end while the last events are handled.
     let stopping = server.stop();
@@ -135,7 +155,6 @@ pub async fn run(
         tracing::warn!("the last events could not be written: {error}");
     }
     stopping.wait();
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Names the hooks that are missed.
@@ -171,6 +190,17 @@ fn serving(address: &web::Address, security: Option<&web::Security>) -> String {
     let encrypted = security.is_some_and(|security| security.current().tls.is_some());
     let scheme = if encrypted { "https" } else { "http" };
     format!("serving {scheme}://{address}/ and {scheme}://{address}/metrics")
+}
+
+/// The folder in which the file of events lies, and its successors; `-` has none.
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent().filter(|_| file != Path::new("-"))?;
+    let here = folder.as_os_str().is_empty();
+    Some(if here {
+        PathBuf::from(".")
+    } else {
+        folder.to_owned()
+    })
 }
 
 /// Tells the service manager, where one started it: `Type=notify` and `WatchdogSec=`.

@@ -15,6 +15,7 @@ use super::{clean::clean, color::Color, columns::Layout, terminal, told::Told};
 use crate::{
     finding::{Episode, Event, EventKind, Verdict},
     ledger::NONE,
+    sandbox::{self, Room},
 };
 
 /// Alarms of one source that are shown in a minute.
@@ -90,9 +91,10 @@ pub fn start(events: Receiver<Arc<Event>>, told: Manner) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    Builder::new()
-        .name("alarms".to_owned())
-        .spawn(move || runtime.block_on(tell(events, told)))?;
+    Builder::new().name("alarms".to_owned()).spawn(move || {
+        sandbox::enter(Room::Plain);
+        runtime.block_on(tell(events, told));
+    })?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ use crate::{
         Denial, End, Event, EventKind, Header, Row, Scope, SourceReport, Sources, State, StateLine,
     },
     ledger::row_name,
+    sandbox::{self, Room},
     sight::Sight,
     time::Stamp,
 };
@@ -109,9 +110,10 @@ impl Recorder {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         let keeper = Keeper::new(out, text, Arc::clone(&kept));
-        let writer = Builder::new()
-            .name("events".to_owned())
-            .spawn(move || keeper.run(&lines))?;
+        let writer = Builder::new().name("events".to_owned()).spawn(move || {
+            sandbox::enter(Room::Events);
+            keeper.run(&lines)
+        })?;
         // Wakes the writer for the header.
         let _ = queue.try_send(Vec::new());
         Ok(Self::new(queue, writer, WhenFull::Drop, header, kept))

@@ -19,6 +19,7 @@ use observer_ebpf::ProcessEvent;
 use tokio::sync::Notify;
 
 use super::Who;
+use crate::sandbox::{self, Room};
 
 /// Look-ups that wait; what comes beyond is not looked up.
 const MAX_WAITING: usize = 16_384;
@@ -182,7 +183,10 @@ impl Desk {
         shared.queue().threads += 1;
         let hired = thread::Builder::new()
             .name("look-up".to_owned())
-            .spawn(move || work(&shared));
+            .spawn(move || {
+                sandbox::enter(Room::LookUp);
+                work(&shared);
+            });
         if hired.is_err() {
             self.shared.queue().threads -= 1;
         }

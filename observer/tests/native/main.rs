@@ -22,6 +22,7 @@ mod probe;
 mod restart;
 mod rules;
 mod runtime;
+mod sandbox;
 mod scale;
 mod scenarios;
 mod scope;

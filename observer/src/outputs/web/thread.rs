@@ -14,6 +14,7 @@ use super::{
     socket::{Detached, Listening},
     view::View,
 };
+use crate::sandbox::{self, Room};
 
 /// A server that runs.
 pub struct Server {
@@ -42,6 +43,7 @@ impl Server {
             .thread_name("web-answer")
             .build()?;
         let thread = Builder::new().name("web".to_owned()).spawn(move || {
+            sandbox::enter(Room::Web);
             let result = runtime.block_on(async {
                 let listeners: io::Result<Vec<_>> =
                     listeners.into_iter().map(Detached::attach).collect();

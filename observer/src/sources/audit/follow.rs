@@ -12,6 +12,7 @@ use memchr::memchr;
 use super::sink::{Sink, realtime};
 use super::stream::{OpenError, open};
 use crate::audit::{Aside, MAX_LINE, Malformed, Parsed, parse_line};
+use crate::sandbox::{self, Room};
 
 /// How often an idle file is looked at.
 const IDLE: Duration = Duration::from_millis(200);
@@ -65,6 +66,7 @@ impl Follow {
         Builder::new()
             .name("audit-follow".to_owned())
             .spawn(move || {
+                sandbox::enter(Room::AuditLog);
                 let mut sink = sink.patient();
                 sink.up();
                 let mut is_up = true;

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::sink::{Sink, realtime};
 use crate::audit::{Reader, decompressed};
+use crate::sandbox::{self, Room};
 
 /// Why a log cannot be opened.
 #[derive(Debug, Error)]
@@ -68,7 +69,10 @@ pub fn spawn_path(path: &Path, sink: Sink) -> io::Result<JoinHandle<()>> {
     Builder::new()
         .name("audit-stream".to_owned())
         .spawn(move || match open(&path) {
-            Ok(file) => read(file, sink.patient()),
+            Ok(file) => {
+                sandbox::enter(Room::Plain);
+                read(file, sink.patient());
+            }
             Err(error) => sink.down(error.to_string()),
         })
 }
@@ -81,7 +85,10 @@ pub fn spawn_path(path: &Path, sink: Sink) -> io::Result<JoinHandle<()>> {
 pub fn spawn(input: impl Read + Send + 'static, sink: Sink) -> io::Result<JoinHandle<()>> {
     Builder::new()
         .name("audit-stream".to_owned())
-        .spawn(move || read(input, sink.patient()))
+        .spawn(move || {
+            sandbox::enter(Room::Plain);
+            read(input, sink.patient());
+        })
 }
 
 fn read(input: impl Read + Send, mut sink: Sink) {

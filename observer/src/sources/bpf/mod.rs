@@ -23,7 +23,7 @@ mod rows;
 mod storm;
 
 pub use error::KernelError;
-pub use host::{active_lsms, has_kprobes, preempts_programs};
+pub use host::{active_lsms, has_kprobes, preempts_programs, release as kernel_release};
 pub use info::{Runs, runs};
 pub use kernel::{Kernel, Rings, text};
 pub use mechanism::{Choice, HookStatus, Mechanism};

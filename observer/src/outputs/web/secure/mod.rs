@@ -84,6 +84,21 @@ impl Security {
         Arc::clone(&current)
     }
 
+    /// The folders of the file and of what it names: where they are read again.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let current = self.current();
+        let mut folders = Vec::new();
+        for file in &current.files {
+            // A renewed certificate is often a link into another folder.
+            let real = file.canonicalize().ok();
+            for place in [Some(file), real.as_ref()].into_iter().flatten() {
+                let folder = place.parent().filter(|at| !at.as_os_str().is_empty());
+                folders.push(folder.unwrap_or(Path::new(".")).to_owned());
+            }
+        }
+        folders
+    }
+
     /// Reads the files again whenever they change, for ever.
     pub async fn follow(self) {
         let mut known = stamps(&self.current().files);

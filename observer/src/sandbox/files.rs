@@ -1,0 +1,85 @@
+//! Which files a thread may still open, by Landlock (5.13): none to execute, none
+//! to write but where the agent keeps something. From 6.7 on it may neither connect
+//! nor bind.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+};
+
+use super::{Plan, Room};
+
+/// The newest rights that are asked for; an older kernel enforces those that it knows.
+const RIGHTS: ABI = ABI::V5;
+
+pub(super) fn restrict(room: Room, plan: &Plan) -> Result<(), String> {
+    let rules = || -> Result<RulesetStatus, landlock::RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(RIGHTS))?
+            .handle_access(AccessNet::from_all(RIGHTS))?
+            .create()?;
+        let reads = AccessFs::ReadFile | AccessFs::ReadDir;
+        match room {
+            // Executables, and containers' state, may lie anywhere.
+            Room::Main | Room::LookUp | Room::AuditLog => {
+                ruleset = allow(ruleset, Path::new("/"), reads)?;
+            }
+            // Programs to attach to; how many processors a map has values of, and
+            // what the agent itself takes.
+            Room::Storms | Room::Web => {
+                let own = [Path::new("/sys"), Path::new("/proc")];
+                let again = plan.web.iter().map(PathBuf::as_path);
+                for path in own.into_iter().chain(again.filter(|_| room == Room::Web)) {
+                    ruleset = allow(ruleset, path, reads)?;
+                }
+            }
+            Room::Events | Room::Plain => {}
+        }
+        let writes = AccessFs::WriteFile
+            | AccessFs::MakeReg
+            | AccessFs::RemoveFile
+            | AccessFs::MakeDir
+            | AccessFs::RemoveDir
+            | AccessFs::Truncate
+            | AccessFs::Refer
+            | reads;
+        let own: &[&[PathBuf]] = match room {
+            Room::Main => &[&plan.writes, &plan.pins],
+            Room::Events => &[&plan.writes],
+            // A link that takes over in a storm is pinned in place of the other.
+            Room::Storms => &[&plan.pins],
+            Room::LookUp | Room::AuditLog | Room::Web | Room::Plain => &[],
+        };
+        for path in own.iter().copied().flatten() {
+            ruleset = allow(ruleset, path, writes)?;
+        }
+        Ok(ruleset.restrict_self()?.ruleset)
+    };
+    match rules() {
+        Ok(RulesetStatus::NotEnforced) => {
+            Err("the kernel has none, or lsm= leaves it out".to_owned())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Allows rights on a path and what lies beneath; one that is not there gives none.
+fn allow(
+    ruleset: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, landlock::RulesetError> {
+    let Ok(place) = PathFd::new(path) else {
+        return Ok(ruleset);
+    };
+    let rights = if path.is_dir() {
+        rights
+    } else {
+        rights & AccessFs::from_file(RIGHTS)
+    };
+    ruleset.add_rule(PathBeneath::new(place, rights))
+}

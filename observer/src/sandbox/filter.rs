@@ -1,0 +1,149 @@
+//! Which system calls a thread may still make: a filter that refuses what the agent
+//! never needs once it is attached.
+
+use std::collections::BTreeMap;
+
+use libc::{EPERM, c_long};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::Room;
+
+/// Refused with EPERM: other programs, other users, other processes' memory,
+/// namespaces and mounts, the kernel's modules and clock, the network.
+const REFUSED: &[c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_mknodat,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_personality,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
+/// Old calls that arm64 does not have.
+#[cfg(target_arch = "x86_64")]
+const OLD: &[c_long] = &[
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_mknod,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_kexec_file_load,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: &[c_long] = &[];
+
+/// Commands of `bpf(2)` that read and write maps and ask for figures
+/// (`enum bpf_cmd`, `include/uapi/linux/bpf.h`): look up, update, delete and next key
+/// of a map, an object's figures, look up and delete, freeze, and the four batches.
+const ON_MAPS: &[u64] = &[1, 2, 3, 4, 15, 21, 22, 24, 25, 26, 27];
+
+pub(super) fn install(room: Room) -> Result<(), String> {
+    let told = |error: seccompiler::Error| error.to_string();
+    let refuse = compiled(rules(room)?, EPERM)?;
+    // Its arguments lie in memory that a filter can't read: libraries fall back to clone.
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let absent = compiled(clone3, libc::ENOSYS)?;
+    seccompiler::apply_filter(&absent).map_err(told)?;
+    seccompiler::apply_filter(&refuse).map_err(told)
+}
+
+fn compiled(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, String> {
+    let told = |error: seccompiler::BackendError| error.to_string();
+    let target = TargetArch::try_from(std::env::consts::ARCH).map_err(told)?;
+    let errno = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, target).map_err(told)?;
+    filter.try_into().map_err(told)
+}
+
+fn rules(room: Room) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
+        .iter()
+        .chain(OLD)
+        .map(|call| (*call, Vec::new()))
+        .collect();
+    // A socket of another family than the service manager's.
+    let unix = u64::from(libc::AF_UNIX.unsigned_abs());
+    rules.insert(libc::SYS_socket, vec![all([differs(0, unix)])?]);
+    // A process, as opposed to a thread.
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    rules.insert(libc::SYS_clone, vec![all([lacks(0, thread)])?]);
+    if !room.attaches() {
+        rules.insert(libc::SYS_perf_event_open, Vec::new());
+        let commands = ON_MAPS.iter().map(|command| differs(0, *command));
+        rules.insert(libc::SYS_bpf, vec![all(commands)?]);
+    }
+    Ok(rules)
+}
+
+type Condition = Result<SeccompCondition, seccompiler::BackendError>;
+
+fn differs(argument: u8, from: u64) -> Condition {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, from)
+}
+
+fn lacks(argument: u8, bit: u64) -> Condition {
+    let masked = SeccompCmpOp::MaskedEq(bit);
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, masked, 0)
+}
+
+fn all(conditions: impl IntoIterator<Item = Condition>) -> Result<SeccompRule, String> {
+    let told = |error: seccompiler::BackendError| error.to_string();
+    let conditions: Result<Vec<_>, _> = conditions.into_iter().collect();
+    SeccompRule::new(conditions.map_err(told)?).map_err(told)
+}

@@ -1,0 +1,130 @@
+//! What a thread of the agent may still do once everything is attached.
+//!
+//! Capabilities, `no_new_privs`, seccomp filters and Landlock's rules belong to a
+//! thread, and a new thread has those of the thread that started it. So each
+//! thread enters its room when it begins, and the main one after attaching. A room
+//! that the kernel can't give is reported; with `--sandbox required` it ends the
+//! agent.
+
+mod files;
+mod filter;
+mod room;
+
+use std::{
+    path::PathBuf,
+    process,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+pub use room::Room;
+
+/// How much of a sandbox there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// None
+    Off,
+    /// What the kernel has; what it lacks is reported
+    #[default]
+    Auto,
+    /// All of it, or the agent does not start
+    Required,
+}
+
+/// The sandbox of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// How much of it.
+    pub mode: Mode,
+    /// Folders in which the agent writes: of its events, of its state.
+    pub writes: Vec<PathBuf>,
+    /// Where maps, programs and links are pinned.
+    pub pins: Vec<PathBuf>,
+    /// Files and folders that the web thread reads again.
+    pub web: Vec<PathBuf>,
+}
+
+/// A part of the sandbox that could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part} can't be had: {why}")]
+pub struct Lapse {
+    /// `no_new_privs`, `seccomp`, `landlock` or `capabilities`.
+    pub part: &'static str,
+    /// As the system says it.
+    pub why: String,
+}
+
+/// The plan, and whether maps ask for `CAP_BPF`: no room reads it any more.
+static PLAN: OnceLock<(Plan, bool)> = OnceLock::new();
+static LAPSES: Mutex<Vec<Lapse>> = Mutex::new(Vec::new());
+
+/// Sets what the threads of this process enter from now on; to be called once,
+/// before the first of them starts.
+pub fn plan(plan: Plan) {
+    // A second plan would hold for some threads only.
+    let _ = PLAN.set((plan, room::maps_ask()));
+}
+
+/// Confines the calling thread to its room. Without a plan nothing happens, so that
+/// the same threads serve commands that have no sandbox.
+pub fn enter(room: Room) {
+    let Some((plan, maps_ask)) = PLAN.get().filter(|(plan, _)| plan.mode != Mode::Off) else {
+        return;
+    };
+    for lapse in confine(room, plan, *maps_ask) {
+        let required = plan.mode == Mode::Required;
+        if required {
+            tracing::error!("{lapse}; --sandbox required asks for all of the sandbox");
+            eprintln!("capwatch: {lapse}; start without --sandbox required to go on without");
+            process::exit(1);
+        }
+        let mut lapses = LAPSES.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lapses.iter().any(|known| known.part == lapse.part) {
+            tracing::warn!("the sandbox is not whole: {lapse}");
+            lapses.push(lapse);
+        }
+    }
+}
+
+/// The parts that could not be had, each once.
+pub fn lapses() -> Vec<Lapse> {
+    LAPSES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+/// Confines the thread; what could not be had is returned.
+fn confine(room: Room, plan: &Plan, maps_ask: bool) -> Vec<Lapse> {
+    let lapse = |part| move |why: String| Lapse { part, why };
+    let parts = [
+        no_new_privs().map_err(lapse("no_new_privs")),
+        files::restrict(room, plan).map_err(lapse("landlock")),
+        keep(room.capabilities(maps_ask)).map_err(lapse("capabilities")),
+        // The last, since it refuses some of the calls above.
+        filter::install(room).map_err(lapse("seccomp")),
+    ];
+    parts.into_iter().filter_map(Result::err).collect()
+}
+
+fn no_new_privs() -> Result<(), String> {
+    rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string())
+}
+
+/// Keeps of the thread's capabilities those of a set, and hands on none.
+fn keep(set: CapabilitySet) -> Result<(), String> {
+    let kept = || {
+        let own = rustix::thread::capabilities(None)?;
+        let kept = own.permitted & set;
+        rustix::thread::set_capabilities(
+            None,
+            CapabilitySets {
+                effective: kept,
+                permitted: kept,
+                inheritable: CapabilitySet::empty(),
+            },
+        )
+    };
+    kept().map_err(|error: rustix::io::Errno| error.to_string())
+}

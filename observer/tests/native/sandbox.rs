@@ -1,0 +1,62 @@
+//! What the threads of a running agent have left, by the kernel's own word.
+
+use std::fs;
+
+use observer::sandbox::Room;
+
+use crate::{
+    serve::{free_address, get, serve},
+    until,
+};
+
+/// The room of a thread, by its name.
+fn room(thread: &str) -> Room {
+    match thread {
+        "look-up" => Room::LookUp,
+        "audit-follow" => Room::AuditLog,
+        "storms" => Room::Storms,
+        "web" | "web-answer" => Room::Web,
+        "events" => Room::Events,
+        "alarms" | "audit-stream" => Room::Plain,
+        _ => Room::Main,
+    }
+}
+
+#[test]
+fn each_thread_keeps_what_its_room_needs_and_no_more() {
+    let Some((stage, _turn)) = crate::stage("sandbox") else {
+        return;
+    };
+    let address = free_address();
+    let agent = serve(stage, &[&address]);
+    // A large answer is made on a thread of its own.
+    let report = get(&address, "/api/v1/report").map(|(status, _)| status);
+    assert_eq!(report, Some(200));
+    let tasks = format!("/proc/{}/task", agent.0.id());
+    let mut seen = Vec::new();
+    until("every thread to be in its room", || {
+        seen = fs::read_dir(&tasks)
+            .expect("the agent lives")
+            .flatten()
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .collect();
+        seen.iter().all(|status| field(status, "Seccomp") == "2")
+    });
+    assert!(seen.len() >= 4, "{}", seen.len());
+    for status in &seen {
+        let name = field(status, "Name");
+        assert_eq!(field(status, "NoNewPrivs"), "1", "{name}");
+        let hexadecimal = |text| u64::from_str_radix(field(status, text), 16).expect("a set");
+        for set in ["CapEff", "CapPrm"] {
+            let most = room(name).capabilities(true).bits();
+            assert_eq!(hexadecimal(set) & !most, 0, "{name} has too much: {status}");
+        }
+        assert_eq!(hexadecimal("CapInh"), 0, "{name}");
+    }
+}
+
+fn field<'a>(status: &'a str, name: &str) -> &'a str {
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.expect("a status has it").trim()
+}
