@@ -3,6 +3,7 @@
 mod bench;
 mod incident;
 mod loaded;
+mod rules;
 mod steps;
 mod storm;
 
@@ -24,6 +25,7 @@ enum Cli {
     },
     Incident(incident::Args),
     Storm(storm::Args),
+    Rules(rules::Args),
     /// Check that a report, or JSON lines, say what was expected
     #[command(after_help = check::HELP)]
     Check {
@@ -43,6 +45,7 @@ fn main() -> Result<ExitCode> {
     match Cli::parse() {
         Cli::Do { steps } => steps::run(&steps::parse(&steps)?),
         Cli::Incident(args) => Ok(incident::run(&args)),
+        Cli::Rules(args) => rules::run(&args),
         Cli::Storm(args) => storm::run(&args).map(|()| ExitCode::SUCCESS),
         Cli::Check { file, expectations } => check::main(&file, &expectations),
         Cli::Suite(args) => suite::main(&args),

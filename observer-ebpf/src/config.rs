@@ -89,10 +89,72 @@ pub struct Offsets {
     pub pid_level: u32,
     /// `pid.numbers`
     pub pid_numbers: u32,
+    /// `cred.cap_permitted`
+    pub cred_permitted: u32,
+    /// `cred.cap_inheritable`
+    pub cred_inheritable: u32,
+    /// `cred.securebits`
+    pub cred_securebits: u32,
+    /// `linux_binprm.filename`
+    pub bprm_filename: u32,
+    /// `cpu_vfs_cap_data.magic_etc`
+    pub file_caps_magic: u32,
+    /// `cpu_vfs_cap_data.permitted`
+    pub file_caps_permitted: u32,
+    /// `cpu_vfs_cap_data.inheritable`
+    pub file_caps_inheritable: u32,
+    /// `dentry.d_inode`
+    pub dentry_inode: u32,
+    /// `file.private_data`
+    pub file_private: u32,
+    /// `file.f_cred`
+    pub file_cred: u32,
+    /// `seq_file.private`
+    pub seq_private: u32,
+    /// `user_namespace.uid_map.nr_extents`
+    pub ns_uid_extents: u32,
+    /// `user_namespace.gid_map.nr_extents`
+    pub ns_gid_extents: u32,
+    /// `user_namespace.uid_map.extent`
+    pub ns_uid_extent: u32,
+    /// `user_namespace.flags`
+    pub ns_flags: u32,
+    /// `user_namespace.parent_could_setfcap` (5.12)
+    pub ns_could_setfcap: u32,
+    /// `task_struct.fs`
+    pub task_fs: u32,
+    /// `fs_struct.root.dentry`
+    pub fs_root_dentry: u32,
+    /// `fs_struct.root.mnt`
+    pub fs_root_mount: u32,
+    /// `vfsmount.mnt_root`
+    pub mount_root: u32,
+    /// `linux_binprm.unsafe`
+    pub bprm_unsafe: u32,
+    /// `linux_binprm.cred`
+    pub bprm_cred: u32,
+    /// `inode.i_mode`
+    pub inode_mode: u32,
+    /// `inode.i_uid`
+    pub inode_uid: u32,
+    /// `file.f_path.mnt`
+    pub file_mount: u32,
+    /// `vfsmount.mnt_flags`
+    pub mount_flags: u32,
+    /// `cred.egid`
+    pub cred_egid: u32,
+    /// `user_namespace.gid_map.extent`
+    pub ns_gid_extent: u32,
+    /// `mount.mnt`
+    pub mount_vfs: u32,
+    /// `mount.mnt_parent`
+    pub mount_parent: u32,
+    /// `mount.mnt_mountpoint`
+    pub mount_point: u32,
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 40 * 4);
+const _: () = assert!(size_of::<Offsets>() == 71 * 4);
 
 /// Hooks that other programs ask for, as indices of the map `HOOKS`.
 #[repr(u32)]
@@ -140,8 +202,9 @@ pub struct Config {
     pub upid_size: u32,
     /// The number of these programs: they count while [`Hook::Turn`] has it.
     pub turn: u32,
-    /// Keeps the size a multiple of the alignment.
-    pub reserved: u32,
+    /// Index of the file's capabilities among the arguments of
+    /// `get_vfs_caps_from_disk`: 1 up to 5.11, then 2.
+    pub vfs_caps_arg: u32,
 }
 
 const _: () = assert!(size_of::<Config>() == 40);

@@ -30,12 +30,23 @@ empty! { FExitContext -> i32:
     #[fexit] aa_capable_exit
     #[fexit] selinux_capable_exit
     #[fexit] drop_exit
+    #[fexit] rule_file_caps_exit
+    #[fexit] rule_exec_exit
+    #[fexit] rule_capset_exit
+    #[fexit] rule_uid_map_exit
+    #[fexit] rule_gid_map_exit
+    #[fexit] rule_setgroups_exit
+    #[fexit] rule_userns_exit
 }
 empty! { ProbeContext -> u32:
     #[kprobe] security_capable_entry_kprobe
     #[kprobe] cap_capable_entry_kprobe
     #[kprobe] aa_capable_entry_kprobe
     #[kprobe] drop_entry_kprobe
+    #[kprobe] rule_file_caps_entry_kprobe
+    #[kprobe] rule_capset_entry_kprobe
+    #[kprobe] rule_uid_map_entry_kprobe
+    #[kprobe] rule_gid_map_entry_kprobe
     #[kprobe] tree_fork_kprobe
     #[kprobe] tree_exec_kprobe
     #[kprobe] tree_exit_kprobe
@@ -46,6 +57,13 @@ empty! { RetProbeContext -> u32:
     #[kretprobe] aa_capable_exit_kprobe
     #[kretprobe] selinux_capable_exit_kprobe
     #[kretprobe] drop_exit_kprobe
+    #[kretprobe] rule_file_caps_exit_kprobe
+    #[kretprobe] rule_exec_exit_kprobe
+    #[kretprobe] rule_capset_exit_kprobe
+    #[kretprobe] rule_uid_map_exit_kprobe
+    #[kretprobe] rule_gid_map_exit_kprobe
+    #[kretprobe] rule_setgroups_exit_kprobe
+    #[kretprobe] rule_userns_exit_kprobe
 }
 empty! { BtfTracePointContext -> i32:
     #[btf_tracepoint(function = "cap_capable")] cap_capable_tracepoint

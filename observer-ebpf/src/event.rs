@@ -16,6 +16,8 @@ pub enum EventKind {
     Argv,
     /// [`WorkloadEvent`], in the ring `STATES`.
     Workload,
+    /// [`BreachEvent`](crate::BreachEvent), in the ring `STATES`.
+    Breach,
 }
 
 /// A process above another one.

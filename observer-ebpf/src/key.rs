@@ -32,6 +32,7 @@ macro_rules! word {
         }
     };
 }
+pub(crate) use word;
 
 word!(
     /// Who refused a capability check.
@@ -120,6 +121,36 @@ word!(
         NotInheritable = "not_inheritable",
         /// ambient, securebits: a securebit forbids it.
         Locked = "locked",
+        /// capset: of another process.
+        OtherProcess = "other_process",
+        /// `uid_map`: id 0 of the parent, and the namespace's creator had no SETFCAP.
+        CreatorLacksSetfcap = "creator_lacks_setfcap",
+        /// `uid_map`, `gid_map`: more than one's own id, and no SETUID (SETGID) over the parent.
+        NotOwnId = "not_own_id",
+        /// `uid_map`, `gid_map`: a map can be written once.
+        WrittenBefore = "written_before",
+        /// `uid_map`, `gid_map`: the file was opened in another namespace.
+        OtherOpener = "other_opener",
+        /// setgroups: `deny` was written to `/proc/PID/setgroups`.
+        DeniedInNamespace = "denied_in_namespace",
+        /// setgroups: the namespace has no `gid_map` yet.
+        NoGidMap = "no_gid_map",
+        /// setgroups, userns, `uid_map`, `gid_map`: an id has no mapping.
+        Unmapped = "unmapped",
+        /// userns: in a chroot.
+        Chroot = "chroot",
+        /// userns: `user.max_user_namespaces`.
+        Limit = "limit",
+        /// userns: as many levels as there may be.
+        Depth = "depth",
+        /// exec: ran without the file's privileges, because of `no_new_privs`.
+        LostNoNewPrivs = "lost_no_new_privs",
+        /// exec: the same, because of a nosuid mount.
+        LostNosuid = "lost_nosuid",
+        /// exec: the same, because of a mount of another user namespace.
+        LostForeignMount = "lost_foreign_mount",
+        /// exec: the same, because it is traced.
+        LostTraced = "lost_traced",
     }
 );
 
@@ -224,6 +255,8 @@ pub enum Table {
     Tasks,
     /// Rows of denials.
     Rows,
+    /// Refusals by a rule.
+    Breaches,
 }
 
 /// Who holds a share.

@@ -6,6 +6,7 @@
 //! (`task_struct.start_boottime`).
 #![no_std]
 
+mod breach;
 mod config;
 pub mod decide;
 mod episode;
@@ -14,6 +15,7 @@ mod key;
 #[cfg(feature = "user")]
 mod pod;
 
+pub use breach::{Breach, BreachEvent, BreachKey, Call, PATH_LEN};
 pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Executed, Fate, NameBytes};
 pub use event::{
@@ -91,6 +93,14 @@ pub mod shares {
     pub const ROWS_OF_CGROUP: u64 = 12_288;
     /// Rows of processes that no supervisor owns.
     pub const ROWS_OF_NOBODY: u64 = 12_288;
+    /// Refusals by a rule: entries of the map.
+    pub const BREACHES: u32 = 4_096;
+    /// Those of one user but root.
+    pub const BREACHES_OF_USER: u64 = 512;
+    /// Those of one cgroup.
+    pub const BREACHES_OF_CGROUP: u64 = 1_024;
+    /// Those of processes that no supervisor owns.
+    pub const BREACHES_OF_NOBODY: u64 = 2_048;
 }
 
 /// What the kernel side loses or cuts short, as indices of the map `LOSSES`.
@@ -130,11 +140,16 @@ pub enum Loss {
     /// A process of a supervisor's tree could not be followed: its user has
     /// its share of them.
     TasksShare,
+    /// A refusal by a rule had no room, and is not counted.
+    BreachesFull,
+    /// A refusal by a rule was counted without comm, executable and capabilities:
+    /// its user or cgroup has its share.
+    BreachesShare,
 }
 
 impl Loss {
     /// Every loss, in the order of its index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::DenialRingFull,
         Self::StateRingFull,
         Self::RowsFull,
@@ -150,6 +165,8 @@ impl Loss {
         Self::EpisodesShare,
         Self::RowsShare,
         Self::TasksShare,
+        Self::BreachesFull,
+        Self::BreachesShare,
     ];
 
     /// The word for it in the label `reason` of `capwatch_events_lost_total`.
@@ -171,6 +188,8 @@ impl Loss {
             Self::EpisodesShare => "episodes_share",
             Self::RowsShare => "rows_share",
             Self::TasksShare => "tasks_share",
+            Self::BreachesFull => "breaches_full",
+            Self::BreachesShare => "breaches_share",
         }
     }
 }

@@ -3,7 +3,8 @@
 use aya::Pod;
 
 use crate::{
-    Config, Count, Episode, EpisodeEvent, Member, Offsets, RowKey, Rule, Share, Task, TotalKey,
+    Breach, BreachKey, Config, Count, Episode, EpisodeEvent, Member, Offsets, RowKey, Rule, Share,
+    Task, TotalKey,
 };
 
 macro_rules! pod {
@@ -15,6 +16,8 @@ macro_rules! pod {
 }
 
 pod!(
+    Breach,
+    BreachKey,
     Config,
     Count,
     Episode,

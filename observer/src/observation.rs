@@ -1,6 +1,8 @@
 //! What the sources tell, with times already turned into stamps.
 
-use observer_ebpf::{DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey, WorkloadEvent};
+use observer_ebpf::{
+    BreachEvent, DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey, WorkloadEvent,
+};
 
 use crate::{
     audit::Record,
@@ -19,6 +21,8 @@ pub enum Observation {
     Process(Box<ProcessSeen>),
     /// A supervisor's process became its workload.
     Workload(Box<WorkloadSeen>),
+    /// A rule refused calls.
+    Breach(Box<BreachSeen>),
     /// An audit record about a capability.
     Audit(Box<AuditSeen>),
 }
@@ -94,6 +98,23 @@ pub struct WorkloadSeen {
     pub container: Option<Container>,
     /// Version of its supervisor.
     pub version: Option<String>,
+    /// How far from the recorded command it happened.
+    pub scope: Scope,
+}
+
+/// A rule refused calls.
+#[derive(Clone, Debug)]
+pub struct BreachSeen {
+    /// When it refused the last.
+    pub time: Stamp,
+    /// What the program told.
+    pub event: BreachEvent,
+    /// The container it happened in.
+    pub container: Option<Container>,
+    /// Version of its supervisor.
+    pub version: Option<String>,
+    /// How many calls.
+    pub count: u64,
     /// How far from the recorded command it happened.
     pub scope: Scope,
 }

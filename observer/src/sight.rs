@@ -23,10 +23,11 @@ const OTHER: &str = "other";
 
 /// The reasons that every host can have, for outputs that show them all. The
 /// loss counters of the kernel side bring others under their own names.
-pub const REASONS: [&str; 12] = [
+pub const REASONS: [&str; 13] = [
     DROPS_MISSED,
     CHECKS_MISSED,
     TREE_MISSED,
+    RULES_MISSED,
     "episodes_full",
     "episodes_lost",
     "tree_full",
@@ -42,6 +43,8 @@ pub const REASONS: [&str; 12] = [
 pub const DROPS_MISSED: &str = "drops_missed";
 /// The kernel skipped runs of the programs that see checks.
 pub const CHECKS_MISSED: &str = "checks_missed";
+/// The kernel skipped runs of the programs that see what rules refuse.
+pub const RULES_MISSED: &str = "rules_missed";
 /// The kernel skipped runs of the programs that follow processes.
 pub const TREE_MISSED: &str = "tree_missed";
 /// No agent ran for a while; what was pinned went on.
@@ -77,6 +80,8 @@ pub fn reason_of<'a>(stage: &str, loss: &'a str) -> &'a str {
 pub fn reason_of_miss(program: &str, drops_are_hooked: bool) -> &'static str {
     if program.starts_with("tree") {
         TREE_MISSED
+    } else if program.starts_with("rule") {
+        RULES_MISSED
     } else if program.contains("drop") || !drops_are_hooked {
         DROPS_MISSED
     } else {
@@ -93,6 +98,7 @@ pub fn hides(reason: &str) -> bool {
         "events_lost"
             | "rows_full"
             | "rows_share"
+            | "breaches_share"
             | "inflight_full"
             | "profiles_full"
             | "lookups_late"
@@ -105,6 +111,7 @@ pub fn hides(reason: &str) -> bool {
 }
 
 /// What a lapse means and what to do, as a sentence each.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn advice(reason: &str) -> (&'static str, &'static str) {
     match reason {
         DROPS_MISSED => (
@@ -114,6 +121,18 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
         CHECKS_MISSED => (
             "the kernel skipped runs of the programs that count capability checks, so counts may be too low",
             "look for a process that asks for a capability in a loop",
+        ),
+        RULES_MISSED => (
+            "the kernel skipped runs of the programs that watch what rules refuse, so refused calls may be missing",
+            "look for a process that calls capset or execs in a loop",
+        ),
+        "breaches_full" => (
+            "the kernel had no room for another refusal by a rule, so refused calls may be missing",
+            "look for a process that changes its name in a loop",
+        ),
+        "breaches_share" => (
+            "one user or cgroup has its share of refusals by a rule: counts hold, names of theirs are missing",
+            "look for a process that changes its name in a loop",
         ),
         TREE_MISSED => (
             "the kernel skipped runs of the programs that follow processes, so some may lack their supervisor",

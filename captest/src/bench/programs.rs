@@ -13,7 +13,6 @@ use super::agent::Agent;
 use super::metrics;
 
 const STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
-const PROGRAMS: [&str; 3] = ["tree_fork", "tree_exec", "tree_exit"];
 
 /// Time of the programs on fork, exec and exit
 #[derive(clap::Args)]
@@ -30,6 +29,19 @@ pub struct Args {
     /// How often each object is tried, in turn
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// The programs
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "tree_fork,tree_exec,tree_exit"
+    )]
+    programs: Vec<String>,
+    /// What each child runs, as words
+    #[arg(long, default_value = "true")]
+    child: String,
+    /// More arguments for the agent
+    #[arg(last = true)]
+    arguments: Vec<String>,
 }
 
 /// The kernel counts time for as long as this lives.
@@ -59,19 +71,29 @@ pub fn run(args: &Args) -> Result<()> {
     let conditions = [
         ("empty", vec!["--bpf-object".to_owned(), args.empty.clone()]),
         ("capwatch", Vec::new()),
-    ];
+    ]
+    .map(|(condition, mut arguments)| {
+        arguments.extend(args.arguments.iter().cloned());
+        (condition, arguments)
+    });
+    let mut words = args.child.split_whitespace();
+    let (program, words) = (words.next().unwrap_or("true"), words.collect::<Vec<_>>());
     let mut samples: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
     for round in 0..args.rounds {
         for (condition, arguments) in &conditions {
             let agent = Agent::start(&args.capwatch, arguments)?;
             let before = agent.get("/metrics")?;
             for _ in 0..args.children {
-                let mut child = Command::new("true");
-                let status = child.stdin(Stdio::null()).status().context("true")?;
-                ensure!(status.success(), "true ended: {status}");
+                let mut child = Command::new(program);
+                child
+                    .args(&words)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null());
+                let status = child.status().with_context(|| args.child.clone())?;
+                ensure!(status.success(), "{} ended: {status}", args.child);
             }
             let after = agent.get("/metrics")?;
-            for program in PROGRAMS {
+            for program in &args.programs {
                 let label = format!("program=\"{program}\"");
                 let grown = |metric: &str| {
                     let sum = |page: &str| metrics::sum(page, metric, &[&label]);

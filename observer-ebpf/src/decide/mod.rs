@@ -10,6 +10,7 @@ mod capable;
 mod course;
 mod drop;
 mod family;
+pub mod ids;
 pub mod rules;
 mod skip;
 mod tree;

@@ -21,11 +21,13 @@ use observer_ebpf::{
 };
 
 use super::{
+    breach,
     episode::{self, Drop},
     host::{config, off},
-    maps::{Pending, State, drops_by_both, is_idle, lose, note},
+    maps::{Pending, State, Teller, drops_by_both, is_idle, lose, note},
     marks,
     mem::{Mem, Ptr, Typed},
+    rules,
     task::{self, bounding, effective, with_current},
 };
 
@@ -40,15 +42,22 @@ pub fn drop_entry(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// Adds the drop with its answer.
+/// Adds the drop with its answer; of other options only a refusal is looked at.
 #[fexit]
 pub fn drop_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP && !is_idle() {
+    let option = ctx.arg::<u32>(0);
+    if option == PR_CAPBSET_DROP && is_idle() {
+        return 0;
+    }
+    if option == PR_CAPBSET_DROP {
         let argument = ctx.arg(1);
         if drops_by_both() {
             keep(argument, State::Added);
         }
         finish(argument, ctx.arg::<i32>(5));
+    } else if ctx.arg::<i32>(5) == -rules::EPERM {
+        let broke = rules::prctl(option, ctx.arg(1), ctx.arg(2));
+        breach::tell::<Typed>(Teller::Prctl, &broke, core::ptr::null(), core::ptr::null());
     }
     0
 }
@@ -56,7 +65,12 @@ pub fn drop_exit(ctx: FExitContext) -> i32 {
 /// As [`drop_entry`], and keeps the argument for the return.
 #[kprobe]
 pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
-    if ctx.arg::<u32>(0) != Some(PR_CAPBSET_DROP) || is_idle() {
+    if is_idle() {
+        return 0;
+    }
+    let option = ctx.arg::<u32>(0).unwrap_or(0);
+    if option != PR_CAPBSET_DROP {
+        rules::prctl_begins(&ctx, option);
         return 0;
     }
     let Some(argument) = ctx.arg::<u64>(1) else {
@@ -76,7 +90,7 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// As [`drop_exit`], unless that one has added it.
 #[kretprobe]
 pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if is_idle() {
+    if is_idle() || (ctx.ret::<i32>() == -rules::EPERM && rules::prctl_ends()) {
         return 0;
     }
     let id = bpf_get_current_pid_tgid();

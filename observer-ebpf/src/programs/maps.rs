@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Count, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, PROFILE_LEN, ROW_SLOTS, RowKey, Rule,
-    Share, Task, TotalKey, decide, shares,
+    Breach, BreachKey, Count, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, PROFILE_LEN,
+    ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
 };
 
 use super::host::config;
@@ -163,6 +163,74 @@ pub static SETPCAP: HashMap<u64, Refusal> = HashMap::with_max_entries(4_096, BPF
 #[map]
 pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
 
+/// Refusals by a rule.
+#[map]
+pub static BREACHES: HashMap<BreachKey, Breach> =
+    HashMap::with_max_entries(shares::BREACHES, BPF_F_NO_PREALLOC);
+
+/// Room for the key of a refusal, by [`Teller`]: one does not fit on every stack.
+#[map]
+pub static BREACH_KEYS: PerCpuArray<BreachKey> = PerCpuArray::with_max_entries(Teller::COUNT, 0);
+
+/// The programs that tell of refusals. Each has room of its own, since they may
+/// preempt each other, but none itself.
+#[derive(Clone, Copy)]
+pub enum Teller {
+    /// prctl, by trampoline.
+    Prctl,
+    /// prctl, by kprobe.
+    PrctlProbe,
+    /// exec, by trampoline.
+    Exec,
+    /// exec, by kprobe.
+    ExecProbe,
+    /// capset, by trampoline.
+    Capset,
+    /// capset, by kprobe.
+    CapsetProbe,
+    /// `uid_map`, by trampoline.
+    UidMap,
+    /// `uid_map`, by kprobe.
+    UidMapProbe,
+    /// `gid_map`, by trampoline.
+    GidMap,
+    /// `gid_map`, by kprobe.
+    GidMapProbe,
+    /// setgroups, by trampoline.
+    Setgroups,
+    /// setgroups, by kprobe.
+    SetgroupsProbe,
+    /// User namespaces, by trampoline.
+    Userns,
+    /// User namespaces, by kprobe.
+    UsernsProbe,
+}
+
+impl Teller {
+    /// How many there are.
+    pub const COUNT: u32 = 14;
+}
+
+/// What one program keeps for the next of the same call, by thread. Two threads may
+/// share a place: the later one has it, and the first one's refusal lacks that detail.
+#[map]
+pub static UNDERWAY: Array<Underway> = Array::with_max_entries(UNDERWAY_PLACES, 0);
+
+/// Places of [`UNDERWAY`]: a power of two.
+pub const UNDERWAY_PLACES: u32 = 1_024;
+
+/// Something of a call under way.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Underway {
+    /// The thread; 0 for none.
+    pub thread: u64,
+    /// What it is.
+    pub kind: u64,
+    /// It.
+    pub words: [u64; 3],
+}
+
 /// A drop that is not settled.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -231,6 +299,12 @@ pub fn hooked(hook: Hook) -> bool {
 #[inline(always)]
 pub fn is_idle() -> bool {
     HOOKS.get(Hook::Turn as u32) != Some(&config!(turn))
+}
+
+/// Whether `cap_task_prctl` is watched by kprobes alone.
+#[inline(always)]
+pub fn drops_by_kprobe() -> bool {
+    HOOKS.get(Hook::Drops as u32) == Some(&Hook::BY_KPROBE)
 }
 
 /// Whether drops are watched by two mechanisms.

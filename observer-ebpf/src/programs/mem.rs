@@ -14,6 +14,8 @@ pub trait Mem {
     fn u64(base: Ptr, offset: u32) -> u64;
     /// Reads a field; zero when the kernel has no such field or faults.
     fn u32(base: Ptr, offset: u32) -> u32;
+    /// Reads a field; zero when the kernel has no such field or faults.
+    fn u16(base: Ptr, offset: u32) -> u16;
     /// Reads a pointer; null when the kernel has no such field or faults.
     fn ptr(base: Ptr, offset: u32) -> Ptr;
 }
@@ -39,6 +41,11 @@ impl Mem for Unread {
 
     #[inline(always)]
     fn u32(_: Ptr, _: u32) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn u16(_: Ptr, _: u32) -> u16 {
         0
     }
 
@@ -70,6 +77,15 @@ impl Mem for Typed {
     }
 
     #[inline(always)]
+    fn u16(base: Ptr, offset: u32) -> u16 {
+        if offset == NONE || base.is_null() {
+            return 0;
+        }
+        // SAFETY: the verifier checks that the pointer's type has these bytes.
+        unsafe { base.add(offset as usize).cast::<u16>().read_volatile() }
+    }
+
+    #[inline(always)]
     fn ptr(base: Ptr, offset: u32) -> Ptr {
         if offset == NONE || base.is_null() {
             return core::ptr::null();
@@ -89,6 +105,11 @@ impl Mem for Probed {
 
     #[inline(always)]
     fn u32(base: Ptr, offset: u32) -> u32 {
+        probe(base, offset).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn u16(base: Ptr, offset: u32) -> u16 {
         probe(base, offset).unwrap_or(0)
     }
 

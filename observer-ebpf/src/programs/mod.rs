@@ -1,5 +1,6 @@
-//! The three parts of the kernel side, each hook in every mechanism that it has.
+//! The parts of the kernel side, each hook in every mechanism that it has.
 
+mod breach;
 mod denial;
 mod drops;
 mod episode;
@@ -7,9 +8,13 @@ mod host;
 mod maps;
 mod marks;
 mod mem;
+mod rules;
+mod rules_ids;
+mod rules_kprobe;
 mod shares;
 mod task;
 mod tracepoint;
 mod tree;
+mod underway;
 mod verdict;
 mod verdict_kprobe;

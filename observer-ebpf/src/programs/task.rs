@@ -9,7 +9,7 @@ use aya_ebpf::helpers::{
 };
 use observer_ebpf::{
     ANCESTORS, Ancestor, COMM_LEN, NAME_LEN, NONE, Reason,
-    decide::{self, Credentials},
+    decide::{self, Credentials, rules::Sets},
 };
 
 use super::{
@@ -158,7 +158,12 @@ pub fn current() -> Current {
 /// that only `bpf_probe_read_kernel_str` follows, which lockdown may forbid.
 #[inline(always)]
 pub fn basename<M: Mem>(file: Ptr, name: &mut [u8; NAME_LEN]) {
-    let dentry = M::ptr(file, off!(file_dentry));
+    dentry_name::<M>(M::ptr(file, off!(file_dentry)), name);
+}
+
+/// As [`basename`], of a dentry.
+#[inline(always)]
+pub fn dentry_name<M: Mem>(dentry: Ptr, name: &mut [u8; NAME_LEN]) {
     if config!(probe_read) == 1 {
         let text = M::u64(dentry, off!(dentry_name)) as Ptr;
         if !text.is_null() {
@@ -251,6 +256,17 @@ pub fn namespace<M: Mem>(task: Ptr) -> (u32, u32) {
         M::u32(namespace, off!(ns_inum)),
         M::u32(namespace, off!(ns_level)),
     )
+}
+
+/// The capability sets of a credential.
+#[inline(always)]
+pub fn sets<M: Mem>(cred: Ptr) -> Sets {
+    Sets {
+        permitted: M::u64(cred, off!(cred_permitted)),
+        inheritable: M::u64(cred, off!(cred_inheritable)),
+        effective: M::u64(cred, off!(cred_effective)),
+        bounding: M::u64(cred, off!(cred_bset)),
+    }
 }
 
 /// A task's effective set.

@@ -359,6 +359,7 @@ pub fn report(episodes: Vec<Episode>, now: Stamp) -> Report {
         scope: None,
         denials,
         episodes,
+        rule_refusals: Vec::new(),
         others: Vec::new(),
         log: None,
         notes: Vec::new(),

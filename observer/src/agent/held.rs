@@ -94,6 +94,7 @@ impl Agent {
                 self.desk.cgroup(event.episode.cgroup, event.episode.tgid)
             }
             Item::Told(Told::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
+            Item::Told(Told::Breach(event)) => self.desk.cgroup(event.key.cgroup, event.tgid),
             Item::Told(Told::Process(event)) => {
                 let began = event.change == ProcessChange::Started as u32;
                 began.then(|| self.desk.started(event)).flatten()
@@ -215,6 +216,7 @@ const fn time_of(told: &Told) -> u64 {
         Told::Episode(event) => event.end.time,
         Told::Process(event) => event.time,
         Told::Workload(event) => event.time,
+        Told::Breach(event) => event.time,
         Told::Denial(_) | Told::Argv(_) => 0,
     }
 }

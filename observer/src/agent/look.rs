@@ -66,6 +66,7 @@ impl Agent {
         const { assert!(CHECKPOINT.is_multiple_of(OPEN)) };
         if self.unchecked.is_multiple_of(OPEN) {
             self.tell_open(SILENCE_NS);
+            self.count_breaches(false);
         }
         self.forget_supervisors();
         self.note_late();
@@ -90,6 +91,7 @@ impl Agent {
             self.slow = 0;
             self.shared.refresh();
             self.forget_gone();
+            self.forget_breaches();
             memory::give_back();
         }
         self.keep_state(false);

@@ -1,6 +1,7 @@
 //! The wiring of the rooms: sources to correlate to ledger to outputs. Every
 //! command is this agent with other outputs.
 
+mod breaches;
 mod held;
 mod logged;
 mod look;
@@ -111,6 +112,7 @@ pub struct Agent {
     told: HashMap<u64, (u64, bool)>,
     /// Workloads that run on with what was refused.
     workloads: Workloads,
+    details: breaches::Details,
     rules: Arc<Rules>,
     /// Ticks since the stream's last checkpoint.
     unchecked: u32,
@@ -185,6 +187,7 @@ impl Agent {
             calls: Calls::default(),
             clock: Clock::sample(),
             workloads: Workloads::default(),
+            details: breaches::Details::default(),
             who,
             desk,
             held: held::Queue::default(),
@@ -372,6 +375,7 @@ impl Agent {
     /// What comes no more: records that no event was seen for.
     pub fn finish(&mut self) {
         self.release_all();
+        self.count_breaches(true);
         // What the log told last has no more to wait for.
         self.settle_calls(Stamp(Stamp::now().0.saturating_add(correlate::SETTLE_NS)));
         let findings = self.correlator.finish();
@@ -515,6 +519,7 @@ impl Agent {
             // Its words were kept when it came.
             Told::Argv(_) => {}
             Told::Workload(event) => self.launched(*event),
+            Told::Breach(event) => self.breach(&event),
         }
     }
 

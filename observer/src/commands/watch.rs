@@ -193,6 +193,11 @@ fn is_chosen(event: &Event, watch: &Watch) -> bool {
         ),
         EventKind::Audit(audit) => (None, audit.capability.as_deref(), None),
         EventKind::Supervisor(event) => (None, None, event.container.as_ref()),
+        EventKind::RuleRefusal(refusal) => (
+            (refusal.errno != 0).then_some(Shown::Denied),
+            refusal.missing.first().map(String::as_str),
+            refusal.container.as_ref(),
+        ),
         EventKind::Loss(_) => return true,
     };
     let verdicts = &watch.verdict;
@@ -228,6 +233,10 @@ fn wanted(event: &Event, watch: &Watch) -> bool {
         EventKind::Audit(audit) => (
             !watch.denials && !watch.episodes,
             audit.supervisor.as_deref(),
+        ),
+        EventKind::RuleRefusal(refusal) => (
+            !watch.denials && !watch.episodes,
+            refusal.supervisor.as_deref(),
         ),
         // A loss concerns whoever looks.
         EventKind::Loss(_) => return true,

@@ -5,7 +5,7 @@ use observer_ebpf::{
     decide::{Ran, mask, ran},
 };
 
-use super::{chain::chain, explain, name, role};
+use super::{chain::chain, explain, name, refusal::FailedExecs, role};
 use crate::{
     caps::{self, CapSet},
     config::{Rules, Supervisor},
@@ -221,8 +221,14 @@ fn named(bytes: &[u8]) -> Option<String> {
 }
 
 /// The finding of an episode. `workload` is what the process became by the exec
-/// that closed it, where it is known which set it should have.
-pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rules) -> Episode {
+/// that closed it, where it is known which set it should have; `execs` are those that
+/// a rule refused.
+pub fn finding(
+    seen: &EpisodeSeen,
+    workload: Option<&WorkloadSeen>,
+    rules: &Rules,
+    execs: &FailedExecs,
+) -> Episode {
     let rule = rules.get(seen.episode.owner.rule);
     let judged = judge(seen, workload, rule);
     let EpisodeSeen {
@@ -306,6 +312,7 @@ pub fn finding(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rules: &Rule
         launcher: launcher(&told.ancestors),
         is_program: rule.is_some_and(|rule| rule.is_program(&text(&told.exe))),
         release: rules.release(),
+        failed_exec: execs.of(&episode, *first),
     };
     episode.explanation = explain::episode(&episode, &refusal);
     episode
@@ -399,6 +406,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         launcher: launcher(&event.ancestors),
         is_program: false,
         release: rules.release(),
+        failed_exec: None,
     };
     episode.explanation = explain::episode(&episode, &refusal);
     Some(episode)

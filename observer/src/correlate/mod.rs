@@ -10,13 +10,14 @@ mod inferred;
 mod join;
 mod logged;
 mod near;
+mod refusal;
 mod workload;
 
 pub use calls::{Alive, Calls, Host as CallHost, SETTLE_NS};
 pub use episode::{CARRIED_ON_NS, Course, Now, verdict, wanted};
 pub use explain::{
     Refusal, denial as explain_denial, episode as explain_episode, listed,
-    logged as explain_logged, other as explain_other,
+    logged as explain_logged, other as explain_other, rule_refusal as explain_rule,
 };
 pub use inferred::{cleaned, is_reserved};
 pub use logged::{LoggedDrops, episode as logged_episode};
@@ -27,6 +28,7 @@ use domain::Domains;
 use inferred::Inferred;
 use join::{Join, Joined};
 use near::Near;
+use refusal::FailedExecs;
 use workload::Workloads;
 
 use observer_ebpf::{Audited, Layer, Owner, ProcessChange, Reason, Role, RowKey, Via};
@@ -38,7 +40,9 @@ use crate::{
     finding::{
         AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, Scope, SupervisorEvent,
     },
-    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
+    observation::{
+        AuditSeen, BreachSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen,
+    },
     sources::bpf::text,
     time::Stamp,
 };
@@ -76,6 +80,7 @@ pub struct Correlator {
     domains: Domains,
     inferred: Inferred,
     workloads: Workloads,
+    failed_execs: FailedExecs,
 }
 
 impl Correlator {
@@ -88,6 +93,7 @@ impl Correlator {
             domains: Domains::default(),
             inferred: Inferred::default(),
             workloads: Workloads::default(),
+            failed_execs: FailedExecs::default(),
         }
     }
 
@@ -123,6 +129,7 @@ impl Correlator {
                 let alone = self.workloads.enter(*seen);
                 alone.iter().filter_map(|seen| self.skipped(seen)).collect()
             }
+            Observation::Breach(seen) => vec![self.breach(&seen)],
             Observation::Audit(seen) => {
                 let named = self.domains.record(&seen.record);
                 let joined = self.join.record(*seen).into_iter().map(audit);
@@ -180,7 +187,8 @@ impl Correlator {
         let is_launched = self.is_launched(&seen.episode.owner);
         let named = self.by_deed(seen);
         let seen_as = named.as_ref().unwrap_or(seen);
-        let mut episode = episode::finding(seen_as, workload.as_ref(), &self.rules);
+        let execs = &self.failed_execs;
+        let mut episode = episode::finding(seen_as, workload.as_ref(), &self.rules, execs);
         if named.is_some() && is_launched {
             // Of whoever launched it.
             episode.version = None;
@@ -238,6 +246,17 @@ impl Correlator {
         Finding {
             scope: episode.scope,
             event: Event::new(time, EventKind::Episode(episode)),
+            row: None,
+            joined: None,
+        }
+    }
+
+    fn breach(&mut self, seen: &BreachSeen) -> Finding {
+        let refusal = refusal::finding(seen, &self.rules);
+        self.failed_execs.note(&refusal);
+        Finding {
+            event: Event::new(seen.time, EventKind::RuleRefusal(Box::new(refusal))),
+            scope: seen.scope,
             row: None,
             joined: None,
         }

@@ -12,6 +12,9 @@ pub struct Counts {
     pub episodes: EpisodeCounts,
     /// Denials.
     pub denials: DenialCounts,
+    /// Calls that a rule of the kernel refused.
+    #[serde(default)]
+    pub rules: RuleCounts,
 }
 
 impl Counts {
@@ -34,6 +37,7 @@ impl Counts {
     pub fn join(&mut self, other: &Self) {
         self.episodes.join(&other.episodes);
         self.denials.join(&other.denials);
+        self.rules.join(other.rules);
     }
 
     /// Says how many episodes and rows of denials are listed.
@@ -163,6 +167,44 @@ pub struct DenialCounts {
     pub workload: ByWorth,
     /// Checks of processes without a role.
     pub none: ByWorth,
+}
+
+/// Calls that a rule of the kernel refused, by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCounts {
+    /// Of supervisors.
+    pub supervisor: u64,
+    /// Of their workloads.
+    pub workload: u64,
+    /// Of processes without a role.
+    pub none: u64,
+}
+
+impl RuleCounts {
+    /// Adds those of another count.
+    pub const fn join(&mut self, other: Self) {
+        self.supervisor += other.supervisor;
+        self.workload += other.workload;
+        self.none += other.none;
+    }
+
+    /// Counts calls of a role in.
+    pub fn add(&mut self, role: Option<&str>, count: u64) {
+        *match role {
+            Some("supervisor") => &mut self.supervisor,
+            Some("workload") => &mut self.workload,
+            _ => &mut self.none,
+        } += count;
+    }
+
+    /// How many there are, of the role that is asked for.
+    pub const fn of_role(&self, role: Option<RoleFilter>) -> u64 {
+        match role {
+            None => self.supervisor + self.workload + self.none,
+            Some(RoleFilter::Supervisor) => self.supervisor,
+            Some(RoleFilter::Workload) => self.workload,
+        }
+    }
 }
 
 /// Refused checks by whether they may matter to anybody.

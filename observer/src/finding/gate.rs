@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Denial, Episode, Report, Scope, Verdict};
+use super::{Denial, Episode, Report, RuleRefusal, Scope, Verdict};
 
 /// Findings of a sort that are named, each in a line of its own.
 const MAX_NAMED: usize = 100;
@@ -18,6 +18,8 @@ pub enum FailOn {
     Pending,
     /// A denial that is neither expected nor unaudited
     Denied,
+    /// A call that the kernel refused by a rule of its own, without a check
+    Rule,
     /// Anything missed that could hide a finding: skipped runs, full tables, missing hooks
     Blind,
 }
@@ -30,6 +32,7 @@ impl FailOn {
             Self::Degraded => "degraded",
             Self::Pending => "pending",
             Self::Denied => "denied",
+            Self::Rule => "rule",
             Self::Blind => "blind",
         }
     }
@@ -80,6 +83,13 @@ impl Gate {
             && denial.is_telling()
     }
 
+    /// Whether a row of calls that a rule refused matches.
+    pub fn stops_refusal(&self, refusal: &RuleRefusal) -> bool {
+        self.fail_on.contains(&FailOn::Rule)
+            && self.counts(refusal.role.as_deref())
+            && refusal.errno != 0
+    }
+
     fn counts(&self, role: Option<&str>) -> bool {
         match self.role {
             None => true,
@@ -93,7 +103,13 @@ impl Gate {
     pub fn unlisted(&self, report: &Report) -> Vec<(FailOn, u64)> {
         let episodes: Vec<_> = self.stopped_episodes(report).collect();
         let denials: Vec<_> = self.stopped_denials(report).collect();
-        self.beyond(report, &episodes, &denials)
+        let refusals: Vec<_> = self.stopped_refusals(report).collect();
+        self.beyond(report, &episodes, &denials, &refusals)
+    }
+
+    fn stopped_refusals<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a RuleRefusal> {
+        let refusals = report.rule_refusals.iter();
+        refusals.filter(|refusal| self.stops_refusal(refusal))
     }
 
     fn stopped_episodes<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = &'a Episode> {
@@ -121,6 +137,7 @@ impl Gate {
         report: &Report,
         episodes: &[&Episode],
         denials: &[&Denial],
+        refusals: &[&RuleRefusal],
     ) -> Vec<(FailOn, u64)> {
         let counts = &report.counts;
         let of_verdict = |verdict: Verdict| {
@@ -137,6 +154,10 @@ impl Gate {
                     let these = denials.iter().map(|row| row.count).sum();
                     counts.denials.denied(self.role).saturating_sub(these)
                 }
+                FailOn::Rule => {
+                    let these = refusals.iter().map(|row| row.count).sum();
+                    counts.rules.of_role(self.role).saturating_sub(these)
+                }
                 // What was missed has no number.
                 FailOn::Blind => 0,
             };
@@ -151,6 +172,7 @@ impl Gate {
     pub fn matches(&self, report: &Report) -> Vec<String> {
         let episodes: Vec<_> = self.stopped_episodes(report).take(MAX_NAMED).collect();
         let denials: Vec<_> = self.stopped_denials(report).take(MAX_NAMED).collect();
+        let refusals: Vec<_> = self.stopped_refusals(report).take(MAX_NAMED).collect();
         let mut why: Vec<_> = episodes
             .iter()
             .map(|episode| {
@@ -167,10 +189,20 @@ impl Gate {
                 apart(denial.scope)
             )
         }));
-        let beyond = self.beyond(report, &episodes, &denials);
+        why.extend(refusals.iter().map(|refusal| {
+            format!(
+                "rule: {} of {}: {}{}",
+                refusal.call,
+                refusal.exe.as_deref().unwrap_or(&refusal.comm),
+                refusal.rule,
+                apart(refusal.scope)
+            )
+        }));
+        let beyond = self.beyond(report, &episodes, &denials, &refusals);
         why.extend(beyond.iter().map(|(what, count)| {
             let findings = match what {
                 FailOn::Denied => "denials",
+                FailOn::Rule => "calls",
                 _ => "episodes",
             };
             format!("{}: {count} more {findings}", what.as_str())

@@ -11,6 +11,7 @@ mod episode;
 mod gate;
 mod host;
 mod other;
+mod refusal;
 mod report;
 mod scope;
 mod stream;
@@ -20,12 +21,13 @@ use serde::{Deserialize, Serialize};
 
 pub use chain::Link;
 pub use container::{Container, Pod, Requested, tell};
-pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts};
+pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts, RuleCounts};
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Launched, Verdict};
 pub use gate::{FailOn, Gate, RoleFilter};
 pub use host::{HookReport, Host, SourceReport};
 pub use other::{LogRead, Other, Place, Sort};
+pub use refusal::RuleRefusal;
 pub use report::{Audit, Command, Report};
 pub use scope::{Course, Made, Running, Scope, Scoped};
 pub use stream::{End, Header, Row, Sources, State, StateLine};
@@ -74,6 +76,9 @@ pub enum EventKind {
     Audit(AuditEvent),
     /// A supervisor came or went.
     Supervisor(SupervisorEvent),
+    /// A rule of the kernel refused a call, or as many as the count says.
+    #[serde(rename = "rule_refusal")]
+    RuleRefusal(Box<RuleRefusal>),
     /// Something was lost.
     Loss(LossEvent),
 }
@@ -86,6 +91,7 @@ impl EventKind {
             Self::Episode(episode) => episode.scope,
             Self::Audit(event) => event.scope,
             Self::Supervisor(event) => event.scope,
+            Self::RuleRefusal(refusal) => refusal.scope,
             Self::Loss(_) => Scope::Host,
         }
     }

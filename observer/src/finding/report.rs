@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Denial, Episode, HookReport, Host, LogRead, Other, Scoped, SourceReport};
+use super::{
+    Counts, Denial, Episode, HookReport, Host, LogRead, Other, RuleRefusal, Scoped, SourceReport,
+};
 use crate::sight::Sight;
 
 /// The command that `capwatch record` ran.
@@ -63,6 +65,9 @@ pub struct Report {
     /// Episodes in their last state: the worst, the first of each kind and the
     /// newest, a bounded number.
     pub episodes: Vec<Episode>,
+    /// What rules of the kernel refused without a check: a bounded number of rows.
+    #[serde(default)]
+    pub rule_refusals: Vec<RuleRefusal>,
     /// Records that are no capability denials and still tell of a refusal, or of
     /// one to come: a bounded number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

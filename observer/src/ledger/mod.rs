@@ -10,6 +10,7 @@ mod leftover;
 mod limited;
 mod made;
 mod others;
+mod refusals;
 mod saved;
 mod supervisors;
 
@@ -28,6 +29,7 @@ pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 use made::MadeBeside;
 pub use others::Others;
+pub use refusals::{RefusalSeries, Refusals};
 pub use saved::{Kernel, Saved, SavedSource};
 pub use supervisors::{MAX_SERIES, Supervisors};
 
@@ -80,6 +82,8 @@ pub struct Ledger {
     pub audit: AuditLog,
     /// What it tells beside denials.
     pub others: Others,
+    /// What rules refused.
+    pub refusals: Refusals,
     /// Labels of containers that are told.
     pub labels: Vec<String>,
     /// Since when, until when and how much was not seen.
@@ -109,6 +113,7 @@ impl Ledger {
             supervisors: Supervisors::default(),
             audit: AuditLog::new(series),
             others: Others::default(),
+            refusals: Refusals::new(series),
             sight: Lapses::default(),
             course: Course::default(),
             made: MadeBeside::default(),
@@ -154,6 +159,7 @@ impl Ledger {
                     self.others.enter_event(event, time, finding.scope);
                 }
             }
+            EventKind::RuleRefusal(refusal) => self.refusals.enter(refusal, finding.scope),
             EventKind::Loss(LossEvent {
                 stage,
                 reason,
@@ -170,6 +176,7 @@ impl Ledger {
             EventKind::Denial(denial) => denial.container.as_ref(),
             EventKind::Episode(episode) => episode.container.as_ref(),
             EventKind::Supervisor(event) => event.container.as_ref(),
+            EventKind::RuleRefusal(refusal) => refusal.container.as_ref(),
             // The record of a denial, which has one.
             EventKind::Audit(_) | EventKind::Loss(_) => return,
         };
@@ -295,6 +302,7 @@ impl Ledger {
             + self.episodes.overflowed()
             + self.audit.overflowed()
             + self.supervisors.overflowed()
+            + self.refusals.by_series().overflowed()
     }
 
     /// What tells why log and hooks differ.
@@ -337,6 +345,7 @@ impl Ledger {
         for part in scope.parts() {
             let of_part = &mut parts[part as usize];
             of_part.episodes = self.episodes.counts(part).clone();
+            of_part.rules = self.refusals.counts(part);
             of_part.shows(
                 episodes.iter().filter(|one| one.scope == part).count(),
                 denials.iter().filter(|one| one.scope == part).count(),
@@ -355,6 +364,7 @@ impl Ledger {
             counts,
             denials,
             episodes,
+            rule_refusals: self.refusals.report(scope),
             others: self.others.report(scope),
             log: None,
             notes: Vec::new(),

@@ -5,7 +5,10 @@ use super::{
     color::Tint,
     fit::{clip, pad, pad_left, wrap},
 };
-use crate::finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent};
+use crate::{
+    correlate::listed,
+    finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent, RuleRefusal},
+};
 
 /// A column: its name, the width that it takes in a pipe, and the least and the
 /// most that it takes on a terminal.
@@ -153,6 +156,7 @@ impl Layout {
         match &event.kind {
             EventKind::Denial(denial) => Some(self.denial(time, denial, color)),
             EventKind::Episode(episode) => Some(self.episode(time, episode, color)),
+            EventKind::RuleRefusal(refusal) => Some(self.refusal(time, refusal, color)),
             EventKind::Loss(loss) => Some(self.loss(time, loss, color)),
             EventKind::Supervisor(_) | EventKind::Audit(_) => None,
         }
@@ -206,6 +210,27 @@ impl Layout {
             }
             None => format!("{line}\n{sentence}"),
         }
+    }
+
+    fn refusal(&self, time: &str, refusal: &RuleRefusal, color: bool) -> String {
+        let verdict = if refusal.errno == 0 { "lost" } else { "rule" };
+        let missing = (!refusal.missing.is_empty()).then(|| listed(&refusal.missing));
+        let cells = [
+            time.to_owned(),
+            refusal.pid.map_or("-".to_owned(), |pid| pid.to_string()),
+            clean(&refusal.comm).into_owned(),
+            owner(refusal.supervisor.as_deref(), refusal.role.as_deref()),
+            dash(missing.as_deref()),
+            refusal.call.clone(),
+            "-".to_owned(),
+            verdict.to_owned(),
+            dash(refusal.exe.as_deref()),
+            place(refusal.container.as_ref()),
+            refusal.rule.clone(),
+        ];
+        let line = self.join(&cells, Tint::Plain, color);
+        let sentence = wrap(&clean(&refusal.explanation), "    ", self.terminal);
+        format!("{line}\n{sentence}")
     }
 
     fn loss(&self, time: &str, loss: &LossEvent, color: bool) -> String {

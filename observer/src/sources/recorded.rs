@@ -176,7 +176,7 @@ fn parse(line: &[u8]) -> Result<Line, BadLine> {
             let InRow { row } = serde_json::from_slice(line)?;
             Ok(Line::Event(Box::new(serde_json::from_slice(line)?), row))
         }
-        "episode" | "audit" | "supervisor" | "loss" => {
+        "episode" | "audit" | "supervisor" | "rule_refusal" | "loss" => {
             Ok(Line::Event(Box::new(serde_json::from_slice(line)?), None))
         }
         _ => Err(BadLine::Kind(kind)),

@@ -7,7 +7,7 @@ use crate::{
     caps::{self, CapSet},
     finding::{HookReport, SourceReport},
     sight::{self, Sight},
-    sources::bpf::Mechanism,
+    sources::bpf::{Mechanism, is_rule_hook},
 };
 
 /// How much a finding matters.
@@ -78,6 +78,7 @@ pub fn find(seen: &Seen<'_>) -> Vec<Finding> {
     privileges(&mut list, seen);
     kernel(&mut list, seen);
     hooks(&mut list, seen);
+    rules(&mut list, seen);
     audit(&mut list, seen);
     tests(&mut list, seen);
     lapses(&mut list, seen);
@@ -172,6 +173,20 @@ fn hooks(list: &mut List, seen: &Seen<'_>) {
         list.problem(
             format!("{} is not hooked: {reason}", hook.hook),
             hook_remedy(&hook.hook, seen),
+        );
+    }
+}
+
+/// A mechanism that can't show what rules refuse is no fault of the host's.
+fn rules(list: &mut List, seen: &Seen<'_>) {
+    let unseen = |hook: &HookReport| is_rule_hook(&hook.hook) && !hook.attached && !hook.needed;
+    if seen.hooks.iter().any(unseen) {
+        list.note(
+            "what the kernel refuses by a rule of its own (exec of a file with capabilities, \
+             capset, id maps, setgroups) is not seen, or not all of it: neither the tracepoint \
+             nor lockdown=confidentiality allows it",
+            "use a kernel with trampolines or kprobes; `capwatch probe FILE` tells beforehand \
+             whether a file can be executed",
         );
     }
 }

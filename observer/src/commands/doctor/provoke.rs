@@ -45,6 +45,23 @@ pub fn drop_unknown() -> Result<(), String> {
     })
 }
 
+/// Asks for a capability that was given up: refused by a rule, without a check.
+pub fn raise_permitted() -> Result<(), String> {
+    on_thread(THREAD, || {
+        let mut sets = capabilities(None).map_err(|error| error.to_string())?;
+        let held = sets.permitted;
+        sets.permitted.remove(CapabilitySet::SYS_CHROOT);
+        sets.effective.remove(CapabilitySet::SYS_CHROOT);
+        set_capabilities(None, sets).map_err(|error| error.to_string())?;
+        sets.permitted = held | CapabilitySet::SYS_CHROOT;
+        match set_capabilities(None, sets) {
+            Err(Errno::PERM) => Ok(()),
+            Err(error) => Err(error.to_string()),
+            Ok(()) => Err("a capability that was given up came back".to_owned()),
+        }
+    })
+}
+
 /// Has `AppArmor` refuse `CAP_SYS_CHROOT`, by a profile that is loaded already.
 pub fn apparmor() -> Result<(), String> {
     let loaded = open::text("/sys/kernel/security/apparmor/profiles");

@@ -81,6 +81,9 @@ pub async fn run(agent: &Agent) -> Vec<SelfTest> {
     // Before anything is provoked: a denial by a module is a record too.
     let mut ears = Ears::open();
     let mut tests = vec![commoncap(agent).await, drops(agent).await];
+    if attached(agent, "cap_capset") {
+        tests.push(rules(agent).await);
+    }
     tests.extend(tree(agent).await);
     if agent
         .shared()
@@ -122,6 +125,26 @@ async fn drops(agent: &Agent) -> SelfTest {
                 episodes
                     .iter()
                     .any(|episode| episode.tgid == own && episode.drops > 0)
+            };
+            test.look(blind(agent), seen).await
+        }
+        Err(error) => test.not_provoked(error),
+    }
+}
+
+/// What a rule refuses, where that can be seen.
+async fn rules(agent: &Agent) -> SelfTest {
+    let test = SelfTest::new("hook", "cap_capset");
+    match provoke::raise_permitted() {
+        Ok(()) => {
+            let seen = || {
+                let shared = agent.shared();
+                let kernel = shared.kernel();
+                let ours = |kernel: &Kernel| {
+                    let grown = kernel.breaches(|key, _| text(&key.comm) == THREAD);
+                    !grown.is_empty()
+                };
+                kernel.as_ref().is_some_and(ours)
             };
             test.look(blind(agent), seen).await
         }

@@ -208,6 +208,9 @@ fn of_tree(report: &mut Report) {
     for episode in &mut report.episodes {
         episode.scope = Scope::Tree;
     }
+    for refusal in &mut report.rule_refusals {
+        refusal.scope = Scope::Tree;
+    }
     let tree = report.counts.clone();
     report.scope = report.scope.take().map(|_| Scoped {
         chosen: Scope::Tree,

@@ -7,12 +7,13 @@ use observer_ebpf::Reason;
 use super::{
     module,
     remedy::{self, Case},
+    rule,
     words::{LAUNCHED, NESTED, duration, list, shown, who},
 };
 use crate::{
     caps::{self, CapSet},
     config::{Release, Supervisor},
-    finding::{Container, Denial, Episode, Fate, Requested, Verdict},
+    finding::{Container, Denial, Episode, Fate, Requested, RuleRefusal, Verdict},
 };
 
 /// What is known of a refused drop beyond the episode.
@@ -30,6 +31,8 @@ pub struct Refusal<'a> {
     pub is_program: bool,
     /// The release of the host.
     pub release: Release,
+    /// The exec of its process that a rule refused.
+    pub failed_exec: Option<&'a RuleRefusal>,
 }
 
 /// The sentence of an episode.
@@ -86,9 +89,10 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
     // What a rule says of a refusal to its program says nothing of a workload's, nor
     // of a drop that was never tried.
     let own = episode.role.as_deref() == Some("supervisor") && episode.refused_raised > 0;
-    let sentence = match episode.exec_failed() {
-        Some(code) => format!("{sentence} {}", exec_failed(episode, code)),
-        None => sentence,
+    let sentence = match (refusal.failed_exec, episode.exec_failed()) {
+        (Some(exec), _) => format!("{sentence} {}", rule::failed_exec(exec, &dropped(episode))),
+        (None, Some(code)) => format!("{sentence} {}", exec_failed(episode, code)),
+        (None, None) => sentence,
     };
     let notes = refusal.rule.filter(|_| own).into_iter();
     let notes = notes.flat_map(|rule| rule.notes(episode.verdict));
@@ -177,17 +181,22 @@ fn became(episode: &Episode) -> String {
     }
 }
 
-/// What an exit code says of the exec that did not come about. No hook sees the exec
-/// itself: the kernel refuses one beyond the bounding set by a rule, without a check.
+/// What left the bounding set.
+fn dropped(episode: &Episode) -> Vec<String> {
+    let set = |text: &str| text.parse::<CapSet>().ok();
+    let sets = set(&episode.bounding_before).zip(set(&episode.bounding_after));
+    let dropped = sets.map_or(CapSet::EMPTY, |(before, after)| before.difference(after));
+    dropped.names().map(Cow::into_owned).collect()
+}
+
+/// What an exit code says of the exec that did not come about, where no hook saw it:
+/// the kernel refuses one beyond the bounding set by a rule, without a check.
 fn exec_failed(episode: &Episode, code: i32) -> String {
     if code == 127 {
         return "Exit code 127 usually means that the program to execute was not found (inferred)."
             .to_owned();
     }
-    let set = |text: &str| text.parse::<CapSet>().ok();
-    let sets = set(&episode.bounding_before).zip(set(&episode.bounding_after));
-    let dropped = sets.map_or(CapSet::EMPTY, |(before, after)| before.difference(after));
-    let dropped: Vec<_> = dropped.names().map(Cow::into_owned).collect();
+    let dropped = dropped(episode);
     let meaning = "Exit code 126 usually means that the program was found and could not be \
                    executed (inferred)";
     if dropped.is_empty() {

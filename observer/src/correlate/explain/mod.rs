@@ -8,6 +8,7 @@ mod logged;
 mod module;
 mod other;
 mod remedy;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -17,4 +18,5 @@ pub use episode::{Refusal, episode, not_the_cause};
 pub use logged::logged_episode;
 pub use other::other;
 pub use remedy::launcher;
+pub use rule::rule_refusal;
 pub use words::list as listed;

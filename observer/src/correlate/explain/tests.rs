@@ -1,11 +1,13 @@
 //! Sentences on facts at hand.
 
-use observer_ebpf::Reason;
+use observer_ebpf::{Broken, Call, Reason};
 
-use super::{Refusal, denial, episode};
+use super::{Refusal, denial, episode, rule_refusal};
 use crate::{
     config::{Release, Rules},
-    finding::{Container, Denial, Episode, Exit, Fate, Link, Namespace, Requested, Verdict},
+    finding::{
+        Container, Denial, Episode, Exit, Fate, Link, Namespace, Requested, RuleRefusal, Verdict,
+    },
     time::Stamp,
 };
 
@@ -84,6 +86,7 @@ fn sentence(told: &Episode, reason: Reason) -> String {
         launcher: None,
         is_program: told.exe.as_deref() == Some(supervisor),
         release: rules.release(),
+        failed_exec: None,
     };
     episode(told, &refusal)
 }
@@ -353,5 +356,92 @@ fn for_a_file_its_owner_and_mode_come_first() {
         assert!(!text.contains("Give it"), "{text}");
         assert!(text.contains("owner or the mode"), "{text}");
         assert!(text.contains("undecided"), "{text}");
+    }
+}
+
+fn caddy() -> RuleRefusal {
+    RuleRefusal {
+        call: "exec".to_owned(),
+        rule: "file_beyond_bounding".to_owned(),
+        missing: vec!["net_bind_service".to_owned()],
+        errno: 1,
+        count: 1,
+        pid: Some(7),
+        comm: "setpriv".to_owned(),
+        exe: Some("caddy".to_owned()),
+        path: Some("/usr/bin/caddy".to_owned()),
+        ..RuleRefusal::default()
+    }
+}
+
+#[test]
+fn a_refused_exec_says_which_capability_and_what_to_do() {
+    let text = rule_refusal(&caddy());
+    assert_eq!(
+        text,
+        "Process setpriv (pid 7) could not execute /usr/bin/caddy: the file's capabilities take \
+         effect at once and need net_bind_service, which is not in the process's bounding set (a \
+         rule of the kernel: no check, no LSM, no log). Keep net_bind_service in the bounding \
+         set, or remove the file's (`setcap -r /usr/bin/caddy`), or clear its effective bit."
+    );
+    let contained = RuleRefusal {
+        container: Some(container(WITHOUT_SETPCAP, WITHOUT_SETPCAP)),
+        ..caddy()
+    };
+    let text = rule_refusal(&contained);
+    assert!(text.contains("(--cap-add NET_BIND_SERVICE)"), "{text}");
+}
+
+#[test]
+fn an_episode_says_that_what_it_dropped_was_needed() {
+    let refusal = caddy();
+    let told = Episode {
+        verdict: Verdict::Ok,
+        exit: Some(Exit {
+            code: Some(126),
+            signal: None,
+        }),
+        bounding_before: "0x400".to_owned(),
+        bounding_after: "0x0".to_owned(),
+        ..fatal("setpriv", "commoncap", None)
+    };
+    let known = Refusal {
+        reason: Reason::None,
+        rule: None,
+        uid: None,
+        launcher: None,
+        is_program: true,
+        release: Release::default(),
+        failed_exec: Some(&refusal),
+    };
+    let text = episode(&told, &known);
+    assert!(
+        text.ends_with(
+            "It dropped net_bind_service, then could not execute /usr/bin/caddy, whose file \
+             capabilities need it: keep net_bind_service in the bounding set, or remove the \
+             file's (`setcap -r /usr/bin/caddy`), or clear its effective bit."
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("inferred"), "{text}");
+}
+
+#[test]
+fn every_rule_has_a_sentence_of_its_own() {
+    let calls = Call::ALL.iter().skip(1).map(|call| call.as_str());
+    for call in calls {
+        for rule in Broken::ALL.iter().skip(1).map(|rule| rule.as_str()) {
+            let refusal = RuleRefusal {
+                call: call.to_owned(),
+                rule: rule.to_owned(),
+                ..caddy()
+            };
+            if call != "exec" && rule.starts_with("lost_") {
+                continue;
+            }
+            let text = rule_refusal(&refusal);
+            assert!(!text.contains("docs/events.md"), "{call} {rule}: {text}");
+            assert!(!text.contains("  "), "{text}");
+        }
     }
 }

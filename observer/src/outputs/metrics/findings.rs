@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 pub fn families(ledger: &Ledger) -> Vec<MetricFamily> {
     let mut families = denials(ledger);
     families.extend(episodes(ledger));
+    families.push(refusals(ledger));
     families
 }
 
@@ -47,6 +48,23 @@ fn denials(ledger: &Ledger) -> Vec<MetricFamily> {
             by_profile.collect(),
         ),
     ]
+}
+
+fn refusals(ledger: &Ledger) -> MetricFamily {
+    let refusals = ledger.refusals.by_series().iter().map(|(series, count)| {
+        let labels = [
+            ("supervisor", series.supervisor.as_str()),
+            ("role", &series.role),
+            ("call", &series.call),
+            ("rule", &series.rule),
+        ];
+        sample(&labels, number(count))
+    });
+    counter(
+        "capwatch_rule_refusals_total",
+        "Calls that the kernel refused by a rule of its own, without asking for a capability.",
+        refusals.collect(),
+    )
 }
 
 fn episodes(ledger: &Ledger) -> Vec<MetricFamily> {

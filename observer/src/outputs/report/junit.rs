@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::words;
 use crate::{
-    finding::{Denial, Episode, FailOn, Gate, Report, Verdict},
+    finding::{Denial, Episode, FailOn, Gate, Report, RuleRefusal, Verdict},
     outputs::clean::clean,
     time::Stamp,
 };
@@ -34,6 +34,7 @@ pub fn render_from(report: &Report, gate: &Gate, origin: &Origin) -> String {
         Suite::new("command", command(report)),
         Suite::new("episodes", episodes(report, gate)),
         Suite::new("denials", denials(report, gate)),
+        Suite::new("rules", refusals(report, gate)),
         Suite::new("others", others(report)),
         Suite::new("sight", sight(report, gate)),
     ];
@@ -181,6 +182,36 @@ fn denial(denial: &Denial) -> Case {
         seconds: denial.last.seconds_since(denial.first),
         outcome,
     }
+}
+
+/// What rules refused: cases where they are asked for, as denials.
+fn refusals(report: &Report, gate: &Gate) -> Vec<Case> {
+    let rows = report.rule_refusals.iter();
+    let stopped = rows.filter(|found| gate.stops_refusal(found));
+    let case = |refusal: &RuleRefusal| {
+        let owner = words::owner(refusal.supervisor.as_deref(), refusal.role.as_deref());
+        let what = refusal.exe.as_deref().unwrap_or(&refusal.comm);
+        Case {
+            class: class("rules", &owner),
+            name: format!(
+                "{} of {what} is not refused: {}",
+                refusal.call, refusal.rule
+            ),
+            seconds: refusal.last.seconds_since(refusal.first),
+            outcome: Outcome::Failed {
+                kind: "rule".to_owned(),
+                message: format!("{} times: {}", refusal.count, refusal.explanation),
+            },
+        }
+    };
+    let mut cases: Vec<_> = stopped.map(case).collect();
+    let unlisted = gate.unlisted(report).into_iter();
+    let unlisted = unlisted.filter(|(what, _)| *what == FailOn::Rule);
+    cases.extend(unlisted.map(|(what, count)| {
+        let name = format!("{count} more calls, known by number alone");
+        beyond("capwatch.rules", name, Some(what.as_str()))
+    }));
+    cases
 }
 
 /// Records beside capability denials: no test of anything, so skipped.

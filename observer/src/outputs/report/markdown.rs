@@ -45,6 +45,14 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     write_blindness(text, report)?;
     write_episodes(text, report)?;
     write_denials(text, report)?;
+    let refusals = words::refusals(report);
+    if !refusals.is_empty() {
+        writeln!(text, "### Refused by a rule, without a check\n")?;
+        for line in refusals {
+            writeln!(text, "- {}", escape(&line))?;
+        }
+        writeln!(text)?;
+    }
     let others = words::others(report);
     if !others.is_empty() {
         writeln!(text, "### Beside capability denials\n")?;

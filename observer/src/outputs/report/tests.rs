@@ -6,8 +6,8 @@ use super::{Form, Style, junit, write};
 use crate::{
     finding::{
         Audit, Command, Counts, Course, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport,
-        Host, Made, Namespace, REPORT_SCHEMA, Report, Running, Scope, Scoped, SourceReport,
-        Verdict,
+        Host, Made, Namespace, REPORT_SCHEMA, Report, RuleRefusal, Running, Scope, Scoped,
+        SourceReport, Verdict,
     },
     sight::{Lapse, Sight},
     sources::bpf::Mechanism,
@@ -157,6 +157,7 @@ fn report() -> Report {
             episode(Verdict::Ok, "crun"),
             episode(Verdict::Pending, "日本語"),
         ],
+        rule_refusals: Vec::new(),
         others: Vec::new(),
         log: None,
         notes: Vec::new(),
@@ -596,4 +597,56 @@ fn what_the_kernel_asks_in_passing_is_a_closing_line_and_stops_no_gate() {
     report.denials.push(denial("web", 1, false));
     report.counts = Counts::of(&[], &report.denials);
     assert_eq!(gate.matches(&report).len(), 1);
+}
+
+#[test]
+fn what_a_rule_refused_is_in_every_form_and_stops_its_gate() {
+    let refused = RuleRefusal {
+        call: "exec".to_owned(),
+        rule: "file_beyond_bounding".to_owned(),
+        errno: 1,
+        count: 3,
+        role: Some("supervisor".to_owned()),
+        comm: "crun".to_owned(),
+        exe: Some("caddy\u{1b}".to_owned()),
+        explanation: "It could not execute caddy\u{1b}.".to_owned(),
+        ..RuleRefusal::default()
+    };
+    let lost = RuleRefusal {
+        rule: "lost_no_new_privs".to_owned(),
+        errno: 0,
+        explanation: "It executed ping without net_raw.".to_owned(),
+        ..refused.clone()
+    };
+    let mut report = report();
+    report.rule_refusals = vec![refused, lost];
+    report.counts.rules.supervisor = 5;
+    for form in [Form::Text, Form::Markdown] {
+        let text = shown(form, &report);
+        assert!(text.contains("5 calls refused by a rule"), "{text}");
+        assert!(text.contains("3 times"), "{text}");
+        assert!(text.contains("It could not execute caddy"), "{text}");
+        assert!(text.contains("without net"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    let gate = Gate {
+        fail_on: vec![FailOn::Rule],
+        role: Some(crate::finding::RoleFilter::Supervisor),
+    };
+    let why = gate.matches(&report);
+    assert_eq!(
+        why,
+        [
+            "rule: exec of caddy\u{1b}: file_beyond_bounding",
+            "rule: 2 more calls"
+        ]
+    );
+    let xml = junit(&report, &gate);
+    let stopped = xml.lines().filter(|line| line.contains("capwatch.rules"));
+    assert_eq!(stopped.count(), 2, "{xml}");
+    let nobody = Gate {
+        role: Some(crate::finding::RoleFilter::Workload),
+        ..gate
+    };
+    assert!(nobody.matches(&report).is_empty());
 }

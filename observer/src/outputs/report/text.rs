@@ -47,6 +47,14 @@ fn write(
     write_blindness(text, report, color)?;
     write_episodes(text, report, color, columns)?;
     write_denials(text, report, color, columns)?;
+    let refusals = words::refusals(report);
+    if !refusals.is_empty() {
+        let heading = Tint::Bold.paint("REFUSED BY A RULE, WITHOUT A CHECK", color);
+        writeln!(text, "\n{heading}")?;
+        for line in refusals {
+            writeln!(text, "{}", wrap(&clean(&line), "  ", columns))?;
+        }
+    }
     let others = words::others(report);
     if !others.is_empty() {
         let heading = Tint::Bold.paint("BESIDE CAPABILITY DENIALS", color);

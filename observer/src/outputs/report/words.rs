@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::finding::{
-    Counts, Denial, DenialCounts, Episode, HookReport, LogRead, Made, Other, Report, Scope, Scoped,
-    SourceReport, Verdict,
+    Counts, Denial, DenialCounts, Episode, HookReport, LogRead, Made, Other, Report, RuleRefusal,
+    Scope, Scoped, SourceReport, Verdict,
 };
 
 /// Rows of a table that a person is shown; JSON has more of them.
@@ -16,10 +16,15 @@ pub const ROWS: usize = 200;
 /// The report in a line: verdicts from the worst on, and denials.
 pub fn headline(report: &Report) -> String {
     let mut text = summary(&report.counts);
+    let refused = report.counts.rules.of_role(None);
+    if refused > 0 {
+        let calls = if refused == 1 { "call" } else { "calls" };
+        // Writing to a string never fails.
+        let _ = write!(text, "; {refused} {calls} refused by a rule");
+    }
     let count: u64 = report.others.iter().map(|other| other.count).sum();
     if count > 0 {
         let records = if count == 1 { "record" } else { "records" };
-        // Writing to a string never fails.
         let _ = write!(text, "; {count} other {records} to look at");
     }
     let unread = report.log.as_ref().map_or(0, |log| log.unread);
@@ -60,6 +65,29 @@ pub fn others(report: &Report) -> Vec<String> {
         lines.push(format!(
             "and {} more sorts of them; -o json lists all",
             others.len() - SHOWN
+        ));
+    }
+    lines
+}
+
+/// What rules of the kernel refused, a line each, supervisors' first: how many, and
+/// the sentence. Of many the first, and how many more.
+pub fn refusals(report: &Report) -> Vec<String> {
+    const SHOWN: usize = 20;
+    let refusals = &report.rule_refusals;
+    let line = |refusal: &RuleRefusal| {
+        let times = match refusal.count {
+            1 => String::new(),
+            count => format!("{count} times: "),
+        };
+        let apart = apart(report, refusal.scope);
+        format!("{times}{}{apart}", refusal.explanation)
+    };
+    let mut lines: Vec<_> = refusals.iter().take(SHOWN).map(line).collect();
+    if refusals.len() > SHOWN {
+        lines.push(format!(
+            "and {} more sorts of them; -o json lists all",
+            refusals.len() - SHOWN
         ));
     }
     lines

@@ -12,7 +12,7 @@ use super::page::{Lasting, lasting};
 use super::router::Shared;
 use super::summary::{Group, Headline, Summary};
 use super::view::{Status, Supervisor, TimedEpisode};
-use crate::finding::{Denial, Report, Workload};
+use crate::finding::{Denial, Report, RuleRefusal, Workload};
 
 type Asked = Result<Query<Filter>, QueryRejection>;
 
@@ -51,6 +51,12 @@ struct Denials {
     all: u64,
     kept: u64,
     denials: Vec<Denial>,
+}
+
+#[derive(Serialize)]
+struct RuleRefusals {
+    schema: &'static str,
+    rule_refusals: Vec<RuleRefusal>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +143,23 @@ pub async fn denials(State(shared): State<Shared>, query: Asked) -> Response {
         all: counts.denials.rows,
         kept: counts.denials.rows_shown,
         denials: filter.last_of(denials),
+    })
+}
+
+/// Calls that rules of the kernel refused, the last at the end.
+pub async fn rule_refusals(State(shared): State<Shared>, query: Asked) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return refused(&rejection),
+    };
+    let Report {
+        mut rule_refusals, ..
+    } = shared.view.report();
+    rule_refusals.retain(|refusal| filter.wants_refusal(refusal));
+    rule_refusals.sort_by_key(|refusal| refusal.last);
+    answer::json(&RuleRefusals {
+        schema: "capwatch.rule_refusals/1",
+        rule_refusals: filter.last_of(rule_refusals),
     })
 }
 

@@ -91,6 +91,7 @@ fn is_telling(event: &Event) -> bool {
         EventKind::Episode(_)
         | EventKind::Audit(_)
         | EventKind::Supervisor(_)
+        | EventKind::RuleRefusal(_)
         | EventKind::Loss(_) => true,
     }
 }
@@ -105,6 +106,7 @@ fn is_alarm(event: &Event) -> bool {
         EventKind::Denial(_)
         | EventKind::Audit(_)
         | EventKind::Supervisor(_)
+        | EventKind::RuleRefusal(_)
         | EventKind::Loss(_) => false,
     }
 }
@@ -117,6 +119,7 @@ fn sort(event: &Event) -> (u8, Option<&str>, &str) {
         EventKind::Audit(audit) => (2, audit.supervisor.as_deref(), &audit.result),
         EventKind::Supervisor(change) => (3, Some(&change.supervisor), &change.change),
         EventKind::Loss(loss) => (4, None, &loss.reason),
+        EventKind::RuleRefusal(refusal) => (5, refusal.supervisor.as_deref(), &refusal.rule),
     }
 }
 

@@ -231,6 +231,7 @@ fn frame(text: &mut String, event: &Event) {
         EventKind::Episode(_) => "episode",
         EventKind::Audit(_) => "audit",
         EventKind::Supervisor(_) => "supervisor",
+        EventKind::RuleRefusal(_) => "rule_refusal",
         EventKind::Loss(_) => "loss",
     };
     if let Ok(json) = serde_json::to_string(event) {

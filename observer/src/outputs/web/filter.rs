@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::finding::{Denial, Episode, Verdict};
+use crate::finding::{Denial, Episode, RuleRefusal, Verdict};
 
 /// Most rows of an answer.
 const MOST: usize = 10_000;
@@ -38,6 +38,12 @@ impl Filter {
         agrees(self.supervisor.as_deref(), denial.supervisor.as_deref())
             && agrees(self.role.as_deref(), denial.role.as_deref())
             && agrees(self.layer.as_deref(), Some(&denial.layer))
+    }
+
+    /// Whether a row of calls that a rule refused is asked for.
+    pub fn wants_refusal(&self, refusal: &RuleRefusal) -> bool {
+        agrees(self.supervisor.as_deref(), refusal.supervisor.as_deref())
+            && agrees(self.role.as_deref(), refusal.role.as_deref())
     }
 
     /// Whether a live supervisor is asked for.

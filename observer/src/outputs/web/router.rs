@@ -61,6 +61,7 @@ pub fn router(view: Arc<dyn View>, feed: Feed, manner: Manner) -> Router {
         .route("/api/v1/report", get(api::report))
         .route("/api/v1/episodes", get(api::episodes))
         .route("/api/v1/denials", get(api::denials))
+        .route("/api/v1/rule_refusals", get(api::rule_refusals))
         .route("/api/v1/supervisors", get(api::supervisors))
         .route("/api/v1/workloads", get(api::workloads))
         .layer(middleware::from_fn_with_state(Cache::default(), share))

@@ -24,7 +24,7 @@ use super::{
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
-    prototype,
+    prototype, rules,
 };
 
 /// The running kernel's types: aya's reading of them, and ours.
@@ -127,7 +127,7 @@ fn text(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
-const fn part(program: &'static str, function: &'static str) -> Part {
+pub(super) const fn part(program: &'static str, function: &'static str) -> Part {
     Part { program, function }
 }
 
@@ -135,9 +135,9 @@ const fn part(program: &'static str, function: &'static str) -> Part {
 pub(super) struct Hook {
     /// The kernel function or tracepoint.
     pub(super) name: &'static str,
-    fexit: &'static [Part],
-    kprobe: &'static [Part],
-    tracepoint: &'static [Part],
+    pub(super) fexit: &'static [Part],
+    pub(super) kprobe: &'static [Part],
+    pub(super) tracepoint: &'static [Part],
 }
 
 impl Hook {
@@ -319,6 +319,9 @@ pub fn attach(
         hooks.push(inner);
     }
     hooks.extend([verdict, drops]);
+    for hook in &rules::HOOKS {
+        hooks.push(attach_hook(ebpf, btf, hook, candidates, &mut links));
+    }
     needed::mark(&mut hooks, lsms);
     (hooks, links)
 }
@@ -476,7 +479,8 @@ pub(super) fn attach_again(
 ) {
     let all = TREE
         .iter()
-        .chain([&VERDICT, &COMMONCAP, &APPARMOR, &SELINUX, &DROPS]);
+        .chain([&VERDICT, &COMMONCAP, &APPARMOR, &SELINUX, &DROPS])
+        .chain(&rules::HOOKS);
     let parts = all.flat_map(|hook| {
         let mechanisms = Choice::Auto.candidates().iter();
         mechanisms.flat_map(|by| hook.parts(*by).iter().map(|part| (*by, *part)))

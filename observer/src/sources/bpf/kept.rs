@@ -17,6 +17,7 @@ use super::{
     mechanism::HookStatus,
     object::Attach,
     pins::{About, Away, Pins, Plan, Watched},
+    rules::is_rule_hook,
 };
 use crate::time::{Stamp, monotonic};
 
@@ -197,6 +198,10 @@ fn anew(
         }
     });
     if !probe_read {
+        let unread = |status: &&mut HookStatus| is_rule_hook(&status.hook) && !status.attached;
+        for status in hooks.iter_mut().filter(unread) {
+            status.needed = false;
+        }
         for status in hooks.iter_mut().filter(|status| status.attached) {
             let lost = "lockdown forbids bpf_probe_read_kernel: \
                         profile names and long executable names are lost";

@@ -11,14 +11,15 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use observer_ebpf::{
-    Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets, PROFILE_LEN, RowKey,
-    Rule, Task, TotalKey,
+    Breach, BreachKey, Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets,
+    PROFILE_LEN, RowKey, Rule, Table, Task, TotalKey,
     decide::{BEGINNINGS, beginning},
 };
 
 use super::{
     attach::{self, HookWords, Types},
     batch,
+    breaches::{Breaches, Grown},
     btf::Btf,
     error::KernelError,
     host::{allow_locked_memory, warn_of_memory_limit},
@@ -44,6 +45,7 @@ pub struct Kernel {
     marks: Marks,
     /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
     rows: Mutex<Rows>,
+    breaches: Mutex<Breaches>,
     storm: Mutex<Storm>,
     lanes: Mutex<Lanes>,
     diagnostics: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
@@ -140,11 +142,7 @@ impl Kernel {
         let places = pins.as_ref().map_or_else(Vec::new, |pins| pins.maps(&plan));
         let about = plan.about();
         let mut probe_read = about.is_none_or(|about| about.probe_read);
-        let turn = match &plan {
-            Plan::Fresh => 0,
-            Plan::Adopt(about) => about.turn,
-            Plan::TakeOver(about, _) => about.turn + 1,
-        };
+        let turn = turn(&plan);
         let load = |probe_read| {
             let config = offsets::config(&btf, probe_read, turn);
             load(
@@ -180,6 +178,7 @@ impl Kernel {
         write_rules(&mut ebpf, rules)?;
         let losses = Losses(take(&mut ebpf, "LOSSES")?);
         let word = verdict_word(&ebpf);
+        let breaches = Breaches::open(&mut ebpf)?;
         let mut rows = Rows::open(&mut ebpf, plan.has_rows())?;
         let setting = Setting {
             types,
@@ -216,6 +215,7 @@ impl Kernel {
             maps,
             marks,
             rows: Mutex::new(rows),
+            breaches: Mutex::new(breaches),
             lanes: Mutex::new(lanes),
             storm: Mutex::new(storm),
             diagnostics: Mutex::new(diagnostics),
@@ -352,6 +352,24 @@ impl Kernel {
         lock(&self.rows).forget(keys);
     }
 
+    /// How many refusals by a rule of a key there were since it was looked at last.
+    pub fn breaches_of(&self, key: &BreachKey) -> u64 {
+        lock(&self.breaches).grown_of(key)
+    }
+
+    /// All that were added since they were looked at last, of the keys that `of` wants.
+    pub fn breaches(&self, of: impl FnMut(&BreachKey, &Breach) -> bool) -> Vec<Grown> {
+        lock(&self.breaches).grown(of)
+    }
+
+    /// Forgets refusals by a rule that were not repeated for a while, where there are many.
+    pub fn forget_breaches(&self, now: u64) {
+        let held = lock(&self.breaches).forget_idle(now);
+        if let Some(held) = held {
+            lock(&self.rows).set_shares(Table::Breaches, &held);
+        }
+    }
+
     /// How often something was lost.
     pub fn loss(&self, loss: Loss) -> u64 {
         self.maps.losses.get(loss)
@@ -411,6 +429,7 @@ impl Kernel {
         let walked = batch::each(&self.maps.members, |_: &u32, _| members += 1);
         sizes.push(("members", walked.map_or(usize::MAX, |()| members)));
         sizes.push(("shares", lock(&self.rows).shares()));
+        sizes.push(("breaches", lock(&self.breaches).len()));
         sizes.extend([
             ("checks", self.threads::<48>("CHECKS")),
             ("setpcap", self.threads::<16>("SETPCAP")),
@@ -457,6 +476,15 @@ impl Kernel {
         if self.maps.tasks.remove(&tgid).is_ok() {
             self.marks.clear(tgid);
         }
+    }
+}
+
+/// The number that programs of this plan count under.
+const fn turn(plan: &Plan) -> u32 {
+    match plan {
+        Plan::Fresh => 0,
+        Plan::Adopt(about) => about.turn,
+        Plan::TakeOver(about, _) => about.turn + 1,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod attach;
 mod batch;
+mod breaches;
 mod btf;
 mod error;
 mod host;
@@ -20,8 +21,10 @@ mod privilege;
 mod prototype;
 mod rings;
 mod rows;
+mod rules;
 mod storm;
 
+pub use breaches::Grown;
 pub use error::KernelError;
 pub use host::{active_lsms, has_kprobes, preempts_programs, release as kernel_release};
 pub use info::{Runs, runs};
@@ -32,3 +35,4 @@ pub use offsets::last_cap;
 pub use pins::{Away, Pins, PinsError};
 pub use rings::{RingReader, Told, decode};
 pub use rows::Counted;
+pub use rules::is_rule_hook;

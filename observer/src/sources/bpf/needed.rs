@@ -1,6 +1,9 @@
 //! Which hooks are missed where they are not attached.
 
-use super::mechanism::{HookStatus, Mechanism};
+use super::{
+    mechanism::{HookStatus, Mechanism},
+    rules::is_rule_hook,
+};
 
 const COMMONCAP: &str = "cap_capable";
 const DROPS: &str = "cap_task_prctl";
@@ -21,7 +24,8 @@ pub fn mark(hooks: &mut [HookStatus], lsms: &[String]) {
     let others = hooks.iter_mut().filter(|hook| hook.hook != COMMONCAP);
     for hook in others.filter(|hook| !hook.attached) {
         let superseded = hook.hook == DROPS || (hook.hook == VERDICT && alone);
-        hook.needed = !(tracepoint && superseded);
+        // The tracepoint does not see what rules refuse, and is not expected to.
+        hook.needed = !(tracepoint && (superseded || is_rule_hook(&hook.hook)));
     }
 }
 

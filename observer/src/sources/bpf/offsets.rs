@@ -59,6 +59,37 @@ pub fn resolve(btf: &Btf) -> Offsets {
         task_thread_pid: at("task_struct", "thread_pid"),
         pid_level: at("pid", "level"),
         pid_numbers: at("pid", "numbers"),
+        cred_permitted: at("cred", "cap_permitted"),
+        cred_inheritable: at("cred", "cap_inheritable"),
+        cred_securebits: at("cred", "securebits"),
+        bprm_filename: at("linux_binprm", "filename"),
+        file_caps_magic: at("cpu_vfs_cap_data", "magic_etc"),
+        file_caps_permitted: at("cpu_vfs_cap_data", "permitted"),
+        file_caps_inheritable: at("cpu_vfs_cap_data", "inheritable"),
+        dentry_inode: at("dentry", "d_inode"),
+        file_private: at("file", "private_data"),
+        file_cred: at("file", "f_cred"),
+        seq_private: at("seq_file", "private"),
+        ns_uid_extents: at("user_namespace", "uid_map.nr_extents"),
+        ns_gid_extents: at("user_namespace", "gid_map.nr_extents"),
+        ns_uid_extent: at("user_namespace", "uid_map.extent"),
+        ns_flags: at("user_namespace", "flags"),
+        ns_could_setfcap: at("user_namespace", "parent_could_setfcap"),
+        task_fs: at("task_struct", "fs"),
+        fs_root_dentry: at("fs_struct", "root.dentry"),
+        fs_root_mount: at("fs_struct", "root.mnt"),
+        mount_root: at("vfsmount", "mnt_root"),
+        bprm_unsafe: at("linux_binprm", "unsafe"),
+        bprm_cred: at("linux_binprm", "cred"),
+        inode_mode: at("inode", "i_mode"),
+        inode_uid: at("inode", "i_uid"),
+        file_mount: at("file", "f_path.mnt"),
+        mount_flags: at("vfsmount", "mnt_flags"),
+        cred_egid: at("cred", "egid"),
+        ns_gid_extent: at("user_namespace", "gid_map.extent"),
+        mount_vfs: at("mount", "mnt"),
+        mount_parent: at("mount", "mnt_parent"),
+        mount_point: at("mount", "mnt_mountpoint"),
     }
 }
 
@@ -73,8 +104,16 @@ pub fn config(btf: &Btf, probe_read: bool, turn: u32) -> Config {
         task_regs: u32::from(helper_exists(btf, "bpf_task_pt_regs")),
         upid_size: upid_size(btf),
         turn,
-        reserved: 0,
+        vfs_caps_arg: vfs_caps_arg(btf),
     }
+}
+
+/// `get_vfs_caps_from_disk` (`security/commoncap.c`) knows whose mount it is since 5.12.
+fn vfs_caps_arg(btf: &Btf) -> u32 {
+    let older = btf
+        .parameters("get_vfs_caps_from_disk")
+        .is_some_and(|parameters| parameters.len() == 2);
+    if older { 1 } else { 2 }
 }
 
 /// Bytes of `struct upid` (`include/linux/pid.h`): a number and a pointer; 0

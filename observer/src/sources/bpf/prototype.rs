@@ -20,9 +20,16 @@ struct Prototype {
     open: bool,
 }
 
+const DENTRY: &str = "struct dentry *";
+const FILE: &str = "struct file *";
+const FILE_CAPS: &str = "struct cpu_vfs_cap_data *";
+const CAPS: &str = "kernel_cap_t *";
+const MAP_WRITE: &[&[&str]] = &[&[FILE, "char *", "size_t", "loff_t *"]];
+const SYSTEM_CALL: &[&[&str]] = &[&["struct pt_regs *"]];
+
 const CAPABLE: &[&[&str]] = &[&[CRED, NAMESPACE, INT, UNSIGNED]];
 
-const FUNCTIONS: [Prototype; 8] = [
+const FUNCTIONS: [Prototype; 15] = [
     // security/security.c: 5.1 to 7.3.
     Prototype {
         name: "security_capable",
@@ -68,6 +75,51 @@ const FUNCTIONS: [Prototype; 8] = [
     Prototype {
         name: "proc_exit_connector",
         known: &[&[TASK]],
+        open: false,
+    },
+    // security/commoncap.c: 5.9 to 7.3.
+    Prototype {
+        name: "cap_bprm_creds_from_file",
+        known: &[&["struct linux_binprm *", FILE]],
+        open: false,
+    },
+    // security/commoncap.c: up to 5.11, to 6.2, to 7.3.
+    Prototype {
+        name: "get_vfs_caps_from_disk",
+        known: &[
+            &[DENTRY, FILE_CAPS],
+            &[NAMESPACE, DENTRY, FILE_CAPS],
+            &["struct mnt_idmap *", DENTRY, FILE_CAPS],
+        ],
+        open: false,
+    },
+    // security/commoncap.c: 2.6.29 to 7.3.
+    Prototype {
+        name: "cap_capset",
+        known: &[&[CRED, CRED, CAPS, CAPS, CAPS]],
+        open: false,
+    },
+    // kernel/user_namespace.c: 3.5 to 7.3.
+    Prototype {
+        name: "proc_uid_map_write",
+        known: MAP_WRITE,
+        open: false,
+    },
+    Prototype {
+        name: "proc_gid_map_write",
+        known: MAP_WRITE,
+        open: false,
+    },
+    // kernel/user_namespace.c: 3.9 to 7.3.
+    Prototype {
+        name: "create_user_ns",
+        known: &[&[CRED]],
+        open: false,
+    },
+    // kernel/groups.c, by the architecture's wrapper: 4.17 to 7.3.
+    Prototype {
+        name: super::rules::SETGROUPS,
+        known: SYSTEM_CALL,
         open: false,
     },
 ];
@@ -150,7 +202,9 @@ mod tests {
         ] {
             assert_eq!(check(&btf, Mechanism::Tracepoint, name), Ok(()), "{name}");
         }
-        for name in ["security_capable", "cap_capable", "cap_task_prctl"] {
+        let rules = super::super::rules::HOOKS.iter().map(|hook| hook.name);
+        let others = ["security_capable", "cap_capable", "cap_task_prctl"];
+        for name in rules.chain(others).chain(["get_vfs_caps_from_disk"]) {
             assert_eq!(check(&btf, Mechanism::Fexit, name), Ok(()), "{name}");
         }
     }

@@ -3,7 +3,9 @@
 use std::{io, ptr};
 
 use aya::maps::{MapData, RingBuf};
-use observer_ebpf::{ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent, WorkloadEvent};
+use observer_ebpf::{
+    ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent, WorkloadEvent,
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::kernel::Rings;
@@ -21,6 +23,8 @@ pub enum Told {
     Argv(Box<ArgvEvent>),
     /// A supervisor's process became its workload, before its episode closes.
     Workload(Box<WorkloadEvent>),
+    /// A rule refused a call.
+    Breach(Box<BreachEvent>),
 }
 
 /// Reads both rings.
@@ -144,6 +148,7 @@ pub fn decode(bytes: &[u8]) -> Option<Told> {
         kind if kind == EventKind::Process as u32 => copy(bytes).map(Told::Process),
         kind if kind == EventKind::Argv as u32 => copy(bytes).map(Told::Argv),
         kind if kind == EventKind::Workload as u32 => copy(bytes).map(Told::Workload),
+        kind if kind == EventKind::Breach as u32 => copy(bytes).map(Told::Breach),
         _ => None,
     }
 }
@@ -171,6 +176,8 @@ unsafe impl Plain for ProcessEvent {}
 unsafe impl Plain for ArgvEvent {}
 // SAFETY: integers and arrays of integers alone.
 unsafe impl Plain for WorkloadEvent {}
+// SAFETY: integers and arrays of integers alone.
+unsafe impl Plain for BreachEvent {}
 
 #[cfg(test)]
 mod tests {

@@ -268,18 +268,20 @@ impl Rows {
                 hold(Holder::Nobody, 0);
             }
         }
+        self.set_shares(Table::Rows, &held);
+    }
+
+    /// Sets who holds how many entries of a table.
+    pub fn set_shares(&mut self, table: Table, held: &Known<Share, u64>) {
         let known: Vec<_> = self.shares.keys().flatten().collect();
-        for share in known
-            .iter()
-            .filter(|share| share.table == Table::Rows as u32)
-        {
+        for share in known.iter().filter(|share| share.table == table as u32) {
             let result = match held.get(share) {
                 Some(count) => self.shares.insert(share, count, 0),
                 None => self.shares.remove(share),
             };
             match result {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(error) => tracing::warn!("cannot count shares of rows anew: {error}"),
+                Err(error) => tracing::warn!("cannot count shares anew: {error}"),
             }
         }
     }

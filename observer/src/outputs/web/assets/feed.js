@@ -28,6 +28,7 @@ const sentences = {
   audit: (event) => [badge("audit"), [name(event.comm ?? "unknown"), ` ${event.verdict ?? "record"} ${event.capability ?? ""} `, event.profile ? ["profile ", name(event.profile)] : [], event.result === "audit_only" ? " (no event seen)" : ""]],
   supervisor: (event) => [badge("supervisor", "harmless"), [name(event.supervisor), ` ${event.change}, pid ${event.pid}`, event.version ? [", ", name(event.version)] : []]],
   gap: (event) => [badge("gap", "harmless"), [`Not followed from ${event.from.slice(11, 19)} on, while this page was hidden; the tables have what happened.`]],
+  rule_refusal: (event) => [badge("rule"), [event.explanation, event.count > 1 ? ` ${event.count} times.` : ""]],
   loss: (event) => [badge("loss"), [`${event.count} events lost in ${event.stage}: ${event.reason}`]],
 };
 

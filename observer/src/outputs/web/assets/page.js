@@ -100,11 +100,11 @@ async function read() {
   try {
     // One after the other, over one connection: a browser has six for all its pages.
     const answers = [];
-    for (const path of ["status", "supervisors?limit=0", "workloads?limit=100", "episodes?limit=500", "denials?limit=500"]) {
+    for (const path of ["status", "supervisors?limit=0", "workloads?limit=100", "rule_refusals?limit=100", "episodes?limit=500", "denials?limit=500"]) {
       answers.push(await fetchJson(`/api/v1/${path}`));
       if (answers.length === 1) Object.assign(known, { now: Date.parse(answers[0].now), readAt: Date.now() });
     }
-    const [status, supervisors, workloads, episodes, denials] = answers;
+    const [status, supervisors, workloads, refusals, episodes, denials] = answers;
     Object.assign(known, { episodes: episodes.episodes, denials: denials.denials });
     const rows = [...known.episodes, ...known.denials];
     offer("supervisor", [...rows.map((row) => row.supervisor ?? "none"), ...supervisors.groups.map((group) => group.supervisor)]);
@@ -114,6 +114,7 @@ async function read() {
     tables.sight(status.lapses, known.now);
     tables.groups(supervisors.groups, known.now);
     tables.workloads(workloads.workloads, known.now);
+    tables.refusals(refusals.rule_refusals, known.now);
     tables.agent(status);
     if (!feed.begun) feed.begin(recent());
     draw();
@@ -157,7 +158,7 @@ function follow() {
       read();
     });
     source.addEventListener("error", () => live("off", "connection lost, trying again"));
-    for (const kind of ["episode", "denial", "audit", "supervisor", "loss"]) {
+    for (const kind of ["episode", "denial", "audit", "supervisor", "rule_refusal", "loss"]) {
       source.addEventListener(kind, (message) => {
         feed.push(JSON.parse(message.data));
         soon();

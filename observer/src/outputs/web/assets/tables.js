@@ -81,6 +81,23 @@ export function workloads(list, now) {
   fill("workloads", rows);
 }
 
+/** Calls that rules of the kernel refused; the section hides where there are none. */
+export function refusals(list, now) {
+  byId("refusals-card").hidden = list.length === 0;
+  const rows = list.slice(-GROUP_ROWS).reverse().map((one) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, one.call),
+      td(one.rule),
+      td(optional(one.supervisor)),
+      td(one.count),
+      td(one.explanation),
+      td(time(now, one.last)),
+    ));
+  fill("refusals", rows);
+}
+
 export function fate(episode) {
   const { fate: word, exit } = episode;
   if (exit?.signal != null) return `${word}, signal ${exit.signal}`;

@@ -6,6 +6,7 @@ mod detail;
 mod docs;
 mod episodes;
 mod html;
+mod refusals;
 mod sight;
 mod state;
 mod workloads;
@@ -49,7 +50,10 @@ pub async fn overview(State(shared): State<Shared>) -> Response {
     let status = shared.view.status();
     let episodes = shared.view.episodes();
     let Report {
-        denials, counts, ..
+        denials,
+        counts,
+        rule_refusals,
+        ..
     } = shared.view.report();
     let summary = Summary::of(
         &shared.view.tallies(),
@@ -75,6 +79,7 @@ pub async fn overview(State(shared): State<Shared>) -> Response {
     html.raw("</div>");
     filters(&mut html);
     episodes::section(&mut html, &episodes, counts.episodes.all, status.now);
+    refusals::section(&mut html, &rule_refusals, status.now);
     denials::section(&mut html, denials, counts.denials.rows, status.now);
     state::agent(&mut html, &status);
     html.raw("</main>");

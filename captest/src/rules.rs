@@ -1,0 +1,385 @@
+//! Calls that the kernel refuses by a rule of its own, each just once.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{ExitCode, exit},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use capctl::{Cap, CapSet, CapState, ambient, bounding};
+use libc::c_ulong;
+
+use crate::steps::sys;
+
+/// Have the kernel refuse one call by a rule, or succeed with each of them
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which: `CALL.RULE`, `list`, or `succeed`
+    what: String,
+    /// How often
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+}
+
+/// `EPERM`, `EINVAL` or whatever it should be.
+type Attempt = fn() -> io::Result<()>;
+
+/// Every rule that can be provoked here: its name, what breaks it, and the error.
+const ALL: [(&str, Attempt, i32); 21] = [
+    ("exec.file_beyond_bounding", exec, libc::EPERM),
+    ("capset.permitted_beyond_permitted", permitted, libc::EPERM),
+    ("capset.effective_beyond_permitted", effective, libc::EPERM),
+    (
+        "capset.inheritable_beyond_permitted",
+        inheritable,
+        libc::EPERM,
+    ),
+    ("capset.inheritable_beyond_bounding", unbounded, libc::EPERM),
+    ("ambient.not_permitted", not_permitted, libc::EPERM),
+    ("ambient.not_inheritable", not_inheritable, libc::EPERM),
+    ("ambient.locked", ambient_locked, libc::EPERM),
+    ("securebits.locked", securebits_locked, libc::EPERM),
+    ("uid_map.creator_lacks_setfcap", no_setfcap, libc::EPERM),
+    ("uid_map.not_own_id", not_own_uid, libc::EPERM),
+    ("uid_map.written_before", written_before, libc::EPERM),
+    ("uid_map.other_opener", other_opener, libc::EPERM),
+    ("gid_map.not_own_id", not_own_gid, libc::EPERM),
+    ("setgroups.no_gid_map", no_gid_map, libc::EPERM),
+    ("setgroups.denied_in_namespace", denied, libc::EPERM),
+    ("setgroups.unmapped", unmapped_group, libc::EINVAL),
+    ("userns.unmapped", unmapped_user, libc::EPERM),
+    ("userns.chroot", chroot, libc::EPERM),
+    ("userns.limit", limit, libc::ENOSPC),
+    ("userns.depth", depth, libc::ENOSPC),
+];
+
+/// Does it.
+///
+/// # Errors
+/// When the call was not refused, or in another way.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.what == "list" {
+        for (name, ..) in ALL {
+            println!("{name}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.what == "succeed" {
+        return succeed(args.count).map(|()| ExitCode::SUCCESS);
+    }
+    let found = ALL.iter().find(|(name, ..)| *name == args.what);
+    let (name, attempt, errno) = found.with_context(|| format!("no rule {}", args.what))?;
+    let short = name.split('.').next_back().unwrap_or(name);
+    let comm = CString::new(short.get(..15).unwrap_or(short))?;
+    // SAFETY: a string that ends with a zero, which the kernel copies.
+    unsafe { libc::prctl(libc::PR_SET_NAME, comm.as_ptr()) };
+    for _ in 0..args.count {
+        let error = attempt().err().context("it was granted")?;
+        ensure!(
+            error.raw_os_error() == Some(*errno),
+            "it was refused with {error}"
+        );
+    }
+    println!("{}", std::process::id());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Calls that no rule refuses, many times: an exec of a file with capabilities, of one
+/// without, capset, the ambient set, and id maps.
+fn succeed(count: u32) -> Result<()> {
+    let file = file_with(Cap::CHOWN, "captest-granted")?;
+    for _ in 0..count {
+        let child = sys::fork()?;
+        if child == 0 {
+            let state = CapState::get_current();
+            let set = state.and_then(|mut state| {
+                state.inheritable.add(Cap::CHOWN);
+                state.set_current()?;
+                ambient::raise(Cap::CHOWN)
+            });
+            let mapped = set.is_ok() && sys::unshare().is_ok() && map("uid_map", "0 0 1").is_ok();
+            let argv = [file.clone(), "rules".to_owned(), "list".to_owned()];
+            if mapped {
+                // SAFETY: the descriptors are standard output's.
+                unsafe { libc::close(1) };
+                sys::exec(&argv);
+            }
+            sys::exit(1);
+        }
+        // Without a standard output it fails to print, which is as good as any end.
+        let code = sys::wait(child)?;
+        ensure!(code != 1, "a call that should be granted failed");
+    }
+    fs::remove_file(file)?;
+    Ok(())
+}
+
+/// Itself, with a capability that takes effect at once.
+fn file_with(capability: Cap, name: &str) -> io::Result<String> {
+    let file = format!("/tmp/{name}");
+    fs::copy("/proc/self/exe", &file)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    // `struct vfs_cap_data` (`include/uapi/linux/capability.h`), revision 2, effective.
+    let mut value = [0_u8; 20];
+    value[..4].copy_from_slice(&0x0200_0001_u32.to_le_bytes());
+    let bits = 1_u64 << capability as u32;
+    value[4..8].copy_from_slice(&u32::try_from(bits & 0xffff_ffff).unwrap_or(0).to_le_bytes());
+    value[12..16].copy_from_slice(&u32::try_from(bits >> 32).unwrap_or(0).to_le_bytes());
+    let (path, key) = (CString::new(file.as_str())?, c"security.capability");
+    // SAFETY: two strings that end with a zero, and a value of the length given.
+    let result = unsafe {
+        libc::setxattr(
+            path.as_ptr(),
+            key.as_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            0,
+        )
+    };
+    told(result).map(|()| file)
+}
+
+fn told(result: i32) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn of(error: &capctl::Error) -> io::Error {
+    io::Error::from_raw_os_error(error.code())
+}
+
+fn exec() -> io::Result<()> {
+    let file = file_with(Cap::NET_BIND_SERVICE, "captest-beyond")?;
+    bounding::drop(Cap::NET_BIND_SERVICE).map_err(|error| of(&error))?;
+    let error = sys::exec(&[file.clone(), "rules".to_owned(), "list".to_owned()]);
+    fs::remove_file(file)?;
+    Err(error)
+}
+
+/// Changes its sets, which must succeed.
+fn become_with(change: impl FnOnce(&mut CapState)) {
+    if ask(change).is_err() {
+        exit(3);
+    }
+}
+
+fn ask(change: impl FnOnce(&mut CapState)) -> io::Result<()> {
+    let mut state = CapState::get_current().map_err(|error| of(&error))?;
+    change(&mut state);
+    state.set_current().map_err(|error| of(&error))
+}
+
+fn permitted() -> io::Result<()> {
+    become_with(|state| {
+        state.effective.drop(Cap::CHOWN);
+        state.permitted.drop(Cap::CHOWN);
+    });
+    ask(|state| {
+        state.permitted.add(Cap::CHOWN);
+    })
+}
+
+fn effective() -> io::Result<()> {
+    ask(|state| state.permitted.drop(Cap::CHOWN))
+}
+
+fn inheritable() -> io::Result<()> {
+    become_with(|state| {
+        state.effective = CapSet::empty();
+        state.permitted.drop(Cap::CHOWN);
+    });
+    ask(|state| state.inheritable.add(Cap::CHOWN))
+}
+
+fn unbounded() -> io::Result<()> {
+    bounding::drop(Cap::CHOWN).map_err(|error| of(&error))?;
+    ask(|state| state.inheritable.add(Cap::CHOWN))
+}
+
+fn raise() -> io::Result<()> {
+    ambient::raise(Cap::CHOWN).map_err(|error| of(&error))
+}
+
+fn not_permitted() -> io::Result<()> {
+    become_with(|state| {
+        state.effective.drop(Cap::CHOWN);
+        state.permitted.drop(Cap::CHOWN);
+    });
+    raise()
+}
+
+fn not_inheritable() -> io::Result<()> {
+    become_with(|state| state.inheritable.drop(Cap::CHOWN));
+    raise()
+}
+
+fn securebits(bits: c_ulong) -> io::Result<()> {
+    // SAFETY: numbers only.
+    told(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits) })
+}
+
+fn ambient_locked() -> io::Result<()> {
+    become_with(|state| state.inheritable.add(Cap::CHOWN));
+    // SECBIT_NO_CAP_AMBIENT_RAISE
+    securebits(1 << 6)?;
+    raise()
+}
+
+fn securebits_locked() -> io::Result<()> {
+    // SECBIT_NOROOT and its lock.
+    securebits(0b11)?;
+    securebits(0)
+}
+
+fn map(file: &str, text: &str) -> io::Result<()> {
+    map_of("self", file, text)
+}
+
+fn map_of(process: &str, file: &str, text: &str) -> io::Result<()> {
+    use io::Write as _;
+    let path = Path::new("/proc").join(process).join(file);
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// A new user namespace in which its own ids are mapped.
+fn namespace() -> io::Result<()> {
+    sys::unshare()?;
+    map("setgroups", "deny")?;
+    map("gid_map", "0 0 1")?;
+    map("uid_map", "0 0 1")
+}
+
+fn no_setfcap() -> io::Result<()> {
+    become_with(|state| state.effective.drop(Cap::SETFCAP));
+    sys::unshare()?;
+    map("uid_map", "0 0 1")
+}
+
+/// Becomes nobody, in a namespace of its own.
+fn nobody() -> io::Result<()> {
+    const NOBODY: u32 = 65_534;
+    // SAFETY: numbers only.
+    told(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) })?;
+    // SAFETY: numbers only.
+    told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })?;
+    // Else its files in /proc are root's.
+    // SAFETY: numbers only.
+    told(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
+    sys::unshare()
+}
+
+fn not_own_uid() -> io::Result<()> {
+    nobody()?;
+    map("uid_map", "0 1000 1")
+}
+
+fn not_own_gid() -> io::Result<()> {
+    nobody()?;
+    // Its own id, but setgroups is not denied.
+    map("gid_map", "0 65534 1")
+}
+
+fn written_before() -> io::Result<()> {
+    namespace()?;
+    map("uid_map", "0 0 1")
+}
+
+/// Has a child do something, then wait; gives its process id.
+fn beside(first: impl FnOnce() -> io::Result<()>) -> io::Result<i32> {
+    let (ready, done) = sys::pipe()?;
+    let child = sys::fork()?;
+    if child == 0 {
+        if first().is_err() {
+            exit(3);
+        }
+        sys::close(done);
+        sys::close(ready);
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        exit(0);
+    }
+    sys::close(done);
+    sys::drain(ready);
+    Ok(child)
+}
+
+fn other_opener() -> io::Result<()> {
+    let child = beside(|| {
+        namespace()?;
+        sys::unshare()
+    })?;
+    let result = map_of(&child.to_string(), "uid_map", "0 0 1");
+    // SAFETY: numbers only; the child is this process's own.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    result
+}
+
+fn setgroups(group: libc::gid_t) -> io::Result<()> {
+    // SAFETY: one group, which is read.
+    let result = unsafe { libc::syscall(libc::SYS_setgroups, 1, &raw const group) };
+    told(if result < 0 { -1 } else { 0 })
+}
+
+fn no_gid_map() -> io::Result<()> {
+    sys::unshare()?;
+    setgroups(0)
+}
+
+fn denied() -> io::Result<()> {
+    sys::unshare()?;
+    map("setgroups", "deny")?;
+    map("gid_map", "0 0 1")?;
+    setgroups(0)
+}
+
+fn unmapped_group() -> io::Result<()> {
+    let parent = std::process::id();
+    let (ready, done) = sys::pipe()?;
+    let child = sys::fork()?;
+    if child == 0 {
+        sys::close(done);
+        // The namespace is made by then.
+        sys::drain(ready);
+        let mapped = map_of(&parent.to_string(), "gid_map", "0 0 1");
+        sys::exit(i32::from(mapped.is_err()));
+    }
+    sys::unshare()?;
+    sys::close(ready);
+    sys::close(done);
+    if sys::wait(child)? != 0 {
+        exit(3);
+    }
+    setgroups(5)
+}
+
+fn unmapped_user() -> io::Result<()> {
+    sys::unshare()?;
+    sys::unshare()
+}
+
+fn chroot() -> io::Result<()> {
+    std::os::unix::fs::chroot("/tmp")?;
+    sys::unshare()
+}
+
+fn limit() -> io::Result<()> {
+    let path = "/proc/sys/user/max_user_namespaces";
+    let before = fs::read_to_string(path)?;
+    fs::write(path, "0")?;
+    let result = sys::unshare();
+    fs::write(path, before)?;
+    result
+}
+
+fn depth() -> io::Result<()> {
+    for _ in 0..40 {
+        namespace()?;
+    }
+    Ok(())
+}

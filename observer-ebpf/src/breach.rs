@@ -1,0 +1,96 @@
+//! Calls that the kernel refuses by a rule of its own, without asking for a capability.
+
+use crate::{COMM_LEN, NAME_LEN, Owner, key::word};
+
+/// Bytes of a path that are told; longer ones are cut.
+pub const PATH_LEN: usize = 128;
+
+word!(
+    /// The call that a rule refused.
+    Call {
+        /// Not told.
+        #[default] None = "none",
+        /// `execve`
+        Exec = "exec",
+        /// `capset`
+        Capset = "capset",
+        /// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)`
+        Ambient = "ambient",
+        /// `prctl(PR_SET_SECUREBITS)`
+        Securebits = "securebits",
+        /// A write to `/proc/PID/uid_map`.
+        UidMap = "uid_map",
+        /// A write to `/proc/PID/gid_map`.
+        GidMap = "gid_map",
+        /// `setgroups`
+        Setgroups = "setgroups",
+        /// `unshare` or `clone` of a user namespace.
+        Userns = "userns",
+    }
+);
+
+/// What refusals are told apart by: key of the map `BREACHES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BreachKey {
+    /// The supervisor, and the role of the process.
+    pub owner: Owner,
+    /// Id of the cgroup on the default hierarchy.
+    pub cgroup: u64,
+    /// Inode number of the executable; of an exec, of the file that was to be executed.
+    pub exe_inode: u64,
+    /// The capabilities that the rule asks for and the process did not have.
+    pub missing: u64,
+    /// Name of the thread.
+    pub comm: [u8; COMM_LEN],
+    /// [`Call`]
+    pub call: u8,
+    /// [`Broken`](crate::Broken)
+    pub rule: u8,
+    /// What the call answered; 0 where it succeeded, and gave less than the file promises.
+    pub errno: u16,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
+}
+
+/// How often, and when: the value of the map `BREACHES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breach {
+    /// Refusals.
+    pub count: u64,
+    /// Time of the last.
+    pub last: u64,
+    /// Time of the last one that was told; 0 when none was.
+    pub told: u64,
+    /// User id by whose share it is counted, and 1 in the upper half where it is.
+    pub uid: u64,
+}
+
+/// One refusal. Those of a key are told at the first and then at most once a second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreachEvent {
+    /// [`EventKind::Breach`](crate::EventKind::Breach)
+    pub kind: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// When.
+    pub time: u64,
+    /// What counts it.
+    pub key: BreachKey,
+    /// Start time of the process.
+    pub start: u64,
+    /// Process id of the parent.
+    pub ppid: u32,
+    /// User id.
+    pub uid: u32,
+    /// Basename of the executable; of an exec, of the file that was to be executed.
+    pub exe: [u8; NAME_LEN],
+    /// Path of that file as the caller named it; empty where it is not told.
+    pub path: [u8; PATH_LEN],
+}
+
+const _: () = assert!(size_of::<BreachKey>() == 64);
+const _: () = assert!(size_of::<Breach>() == 32);
+const _: () = assert!(size_of::<BreachEvent>() == 16 + 64 + 16 + NAME_LEN + PATH_LEN);

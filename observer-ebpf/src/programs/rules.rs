@@ -1,0 +1,223 @@
+//! What a rule refuses without a check, at the exit of the functions that decide
+//! (`security/commoncap.c`): exec, capset, and prctl's ambient set and securebits.
+//! A success costs one comparison.
+
+use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
+    macros::fexit,
+    programs::{FExitContext, ProbeContext},
+};
+use observer_ebpf::{
+    Broken, Call,
+    decide::rules::{self, FileSets, Refused, Sets},
+};
+
+use super::{
+    breach::{self, Broke},
+    denial::owner,
+    host::{config, off},
+    maps::{Teller, drops_by_kprobe},
+    marks,
+    mem::{Mem, Probed, Ptr, Typed},
+    task::{self, with_current},
+    underway::{self, Kind},
+};
+
+/// The only error that these rules give.
+pub const EPERM: i32 = 1;
+/// `VFS_CAP_FLAGS_EFFECTIVE` (`include/uapi/linux/capability.h`).
+const EFFECTIVE: u32 = 1;
+const PR_SET_SECUREBITS: u32 = 28;
+const PR_CAP_AMBIENT: u32 = 47;
+const PR_CAP_AMBIENT_RAISE: u64 = 2;
+
+/// Keeps which capabilities of a file an exec will lack.
+///
+/// `int get_vfs_caps_from_disk([struct mnt_idmap *idmap,] const struct dentry *dentry, struct cpu_vfs_cap_data *cpu_caps)`
+#[fexit]
+pub fn rule_file_caps_exit(ctx: FExitContext) -> i32 {
+    if config!(vfs_caps_arg) == 1 {
+        if ctx.arg::<i32>(2) == 0 {
+            keep_file::<Typed>(ctx.arg(0), ctx.arg(1));
+        }
+    } else if ctx.arg::<i32>(3) == 0 {
+        keep_file::<Typed>(ctx.arg(1), ctx.arg(2));
+    }
+    0
+}
+
+/// Keeps a file whose capabilities will have an exec refused: the new credential no
+/// longer tells which, once it was.
+#[inline(always)]
+pub fn keep_file<M: Mem>(dentry: Ptr, caps: Ptr) {
+    let file = FileSets {
+        permitted: M::u64(caps, off!(file_caps_permitted)),
+        inheritable: M::u64(caps, off!(file_caps_inheritable)),
+        effective: M::u32(caps, off!(file_caps_magic)) & EFFECTIVE != 0,
+    };
+    let own = own();
+    let refused = rules::exec(file, own);
+    if refused.rule as u8 != Broken::None as u8 {
+        underway::keep(Kind::File, [refused.missing, dentry as u64, 0]);
+    } else if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) {
+        underway::keep(Kind::Gains, [rules::gains(file, own), 0, 0]);
+    }
+}
+
+/// `int cap_bprm_creds_from_file(struct linux_binprm *bprm, const struct file *file)`
+#[fexit]
+pub fn rule_exec_exit(ctx: FExitContext) -> i32 {
+    let bprm: Ptr = ctx.arg(0);
+    let broke = match ctx.arg::<i32>(2) {
+        0 if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) => lost(bprm),
+        result if result == -EPERM => exec(underway::take(Kind::File).map_or(0, |kept| kept[0])),
+        _ => return 0,
+    };
+    let file = Typed::ptr(bprm, off!(bprm_file));
+    let path = Typed::u64(bprm, off!(bprm_filename)) as Ptr;
+    let dentry = Typed::ptr(file, off!(file_dentry));
+    breach::tell::<Typed>(Teller::Exec, &broke, dentry, path);
+    0
+}
+
+/// What an exec of a supervisor's tree did not give of what the file promises; the
+/// rule is none where it gave all.
+#[inline(always)]
+fn lost(bprm: Ptr) -> Broke {
+    // `LSM_UNSAFE_PTRACE`, `LSM_UNSAFE_NO_NEW_PRIVS` (`include/linux/security.h`).
+    const PTRACE: u32 = 2;
+    const NO_NEW_PRIVS: u32 = 4;
+    const MNT_NOSUID: u32 = 1;
+    const S_ISUID: u16 = 0o4000;
+    let promised = underway::take(Kind::Gains).map_or(0, |kept| kept[0]);
+    let new = Typed::ptr(bprm, off!(bprm_cred));
+    let missing = promised & !Typed::u64(new, off!(cred_permitted));
+    let file = Typed::ptr(bprm, off!(bprm_file));
+    let inode = Typed::ptr(file, off!(file_inode));
+    let is_set_id = Typed::u16(inode, off!(inode_mode)) & S_ISUID != 0
+        && Typed::u32(inode, off!(inode_uid)) != Typed::u32(new, off!(cred_euid));
+    let danger = Typed::u32(bprm, off!(bprm_unsafe));
+    let mount = Typed::ptr(file, off!(file_mount));
+    let is_nosuid = Typed::u32(mount, off!(mount_flags)) & MNT_NOSUID != 0;
+    let rule = if missing == 0 && !is_set_id {
+        Broken::None
+    } else if danger & NO_NEW_PRIVS != 0 {
+        Broken::LostNoNewPrivs
+    } else if is_nosuid {
+        Broken::LostNosuid
+    } else if danger & PTRACE != 0 {
+        Broken::LostTraced
+    } else {
+        Broken::None
+    };
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let rule = if owner(tgid).rule == 0 {
+        Broken::None
+    } else {
+        rule
+    };
+    Broke {
+        errno: 0,
+        ..Broke::new(Call::Exec, Refused { rule, missing })
+    }
+}
+
+/// The refusal of an exec: no other rule of that function answers EPERM.
+#[inline(always)]
+pub fn exec(missing: u64) -> Broke {
+    let rule = Broken::FileBeyondBounding;
+    Broke::new(Call::Exec, Refused { rule, missing })
+}
+
+/// `int cap_capset(struct cred *new, const struct cred *old, const kernel_cap_t *effective, const kernel_cap_t *inheritable, const kernel_cap_t *permitted)`
+#[fexit]
+pub fn rule_capset_exit(ctx: FExitContext) -> i32 {
+    if ctx.arg::<i32>(5) == -EPERM {
+        let refused = capset::<Typed>(ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4));
+        let broke = Broke::new(Call::Capset, refused);
+        breach::tell::<Typed>(Teller::Capset, &broke, core::ptr::null(), core::ptr::null());
+    }
+    0
+}
+
+/// Why capset is refused. What is asked was cut to valid capabilities by then.
+#[inline(always)]
+pub fn capset<M: Mem>(old: Ptr, effective: Ptr, inheritable: Ptr, permitted: Ptr) -> Refused {
+    let asked = Sets {
+        permitted: M::u64(permitted, 0),
+        inheritable: M::u64(inheritable, 0),
+        effective: M::u64(effective, 0),
+        bounding: 0,
+    };
+    rules::capset(task::sets::<M>(old), asked)
+}
+
+/// Why prctl refuses one of its options that concern capability sets, but drops.
+#[inline(always)]
+pub fn prctl(option: u32, second: u64, third: u64) -> Broke {
+    let securebits = with_current!(M, task => {
+        M::u32(M::ptr(task, off!(task_cred)), off!(cred_securebits))
+    });
+    if option == PR_SET_SECUREBITS {
+        return Broke::new(Call::Securebits, rules::securebits(securebits, second));
+    }
+    let refused = if option == PR_CAP_AMBIENT && second == PR_CAP_AMBIENT_RAISE {
+        rules::ambient(own(), securebits, third, config!(last_cap))
+    } else {
+        Refused::default()
+    };
+    Broke::new(Call::Ambient, refused)
+}
+
+/// Keeps why prctl will refuse, where kprobes alone watch it.
+#[inline(always)]
+pub fn prctl_begins(ctx: &ProbeContext, option: u32) {
+    if (option != PR_SET_SECUREBITS && option != PR_CAP_AMBIENT) || !drops_by_kprobe() {
+        return;
+    }
+    let broke = prctl(option, ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
+    keep(&broke);
+}
+
+/// Tells what was kept, of a prctl that was refused; whether there was anything.
+#[inline(always)]
+pub fn prctl_ends() -> bool {
+    if !drops_by_kprobe() {
+        return false;
+    }
+    let Some(broke) = taken() else {
+        return false;
+    };
+    let nothing = core::ptr::null();
+    breach::tell::<Probed>(Teller::PrctlProbe, &broke, nothing, nothing);
+    true
+}
+
+/// Keeps a refusal until the call returns.
+#[inline(always)]
+pub fn keep(broke: &Broke) {
+    if broke.rule as u8 != Broken::None as u8 {
+        let what = broke.call as u64 | (broke.rule as u64) << 8;
+        underway::keep(Kind::Broke, [what, broke.missing, 0]);
+    }
+}
+
+/// Takes what was kept.
+#[inline(always)]
+pub fn taken() -> Option<Broke> {
+    let [what, missing, _] = underway::take(Kind::Broke)?;
+    Some(Broke {
+        // SAFETY: both bytes are those of words that `keep` was given.
+        call: unsafe { core::mem::transmute::<u8, Call>(what as u8) },
+        // SAFETY: as above.
+        rule: unsafe { core::mem::transmute::<u8, Broken>((what >> 8) as u8) },
+        missing,
+        errno: EPERM as u32,
+    })
+}
+
+/// The sets of the current task.
+#[inline(always)]
+fn own() -> Sets {
+    with_current!(M, task => task::sets::<M>(M::ptr(task, off!(task_cred))))
+}

@@ -1,0 +1,56 @@
+//! What one program keeps for the next of the same call: one store, and nothing to
+//! clear up where the next one doesn't come.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+
+use super::maps::{UNDERWAY, UNDERWAY_PLACES};
+
+/// What is kept.
+#[repr(u64)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What `get_vfs_caps_from_disk` was called with.
+    Asked = 1,
+    /// A file that an exec will be refused: the capabilities that it lacks, the dentry.
+    File,
+    /// The capabilities that a file promises to a followed process.
+    Gains,
+    /// A call that will be refused: the call, the rule, and the capabilities it lacks.
+    Broke,
+    /// A write to a map: the file, the text, its length.
+    Map,
+}
+
+/// Keeps something for this thread, in place of what was.
+#[inline(always)]
+pub fn keep(kind: Kind, words: [u64; 3]) {
+    let thread = bpf_get_current_pid_tgid();
+    if let Some(place) = UNDERWAY.get_ptr_mut(place(thread)) {
+        // SAFETY: a live map value; who reads it compares the thread.
+        unsafe {
+            (*place).thread = thread;
+            (*place).kind = kind as u64;
+            (*place).words = words;
+        }
+    }
+}
+
+/// Takes what this thread kept.
+#[inline(always)]
+pub fn take(kind: Kind) -> Option<[u64; 3]> {
+    let thread = bpf_get_current_pid_tgid();
+    let place = UNDERWAY.get_ptr_mut(place(thread))?;
+    // SAFETY: a live map value.
+    unsafe {
+        if (*place).thread != thread || (*place).kind != kind as u64 {
+            return None;
+        }
+        (*place).thread = 0;
+        Some((*place).words)
+    }
+}
+
+#[inline(always)]
+fn place(thread: u64) -> u32 {
+    thread as u32 & (UNDERWAY_PLACES - 1)
+}

@@ -1,0 +1,110 @@
+//! Refusals by a rule: the kernel counts them and tells details now and then; here
+//! both become observations, each refusal in one of them.
+
+use std::collections::HashMap;
+
+use observer_ebpf::{BreachEvent, BreachKey, NAME_LEN, PATH_LEN};
+
+use super::Agent;
+use crate::{
+    observation::{BreachSeen, Observation},
+    sources::bpf::{Grown, Kernel},
+    time::monotonic,
+};
+
+/// Keys whose details are kept.
+const MAX_KNOWN: usize = 4_096;
+/// A key whose details did not come in this time has lost them.
+const PATIENCE_NS: u64 = 2_000_000_000;
+
+/// The last details of each key.
+#[derive(Default)]
+pub(super) struct Details {
+    known: HashMap<BreachKey, BreachEvent>,
+}
+
+impl Details {
+    fn keep(&mut self, event: &BreachEvent) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&event.key) {
+            self.known.clear();
+        }
+        self.known.insert(event.key, *event);
+    }
+}
+
+impl Agent {
+    /// A refusal was told: it counts with those of its key since the last time.
+    pub(super) fn breach(&mut self, event: &BreachEvent) {
+        self.details.keep(event);
+        let count = {
+            let kernel = self.shared.kernel();
+            let kernel = kernel.as_ref();
+            kernel.map_or(0, |kernel| kernel.breaches_of(&event.key))
+        };
+        // Where a look at all keys took its count, that waited for these details.
+        if count > 0 {
+            self.observe_breach(*event, event.time, count);
+        }
+    }
+
+    /// Takes over what was not told one by one; at the end also that whose details may
+    /// still come.
+    pub(super) fn count_breaches(&mut self, is_end: bool) {
+        let now = monotonic();
+        let known = &self.details.known;
+        let grown = self
+            .shared
+            .kernel()
+            .as_ref()
+            .map_or_else(Vec::new, |kernel| {
+                kernel.breaches(|key, breach| {
+                    is_end
+                        || known.contains_key(key)
+                        || now.saturating_sub(breach.last) > PATIENCE_NS
+                })
+            });
+        for Grown { key, count, last } in grown {
+            let event = self.details.known.get(&key).copied();
+            let event = event.unwrap_or_else(|| without_details(key));
+            self.observe_breach(event, last, count);
+        }
+    }
+
+    /// Has the kernel forget what is long past, where it has much.
+    pub(super) fn forget_breaches(&mut self) {
+        if let Some(kernel) = self.shared.kernel().as_ref() {
+            Kernel::forget_breaches(kernel, monotonic());
+        }
+    }
+
+    fn observe_breach(&mut self, mut event: BreachEvent, last: u64, count: u64) {
+        let (owner, cgroup) = (event.key.owner, event.key.cgroup);
+        let container = self.container(&owner, cgroup);
+        let version = self.who.identity(&owner).version;
+        let scope = self.shared.scopes().of(&owner, cgroup);
+        self.shared.names().rename(&mut event.key.owner, cgroup);
+        let seen = BreachSeen {
+            time: self.clock.stamp(last),
+            event,
+            container,
+            version,
+            count,
+            scope,
+        };
+        self.enter(last, Observation::Breach(Box::new(seen)));
+    }
+}
+
+const fn without_details(key: BreachKey) -> BreachEvent {
+    BreachEvent {
+        kind: 0,
+        tgid: 0,
+        time: 0,
+        key,
+        start: 0,
+        ppid: 0,
+        uid: 0,
+        exe: [0; NAME_LEN],
+        path: [0; PATH_LEN],
+    }
+}

@@ -1,0 +1,85 @@
+//! Refusals by a rule: the finding, and the last exec of each process that one
+//! refused, for the sentence of its episode.
+
+use std::collections::VecDeque;
+
+use observer_ebpf::{Broken, Call, Owner};
+
+use super::{explain, name, role};
+use crate::{
+    caps::CapSet,
+    config::Rules,
+    finding::{Episode, RuleRefusal},
+    observation::BreachSeen,
+    sources::bpf::text,
+    time::Stamp,
+};
+
+/// Refused execs that are remembered.
+const MAX_KEPT: usize = 512;
+
+/// Execs that a rule refused, the last at the end.
+#[derive(Default)]
+pub struct FailedExecs {
+    kept: VecDeque<RuleRefusal>,
+}
+
+impl FailedExecs {
+    /// Remembers a refused exec.
+    pub fn note(&mut self, refusal: &RuleRefusal) {
+        if refusal.call != Call::Exec.as_str() || refusal.errno == 0 || refusal.pid.is_none() {
+            return;
+        }
+        if self.kept.len() == MAX_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(refusal.clone());
+    }
+
+    /// The exec of an episode's process that was refused last, since its first drop.
+    pub fn of(&self, episode: &Episode, first: Stamp) -> Option<&RuleRefusal> {
+        let mut latest = self.kept.iter().rev();
+        latest.find(|refusal| refusal.pid == Some(episode.pid) && refusal.last >= first)
+    }
+}
+
+/// The finding.
+pub fn finding(seen: &BreachSeen, rules: &Rules) -> RuleRefusal {
+    let BreachSeen {
+        time,
+        event,
+        container,
+        version,
+        count,
+        scope,
+    } = seen;
+    let key = &event.key;
+    let Owner {
+        rule: number,
+        role: own_role,
+        ..
+    } = key.owner;
+    let named = |bytes: &[u8]| Some(text(bytes)).filter(|name| !name.is_empty());
+    let missing = CapSet(key.missing);
+    let mut refusal = RuleRefusal {
+        scope: *scope,
+        call: Call::from_byte(key.call).as_str().to_owned(),
+        rule: Broken::from_byte(key.rule).as_str().to_owned(),
+        missing: missing.names().map(std::borrow::Cow::into_owned).collect(),
+        errno: key.errno,
+        count: *count,
+        supervisor: name(rules, number),
+        role: role(own_role),
+        version: version.clone(),
+        container: container.clone(),
+        pid: (event.tgid != 0).then_some(event.tgid),
+        comm: text(&key.comm),
+        exe: named(&event.exe),
+        path: named(&event.path),
+        first: *time,
+        last: *time,
+        explanation: String::new(),
+    };
+    refusal.explanation = explain::rule_refusal(&refusal);
+    refusal
+}

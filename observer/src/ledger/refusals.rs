@@ -1,0 +1,254 @@
+//! What rules refused, by what makes it alike: bounded.
+
+use std::collections::HashMap;
+
+use super::{Limited, NONE, OVERFLOW, limited::Series};
+use crate::{
+    correlate::explain_rule,
+    finding::{Container, RuleCounts, RuleRefusal, Scope},
+    time::Stamp,
+};
+
+/// Rows that are told apart.
+const MAX_ROWS: usize = 1_024;
+
+/// Labels of `capwatch_rule_refusals_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefusalSeries {
+    /// Name of the rule.
+    pub supervisor: String,
+    /// `supervisor`, `workload` or `none`.
+    pub role: String,
+    /// The call.
+    pub call: String,
+    /// The rule that refused it.
+    pub rule: String,
+}
+
+impl Series for RefusalSeries {
+    fn coarse(&self) -> Self {
+        Self {
+            supervisor: OVERFLOW.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    fn last_resort(&self) -> Self {
+        Self {
+            supervisor: OVERFLOW.to_owned(),
+            role: OVERFLOW.to_owned(),
+            call: OVERFLOW.to_owned(),
+            rule: OVERFLOW.to_owned(),
+        }
+    }
+}
+
+/// What a row is told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Name {
+    scope: Scope,
+    call: String,
+    rule: String,
+    errno: u16,
+    supervisor: Option<String>,
+    role: Option<String>,
+    missing: Vec<String>,
+    version: Option<String>,
+    container: Option<String>,
+    comm: String,
+    exe: Option<String>,
+}
+
+struct Row {
+    container: Option<Container>,
+    pid: Option<u32>,
+    path: Option<String>,
+    count: u64,
+    first: Stamp,
+    last: Stamp,
+}
+
+/// What is known of them.
+pub struct Refusals {
+    rows: HashMap<Name, Row>,
+    series: Limited<RefusalSeries>,
+    /// Calls that were refused, and not only without a file's privileges, by scope.
+    counts: [RuleCounts; Scope::ALL.len()],
+}
+
+impl Refusals {
+    /// None yet.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            rows: HashMap::new(),
+            series: Limited::new(limit),
+            counts: Default::default(),
+        }
+    }
+
+    /// Enters an event, with what is alike.
+    pub fn enter(&mut self, refusal: &RuleRefusal, scope: Scope) {
+        let role = refusal.role.clone();
+        let series = RefusalSeries {
+            supervisor: refusal.supervisor.as_deref().unwrap_or(NONE).to_owned(),
+            role: role.as_deref().unwrap_or(NONE).to_owned(),
+            call: refusal.call.clone(),
+            rule: refusal.rule.clone(),
+        };
+        self.series.add(series, refusal.count);
+        if refusal.errno != 0 {
+            self.counts[scope as usize].add(role.as_deref(), refusal.count);
+        }
+        let name = self.name(refusal, scope);
+        let row = self.rows.entry(name).or_insert_with(|| Row {
+            container: refusal.container.clone(),
+            pid: None,
+            path: None,
+            count: 0,
+            first: refusal.first,
+            last: refusal.last,
+        });
+        row.count += refusal.count;
+        row.first = row.first.min(refusal.first);
+        row.last = row.last.max(refusal.last);
+        row.pid = refusal.pid.or(row.pid);
+        if refusal.path.is_some() {
+            row.path.clone_from(&refusal.path);
+        }
+    }
+
+    fn name(&self, refusal: &RuleRefusal, scope: Scope) -> Name {
+        let container = refusal.container.as_ref();
+        let name = Name {
+            scope,
+            call: refusal.call.clone(),
+            rule: refusal.rule.clone(),
+            errno: refusal.errno,
+            supervisor: refusal.supervisor.clone(),
+            role: refusal.role.clone(),
+            missing: refusal.missing.clone(),
+            version: refusal.version.clone(),
+            container: container.map(|container| container.id.clone()),
+            comm: refusal.comm.clone(),
+            exe: refusal.exe.clone(),
+        };
+        if self.rows.len() < MAX_ROWS || self.rows.contains_key(&name) {
+            return name;
+        }
+        // Anybody can make names: what finds no row counts with its rule.
+        Name {
+            missing: Vec::new(),
+            version: None,
+            container: None,
+            comm: String::new(),
+            exe: None,
+            ..name
+        }
+    }
+
+    /// The counters.
+    pub const fn by_series(&self) -> &Limited<RefusalSeries> {
+        &self.series
+    }
+
+    /// How many calls a rule refused in a scope, those within it left out.
+    pub const fn counts(&self, scope: Scope) -> RuleCounts {
+        self.counts[scope as usize]
+    }
+
+    /// Every row of a scope and those within it: supervisors' first, then the most.
+    pub fn report(&self, scope: Scope) -> Vec<RuleRefusal> {
+        let rows = self.rows.iter();
+        let mut rows: Vec<_> = rows.filter(|(name, _)| scope.takes(name.scope)).collect();
+        rows.sort_by(|(one, row), (other, than)| {
+            let rank = |name: &Name| match name.role.as_deref() {
+                _ if name.errno == 0 => 3,
+                Some("supervisor") => 0,
+                Some(_) => 1,
+                None => 2,
+            };
+            (rank(one), than.count, one).cmp(&(rank(other), row.count, other))
+        });
+        rows.into_iter()
+            .map(|(name, row)| told(name, row))
+            .collect()
+    }
+}
+
+fn told(name: &Name, row: &Row) -> RuleRefusal {
+    let Name {
+        scope,
+        call,
+        rule,
+        errno,
+        supervisor,
+        role,
+        missing,
+        version,
+        container: _,
+        comm,
+        exe,
+    } = name.clone();
+    let is_folded = comm.is_empty();
+    let mut refusal = RuleRefusal {
+        scope,
+        call,
+        rule,
+        missing,
+        errno,
+        count: row.count,
+        supervisor,
+        role,
+        version,
+        container: row.container.clone().filter(|_| !is_folded),
+        pid: row.pid.filter(|_| !is_folded),
+        comm,
+        exe,
+        path: row.path.clone().filter(|_| !is_folded),
+        first: row.first,
+        last: row.last,
+        explanation: String::new(),
+    };
+    refusal.explanation = explain_rule(&refusal);
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(comm: &str, time: u64) -> RuleRefusal {
+        RuleRefusal {
+            call: "capset".to_owned(),
+            rule: "permitted_beyond_permitted".to_owned(),
+            missing: vec!["chown".to_owned()],
+            errno: 1,
+            count: 2,
+            pid: Some(7),
+            comm: comm.to_owned(),
+            first: Stamp(time),
+            last: Stamp(time),
+            ..RuleRefusal::default()
+        }
+    }
+
+    #[test]
+    fn alike_calls_are_one_row_and_names_without_end_are_bounded() {
+        let mut refusals = Refusals::new(10);
+        for time in [5, 3, 9] {
+            refusals.enter(&refusal("one", time), Scope::Host);
+        }
+        let rows = refusals.report(Scope::Host);
+        assert_eq!((rows.len(), rows[0].count), (1, 6));
+        assert_eq!((rows[0].first, rows[0].last), (Stamp(3), Stamp(9)));
+        assert!(rows[0].explanation.contains("permitted set"), "{rows:?}");
+        for number in 0..10_000 {
+            refusals.enter(&refusal(&format!("c{number}"), 1), Scope::Host);
+        }
+        let rows = refusals.report(Scope::Host);
+        assert!(rows.len() <= MAX_ROWS + 1, "{}", rows.len());
+        assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 20_006);
+        assert_eq!(refusals.counts(Scope::Host).none, 20_006);
+        assert!(refusals.report(Scope::Tree).is_empty());
+    }
+}

@@ -1,0 +1,71 @@
+//! The functions at whose exit it is seen what the kernel refuses by a rule of its
+//! own (`observer-ebpf/src/programs/rules.rs`).
+
+use super::attach::{Hook, part};
+
+pub(super) const SETGROUPS: &str = if cfg!(target_arch = "aarch64") {
+    "__arm64_sys_setgroups"
+} else {
+    "__x64_sys_setgroups"
+};
+
+/// Those of their own; `cap_task_prctl` is hooked for drops already.
+pub(super) static HOOKS: [Hook; 6] = [
+    Hook {
+        name: "cap_bprm_creds_from_file",
+        fexit: &[
+            part("rule_file_caps_exit", "get_vfs_caps_from_disk"),
+            part("rule_exec_exit", "cap_bprm_creds_from_file"),
+        ],
+        kprobe: &[
+            part("rule_exec_exit_kprobe", "cap_bprm_creds_from_file"),
+            part("rule_file_caps_exit_kprobe", "get_vfs_caps_from_disk"),
+            part("rule_file_caps_entry_kprobe", "get_vfs_caps_from_disk"),
+        ],
+        tracepoint: &[],
+    },
+    Hook {
+        name: "cap_capset",
+        fexit: &[part("rule_capset_exit", "cap_capset")],
+        kprobe: &[
+            part("rule_capset_exit_kprobe", "cap_capset"),
+            part("rule_capset_entry_kprobe", "cap_capset"),
+        ],
+        tracepoint: &[],
+    },
+    Hook {
+        name: "proc_uid_map_write",
+        fexit: &[part("rule_uid_map_exit", "proc_uid_map_write")],
+        kprobe: &[
+            part("rule_uid_map_exit_kprobe", "proc_uid_map_write"),
+            part("rule_uid_map_entry_kprobe", "proc_uid_map_write"),
+        ],
+        tracepoint: &[],
+    },
+    Hook {
+        name: "proc_gid_map_write",
+        fexit: &[part("rule_gid_map_exit", "proc_gid_map_write")],
+        kprobe: &[
+            part("rule_gid_map_exit_kprobe", "proc_gid_map_write"),
+            part("rule_gid_map_entry_kprobe", "proc_gid_map_write"),
+        ],
+        tracepoint: &[],
+    },
+    Hook {
+        name: SETGROUPS,
+        fexit: &[part("rule_setgroups_exit", SETGROUPS)],
+        kprobe: &[part("rule_setgroups_exit_kprobe", SETGROUPS)],
+        tracepoint: &[],
+    },
+    Hook {
+        name: "create_user_ns",
+        fexit: &[part("rule_userns_exit", "create_user_ns")],
+        kprobe: &[part("rule_userns_exit_kprobe", "create_user_ns")],
+        tracepoint: &[],
+    },
+];
+
+/// Whether a hook only shows what rules refuse.
+pub fn is_rule_hook(hook: &str) -> bool {
+    HOOKS.iter().any(|known| known.name == hook)
+}

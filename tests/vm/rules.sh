@@ -1,0 +1,84 @@
+#!/bin/sh
+# What the kernel refuses by a rule, without a check: every row of the table that can
+# be provoked, with its rule, capabilities, error and process; and nothing else.
+# timeout: 900
+# env-matrix: HOOKS=fexit,kprobe
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+errno_of() {
+    case $1 in
+    setgroups.unmapped) echo 22 ;;
+    userns.limit | userns.depth) echo 28 ;;
+    *) echo 1 ;;
+    esac
+}
+missing_of() {
+    case $1 in
+    exec.*) echo '["net_bind_service"]' ;;
+    capset.* | ambient.not_*) echo '["chown"]' ;;
+    *.creator_lacks_setfcap) echo '["setfcap"]' ;;
+    uid_map.not_own_id) echo '["setuid"]' ;;
+    gid_map.not_own_id) echo '["setgid"]' ;;
+    *) echo '[]' ;;
+    esac
+}
+
+# Before 5.12 the creator of a namespace needs no SETFCAP.
+rules=$(captest rules list | { [ "$(series)" = 5.10 ] && grep -v setfcap || cat; })
+cat >provoke.sh <<'PROVOKE'
+for rule in $*; do
+    pid=$(captest rules "$rule") || echo "failed $rule"
+    echo "$rule $pid"
+done
+PROVOKE
+capwatch record --hooks="$HOOKS" -o json --report report.json --stream stream.jsonl \
+    --fail-on rule -- sh provoke.sh $rules >provoked 2>record.log
+status=$?
+tail -n 5 record.log
+check "record fails on a rule" test "$status" = 3
+check "every call was refused" sh -c '! grep failed provoked'
+for rule in $rules; do
+    call=${rule%.*}
+    pid=$(sed -n "s/^$rule //p" provoked)
+    row="rule_refusals[call=$call, rule=${rule#*.}]"
+    check "$rule" captest check report.json "count($row) == 1" "$row.count == 1" \
+        "$row.errno == $(errno_of "$rule")" "$row.missing == $(missing_of "$rule")" \
+        "$row.pid == ${pid:-0}"
+done
+all=$(echo "$rules" | wc -l)
+check "nothing else was refused" captest check report.json \
+    "count(rule_refusals) == $all" "sum(rule_refusals.count) == $all"
+check "the refused file is named" captest check report.json \
+    'rule_refusals[call=exec].exe == captest-beyond' 'rule_refusals[call=exec].explanation ~ setcap'
+if [ "$HOOKS" = fexit ]; then
+    check "its path is told" captest check report.json \
+        'rule_refusals[call=exec].path == /tmp/captest-beyond'
+fi
+check "the episode says why" captest check report.json \
+    'any(episodes.explanation) ~ "then could not execute"'
+capwatch replay -o json stream.jsonl >replayed.json
+check "the same replayed" cmp report.json replayed.json
+check "sight is complete" captest check report.json 'sight.complete == true'
+
+# What is granted is told by nobody.
+count=200
+[ -z "$CAPWATCH_FULL" ] || count=10000
+capwatch record --hooks="$HOOKS" -o json --report granted.json -- \
+    captest rules succeed --count "$count" >granted.log 2>&1
+check "execs, capsets and maps that succeed are no refusals" \
+    captest check granted.json 'count(rule_refusals) == 0' 'command.exit_code == 0'
+
+# A loop is counted to the unit, and told now and then.
+capwatch run --hooks="$HOOKS" --web.listen-address 127.0.0.1:11400 --events events.jsonl \
+    >run.log 2>&1 &
+agent=$!
+wait_for 60 wget -qO /dev/null http://127.0.0.1:11400/-/ready
+captest rules capset.permitted_beyond_permitted --count 2000 >/dev/null
+sleep 2
+wget -qO metrics http://127.0.0.1:11400/metrics
+check "a loop is counted" grep -q \
+    'capwatch_rule_refusals_total{.*rule="permitted_beyond_permitted".* 2000$' metrics
+check "and told now and then" test "$(grep -c rule_refusal events.jsonl)" -le 20
+kill $agent
+wait $agent
