@@ -94,7 +94,8 @@ pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let id = bpf_get_current_pid_tgid();
-    if let Some(pending) = marks::take_pending(id) {
+    let pending = marks::take_pending(id);
+    if !pending.is_none() {
         if pending.state == State::Begun as u32 {
             finish(pending.argument, ctx.ret::<i32>());
         }
@@ -147,9 +148,10 @@ fn finish(capability: u64, result: i32) {
 /// tells whether it was lowered, unless another user namespace has filled it anew.
 #[inline(always)]
 pub fn confirm(id: u64, bounding: u64, namespace: (u32, u32), effective: u64) {
-    let Some(pending) = marks::take_pending(id) else {
+    let pending = marks::take_pending(id);
+    if pending.is_none() {
         return;
-    };
+    }
     let raised = pending.argument <= config!(last_cap)
         && bounding >> (pending.argument & 63) & 1 == 1
         && pending.namespace == namespace.0;

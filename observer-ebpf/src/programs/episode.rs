@@ -243,9 +243,9 @@ unsafe fn mark(episode: *mut Episode, number: u32) {
 }
 
 #[inline(always)]
-fn refusal(drop: &Drop) -> Option<Refusal> {
+fn refusal(drop: &Drop) -> Refusal {
     if drop.effective >> CAP_SETPCAP & 1 == 0 || drop.result >= 0 {
-        return None;
+        return Refusal::UNTOLD;
     }
     marks::take_refusal(bpf_get_current_pid_tgid())
 }
@@ -253,13 +253,11 @@ fn refusal(drop: &Drop) -> Option<Refusal> {
 /// # Safety
 /// `episode` must be a live map value.
 #[inline(always)]
-unsafe fn blame(episode: *mut Episode, drop: &Drop, refusal: Option<Refusal>) {
+unsafe fn blame(episode: *mut Episode, drop: &Drop, refusal: Refusal) {
     let (layer, reason, profile) = if drop.effective >> CAP_SETPCAP & 1 == 0 {
         (Layer::Commoncap as u32, Reason::NotEffective as u32, 0)
-    } else if let Some(refusal) = refusal {
-        (refusal.layer as u32, Reason::None as u32, refusal.profile)
     } else {
-        (Layer::Lsm as u32, Reason::None as u32, 0)
+        (refusal.layer as u32, Reason::None as u32, refusal.profile)
     };
     // SAFETY: the caller's.
     unsafe {

@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Breach, BreachKey, Count, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, PROFILE_LEN,
+    Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, Member, NAME_LEN, Note, PROFILE_LEN,
     ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
 };
 
@@ -243,6 +243,21 @@ pub struct Pending {
     pub state: u32,
 }
 
+impl Pending {
+    /// No drop.
+    pub const NONE: Self = Self {
+        argument: 0,
+        namespace: 0,
+        state: u32::MAX,
+    };
+
+    /// Whether there is none.
+    #[inline(always)]
+    pub fn is_none(&self) -> bool {
+        self.state == u32::MAX
+    }
+}
+
 /// How far a drop is.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -285,6 +300,14 @@ pub struct Refusal {
     pub profile: u64,
     /// Layer.
     pub layer: u64,
+}
+
+impl Refusal {
+    /// A module that is not told.
+    pub const UNTOLD: Self = Self {
+        profile: 0,
+        layer: Layer::Lsm as u64,
+    };
 }
 
 /// Whether a hook is attached, by whatever mechanism.

@@ -84,15 +84,20 @@ pub fn keep_pending(id: u64, pending: &Pending) -> bool {
     kept
 }
 
-/// Takes a thread's drop that is not settled.
+/// Takes a thread's drop that is not settled; [`Pending::NONE`] where there is none. A
+/// value in place of an option, whose other half the compiler would leave
+/// uninitialised: verifiers before 5.18 take a spill of it for a read.
 #[inline(always)]
-pub fn take_pending(id: u64) -> Option<Pending> {
+pub fn take_pending(id: u64) -> Pending {
+    let mut pending = Pending::NONE;
     // SAFETY: this thread alone writes its entry.
-    let pending = unsafe { PENDING.get(id) }.copied()?;
-    if PENDING.remove(id).is_ok() {
-        clear((id >> 32) as u32);
+    if let Some(kept) = unsafe { PENDING.get(id) } {
+        pending = *kept;
+        if PENDING.remove(id).is_ok() {
+            clear((id >> 32) as u32);
+        }
     }
-    Some(pending)
+    pending
 }
 
 /// Who refused SETPCAP is kept until the thread's drop returns.
@@ -112,13 +117,27 @@ pub fn keep_refusal(id: u64, refusal: &Refusal) {
     }
 }
 
-/// Takes who refused SETPCAP to a thread.
+/// Forgets who refused SETPCAP to a thread.
 #[inline(always)]
-pub fn take_refusal(id: u64) -> Option<Refusal> {
-    // SAFETY: this thread alone writes its entry.
-    let refusal = unsafe { SETPCAP.get(id) }.copied()?;
-    if SETPCAP.remove(id).is_ok() {
+pub fn forget_refusal(id: u64) {
+    // SAFETY: nothing is read but that there is an entry.
+    let known = unsafe { SETPCAP.get(id) }.is_some();
+    if known && SETPCAP.remove(id).is_ok() {
         clear((id >> 32) as u32);
     }
-    Some(refusal)
+}
+
+/// Takes who refused SETPCAP to a thread; [`Refusal::UNTOLD`] where nobody said. No
+/// option, as for [`take_pending`].
+#[inline(always)]
+pub fn take_refusal(id: u64) -> Refusal {
+    let mut refusal = Refusal::UNTOLD;
+    // SAFETY: this thread alone writes its entry.
+    if let Some(kept) = unsafe { SETPCAP.get(id) } {
+        refusal = *kept;
+        if SETPCAP.remove(id).is_ok() {
+            clear((id >> 32) as u32);
+        }
+    }
+    refusal
 }

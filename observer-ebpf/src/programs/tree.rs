@@ -235,7 +235,7 @@ fn forget_thread(id: u64) {
         }
     }
     let _ = marks::take_pending(id);
-    let _ = marks::take_refusal(id);
+    marks::forget_refusal(id);
 }
 
 /// `sched_process_exit(struct task_struct *p[, bool group_dead])`
@@ -278,7 +278,7 @@ fn follow_exit<M: Mem>(task: Ptr, id: u64) {
     let tgid = (id >> 32) as u32;
     let namespace = task::namespace::<M>(task);
     drops::confirm(id, bounding::<M>(task), namespace, effective::<M>(task));
-    let _ = marks::take_refusal(id);
+    marks::forget_refusal(id);
 
     // `live` is counted down before the tracepoint (`do_exit`): zero for the
     // last thread. Two that end at once may both see it; closing twice is harmless.
@@ -295,10 +295,12 @@ fn follow_exit<M: Mem>(task: Ptr, id: u64) {
     if Maps.any() {
         decide::ends(&Maps, &episode::process::<M>(tgid, task), status);
     }
+    let mut entry = Task::default();
     // SAFETY: an entry is replaced as a whole.
-    let Some(entry) = (unsafe { TASKS.get(tgid) }).copied() else {
+    let Some(known) = (unsafe { TASKS.get(tgid) }) else {
         return;
     };
+    entry.clone_from(known);
     if marks::unfollow(tgid) && entry.owner.in_tree != TASK_IN_TREE {
         shares::give(share(&entry));
     }
