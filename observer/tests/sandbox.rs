@@ -59,8 +59,7 @@ fn confined(name: &str) {
     sandbox::plan(Plan {
         mode: Mode::Auto,
         writes: vec![writes.to_owned()],
-        pins: Vec::new(),
-        web: Vec::new(),
+        ..Plan::default()
     });
     sandbox::enter(room);
     let lapses = sandbox::lapses();

@@ -20,7 +20,7 @@ contents() {
         has -rw-r--r-- usr/share/bash-completion/completions/capwatch && has -rw-r--r-- '(usr/)?lib/systemd/system/capwatch.service'
 }
 check "package: it has program, unit, configuration, pages and completions" contents
-owners() { ! grep -v ' root/root ' "$WORK/contents"; }
+owners() { ! grep -Ev ' (root/root|0/0) ' "$WORK/contents"; }
 check "package: all belongs to root" owners
 conffiles() {
     diff <(sort "$WORK/tree/DEBIAN/conffiles") - <<'LIST'

@@ -76,6 +76,7 @@ pub async fn run(
             .as_ref()
             .map(web::Security::folders)
             .unwrap_or_default(),
+        sockets: sockets(&listeners),
     });
     let boot = crate::agent::host().boot_id;
     let state = state.as_deref().map(|path| State::open(path, &boot));
@@ -190,6 +191,16 @@ fn serving(address: &web::Address, security: Option<&web::Security>) -> String {
     let encrypted = security.is_some_and(|security| security.current().tls.is_some());
     let scheme = if encrypted { "https" } else { "http" };
     format!("serving {scheme}://{address}/ and {scheme}://{address}/metrics")
+}
+
+/// The folders of Unix sockets.
+fn sockets(listeners: &[web::Listening]) -> Vec<PathBuf> {
+    let addresses = listeners.iter().filter_map(|one| one.local_addr().ok());
+    let files = addresses.filter_map(|address| match address {
+        web::Address::Unix(file) => file,
+        web::Address::Tcp(_) => None,
+    });
+    files.filter_map(|file| folder_of(&file)).collect()
 }
 
 /// The folder in which the file of events lies, and its successors; `-` has none.

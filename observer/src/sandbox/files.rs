@@ -56,6 +56,9 @@ pub(super) fn restrict(room: Room, plan: &Plan) -> Result<(), String> {
         for path in own.iter().copied().flatten() {
             ruleset = allow(ruleset, path, writes)?;
         }
+        for path in plan.sockets.iter().filter(|_| room == Room::Web) {
+            ruleset = allow(ruleset, path, AccessFs::RemoveFile.into())?;
+        }
         Ok(ruleset.restrict_self()?.ruleset)
     };
     match rules() {

@@ -43,6 +43,8 @@ pub struct Plan {
     pub pins: Vec<PathBuf>,
     /// Files and folders that the web thread reads again.
     pub web: Vec<PathBuf>,
+    /// Folders of Unix sockets, whose files the web thread removes at its end.
+    pub sockets: Vec<PathBuf>,
 }
 
 /// A part of the sandbox that could not be had.
