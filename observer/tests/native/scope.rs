@@ -221,10 +221,11 @@ fn what_a_daemon_makes_for_a_client_is_named_though_nothing_is_found() {
     let client = stage.path("machinectl");
     fs::copy(stage.path("captest"), &client).expect("cannot copy");
     let mut command = stage.capwatch();
-    command.args(["record", "--", "machinectl", "do", "sleep", "2500"]);
+    command.args(["record", "--", "machinectl", "do", "sleep", "6000"]);
     let outcome = std::thread::scope(|scope| {
         let recorded = scope.spawn(|| run(&mut command).expect("no outcome"));
-        std::thread::sleep(std::time::Duration::from_millis(800));
+        // The command has begun by then on a busy machine too.
+        std::thread::sleep(std::time::Duration::from_secs(3));
         let cgroup = Cgroup::make("machine.slice/machine-capwatch.scope");
         let mut well = Command::new("sleep");
         cgroup.enter(well.arg("1"));
