@@ -2,6 +2,7 @@
 # The agent is killed and another goes on with what is pinned: counts, open
 # episodes and trees; what can't be pinned on this kernel is named.
 # env-matrix: HOOKS=fexit,kprobe
+# daily: 6.12
 # timeout: 300
 . "$CAPWATCH_LIB"
 cd /tmp || exit

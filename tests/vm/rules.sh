@@ -2,7 +2,7 @@
 # What the kernel refuses by a rule, without a check: every row of the table that can
 # be provoked, with its rule, capabilities, error and process; and nothing else.
 # timeout: 900
-# kernels: 6.12
+# daily: 6.12
 # env-matrix: HOOKS=fexit,kprobe
 . "$CAPWATCH_LIB"
 cd /tmp || exit

@@ -221,14 +221,14 @@ fn what_a_daemon_makes_for_a_client_is_named_though_nothing_is_found() {
     let client = stage.path("machinectl");
     fs::copy(stage.path("captest"), &client).expect("cannot copy");
     let mut command = stage.capwatch();
-    command.args(["record", "--", "machinectl", "do", "sleep", "6000"]);
+    command.args(["record", "--", "machinectl", "do", "sleep", "8000"]);
     let outcome = std::thread::scope(|scope| {
         let recorded = scope.spawn(|| run(&mut command).expect("no outcome"));
         // The command has begun by then on a busy machine too.
         std::thread::sleep(std::time::Duration::from_secs(3));
         let cgroup = Cgroup::make("machine.slice/machine-capwatch.scope");
         let mut well = Command::new("sleep");
-        cgroup.enter(well.arg("1"));
+        cgroup.enter(well.arg("4"));
         run(&mut well).expect("no outcome");
         recorded.join().expect("it panicked")
     });

@@ -37,6 +37,8 @@ pub struct Head {
     pub append: String,
     /// A variable and its values, one run for each.
     pub matrix: Option<(String, Vec<String>)>,
+    /// The kernels that it runs on every day; empty for all of them.
+    pub daily: BTreeSet<Kernel>,
     /// Whether it takes too long for every day.
     pub full_only: bool,
     /// Whether it gets the packages of `cargo xtask dist`, as `/capwatch/dist`.
@@ -88,6 +90,14 @@ impl Script {
     pub fn wants(&self, kernel: &Kernel) -> bool {
         self.head.kernels.is_empty() || self.head.kernels.contains(kernel)
     }
+
+    /// Whether it runs on this kernel every day.
+    pub fn is_daily(&self, kernel: &Kernel) -> bool {
+        let Head {
+            daily, full_only, ..
+        } = &self.head;
+        !full_only && (daily.is_empty() || daily.contains(kernel))
+    }
 }
 
 impl Head {
@@ -100,6 +110,7 @@ impl Head {
             timeout: DEFAULT_TIMEOUT,
             append: String::new(),
             matrix: None,
+            daily: BTreeSet::new(),
             full_only: false,
             dist: false,
         };
@@ -132,12 +143,8 @@ impl Head {
                 }
             }
             "kernels" if value == "all" => {}
-            "kernels" => {
-                for kernel in value.split([' ', ',']).filter(|word| !word.is_empty()) {
-                    self.kernels
-                        .insert(kernel.parse().map_err(anyhow::Error::msg)?);
-                }
-            }
+            "kernels" => self.kernels = kernels(value)?,
+            "daily" => self.daily = kernels(value)?,
             "packages" => {
                 let words = value.split([' ', ',']).filter(|word| !word.is_empty());
                 self.packages = words.map(str::to_owned).collect();
@@ -217,6 +224,13 @@ fn parse_check(line: &str) -> Option<Check> {
     }
 }
 
+fn kernels(words: &str) -> Result<BTreeSet<Kernel>> {
+    let words = words.split([' ', ',']).filter(|word| !word.is_empty());
+    words
+        .map(|word| word.parse().map_err(anyhow::Error::msg))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +254,18 @@ mod tests {
         };
         let names: Vec<String> = script.runs().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["t[HOOKS=fexit]", "t[HOOKS=kprobe]"]);
+    }
+
+    #[test]
+    fn a_script_that_runs_on_one_kernel_every_day_and_on_all_with_full() {
+        let script = Script {
+            name: "t".into(),
+            path: "t.sh".into(),
+            head: Head::parse("# daily: 6.12\n").expect("a good head"),
+        };
+        let [old, new]: [Kernel; 2] = ["6.1", "6.12"].map(|name| name.parse().expect("a kernel"));
+        assert!(script.wants(&old) && script.wants(&new));
+        assert!(script.is_daily(&new) && !script.is_daily(&old));
     }
 
     #[test]

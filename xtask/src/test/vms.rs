@@ -44,6 +44,14 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
         for script in scripts.iter().filter(|script| script.head.full_only) {
             report.skip(&script.name, "runs only with --full");
         }
+        for script in scripts
+            .iter()
+            .filter(|script| !script.head.daily.is_empty())
+        {
+            let daily: Vec<_> = script.head.daily.iter().map(ToString::to_string).collect();
+            let why = format!("runs on others than {} only with --full", daily.join(", "));
+            report.skip(&script.name, &why);
+        }
     }
     let mut matrix = Matrix::default();
     let mut boots = Vec::new();
@@ -242,7 +250,7 @@ fn machines<'a>(
     let mut machines: BTreeMap<Machine, Vec<&Script>> = BTreeMap::new();
     for script in scripts {
         let head = &script.head;
-        if script.wants(kernel) && (full || !head.full_only) {
+        if script.wants(kernel) && (full || script.is_daily(kernel)) {
             let machine = Machine {
                 root: head.root,
                 packages: head.packages.clone(),
