@@ -63,6 +63,13 @@ for (const metric of absent) {
   known.add(metric);
   console.log(`skip queries: ${metric} exists: no AppArmor or SELinux on this host`);
 }
+// What rules refuse has no metric before the first one, and the tracepoint, which is
+// all that some hosts have, sees none.
+const refusals = "capwatch_rule_refusals_total";
+if (!known.has(refusals)) {
+  known.add(refusals);
+  console.log(`skip queries: ${refusals} exists: nothing was refused by a rule, or no hook here sees it`);
+}
 /** Metrics that an expression names: the words of our own and of the process. */
 const named = (expr) => new Set(expr.match(/\b(?:\w+:)?(?:capwatch|process)_[a-z0-9_]+(?::\w+)?\b/gu) ?? []);
 
