@@ -5,8 +5,11 @@ use std::collections::HashMap;
 
 use observer_ebpf::{BreachEvent, BreachKey, NAME_LEN, PATH_LEN};
 
-use super::Agent;
+use super::{Agent, state::Entry};
 use crate::{
+    correlate::Finding,
+    finding::EventKind,
+    ledger::row_identity,
     observation::{BreachSeen, Observation},
     sources::bpf::{Grown, Kernel},
     time::monotonic,
@@ -36,14 +39,15 @@ impl Agent {
     /// A refusal was told: it counts with those of its key since the last time.
     pub(super) fn breach(&mut self, event: &BreachEvent) {
         self.details.keep(event);
-        let count = {
+        let grown = {
             let kernel = self.shared.kernel();
             let kernel = kernel.as_ref();
-            kernel.map_or(0, |kernel| kernel.breaches_of(&event.key))
+            kernel.and_then(|kernel| kernel.breaches_of(&event.key))
         };
         // Where a look at all keys took its count, that waited for these details.
-        if count > 0 {
-            self.observe_breach(*event, event.time, count);
+        if let Some(grown) = grown {
+            let last = event.time;
+            self.observe_breach(*event, &Grown { last, ..grown });
         }
     }
 
@@ -63,10 +67,10 @@ impl Agent {
                         || now.saturating_sub(breach.last) > PATIENCE_NS
                 })
             });
-        for Grown { key, count, last } in grown {
-            let event = self.details.known.get(&key).copied();
-            let event = event.unwrap_or_else(|| without_details(key));
-            self.observe_breach(event, last, count);
+        for grown in grown {
+            let event = self.details.known.get(&grown.key).copied();
+            let event = event.unwrap_or_else(|| without_details(grown.key));
+            self.observe_breach(event, &grown);
         }
     }
 
@@ -77,7 +81,8 @@ impl Agent {
         }
     }
 
-    fn observe_breach(&mut self, mut event: BreachEvent, last: u64, count: u64) {
+    fn observe_breach(&mut self, mut event: BreachEvent, grown: &Grown) {
+        let Grown { count, last, .. } = *grown;
         let (owner, cgroup) = (event.key.owner, event.key.cgroup);
         let container = self.container(&owner, cgroup);
         let version = self.who.identity(&owner).version;
@@ -91,7 +96,22 @@ impl Agent {
             count,
             scope,
         };
-        self.enter(last, Observation::Breach(Box::new(seen)));
+        for finding in self.found(last, Observation::Breach(Box::new(seen))) {
+            self.note_refusal(&finding, grown);
+            self.settle_noted(finding);
+        }
+        self.note_latency(last);
+    }
+
+    /// Writes down what is about to be counted, and how much of the kernel's count is
+    /// in it.
+    fn note_refusal(&self, finding: &Finding, grown: &Grown) {
+        if let (Some(state), EventKind::RuleRefusal(refusal)) =
+            (self.shared.state(), &finding.event.kind)
+        {
+            let counted = (row_identity(&grown.key), grown.total);
+            state.note(&Entry::Refusal(refusal.clone(), finding.scope, counted));
+        }
     }
 }
 

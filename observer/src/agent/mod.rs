@@ -585,15 +585,28 @@ impl Agent {
     }
 
     fn enter(&mut self, since: u64, observation: Observation) {
+        let findings = self.found(since, observation);
+        self.settle(findings);
+        self.note_latency(since);
+    }
+
+    /// What an observation comes to, with whether nobody listened at that time,
+    /// monotonic.
+    fn found(&mut self, since: u64, observation: Observation) -> Vec<Finding> {
         let mut findings = self.correlator.observe(observation);
         if self.was_away(since) {
             for finding in &mut findings {
-                if let EventKind::Episode(episode) = &mut finding.event.kind {
-                    episode.while_away = true;
+                match &mut finding.event.kind {
+                    EventKind::Episode(episode) => episode.while_away = true,
+                    EventKind::RuleRefusal(refusal) => refusal.while_away = true,
+                    _ => {}
                 }
             }
         }
-        self.settle(findings);
+        findings
+    }
+
+    fn note_latency(&self, since: u64) {
         if since < self.began {
             // It waited for this agent.
             return;

@@ -12,11 +12,11 @@ use observer_ebpf::Note;
 use super::{
     Agent, Shared,
     held::Item,
-    state::{Entry, Left, Snapshot, State},
+    state::{Counts, Entry, Left, Snapshot, State},
 };
 use crate::{
     correlate::Finding,
-    finding::{Event, EventKind},
+    finding::{Event, EventKind, Scope},
     ledger::{self, Ledger},
     open,
     sight::AGENT_AWAY,
@@ -44,15 +44,26 @@ pub(super) struct Resumed {
     pub(super) waited: u32,
 }
 
-/// A state of an episode, as it was told.
-type Known = (String, &'static str, &'static str, u32);
+/// A state of an episode, or what a rule refused, as it was told.
+#[derive(PartialEq, Eq, Hash)]
+enum Known {
+    Episode(String, &'static str, &'static str, u32),
+    Refusal(Stamp, [String; 3], u64),
+}
 
 fn known(event: &Event) -> Option<Known> {
-    let EventKind::Episode(episode) = &event.kind else {
-        return None;
-    };
-    let (fate, verdict) = (episode.fate.as_str(), episode.verdict.as_str());
-    Some((episode.id.clone(), fate, verdict, episode.drops))
+    match &event.kind {
+        EventKind::Episode(episode) => {
+            let (fate, verdict) = (episode.fate.as_str(), episode.verdict.as_str());
+            let id = episode.id.clone();
+            Some(Known::Episode(id, fate, verdict, episode.drops))
+        }
+        EventKind::RuleRefusal(refusal) => {
+            let names = [&refusal.call, &refusal.rule, &refusal.comm].map(Clone::clone);
+            Some(Known::Refusal(refusal.last, names, refusal.count))
+        }
+        _ => None,
+    }
 }
 
 /// Goes on from the counters of an agent before; gives what it had not counted yet.
@@ -69,7 +80,10 @@ pub(super) fn restore(shared: &Shared, left: Left) -> (Resumed, Vec<(u64, u64, b
         let same = fits && kernel.is_some_and(|kernel| kernel.instance() == snapshot.instance);
         resumed.restored = true;
         open = restore_snapshot(shared, &mut ledger, snapshot, same);
-        replay(shared, &mut ledger, left.entries, fits, &mut resumed);
+        let counted = replay(shared, &mut ledger, left.entries, fits, &mut resumed);
+        if let Some(kernel) = kernel.filter(|_| same) {
+            kernel.restore_breaches(counted);
+        }
     } else {
         // What the kernel had counted before is no news.
         let counted = away.iter().flat_map(|away| &away.before);
@@ -122,19 +136,24 @@ fn restore_snapshot(
     }
     if !same {
         before.notes = snapshot.notes;
+        return Vec::new();
     }
-    if same { snapshot.told } else { Vec::new() }
+    if let Some(kernel) = shared.kernel().as_ref() {
+        kernel.restore_breaches(snapshot.breaches);
+    }
+    snapshot.told
 }
 
-/// Counts again what an agent before had written down and may have counted.
+/// Counts again what an agent before had written down and may have counted; gives how
+/// much that is of the kernel's counts of refusals.
 fn replay(
     shared: &Shared,
     ledger: &mut Ledger,
     entries: Vec<Entry>,
     fits: bool,
     resumed: &mut Resumed,
-) {
-    let mut unread = 0;
+) -> Vec<(u64, u64)> {
+    let (mut unread, mut refusals) = (0, Vec::new());
     for entry in entries {
         match entry {
             Entry::Audit(event, time, scope) => ledger.audit.enter(&event, time, scope),
@@ -149,17 +168,27 @@ fn replay(
             }
             Entry::Episode(event, scope) => {
                 resumed.forget(&event);
-                resumed.counted.push(Finding {
-                    event: *event,
-                    scope,
-                    row: None,
-                    joined: None,
-                });
+                resumed.counted.push(counted(*event, scope));
+            }
+            Entry::Refusal(refusal, scope, of_key) => {
+                refusals.push(of_key);
+                let event = Event::new(refusal.last, EventKind::RuleRefusal(refusal));
+                resumed.counted.push(counted(event, scope));
             }
         }
     }
     if unread > 0 {
         ledger.lose("state", "journal_unread", unread);
+    }
+    refusals
+}
+
+const fn counted(event: Event, scope: Scope) -> Finding {
+    Finding {
+        event,
+        scope,
+        row: None,
+        joined: None,
     }
 }
 
@@ -273,23 +302,21 @@ fn snapshot(
     let notes = [Note::DropSettled, Note::WalkCompared, Note::WalkDisagreed];
     let notes = notes.map(|note| shared.note(note));
     let instance = shared.kernel().as_ref().map_or(0, Kernel::instance);
+    let breaches = shared.kernel().as_ref().map(Kernel::breaches_counted);
+    let counts = Counts {
+        programs: programs.collect(),
+        notes: notes.to_vec(),
+        breaches: breaches.unwrap_or_default(),
+    };
     let told = told
         .iter()
         .map(|(id, (last, is_final))| (*id, *last, *is_final));
     let latency = shared.latency().clone();
     let ledger = shared.ledger().save();
-    Snapshot::new(
-        boot,
-        instance,
-        ledger,
-        told.collect(),
-        latency,
-        programs.collect(),
-        notes.to_vec(),
-    )
+    Snapshot::new(boot, instance, ledger, told.collect(), latency, counts)
 }
 
-/// The episodes that the end of a stream tells of.
+/// The episodes and refusals that the end of a stream tells of.
 fn read_told(path: &Path) -> HashSet<Known> {
     let mut told = HashSet::new();
     if !path.is_file() {
@@ -310,8 +337,9 @@ fn read_told(path: &Path) -> HashSet<Known> {
         }
     };
     let lines = bytes.split(|byte| *byte == b'\n');
-    let episodes = lines.filter(|line| memchr::memmem::find(line, b"\"episode\"").is_some());
-    told.extend(episodes.filter_map(|line| known(&serde_json::from_slice(line).ok()?)));
+    let has = |line: &[u8], word: &[u8]| memchr::memmem::find(line, word).is_some();
+    let lines = lines.filter(|line| has(line, b"\"episode\"") || has(line, b"\"rule_refusal\""));
+    told.extend(lines.filter_map(|line| known(&serde_json::from_slice(line).ok()?)));
     told
 }
 

@@ -68,6 +68,7 @@ pub fn finding(seen: &BreachSeen, rules: &Rules) -> RuleRefusal {
         missing: missing.names().map(std::borrow::Cow::into_owned).collect(),
         errno: key.errno,
         count: *count,
+        while_away: false,
         supervisor: name(rules, number),
         role: role(own_role),
         version: version.clone(),

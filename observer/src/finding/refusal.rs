@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Scope};
+use super::{Container, Scope, episode::is_false};
 use crate::time::{Stamp, optional};
 
 /// Calls that are alike and that a rule of the kernel refused without asking for a
@@ -23,6 +23,9 @@ pub struct RuleRefusal {
     pub errno: u16,
     /// How many; of an event, since the last one of its kind.
     pub count: u64,
+    /// Whether some of them came while no agent ran: the kernel counted them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub while_away: bool,
     /// Name of the supervisor's rule.
     pub supervisor: Option<String>,
     /// `supervisor` or `workload`.

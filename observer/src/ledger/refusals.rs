@@ -2,7 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{Limited, NONE, OVERFLOW, limited::Series};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Limited, NONE, OVERFLOW,
+    limited::Series,
+    saved::{Counted, SavedRefusals},
+};
 use crate::{
     correlate::explain_rule,
     finding::{Container, RuleCounts, RuleRefusal, Scope},
@@ -13,7 +19,8 @@ use crate::{
 const MAX_ROWS: usize = 1_024;
 
 /// Labels of `capwatch_rule_refusals_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RefusalSeries {
     /// Name of the rule.
     pub supervisor: String,
@@ -64,6 +71,7 @@ struct Row {
     pid: Option<u32>,
     path: Option<String>,
     count: u64,
+    while_away: bool,
     first: Stamp,
     last: Stamp,
 }
@@ -99,16 +107,51 @@ impl Refusals {
         if refusal.errno != 0 {
             self.counts[scope as usize].add(role.as_deref(), refusal.count);
         }
+        self.enter_row(refusal, scope);
+    }
+
+    /// What is to be kept over a restart.
+    pub fn save(&self) -> SavedRefusals {
+        let rows = self.rows.iter().map(|(name, row)| RuleRefusal {
+            explanation: String::new(),
+            ..told(name, row)
+        });
+        SavedRefusals {
+            series: Counted::of(&self.series),
+            counts: self.counts,
+            rows: rows.collect(),
+        }
+    }
+
+    /// Goes on from what was kept.
+    pub fn restore(&mut self, saved: SavedRefusals) {
+        let SavedRefusals {
+            series,
+            counts,
+            rows,
+        } = saved;
+        self.series.restore(series);
+        for (count, saved) in self.counts.iter_mut().zip(counts) {
+            count.join(saved);
+        }
+        for row in rows {
+            self.enter_row(&row, row.scope);
+        }
+    }
+
+    fn enter_row(&mut self, refusal: &RuleRefusal, scope: Scope) {
         let name = self.name(refusal, scope);
         let row = self.rows.entry(name).or_insert_with(|| Row {
             container: refusal.container.clone(),
             pid: None,
             path: None,
             count: 0,
+            while_away: false,
             first: refusal.first,
             last: refusal.last,
         });
         row.count += refusal.count;
+        row.while_away |= refusal.while_away;
         row.first = row.first.min(refusal.first);
         row.last = row.last.max(refusal.last);
         row.pid = refusal.pid.or(row.pid);
@@ -197,6 +240,7 @@ fn told(name: &Name, row: &Row) -> RuleRefusal {
         missing,
         errno,
         count: row.count,
+        while_away: row.while_away,
         supervisor,
         role,
         version,
@@ -250,5 +294,40 @@ mod tests {
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 20_006);
         assert_eq!(refusals.counts(Scope::Host).none, 20_006);
         assert!(refusals.report(Scope::Tree).is_empty());
+    }
+
+    #[test]
+    fn what_was_kept_over_a_restart_goes_on_where_it_was() {
+        let mut refusals = Refusals::new(3);
+        let names = (0..2_000).map(|number| format!("c{number}"));
+        for name in names {
+            let supervisor = Some(name[..2].to_owned());
+            let refusal = RuleRefusal {
+                supervisor,
+                while_away: name == "c7",
+                ..refusal(&name, 5)
+            };
+            refusals.enter(&refusal, Scope::Host);
+        }
+        let saved = serde_json::to_string(&refusals.save()).unwrap();
+        let mut next = Refusals::new(3);
+        next.restore(serde_json::from_str(&saved).unwrap());
+        let series = |of: &Refusals| {
+            let series = of.by_series().iter();
+            let mut series: Vec<_> = series.map(|(key, count)| (key.clone(), count)).collect();
+            series.sort();
+            series
+        };
+        assert_eq!(series(&next), series(&refusals));
+        assert_eq!(
+            next.by_series().overflowed(),
+            refusals.by_series().overflowed()
+        );
+        assert_eq!(next.counts(Scope::Host), refusals.counts(Scope::Host));
+        let rows = next.report(Scope::Host);
+        assert_eq!(rows, refusals.report(Scope::Host));
+        assert_eq!(rows.iter().filter(|row| row.while_away).count(), 1);
+        next.enter(&refusal("c1", 9), Scope::Host);
+        assert_eq!(next.counts(Scope::Host).none, 4_002);
     }
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{
-    AuditSeries, DenialSeries, EpisodeSeries, Ledger, LsmSeries, SkippedSeries,
+    AuditSeries, DenialSeries, EpisodeSeries, Ledger, LsmSeries, RefusalSeries, SkippedSeries,
     limited::{Limited, Series},
 };
 use crate::{
-    finding::{Audit, DenialCounts, EpisodeCounts, Verdict},
+    finding::{Audit, DenialCounts, EpisodeCounts, RuleCounts, RuleRefusal, Scope, Verdict},
     time::Stamp,
 };
 
@@ -82,6 +82,16 @@ pub struct SavedAudit {
     pub(super) tally: Audit,
 }
 
+/// What rules refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedRefusals {
+    pub(super) series: Counted<RefusalSeries>,
+    /// By scope, each alone.
+    pub(super) counts: [RuleCounts; Scope::ALL.len()],
+    pub(super) rows: Vec<RuleRefusal>,
+}
+
 /// What a source of audit records has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +111,7 @@ pub struct Saved {
     pub(super) denials: SavedDenials,
     pub(super) episodes: SavedEpisodes,
     pub(super) audit: SavedAudit,
+    pub(super) refusals: SavedRefusals,
     pub(super) supervisors_overflowed: u64,
     pub(super) losses: Vec<(String, String, u64)>,
     /// By the name of the source.
@@ -124,6 +135,7 @@ impl Ledger {
             denials: self.denials.save(),
             episodes: self.episodes.save(),
             audit: self.audit.save(),
+            refusals: self.refusals.save(),
             supervisors_overflowed: self.supervisors.overflowed(),
             losses: losses
                 .map(|(stage, reason, count)| (stage.to_owned(), reason.to_owned(), count))
@@ -157,6 +169,7 @@ impl Ledger {
             denials,
             episodes,
             audit,
+            refusals,
             supervisors_overflowed,
             losses,
             sources,
@@ -164,6 +177,7 @@ impl Ledger {
         self.denials.restore(denials, kernel);
         self.episodes.restore(episodes, kernel);
         self.audit.restore(audit);
+        self.refusals.restore(refusals);
         self.supervisors.restore_overflowed(supervisors_overflowed);
         for (stage, reason, count) in losses {
             if stage == "kernel" && kernel == Kernel::Other {

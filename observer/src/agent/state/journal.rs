@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    finding::{AuditEvent, Event, Scope},
+    finding::{AuditEvent, Event, RuleRefusal, Scope},
     ledger::FoldedRow,
     open,
     outputs::metrics::Latency,
@@ -21,6 +21,9 @@ pub enum Entry {
     State(String),
     /// An episode that was counted, by the names that were known then.
     Episode(Box<Event>, Scope),
+    /// What a rule refused and was counted: the name of the kernel's key, and how much
+    /// of its count is in it.
+    Refusal(Box<RuleRefusal>, Scope, (u64, u64)),
     /// A record that was counted.
     Audit(Box<AuditEvent>, Stamp, Scope),
     /// Something that was lost in user space.

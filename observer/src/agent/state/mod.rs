@@ -22,7 +22,7 @@ use rustix::{fs::FlockOperation, io::Errno};
 
 pub use journal::Entry;
 use journal::Journal;
-pub use snapshot::{Programs, Snapshot};
+pub use snapshot::{Counts, Programs, Snapshot};
 
 use crate::{
     open::{self, Refused},

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use observer_ebpf::{ArgvEvent, EpisodeEvent, ProcessEvent, RowKey, WorkloadEvent};
+use observer_ebpf::{
+    ArgvEvent, BreachEvent, BreachKey, EpisodeEvent, ProcessEvent, RowKey, WorkloadEvent,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{ledger::Saved, outputs::metrics::Latency, time::Stamp};
@@ -40,6 +42,19 @@ pub struct Snapshot {
     pub programs: Programs,
     /// What the kernel side noted of itself.
     pub notes: Vec<u64>,
+    /// How much of each of the kernel's keys of refusals by a rule is in the ledger.
+    pub breaches: Vec<(u64, u64)>,
+}
+
+/// What the kernel had counted when a snapshot was taken.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Runs of the programs.
+    pub programs: Programs,
+    /// What the kernel side noted of itself.
+    pub notes: Vec<u64>,
+    /// Refusals by a rule.
+    pub breaches: Vec<(u64, u64)>,
 }
 
 impl Snapshot {
@@ -50,9 +65,13 @@ impl Snapshot {
         ledger: Saved,
         told: Vec<(u64, u64, bool)>,
         latency: Latency,
-        programs: Programs,
-        notes: Vec<u64>,
+        counts: Counts,
     ) -> Self {
+        let Counts {
+            programs,
+            notes,
+            breaches,
+        } = counts;
         Self {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -66,6 +85,7 @@ impl Snapshot {
             latency,
             programs,
             notes,
+            breaches,
         }
     }
 
@@ -102,6 +122,8 @@ fn layout() -> (u64, u64) {
         size_of::<ProcessEvent>(),
         size_of::<WorkloadEvent>(),
         size_of::<ArgvEvent>(),
+        size_of::<BreachKey>(),
+        size_of::<BreachEvent>(),
     ];
     (
         crate::ledger::row_identity(&sizes),

@@ -8,16 +8,8 @@ const BOOT: &str = "0b5c3a4e";
 fn snapshot() -> Snapshot {
     let rules = Rules::load(None).unwrap();
     let ledger = Ledger::new(rules.into(), Host::default(), 100);
-    let (told, programs) = (Vec::new(), Programs::new());
-    Snapshot::new(
-        BOOT,
-        7,
-        ledger.save(),
-        told,
-        Latency::default(),
-        programs,
-        Vec::new(),
-    )
+    let (latency, counts) = (Latency::default(), Counts::default());
+    Snapshot::new(BOOT, 7, ledger.save(), Vec::new(), latency, counts)
 }
 
 fn written(folder: &Path) {

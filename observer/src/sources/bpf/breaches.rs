@@ -1,7 +1,7 @@
 //! What rules refused, as the kernel counts it: read now and then, and forgotten
 //! once nothing is added any more.
 
-use std::collections::HashMap as Known;
+use std::collections::{HashMap as Known, HashSet};
 
 use aya::{
     Ebpf,
@@ -10,6 +10,7 @@ use aya::{
 use observer_ebpf::{Breach, BreachKey, Holder, Share, Table};
 
 use super::{batch, error::KernelError, kernel::take};
+use crate::ledger::row_identity;
 
 /// Keys from which on those that are idle are forgotten.
 const CROWDED: usize = 512;
@@ -23,6 +24,8 @@ pub struct Grown {
     pub key: BreachKey,
     /// How many.
     pub count: u64,
+    /// How many there are of it in all.
+    pub total: u64,
     /// Time of the last, of `CLOCK_MONOTONIC`.
     pub last: u64,
 }
@@ -32,6 +35,9 @@ pub struct Breaches {
     map: HashMap<MapData, BreachKey, Breach>,
     /// What each key had counted when it was looked at last.
     seen: Known<BreachKey, u64>,
+    /// What an agent before had counted of keys that were not looked at yet, by the
+    /// keys' names.
+    before: Known<u64, u64>,
 }
 
 impl Breaches {
@@ -43,39 +49,65 @@ impl Breaches {
         Ok(Self {
             map: take(ebpf, "BREACHES")?,
             seen: Known::new(),
+            before: Known::new(),
         })
     }
 
-    /// How many refusals of a key there were since it was looked at last.
-    pub fn grown_of(&mut self, key: &BreachKey) -> u64 {
-        let Ok(breach) = self.map.get(key, 0) else {
-            return 0;
-        };
+    /// The refusals of a key since it was looked at last, if there were any.
+    pub fn grown_of(&mut self, key: &BreachKey) -> Option<Grown> {
+        let breach = self.map.get(key, 0).ok()?;
         self.note(key, &breach)
+    }
+
+    /// How much of each key is counted, by the keys' names.
+    pub fn counted(&self) -> Vec<(u64, u64)> {
+        let seen = self.seen.iter();
+        let seen = seen.map(|(key, count)| (row_identity(key), *count));
+        let before = self.before.iter().map(|(name, count)| (*name, *count));
+        seen.chain(before).collect()
+    }
+
+    /// Takes so much of each key as counted already.
+    pub fn restore(&mut self, counted: impl IntoIterator<Item = (u64, u64)>) {
+        self.before.extend(counted);
     }
 
     /// Everything that grew since it was looked at last, of the keys that `of` wants.
     pub fn grown(&mut self, mut of: impl FnMut(&BreachKey, &Breach) -> bool) -> Vec<Grown> {
         let mut all = Vec::new();
         let walked = batch::each(&self.map, |key, breach| all.push((*key, *breach)));
-        if let Err(error) = walked {
+        if let Err(error) = &walked {
             // What was read counts; the rest does the next time.
             tracing::warn!("cannot read the BPF map BREACHES: {error}");
         }
+        if !self.before.is_empty() && walked.is_ok() {
+            // What the kernel has no more is nobody's.
+            let names: HashSet<_> = all.iter().map(|(key, _)| row_identity(key)).collect();
+            self.before.retain(|name, _| names.contains(name));
+        }
         all.retain(|(key, breach)| of(key, breach));
-        let grown = all.iter().map(|(key, breach)| Grown {
-            key: *key,
-            count: self.note(key, breach),
-            last: breach.last,
-        });
-        grown.filter(|grown| grown.count > 0).collect()
+        let grown = all
+            .iter()
+            .filter_map(|(key, breach)| self.note(key, breach));
+        grown.collect()
     }
 
-    fn note(&mut self, key: &BreachKey, breach: &Breach) -> u64 {
-        let seen = self.seen.entry(*key).or_default();
-        let grown = breach.count.saturating_sub(*seen);
-        *seen = breach.count.max(*seen);
-        grown
+    /// What grew of a key. One that has fewer than before is another in its place.
+    fn note(&mut self, key: &BreachKey, breach: &Breach) -> Option<Grown> {
+        let Self { seen, before, .. } = self;
+        let seen = seen.entry(*key).or_insert_with(|| {
+            let before = before.remove(&row_identity(key));
+            before.unwrap_or_default()
+        });
+        let total = breach.count;
+        let count = total.checked_sub(*seen).unwrap_or(total);
+        *seen = total;
+        (count > 0).then_some(Grown {
+            key: *key,
+            count,
+            total,
+            last: breach.last,
+        })
     }
 
     /// Forgets keys that nothing was added to for a while, where there are many;

@@ -352,9 +352,19 @@ impl Kernel {
         lock(&self.rows).forget(keys);
     }
 
-    /// How many refusals by a rule of a key there were since it was looked at last.
-    pub fn breaches_of(&self, key: &BreachKey) -> u64 {
+    /// The refusals by a rule of a key since it was looked at last, if there were any.
+    pub fn breaches_of(&self, key: &BreachKey) -> Option<Grown> {
         lock(&self.breaches).grown_of(key)
+    }
+
+    /// How much of each key of refusals by a rule is counted, by the keys' names.
+    pub fn breaches_counted(&self) -> Vec<(u64, u64)> {
+        lock(&self.breaches).counted()
+    }
+
+    /// Takes so much of each key as counted already, by an agent before.
+    pub fn restore_breaches(&self, counted: impl IntoIterator<Item = (u64, u64)>) {
+        lock(&self.breaches).restore(counted);
     }
 
     /// All that were added since they were looked at last, of the keys that `of` wants.
