@@ -87,12 +87,9 @@ impl Options {
 /// Why rules can't be exchanged while the agent runs.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// Findings know a rule by its number.
-    #[error(
-        "a rule was removed, renamed or moved, or container.labels changed, which takes a \
-         restart of capwatch"
-    )]
-    Numbers,
+    /// They are labels of a metric.
+    #[error("container.labels changed, which takes a restart of capwatch")]
+    Labels,
     /// The kernel side did not take them.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -147,6 +144,10 @@ impl Agent {
             pins,
             state,
         } = options;
+        let rules = match &pins {
+            Some(pins) => Arc::new(pins.number(&rules)),
+            None => rules,
+        };
         // A mistake of the operator comes out before the hooks are attached.
         let log = Live::open(&audit).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
@@ -227,10 +228,12 @@ impl Agent {
     ///
     /// # Errors
     /// When these can't take the place of the former ones, or the kernel refuses one.
-    pub fn reload(&mut self, rules: Arc<Rules>) -> Result<(), ReloadError> {
+    pub fn reload(&mut self, rules: Rules) -> Result<(), ReloadError> {
         if !rules.can_replace(&self.rules) {
-            return Err(ReloadError::Numbers);
+            return Err(ReloadError::Labels);
         }
+        // What is under way knows a rule by its number.
+        let rules = Arc::new(rules.numbered(&self.rules.names()));
         if let Some(kernel) = self.shared.kernel_mut().as_mut() {
             kernel.set_rules(&rules)?;
         }

@@ -237,7 +237,7 @@ async fn beat(watchdog: Option<&mut Interval>) {
 fn reload(agent: &mut Agent, config: Option<&Path>, options: &toml::Table) {
     agent.shared().reopen_stream();
     let rules = match Rules::load(config).map(|rules| rules.on(Release::of_host())) {
-        Ok(rules) => Arc::new(rules),
+        Ok(rules) => rules,
         Err(error) => {
             tracing::error!("{error}; the former rules stay in force");
             return;

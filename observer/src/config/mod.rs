@@ -1,6 +1,7 @@
 //! Configuration: the rules for supervisors, from the built-in catalogue and
 //! the user's TOML.
 
+mod numbers;
 mod release;
 mod rules;
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
-use super::Release;
+use super::{Release, numbers::Numbers};
 use crate::{caps, finding::Verdict, open, outputs::metrics};
 
 /// The rules that ship inside the binary.
@@ -165,10 +165,11 @@ pub struct Supervisor {
     pub remedy: Option<String>,
 }
 
-/// Every rule. The number that the kernel knows a rule by is its place, from 1.
+/// Every rule, and the number that the kernel knows it by.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     supervisors: Vec<Supervisor>,
+    numbers: Numbers,
     labels: Vec<String>,
     release: Release,
     options: toml::Table,
@@ -223,13 +224,12 @@ impl Rules {
                 name,
                 message,
             })?;
-            match self
-                .supervisors
-                .iter_mut()
-                .find(|old| old.name == rule.name)
-            {
-                Some(old) => *old = rule,
-                None => self.supervisors.push(rule),
+            let mut known = self.supervisors.iter_mut();
+            if let Some(old) = known.find(|old| old.name == rule.name) {
+                *old = rule;
+            } else {
+                self.supervisors.push(rule);
+                self.numbers.push();
             }
         }
         for label in file.container.labels {
@@ -272,17 +272,29 @@ impl Rules {
         Ok(())
     }
 
-    /// Whether these can take the place of others while the agent runs: findings
-    /// know a rule by its number, so each must keep its own.
-    pub fn can_replace(&self, others: &Self) -> bool {
-        let names = |rules: &Self| -> Vec<Arc<str>> {
-            let rules = rules.supervisors.iter();
-            rules.map(|rule| Arc::clone(&rule.name)).collect()
-        };
-        names(self).starts_with(&names(others)) && self.labels == others.labels
+    /// The same rules, with the numbers that they have already: the place of each in
+    /// these names, from 1. A name that no rule has keeps its number for itself.
+    #[must_use]
+    pub fn numbered(self, known: &[String]) -> Self {
+        Self {
+            numbers: Numbers::of(&self.supervisors, known),
+            ..self
+        }
     }
 
-    /// Every rule, in the order of its number.
+    /// The names of all numbers, from 1, also of rules that there are no more.
+    pub fn names(&self) -> Vec<String> {
+        let numbers = 1..=u16::try_from(self.numbers.len()).unwrap_or(u16::MAX);
+        let rules = numbers.filter_map(|number| self.get(number));
+        rules.map(|rule| rule.name.to_string()).collect()
+    }
+
+    /// Whether these can take the place of others while the agent runs.
+    pub fn can_replace(&self, others: &Self) -> bool {
+        self.labels == others.labels
+    }
+
+    /// Every rule; of two that fit, the later one counts.
     pub fn supervisors(&self) -> &[Supervisor] {
         &self.supervisors
     }
@@ -297,9 +309,10 @@ impl Rules {
         &self.labels
     }
 
-    /// The rule of a number that the kernel tells; `None` for 0.
+    /// The rule of a number that the kernel tells; `None` for 0. Of a rule that there
+    /// is no more it has the name alone.
     pub fn get(&self, id: u16) -> Option<&Supervisor> {
-        self.supervisors.get(usize::from(id).checked_sub(1)?)
+        self.numbers.get(&self.supervisors, id)
     }
 
     /// The first rule that names an executable by its basename.
@@ -317,7 +330,10 @@ impl Rules {
         for (name, rule) in self.basenames() {
             let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_LEN);
             let id = comms.entry(name[..length.min(CUT)].to_vec()).or_default();
-            *id = rule.id.max(*id);
+            // Of two the later one counts.
+            if self.numbers.place(rule.id) >= self.numbers.place(*id) {
+                *id = rule.id;
+            }
         }
         comms
     }
@@ -329,7 +345,7 @@ impl Rules {
         let all = self.supervisors.iter().enumerate();
         for (index, supervisor) in all.filter(|(_, rule)| rule.owns_tree) {
             let rule = Rule {
-                id: u16::try_from(index + 1).unwrap_or_default(),
+                id: self.numbers.at(index),
                 // What a launcher runs is a supervisor in its own right, too.
                 runtime: u8::from(supervisor.runtime || supervisor.launcher),
                 argv: 0,
@@ -372,13 +388,8 @@ impl Rules {
                 })
                 && (rule.cgroup.is_empty() || rule.fits_cgroup(cgroup.unwrap_or_default()))
         };
-        let mut rules = self.supervisors.iter().rev();
-        let place = rules
-            .position(fits)
-            .map(|place| self.supervisors.len() - place);
-        place
-            .and_then(|place| u16::try_from(place).ok())
-            .unwrap_or(0)
+        let place = self.supervisors.iter().rposition(fits);
+        place.map_or(0, |place| self.numbers.at(place))
     }
 
     /// The number of the rule whose supervisor owns no tree and is this executable;
@@ -390,19 +401,14 @@ impl Rules {
             !rule.owns_tree && names.any(|own| padded(own.as_bytes()) == name)
         };
         let place = self.supervisors.iter().rposition(fits)?;
-        u16::try_from(place + 1).ok()
+        Some(self.numbers.at(place))
     }
 
     /// The number of the rule that names whatever runs in a cgroup; 0 for none.
     pub fn of_cgroup(&self, cgroup: &str) -> u16 {
         let fits = |rule: &Supervisor| rule.exe.is_empty() && rule.fits_cgroup(cgroup);
-        let mut rules = self.supervisors.iter().rev();
-        let place = rules
-            .position(fits)
-            .map(|place| self.supervisors.len() - place);
-        place
-            .and_then(|place| u16::try_from(place).ok())
-            .unwrap_or(0)
+        let place = self.supervisors.iter().rposition(fits);
+        place.map_or(0, |place| self.numbers.at(place))
     }
 
     /// The expectation that a denial meets.
@@ -413,6 +419,26 @@ impl Rules {
 }
 
 impl Supervisor {
+    /// What is left of a rule that there is no more.
+    pub(super) fn former(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            exe: Vec::new(),
+            cgroup: Vec::new(),
+            runtime: false,
+            empties: false,
+            launcher: false,
+            confines_itself: false,
+            owns_tree: true,
+            helpers: Vec::new(),
+            expect: Vec::new(),
+            note: None,
+            note_fatal: None,
+            note_degraded: None,
+            remedy: None,
+        }
+    }
+
     /// What an operator should know of an episode with this verdict.
     pub fn notes(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
         let own = match verdict {
@@ -641,6 +667,45 @@ mod tests {
         assert!(error.contains("can't have a glob"), "{error}");
         let error = add("[[supervisor]]\nname = \"x\"\ncgroup = [\"[\"]\n");
         assert!(error.contains("is no glob"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_keeps_its_number_wherever_it_stands_and_that_of_one_that_is_gone_is_free_for_none() {
+        let load = |names: &[&str]| {
+            let mut rules = Rules::default();
+            for name in names {
+                let text =
+                    format!("[[supervisor]]\nname = \"{name}\"\nexe = [\"{name}\", \"same\"]\n");
+                rules.add(&text, "user.toml").unwrap();
+            }
+            rules
+        };
+        let before = load(&["a", "b", "c"]);
+        assert_eq!(before.names(), ["a", "b", "c"]);
+        let after = load(&["d", "c", "a"]).numbered(&before.names());
+        let number = |rules: &Rules, exe: &str| rules.by_basename(exe.as_bytes()).unwrap().id;
+        for exe in ["a", "c"] {
+            assert_eq!(number(&after, exe), number(&before, exe), "{exe}");
+            assert_eq!(after.named(exe.as_bytes(), "", None), number(&before, exe));
+        }
+        assert_eq!(number(&after, "d"), 4);
+        assert!(after.by_basename(b"b").is_none());
+        assert_eq!(
+            &*after.get(2).unwrap().name,
+            "b",
+            "what it counted is its own"
+        );
+        assert_eq!(&*after.get(4).unwrap().name, "d");
+        assert!(after.get(5).is_none() && after.get(0).is_none());
+        // The later rule counts, whatever its number.
+        assert_eq!(number(&after, "same"), number(&before, "a"));
+        assert_eq!(after.comms()[b"same".as_slice()], number(&before, "a"));
+        assert_eq!(after.names(), ["a", "b", "c", "d"]);
+        let again = load(&["b", "d"]).numbered(&after.names());
+        assert_eq!(number(&again, "b"), 2);
+        assert_eq!(again.names(), after.names());
+        let twice = ["a".to_owned(), "a".to_owned()];
+        assert_eq!(number(&load(&["a"]).numbered(&twice), "a"), 1);
     }
 
     #[test]

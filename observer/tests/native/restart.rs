@@ -42,15 +42,24 @@ impl Rig {
         assert!(mount.status().expect("no mount").success(), "no bpffs");
         let name = format!("pin{}", std::process::id());
         fs::copy(captest, directory.path().join(&name)).expect("cannot copy");
-        let config = format!("[[supervisor]]\nname = \"{name}\"\nexe = [\"{name}\"]\n");
-        fs::write(directory.path().join("config.toml"), config).expect("cannot write");
-        Self {
+        let rig = Self {
             directory,
             name,
             address: free_address(),
             agent: None,
             log: 0,
-        }
+        };
+        rig.configure(&[&rig.name]);
+        rig
+    }
+
+    /// Has agents know these supervisors from the next one on, in this order.
+    pub fn configure(&self, names: &[&str]) {
+        let rules = names.iter();
+        let rules =
+            rules.map(|name| format!("[[supervisor]]\nname = \"{name}\"\nexe = [\"{name}\"]\n"));
+        let rules: String = rules.collect();
+        fs::write(self.path("config.toml"), rules).expect("cannot write");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -700,6 +709,40 @@ fn a_torn_or_foreign_state_begins_anew_with_a_word() {
     assert_eq!(rig.episodes(&rig.metrics()), 0);
     // The kernel's own counts go on all the same.
     assert_eq!(rig.denials(&rig.metrics(), "setpcap"), 1);
+}
+
+#[test]
+fn a_rule_that_stands_elsewhere_or_is_gone_keeps_what_it_counted() {
+    let Some((_stage, _turn)) = crate::stage("other rules") else {
+        return;
+    };
+    let mut rig = Rig::new(&captest());
+    rig.start();
+    rig.wait_until_ready();
+    rig.fail(Duration::ZERO).wait().expect("no end");
+    until("the first episode", || rig.episodes(&rig.metrics()) == 1);
+    let others: [&[&str]; 2] = [&["anothersup", &rig.name.clone()], &["anothersup"]];
+    for (expected, names) in (2..).zip(others) {
+        rig.end(libc::SIGKILL);
+        rig.configure(names);
+        rig.fail(Duration::ZERO).wait().expect("no end");
+        rig.start();
+        rig.wait_until_ready();
+        until("the episodes", || rig.episodes(&rig.metrics()) == expected);
+        let metrics = rig.metrics();
+        assert_eq!(rig.denials(&metrics, "setpcap"), expected, "{metrics}");
+        let other = ["supervisor=\"anothersup\""];
+        let of_other = samples(&metrics, "capwatch_denials_total", &other).sum();
+        assert_eq!(whole(of_other), 0, "{metrics}");
+        assert!(!rig.said().contains("anew"), "{}", rig.said());
+    }
+    // It is no supervisor any more, and nobody else's.
+    rig.fail(Duration::ZERO).wait().expect("no end");
+    let none = ["supervisor=\"none\"", "capability=\"setpcap\""];
+    until("the denial", || {
+        whole(samples(&rig.metrics(), "capwatch_denials_total", &none).sum()) > 0
+    });
+    assert_eq!(rig.denials(&rig.metrics(), "setpcap"), 3);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use observer_ebpf::Hook as Word;
 
 use super::{
     btf::Btf as Prototypes,
-    host::{has_kprobes, preempts_programs, release},
+    host::{has_kprobes, pins_kprobes, preempts_programs},
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
@@ -98,10 +98,7 @@ impl Attached {
             (Some(Program::BtfTracePoint(point)), Link::Tracepoint(id)) => {
                 point.take_link(id).map(Into::into).map_err(text)
             }
-            // A probe that is no BPF link ends with its descriptor.
-            (Some(Program::KProbe(_)), link @ Link::KProbe(_))
-                if release().is_none_or(|release| release < (5, 15)) =>
-            {
+            (Some(Program::KProbe(_)), link @ Link::KProbe(_)) if !pins_kprobes() => {
                 return kept(link, "before 5.15 the link of a kprobe can't be pinned");
             }
             (Some(Program::KProbe(probe)), Link::KProbe(id)) => probe
@@ -470,11 +467,13 @@ fn attach_parts(
     Ok(attached)
 }
 
-/// Attaches what could not be pinned, and so ended with the agent before.
+/// Attaches what could not be pinned, and so ended with the agent before; what can't
+/// be attached any more is no longer said to be.
 pub(super) fn attach_again(
     ebpf: &mut Ebpf,
     btf: Types<'_>,
     unpinned: &[String],
+    hooks: &mut [HookStatus],
     links: &mut Vec<Attached>,
 ) {
     let all = TREE
@@ -483,13 +482,22 @@ pub(super) fn attach_again(
         .chain(&rules::HOOKS);
     let parts = all.flat_map(|hook| {
         let mechanisms = Choice::Auto.candidates().iter();
-        mechanisms.flat_map(|by| hook.parts(*by).iter().map(|part| (*by, *part)))
+        let parts = mechanisms.flat_map(|by| hook.parts(*by).iter().map(|part| (*by, *part)));
+        parts.map(|(by, part)| (hook.name, by, part))
     });
-    for (by, part) in parts.filter(|(_, part)| unpinned.iter().any(|name| name == part.program)) {
+    let ended = |part: &Part| unpinned.iter().any(|name| name == part.program);
+    for (name, by, part) in parts.filter(|(.., part)| ended(part)) {
         let attached = load(ebpf, btf, by, part).and_then(|()| attach_part(ebpf, part));
         match attached {
             Ok(attached) => links.push(attached),
-            Err(why) => tracing::warn!("not attached again: {why}"),
+            Err(why) => {
+                tracing::warn!("not attached again: {why}");
+                let mut hooks = hooks.iter_mut();
+                if let Some(status) = hooks.find(|status| status.hook == name) {
+                    status.attached &= status.mechanism != Some(by);
+                    status.reason = Some(format!("{by}: not attached again: {why}"));
+                }
+            }
         }
     }
 }

@@ -31,6 +31,12 @@ pub fn preempts_programs() -> bool {
     release().is_some_and(|release| release >= (7, 0))
 }
 
+/// Whether the link of a kprobe can be pinned: before 5.15 it is none of BPF's
+/// (`BPF_LINK_TYPE_PERF_EVENT`) and ends with its descriptor.
+pub fn pins_kprobes() -> bool {
+    release().is_some_and(|release| release >= (5, 15))
+}
+
 /// The kernel's version; none where it is not told.
 pub fn release() -> Option<(u32, u32)> {
     let text = open::text("/proc/sys/kernel/osrelease").ok()?;

@@ -94,8 +94,8 @@ pub fn attach_pinned(
     let (hooks, links, kept) = match plan {
         Plan::Adopt(_) => {
             let mut links = pins.adopt(ebpf)?;
-            attach::attach_again(ebpf, setting.types, &about.unpinned, &mut links);
-            let hooks = about.hooks.clone();
+            let (mut hooks, unpinned) = (about.hooks.clone(), &about.unpinned);
+            attach::attach_again(ebpf, setting.types, unpinned, &mut hooks, &mut links);
             (hooks, links, Kept::take(pins, about, losses)?)
         }
         Plan::Fresh => {

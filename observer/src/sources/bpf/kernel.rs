@@ -165,15 +165,17 @@ impl Kernel {
         }
         let is_adopted = matches!(plan, Plan::Adopt(_));
         let about = match &plan {
-            Plan::Fresh => About::new(layout, rules, probe_read),
+            Plan::Fresh => About::new(layout, probe_read),
             Plan::Adopt(about) => about.clone(),
             Plan::TakeOver(about, rows) => about.next(layout, probe_read, *rows),
         };
-        if let Some(pins) = &mut pins
-            && !is_adopted
-        {
-            // Before they are taken out of the object.
-            pins.keep_maps(&ebpf, &about)?;
+        if let Some(pins) = &mut pins {
+            if !is_adopted {
+                // Before they are taken out of the object.
+                pins.keep_maps(&ebpf, &about)?;
+            }
+            // Before anything is counted under their numbers.
+            pins.keep_rule_names(rules)?;
         }
         write_rules(&mut ebpf, rules)?;
         let losses = Losses(take(&mut ebpf, "LOSSES")?);
@@ -200,7 +202,7 @@ impl Kernel {
         // Only an object that was built with diagnostics has their map.
         let diagnostics = EbpfLogger::init(&mut ebpf).ok();
         let lanes = Lanes::new(&links);
-        let mut storm = Storm::new(links);
+        let mut storm = Storm::new(links, kept.is_some());
         let mut hooks = hooks;
         if is_adopted {
             storm.resume(&mut ebpf, &mut hooks, word);
@@ -259,6 +261,9 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses a name.
     pub fn set_rules(&mut self, rules: &Rules) -> Result<(), KernelError> {
+        if let Some(kept) = &self.kept {
+            kept.pins.keep_rule_names(rules)?;
+        }
         write_rules(&mut self.ebpf, rules)
     }
 

@@ -22,7 +22,7 @@ use super::{
     attach::{
         APPARMOR, Attached, COMMONCAP, Hook, SELINUX, VERDICT, attach_part, detach, load_kprobe,
     },
-    host::has_kprobes,
+    host::{has_kprobes, pins_kprobes},
     info::misses,
     mechanism::{HookStatus, Mechanism},
 };
@@ -55,12 +55,14 @@ enum Mode {
 }
 
 impl Storm {
-    /// Follows what is attached by these links.
-    pub(super) fn new(links: Vec<Attached>) -> Self {
+    /// Follows what is attached by these links, which outlive the agent or not.
+    pub(super) fn new(links: Vec<Attached>, pinned: bool) -> Self {
         let part = VERDICT.parts(Mechanism::Fexit)[0].program;
         let by_trampoline = links.iter().any(|link| link.program == part);
+        // Nobody would count any more once the agent ends.
+        let would_end = pinned && !pins_kprobes();
         Self {
-            mode: if by_trampoline && has_kprobes() {
+            mode: if by_trampoline && has_kprobes() && !would_end {
                 Mode::Calm
             } else {
                 Mode::Fixed
@@ -223,23 +225,23 @@ impl Storm {
                 Mechanism::Kprobe => load_kprobe(ebpf, *part),
                 _ => Ok(()),
             };
-            match attached.and_then(|()| attach_part(ebpf, *part)) {
-                Ok(attached) => {
-                    let (attached, why) = match pins {
-                        Some(pins) => pins.keep(ebpf, attached),
-                        None => (attached, None),
-                    };
-                    if let Some(why) = why {
-                        tracing::info!("not pinned: {why}");
+            let attached = attached.and_then(|()| attach_part(ebpf, *part));
+            let kept = attached.and_then(|attached| {
+                let (attached, unpinned) = match pins {
+                    Some(pins) => pins.keep(ebpf, attached),
+                    None => (attached, None),
+                };
+                new.push(attached);
+                // It would end with the agent, and then nobody would count.
+                unpinned.map_or(Ok(()), Err)
+            });
+            if let Err(why) = kept {
+                for attached in new {
+                    if let Err(why) = detach(ebpf, attached) {
+                        tracing::warn!("two mechanisms are attached: {why}");
                     }
-                    new.push(attached);
                 }
-                Err(why) => {
-                    for attached in new {
-                        detach(ebpf, attached)?;
-                    }
-                    return Err(why);
-                }
+                return Err(why);
             }
         }
         sleep(IN_FLIGHT);

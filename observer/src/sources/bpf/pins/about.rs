@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 use aya::Pod;
 use observer_ebpf::Loss;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    config::Rules,
     sources::bpf::HookStatus,
     time::{Stamp, monotonic},
 };
@@ -28,8 +26,6 @@ pub struct About {
     pub version: String,
     /// A digest of the object and of whatever else the maps depend on.
     pub layout: String,
-    /// A number for each rule, in their order: the kernel knows a rule by its place.
-    pub(super) rules: Vec<u32>,
     /// How maps are to be understood, beside their sizes.
     pub(super) abi: u32,
     /// The turn of the programs that count.
@@ -50,13 +46,11 @@ pub struct About {
 
 impl About {
     /// Of what this version attaches now.
-    pub fn new(layout: String, rules: &Rules, probe_read: bool) -> Self {
-        let rules = rules.supervisors().iter();
+    pub fn new(layout: String, probe_read: bool) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             layout,
-            rules: digests(rules.map(|rule| &*rule.name)),
             abi: observer_ebpf::ABI,
             turn: 0,
             rows: vec![0],
@@ -90,18 +84,6 @@ impl About {
     pub(super) fn file(&self, map: &str) -> String {
         let rows = self.rows.last().copied().unwrap_or_default();
         file(map, rows)
-    }
-
-    /// Whether an agent with this layout and these rules can go on with it.
-    pub fn fits(&self, layout: &str, rules: &Rules) -> bool {
-        self.layout == layout && self.has_rules(rules)
-    }
-
-    /// Whether rules have the numbers that they had.
-    pub(super) fn has_rules(&self, rules: &Rules) -> bool {
-        let rules = rules.supervisors().iter();
-        let rules = digests(rules.map(|rule| &*rule.name));
-        rules.starts_with(&self.rules)
     }
 
     pub(super) fn read(text: &Text) -> Option<Self> {
@@ -145,17 +127,6 @@ pub(super) fn file(map: &str, rows: u32) -> String {
     } else {
         map.to_owned()
     }
-}
-
-/// A number for each name, the same in every version.
-fn digests<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u32> {
-    let digest = |name: &str| {
-        let digest = Sha256::digest(name);
-        digest
-            .first_chunk()
-            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    };
-    names.map(digest).collect()
 }
 
 /// How many losses are kept: more than there are.
@@ -279,8 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_said_of_pins_is_read_again_and_what_is_not_theirs_is_not() {
-        let rules = Rules::load(None).unwrap();
-        let mut about = About::new("layout".to_owned(), &rules, true);
+        let mut about = About::new("layout".to_owned(), true);
         about.hooks = vec![HookStatus {
             hook: "cap_capable".to_owned(),
             mechanism: None,
@@ -290,7 +260,7 @@ mod tests {
         }];
         let read = About::read(&about.text().unwrap()).unwrap();
         assert_eq!(read.hooks[0].reason, None, "too long");
-        assert!(read.fits("layout", &rules) && !read.fits("other", &rules));
+        assert_eq!(read.layout, "layout");
         assert_eq!(About::read(&[0; LENGTH]), None);
         let mut other = about.text().unwrap();
         let place = memchr::memmem::find(&other, b"pins/1").unwrap();

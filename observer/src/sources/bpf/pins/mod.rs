@@ -2,6 +2,7 @@
 //! file system while no agent runs. The next agent takes them over.
 
 mod about;
+mod names;
 mod plan;
 mod remove;
 
@@ -47,6 +48,8 @@ const LINKS: &str = "links-";
 const ABOUT: &str = "about";
 /// What the agent writes as long as it runs.
 const WATCHED: &str = "watched";
+/// The names of the rules, by their numbers.
+const RULES: &str = "rules";
 
 /// Why a folder can't be used for pins.
 #[derive(Debug, thiserror::Error)]

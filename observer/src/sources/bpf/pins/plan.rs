@@ -72,17 +72,18 @@ impl Pins {
             self.clear()?;
             return Ok(Plan::Fresh);
         };
-        if !about.has_rules(rules) {
+        let known = self.rule_names();
+        if known.is_none_or(|known| !rules.names().starts_with(&known)) {
             tracing::warn!(
-                "the pins below {} know rules by other numbers: they are made anew, and what they \
-                 counted ends here",
+                "the pins below {} do not say which rules their numbers stand for, or had too \
+                 many: they are made anew, and what they counted ends here",
                 self.path.display()
             );
             self.clear()?;
             return Ok(Plan::Fresh);
         }
         self.repair(&about)?;
-        if about.fits(layout, rules) {
+        if about.layout == layout {
             return Ok(Plan::Adopt(about));
         }
         let others = self.others(&about, maps);
