@@ -13,6 +13,7 @@ files() {
     cat <<LIST
 capwatch usr/bin/capwatch 755
 deploy/systemd/capwatch.service usr/lib/systemd/system/capwatch.service 644
+deploy/systemd/capwatch-early.service usr/lib/systemd/system/capwatch-early.service 644
 deploy/systemd/capwatch.sysusers usr/lib/sysusers.d/capwatch.conf 644
 deploy/systemd/capwatch.tmpfiles usr/lib/tmpfiles.d/capwatch.conf 644
 pages/capwatch.bash usr/share/bash-completion/completions/capwatch 644
@@ -36,7 +37,7 @@ live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
 remove() {
     if live; then
-        systemctl disable --now capwatch.service || true
+        systemctl disable --now capwatch.service capwatch-early.service || true
     fi
     if [ -z "$root" ]; then
         # What is pinned would count on until the next boot.

@@ -163,6 +163,7 @@ impl Agent {
         };
         memory::give_back();
         if let Some(kernel) = &kernel {
+            kernel.watch();
             ledger.hooks = kernel.hooks().to_vec();
         }
         let boot = ledger.host.boot_id.clone();

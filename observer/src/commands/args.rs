@@ -251,6 +251,10 @@ pub struct Run {
     /// counting while no agent runs, and the next one takes them over
     #[arg(long, value_name = "DIR")]
     pub pin: Option<PathBuf>,
+    /// Attach, pin and end: what happens from then on is counted and kept for the
+    /// agent that comes later (needs --pin)
+    #[arg(long)]
+    pub attach_only: bool,
     /// Keep counters in this folder over restarts, until the next boot
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -108,6 +108,7 @@ fn dispatch(cli: Cli, rules: Option<Rules>) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     runtime.block_on(async move {
         match task {
+            Task::Run(options) if options.attach_only => run::attach_only(&options, &rules),
             Task::Run(options) => run::run(options, rules, global.config, global.color).await,
             Task::Doctor(options) => doctor::run(options, rules).await,
             Task::Probe(options) => probe::run(options, rules).await,

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -25,7 +25,10 @@ use crate::{
         web::{self, Server},
     },
     sandbox::{self, Plan, Room},
-    sources::bpf::Pins,
+    sources::{
+        bpf::{Kernel, Pins},
+        proc,
+    },
 };
 
 /// Descriptors that the agent asks for, where it may: connections and workloads.
@@ -51,6 +54,7 @@ pub async fn run(
         ready_without,
         log_format,
         pin,
+        attach_only: _,
         state,
         sandbox,
     } = run;
@@ -78,9 +82,8 @@ pub async fn run(
             .unwrap_or_default(),
         sockets: sockets(&listeners),
     });
-    let boot = crate::agent::host().boot_id;
-    let state = state.as_deref().map(|path| State::open(path, &boot));
-    let state = state.transpose()?;
+    let opened = |path: &Path| State::open(path, &crate::agent::host().boot_id);
+    let state = state.as_deref().map(opened).transpose()?;
     let pins = pin.as_deref().map(Pins::open).transpose()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -136,6 +139,31 @@ pub async fn run(
         }
     }
     end(agent, server);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Attaches what the next agent takes over, or goes on with what is pinned already,
+/// and ends.
+pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
+    let pin = run.pin.as_deref();
+    let pin = pin.context("--attach-only leaves nothing behind without --pin DIR")?;
+    let pins = Pins::open(pin)?;
+    let rules = pins.number(rules);
+    let (mut kernel, _rings) = Kernel::open(&(&run.attach).into(), &rules, Some(pins))?;
+    proc::adopt(&mut kernel, &rules).context("processes that ran before are not all attributed")?;
+    let hooks: Vec<_> = kernel.hooks().to_vec();
+    warn_of_hooks(&hooks);
+    ensure!(
+        hooks.iter().any(|hook| hook.attached),
+        "nothing can be attached: see `capwatch doctor`"
+    );
+    if kernel.away().is_none() {
+        // From here on nobody listens.
+        kernel.watch();
+    }
+    let links = kernel.pinned().map_or(0, |(pins, _)| pins.links().len());
+    let path = pin.display();
+    eprintln!("capwatch: {links} links below {path}: the kernel counts until an agent comes");
     Ok(ExitCode::SUCCESS)
 }
 

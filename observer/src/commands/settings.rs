@@ -13,7 +13,7 @@ use super::args::{Cli, command};
 use crate::config::{ConfigError, Rules};
 
 /// Options that are no setting of the agent.
-const NOT_SETTINGS: [&str; 3] = ["help", "version", "config"];
+const NOT_SETTINGS: [&str; 4] = ["help", "version", "config", "attach_only"];
 
 /// Why the command line can't be taken.
 #[derive(Debug, thiserror::Error)]

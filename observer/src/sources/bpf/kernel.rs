@@ -210,22 +210,23 @@ impl Kernel {
         let instance = kept
             .as_ref()
             .map_or_else(monotonic, |kept| kept.about.instance);
-        let kernel = Self {
-            ebpf,
-            hooks,
-            former,
-            maps,
-            marks,
-            rows: Mutex::new(rows),
-            breaches: Mutex::new(breaches),
-            lanes: Mutex::new(lanes),
-            storm: Mutex::new(storm),
-            diagnostics: Mutex::new(diagnostics),
-            kept,
-            instance,
-        };
-        kernel.watch();
-        Ok((kernel, rings))
+        Ok((
+            Self {
+                ebpf,
+                hooks,
+                former,
+                maps,
+                marks,
+                rows: Mutex::new(rows),
+                breaches: Mutex::new(breaches),
+                lanes: Mutex::new(lanes),
+                storm: Mutex::new(storm),
+                diagnostics: Mutex::new(diagnostics),
+                kept,
+                instance,
+            },
+            rings,
+        ))
     }
 
     /// Says to whoever comes after this agent that it watches.
