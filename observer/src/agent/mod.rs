@@ -67,6 +67,8 @@ pub struct Options {
     pub pins: Option<Pins>,
     /// Where counters outlive the agent, and what one before left there.
     pub state: Option<(State, Left)>,
+    /// The programs of an agent that runs, to be looked through.
+    pub joined: Option<Kernel>,
 }
 
 impl Options {
@@ -80,6 +82,7 @@ impl Options {
             patience: PROMPT,
             pins: None,
             state: None,
+            joined: None,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Agent {
             patience,
             pins,
             state,
+            joined,
         } = options;
         let rules = match &pins {
             Some(pins) => Arc::new(pins.number(&rules)),
@@ -151,8 +155,14 @@ impl Agent {
         // A mistake of the operator comes out before the hooks are attached.
         let log = Live::open(&audit).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
-        let (kernel, reader) = match Kernel::open(&attach, &rules, pins) {
-            Ok((kernel, rings)) => (Some(kernel), Some(RingReader::new(rings)?)),
+        let opened = match joined {
+            Some(kernel) => Ok((kernel, None)),
+            None => {
+                Kernel::open(&attach, &rules, pins).map(|(kernel, rings)| (kernel, Some(rings)))
+            }
+        };
+        let (kernel, reader) = match opened {
+            Ok((kernel, rings)) => (Some(kernel), rings.map(RingReader::new).transpose()?),
             // What others may be counting in is no fault of the host's.
             Err(error @ KernelError::Pins(_)) => return Err(std::io::Error::other(error)),
             Err(error) => {

@@ -90,13 +90,11 @@ pub async fn run(
     let mut hangup = signal(SignalKind::hangup())?;
     let typed = rules.options().clone();
     let mut agent = Agent::open(Options {
-        attach: (&attach).into(),
-        rules,
         audit: audit.audit,
         series: max_series,
-        patience: crate::agent::PROMPT,
         pins,
         state,
+        ..Options::new((&attach).into(), rules)
     })?;
     let shared = agent.shared();
     if let Some(out) = out {

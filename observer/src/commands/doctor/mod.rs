@@ -10,6 +10,7 @@ mod show;
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
@@ -23,7 +24,11 @@ use crate::{
     config::Rules,
     finding::{HookReport, Host, SourceReport},
     sight::Sight,
-    sources::proc::effective_capabilities,
+    sources::{
+        bpf::{Attach, Kernel, Pins},
+        proc::effective_capabilities,
+    },
+    time::Stamp,
 };
 use facts::Facts;
 use findings::{Finding, Level, Seen};
@@ -74,12 +79,21 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
         pin,
         output,
     } = options;
-    let mut agent = Agent::open(Options::new((&attach).into(), rules))?;
+    let attach = (&attach).into();
+    let joined = join(&attach, &pin);
+    let is_joined = joined.is_some();
+    let mut agent = Agent::open(Options {
+        joined,
+        ..Options::new(attach, rules)
+    })?;
     agent.tick();
+    // What a running agent's programs lost before is none of the doctor's.
+    agent.shared().ledger().begin_sight(Stamp::now());
     let tests = selftest::run(&agent).await;
     // What was lost meanwhile is found too.
     agent.tick();
-    let diagnosis = diagnose(&agent, tests, Pinned::look(&pin));
+    let pinned = Pinned::look(&pin, is_joined);
+    let diagnosis = diagnose(&agent, tests, pinned);
     let mut out = io::stdout().lock();
     match output {
         DiagnosisForm::Json => {
@@ -93,6 +107,18 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
         "degraded" => 1,
         _ => 2,
     }))
+}
+
+/// The programs of an agent that runs with pins there, where they are as these would be.
+fn join(attach: &Attach, pin: &Path) -> Option<Kernel> {
+    let pins = Pins::at(pin).ok().filter(Pins::is_held)?;
+    match Kernel::join(attach, &pins) {
+        Ok(joined) => joined,
+        Err(error) => {
+            tracing::warn!("the agent's programs can't be used, so others are attached: {error}");
+            None
+        }
+    }
 }
 
 fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> Diagnosis {

@@ -21,6 +21,8 @@ pub struct Pinned {
     problem: Option<String>,
     /// Whether an agent has it now.
     held: bool,
+    /// Whether the doctor looked through its programs, and attached none.
+    used: bool,
     /// Who has it, or had it last.
     pid: Option<u32>,
     /// Since when that agent had it.
@@ -40,8 +42,9 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Looks; none where nothing is pinned there.
-    pub fn look(path: &Path) -> Option<Self> {
+    /// Looks; none where nothing is pinned there. `used` is whether the doctor looked
+    /// through it.
+    pub fn look(path: &Path, used: bool) -> Option<Self> {
         let folder = path.display().to_string();
         let pins = match Pins::at(path) {
             Ok(pins) if pins.is_empty() => return None,
@@ -60,6 +63,7 @@ impl Pinned {
             folder,
             problem,
             held: pins.is_held(),
+            used,
             pid: watched.map(|watched| watched.pid),
             held_since: watched.map(|watched| Stamp(watched.since)),
             version: about.as_ref().map(|about| about.version.clone()),
@@ -77,6 +81,7 @@ impl Pinned {
             folder,
             problem: Some(error.to_string()),
             held: false,
+            used: false,
             pid: None,
             held_since: None,
             version: None,
@@ -113,6 +118,12 @@ impl Pinned {
             }
             (true, ..) => writeln!(out, "pinned        held by a process that is starting")?,
             (false, ..) => writeln!(out, "pinned        no agent runs: the kernel counts on")?,
+        }
+        if self.used {
+            writeln!(
+                out,
+                "pinned        the hooks are that agent's: doctor attached none of its own"
+            )?;
         }
         if !self.unpinned.is_empty() {
             writeln!(

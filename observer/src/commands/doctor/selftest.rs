@@ -106,11 +106,10 @@ async fn commoncap(agent: &Agent) -> SelfTest {
         "cap_capable"
     };
     let test = SelfTest::new("hook", name);
+    let count = || denials(agent, THREAD, Layer::Commoncap);
+    let before = count();
     match provoke::commoncap() {
-        Ok(()) => {
-            test.look(blind(agent), || row(agent, THREAD, Layer::Commoncap))
-                .await
-        }
+        Ok(()) => test.look(blind(agent), || count() > before).await,
         Err(error) => test.not_provoked(error),
     }
 }
@@ -135,19 +134,19 @@ async fn drops(agent: &Agent) -> SelfTest {
 /// What a rule refuses, where that can be seen.
 async fn rules(agent: &Agent) -> SelfTest {
     let test = SelfTest::new("hook", "cap_capset");
+    let grown = || {
+        let shared = agent.shared();
+        let kernel = shared.kernel();
+        let ours = |kernel: &Kernel| {
+            let grown = kernel.breaches(|key, _| text(&key.comm) == THREAD);
+            !grown.is_empty()
+        };
+        kernel.as_ref().is_some_and(ours)
+    };
+    // Those of a doctor before are none of this one's.
+    grown();
     match provoke::raise_permitted() {
-        Ok(()) => {
-            let seen = || {
-                let shared = agent.shared();
-                let kernel = shared.kernel();
-                let ours = |kernel: &Kernel| {
-                    let grown = kernel.breaches(|key, _| text(&key.comm) == THREAD);
-                    !grown.is_empty()
-                };
-                kernel.as_ref().is_some_and(ours)
-            };
-            test.look(blind(agent), seen).await
-        }
+        Ok(()) => test.look(blind(agent), grown).await,
         Err(error) => test.not_provoked(error),
     }
 }
@@ -205,11 +204,10 @@ async fn tree(agent: &Agent) -> Vec<SelfTest> {
 
 async fn apparmor(agent: &Agent) -> SelfTest {
     let test = SelfTest::new("lsm", "apparmor");
+    let count = || denials(agent, LSM_THREAD, Layer::Apparmor);
+    let before = count();
     match provoke::apparmor() {
-        Ok(()) => {
-            test.look(blind(agent), || row(agent, LSM_THREAD, Layer::Apparmor))
-                .await
-        }
+        Ok(()) => test.look(blind(agent), || count() > before).await,
         Err(why) => test.not_provoked(why),
     }
 }
@@ -258,13 +256,16 @@ fn blind(agent: &Agent) -> &'static str {
     }
 }
 
-fn row(agent: &Agent, thread: &str, layer: Layer) -> bool {
+/// How often the capability was refused to threads of this name, by a layer: those of
+/// a doctor before are among them, where an agent's programs are looked through.
+fn denials(agent: &Agent, thread: &str, layer: Layer) -> u64 {
     let shared = agent.shared();
     let kernel = shared.kernel();
     let rows = kernel.as_ref().map(Kernel::rows).unwrap_or_default();
-    rows.iter().any(|(key, _)| {
+    let ours = rows.iter().filter(|(key, _)| {
         u32::from(key.capability) == PROVOKED
             && key.layer == layer as u8
             && text(&key.comm) == thread
-    })
+    });
+    ours.map(|(_, counted)| counted.count).sum()
 }

@@ -229,6 +229,48 @@ impl Kernel {
         ))
     }
 
+    /// Looks through the programs of an agent that runs and has these pins. Its rings
+    /// and whatever it hands out are its own. None where it attached otherwise than
+    /// this would.
+    ///
+    /// # Errors
+    /// When what is pinned can't be used.
+    pub fn join(attach: &Attach, pins: &Pins) -> Result<Option<Self>, KernelError> {
+        let object = attach.object()?;
+        let about = pins.about();
+        let fits = |about: &About| about.layout == attach.layout(&object);
+        let Some(about) = about.filter(|about| fits(about) && pins.is_held()) else {
+            return Ok(None);
+        };
+        let btf = Btf::vmlinux()?;
+        let (offsets, aya_btf) = (offsets::resolve(&btf), AyaBtf::from_sys_fs()?);
+        let config = offsets::config(&btf, about.probe_read, about.turn);
+        let (hooks, instance) = (about.hooks.clone(), about.instance);
+        let places = pins.maps(&Plan::Adopt(about));
+        let ring = attach.state_ring;
+        let mut ebpf = load(&object, ring, &aya_btf, &offsets, &config, &places)?;
+        let links = pins.adopt(&mut ebpf)?;
+        let losses = Losses(take(&mut ebpf, "LOSSES")?);
+        let (rows, breaches) = (Rows::join(&mut ebpf)?, Breaches::open(&mut ebpf)?);
+        let maps = Maps::take(&mut ebpf, losses)?;
+        let marks = marks(&mut ebpf)?;
+        Ok(Some(Self {
+            ebpf,
+            hooks,
+            maps,
+            former: Vec::new(),
+            marks,
+            rows: Mutex::new(rows),
+            breaches: Mutex::new(breaches),
+            lanes: Mutex::new(Lanes::new(&links)),
+            // Who runs them follows them.
+            storm: Mutex::new(Storm::new(Vec::new(), true)),
+            diagnostics: Mutex::default(),
+            kept: None,
+            instance,
+        }))
+    }
+
     /// Says to whoever comes after this agent that it watches.
     pub fn watch(&self) {
         let Some(kept) = &self.kept else {

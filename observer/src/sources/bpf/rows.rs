@@ -60,19 +60,7 @@ impl Rows {
     /// # Errors
     /// When the object lacks a map, or the kernel refuses a slot.
     pub fn open(ebpf: &mut Ebpf, adopted: bool) -> Result<Self, KernelError> {
-        let mut rows = Self {
-            counts: take(ebpf, "ROWS")?,
-            slots: take(ebpf, "SLOTS")?,
-            free: take(ebpf, "FREE")?,
-            made: take(ebpf, "MADE")?,
-            generation: take(ebpf, "GENERATION")?,
-            users: take(ebpf, "ROW_USERS")?,
-            shares: take(ebpf, "SHARES")?,
-            seen: 0,
-            known: Known::new(),
-            retired: Vec::new(),
-            former: Vec::new(),
-        };
+        let mut rows = Self::join(ebpf)?;
         if adopted {
             rows.find_retired();
             return Ok(rows);
@@ -85,6 +73,26 @@ impl Rows {
             })?;
         }
         Ok(rows)
+    }
+
+    /// Takes the maps of an agent that runs, which alone hands slots out.
+    ///
+    /// # Errors
+    /// When the object lacks a map.
+    pub fn join(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            counts: take(ebpf, "ROWS")?,
+            slots: take(ebpf, "SLOTS")?,
+            free: take(ebpf, "FREE")?,
+            made: take(ebpf, "MADE")?,
+            generation: take(ebpf, "GENERATION")?,
+            users: take(ebpf, "ROW_USERS")?,
+            shares: take(ebpf, "SHARES")?,
+            seen: 0,
+            known: Known::new(),
+            retired: Vec::new(),
+            former: Vec::new(),
+        })
     }
 
     /// Takes what versions before have counted, which is read once: they count no more.
