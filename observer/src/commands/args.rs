@@ -24,6 +24,11 @@ Exit status: the command's own; 3 when --fail-on matched (failed_on in the repor
 what); 126 when the command cannot be executed, 127 when it is not found, 128+N when \
 signal N killed it; 1 when capwatch itself failed, 2 for wrong arguments.";
 
+const WATCH_FOLLOWS: &str = "\
+Beside an agent that runs with --pin and serves without TLS or passwords, watch shows what \
+that one sees, unless --own, --config, --hooks, --bpf-object or --audit-source ask for \
+programs of its own.";
+
 const INSTALL_COMPLETIONS: &str = "\
 Install them where the shell looks: /usr/share/bash-completion/completions/capwatch, \
 /usr/share/zsh/site-functions/_capwatch, /usr/share/fish/vendor_completions.d/capwatch.fish.";
@@ -278,6 +283,7 @@ pub enum LogFormat {
 
 /// `capwatch watch`
 #[derive(Debug, Args)]
+#[command(after_help = WATCH_FOLLOWS)]
 pub struct Watch {
     /// How to attach.
     #[command(flatten)]
@@ -307,6 +313,16 @@ pub struct Watch {
     /// Only this container or unit, by its name or the beginning of its id
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
+    /// Show what the agent at this address sees, HOST:PORT or unix:PATH; that takes no
+    /// privilege
+    #[arg(long, value_name = "ADDR", conflicts_with = "own")]
+    pub web: Option<String>,
+    /// Attach programs even where an agent runs that could be followed
+    #[arg(long)]
+    pub own: bool,
+    /// Look here for the pins of an agent that runs
+    #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
+    pub pin: PathBuf,
 }
 
 /// What `watch` shows.

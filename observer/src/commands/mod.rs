@@ -112,7 +112,10 @@ fn dispatch(cli: Cli, rules: Option<Rules>) -> anyhow::Result<ExitCode> {
             Task::Run(options) => run::run(options, rules, global.config, global.color).await,
             Task::Doctor(options) => doctor::run(options, rules).await,
             Task::Probe(options) => probe::run(options, rules).await,
-            Task::Watch(options) => watch::run(options, rules, global.color).await,
+            Task::Watch(options) => {
+                let configured = global.config.is_some();
+                watch::run(options, rules, configured, global.color).await
+            }
             Task::Record(options) => record::run(options, rules, global.color).await,
             Task::Replay(_)
             | Task::Config(_)

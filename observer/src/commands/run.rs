@@ -15,7 +15,7 @@ use tokio::{
 
 use super::args::{ReadyWithout, Run};
 use crate::{
-    agent::{Agent, Options, state::State},
+    agent::{Agent, Options, Shared, state::State},
     config::{Release, Rules},
     finding::{HookReport, Scope},
     outputs::{
@@ -111,7 +111,7 @@ pub async fn run(
     agent.tick();
     shared.set_ready();
     warn_of_hooks(&shared.ledger().hooks);
-    tell_addresses(&listeners, security.as_ref(), log_format.is_some())?;
+    tell_addresses(&listeners, security.as_ref(), log_format.is_some(), &shared)?;
     let view = Arc::clone(&shared) as Arc<dyn web::View>;
     let options = web::Options {
         hosts,
@@ -192,19 +192,29 @@ fn warn_of_hooks(hooks: &[HookReport]) {
     }
 }
 
-/// Says where page and metrics are, in the log or on the terminal.
+/// Says where page and metrics are, in the log or on the terminal, and to who may look
+/// at the pins.
 fn tell_addresses(
     listeners: &[web::Listening],
     security: Option<&web::Security>,
     log: bool,
+    shared: &Shared,
 ) -> anyhow::Result<()> {
+    let mut open = Vec::new();
     for listener in listeners {
-        let what = serving(&listener.local_addr()?, security);
+        let address = listener.local_addr()?;
+        let what = serving(&address, security);
+        if security.is_none() {
+            open.push(address.to_string());
+        }
         if log {
             tracing::info!("{what}");
         } else {
             eprintln!("capwatch: {what}");
         }
+    }
+    if let Some(kernel) = shared.kernel().as_ref() {
+        kernel.tell_addresses(&open)?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `capwatch watch`: findings as they happen.
 
+mod follow;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -9,12 +11,12 @@ use std::{
 use anyhow::{Context, anyhow};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::broadcast::error::RecvError,
+    sync::broadcast::{Receiver, error::RecvError},
 };
 
 use super::args::{LineForm, Shown, Watch};
 use crate::{
-    agent::{Agent, Options},
+    agent::{Agent, Options, Shared},
     config::Rules,
     finding::{Event, EventKind, Verdict},
     ledger::{MAX_SERIES, NONE},
@@ -24,10 +26,60 @@ use crate::{
         terminal::{self, Keys},
         told::Told,
     },
+    sources::bpf::{Attach, Choice},
 };
+use follow::Feed;
 
-/// Runs the command.
-pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
+/// Where events come from.
+enum Events {
+    /// Programs of this process.
+    Own(Receiver<Arc<Event>>, Arc<Shared>),
+    /// An agent that runs.
+    Followed(Feed),
+}
+
+impl Events {
+    /// The next one, which may be waited for beside others; none when no more will come.
+    async fn next(&mut self) -> anyhow::Result<Option<Arc<Event>>> {
+        match self {
+            Self::Own(events, shared) => loop {
+                match events.recv().await {
+                    Ok(event) => return Ok(Some(event)),
+                    Err(RecvError::Lagged(count)) => shared.lose("output", "watch_lagged", count),
+                    Err(RecvError::Closed) => return Ok(None),
+                }
+            },
+            Self::Followed(feed) => {
+                let event = feed.next().await?;
+                let event =
+                    event.with_context(|| format!("the agent at {} ended", feed.address))?;
+                Ok(Some(Arc::new(event)))
+            }
+        }
+    }
+}
+
+/// The agent to follow: the one that is named, or the one that has the pins, unless the
+/// options ask for what only programs of one's own can show.
+async fn followed(watch: &Watch, configured: bool) -> anyhow::Result<Option<Feed>> {
+    if let Some(address) = &watch.web {
+        return Feed::open(address).await.map(Some);
+    }
+    let attach: Attach = (&watch.attach).into();
+    let own = watch.own || configured || !watch.audit.audit.is_empty();
+    if own || attach.hooks != Choice::Auto || attach.object.is_some() {
+        return Ok(None);
+    }
+    let feed = follow::of_pins(&watch.pin).await;
+    if let Some(feed) = &feed {
+        let address = &feed.address;
+        eprintln!("capwatch: this is what the agent at {address} sees; --own attaches anew");
+    }
+    Ok(feed)
+}
+
+/// An agent within this process, and what it tells.
+fn attached(watch: &Watch, rules: Arc<Rules>) -> anyhow::Result<(Agent, Events)> {
     let mut agent = Agent::open(Options {
         audit: watch.audit.audit.clone(),
         series: MAX_SERIES,
@@ -41,9 +93,24 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
         let reason = hook.reason.as_deref().unwrap_or("not told");
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
-    let mut events = shared.subscribe();
+    let events = Events::Own(shared.subscribe(), shared);
     agent.adopt();
+    Ok((agent, events))
+}
 
+/// Runs the command; `configured` is whether rules of the user's own were named.
+pub async fn run(
+    watch: Watch,
+    rules: Arc<Rules>,
+    configured: bool,
+    color: Color,
+) -> anyhow::Result<ExitCode> {
+    let (agent, mut events) = if let Some(feed) = followed(&watch, configured).await? {
+        (None, Events::Followed(feed))
+    } else {
+        let (agent, events) = attached(&watch, rules)?;
+        (Some(agent), events)
+    };
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut resized = signal(SignalKind::window_change())?;
@@ -58,7 +125,12 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
     let mut screen = Screen::new(watch.output, color);
     screen.greet(keys.is_some())?;
 
-    let mut pump = std::pin::pin!(agent.pump());
+    let mut pump = std::pin::pin!(async {
+        match agent {
+            Some(mut agent) => agent.pump().await,
+            None => std::future::pending().await,
+        }
+    });
     let mut leave = std::pin::pin!(leave);
     loop {
         let event = tokio::select! {
@@ -66,7 +138,7 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
                 result.context("cannot read from the kernel")?;
                 return Ok(ExitCode::SUCCESS);
             }
-            event = events.recv() => event,
+            event = events.next() => event?,
             _ = resized.recv() => {
                 screen.measure();
                 continue;
@@ -83,10 +155,9 @@ pub async fn run(watch: Watch, rules: Arc<Rules>, color: Color) -> anyhow::Resul
             _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         };
         match event {
-            Ok(event) if wanted(&event, &watch) => screen.show(&event)?,
-            Ok(_) => {}
-            Err(RecvError::Lagged(count)) => shared.lose("output", "watch_lagged", count),
-            Err(RecvError::Closed) => return Ok(ExitCode::SUCCESS),
+            Some(event) if wanted(&event, &watch) => screen.show(&event)?,
+            Some(_) => {}
+            None => return Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -8,6 +8,7 @@
     reason = "the agent starts no programs, its tests do"
 )]
 
+mod beside;
 mod catalogue;
 mod deeds;
 mod doctor;

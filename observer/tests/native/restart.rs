@@ -385,7 +385,7 @@ fn is_full() -> bool {
     env::var_os("CAPWATCH_FULL").is_some_and(|value| value == "1")
 }
 
-fn captest() -> PathBuf {
+pub fn captest() -> PathBuf {
     crate::captest(Path::new(env!("CARGO_BIN_EXE_capwatch")))
 }
 
@@ -611,7 +611,7 @@ fn a_second_agent_says_who_has_the_pins_and_a_dead_one_has_none() {
 }
 
 /// What the kernel holds of BPF, as `captest loaded` lists it.
-fn loaded(captest: &Path) -> Vec<String> {
+pub fn loaded(captest: &Path) -> Vec<String> {
     let listed = Command::new(captest)
         .arg("loaded")
         .output()

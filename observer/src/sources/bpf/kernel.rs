@@ -170,10 +170,8 @@ impl Kernel {
             Plan::TakeOver(about, rows) => about.next(layout, probe_read, *rows),
         };
         if let Some(pins) = &mut pins {
-            if !is_adopted {
-                // Before they are taken out of the object.
-                pins.keep_maps(&ebpf, &about)?;
-            }
+            // Before they are taken out of the object.
+            pins.keep_maps(&ebpf, &about, is_adopted)?;
             // Before anything is counted under their numbers.
             pins.keep_rule_names(rules)?;
         }
@@ -280,6 +278,15 @@ impl Kernel {
         if let Err(error) = lock(&kept.watched).set(0, watched, 0) {
             tracing::warn!("cannot say that this agent watches: {error}");
         }
+    }
+
+    /// Says where this agent is to be asked, to who may look at its pins.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn tell_addresses(&self, addresses: &[String]) -> Result<(), KernelError> {
+        let pins = self.kept.as_ref().map(|kept| &kept.pins);
+        pins.map_or(Ok(()), |pins| pins.keep_addresses(addresses))
     }
 
     /// What outlives this agent, and where; none where nothing does.

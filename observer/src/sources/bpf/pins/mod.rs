@@ -2,9 +2,9 @@
 //! file system while no agent runs. The next agent takes them over.
 
 mod about;
-mod names;
 mod plan;
 mod remove;
+mod texts;
 
 use std::{
     fmt, fs, io,
@@ -50,6 +50,8 @@ const ABOUT: &str = "about";
 const WATCHED: &str = "watched";
 /// The names of the rules, by their numbers.
 const RULES: &str = "rules";
+/// Where the agent that runs is to be asked.
+const WEB: &str = "web";
 
 /// Why a folder can't be used for pins.
 #[derive(Debug, thiserror::Error)]
@@ -366,11 +368,21 @@ impl Pins {
     }
 
     /// Pins every map of an object that is not pinned yet, for the programs of a
-    /// turn. What says that all is there comes last.
+    /// turn; of `adopted` ones all are. What says that all is there comes last.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub(super) fn keep_maps(&mut self, ebpf: &Ebpf, about: &About) -> Result<(), KernelError> {
+    pub(super) fn keep_maps(
+        &mut self,
+        ebpf: &Ebpf,
+        about: &About,
+        adopted: bool,
+    ) -> Result<(), KernelError> {
+        // Those of an agent before may be anybody's by now.
+        self.keep_addresses(&[])?;
+        if adopted {
+            return Ok(());
+        }
         self.turn = about.turn;
         for folder in [MAPS.to_owned(), self.of_turn(PROGRAMS), self.of_turn(LINKS)] {
             let place = self.path.join(&folder);

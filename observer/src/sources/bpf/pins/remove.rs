@@ -3,7 +3,7 @@
 
 use std::{fs, io, os::fd::OwnedFd, path::Path};
 
-use super::{ABOUT, LINKS, MAPS, MOST, PROGRAMS, Pins, PinsError, RULES, WATCHED};
+use super::{ABOUT, LINKS, MAPS, MOST, PROGRAMS, Pins, PinsError, RULES, WATCHED, WEB};
 use crate::open;
 
 /// What was removed.
@@ -114,8 +114,9 @@ pub(super) fn clear(folder: &OwnedFd, path: &Path) -> io::Result<Removed> {
     for (begin, count) in [LINKS, PROGRAMS, MAPS].into_iter().zip(&mut counts) {
         *count = clear_folders(folder, path, |name| name.starts_with(begin))?;
     }
-    gone(fs::remove_file(path.join(RULES)))?;
-    gone(fs::remove_file(path.join(WATCHED)))?;
+    for name in [RULES, WEB, WATCHED] {
+        gone(fs::remove_file(path.join(name)))?;
+    }
     let left = open::names_in(folder, ".", MOST);
     if !left.is_empty() {
         let left = left.join(", ");
