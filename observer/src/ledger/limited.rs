@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, hash::Hash};
 
+/// Labels of the last resort, at most.
+const MAX_LAST: usize = 64;
+
 /// The labels of a counter, and those under which it counts where there is no
 /// room for it.
 pub trait Series: Eq + Hash + Clone {
@@ -45,8 +48,7 @@ impl<K: Series> Limited<K> {
             return key;
         }
         let coarse = key.coarse();
-        let room = self.limit.saturating_add(self.limit / 8 + 16);
-        if self.counts.len() < room || self.counts.contains_key(&coarse) {
+        if self.counts.len() < self.room() || self.counts.contains_key(&coarse) {
             self.counts.entry(coarse.clone()).or_default();
             return coarse;
         }
@@ -71,11 +73,21 @@ impl<K: Series> Limited<K> {
         placed
     }
 
-    /// Goes on from counters that were kept; those that find no place count as any
-    /// other that finds none.
+    /// Labels of all kinds but the last resort.
+    const fn room(&self) -> usize {
+        self.limit.saturating_add(self.limit / 8 + 16)
+    }
+
+    /// Goes on from counters that were kept, in whatever order: each has its place again.
+    /// With a lower limit, those that find none count as any other that finds none.
     pub fn restore(&mut self, saved: super::saved::Counted<K>) {
+        let room = self.room().saturating_add(MAX_LAST);
         for (key, count) in saved.counts {
-            self.add(key, count);
+            if self.counts.len() < room {
+                *self.counts.entry(key).or_default() += count;
+            } else {
+                self.add(key, count);
+            }
         }
         self.overflowed += saved.overflowed;
     }
@@ -121,6 +133,25 @@ mod tests {
         assert_eq!(counts.get(&("b", u32::MAX)), 1);
         assert_eq!(counts.overflowed(), 2);
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 5);
+    }
+
+    #[test]
+    fn what_was_kept_has_its_place_again_in_whatever_order_it_comes() {
+        let mut counts = Limited::new(2);
+        for name in ["a", "b", "c", "d"] {
+            counts.add((name, 1), 5);
+        }
+        let mut saved = super::super::saved::Counted::of(&counts);
+        // The coarse ones first.
+        saved
+            .counts
+            .sort_by_key(|((_, number), _)| u32::MAX - number);
+        let mut next = Limited::new(2);
+        next.restore(saved);
+        for (key, count) in counts.iter() {
+            assert_eq!(next.get(key), count, "{key:?}");
+        }
+        assert_eq!(next.overflowed(), counts.overflowed());
     }
 
     #[test]
