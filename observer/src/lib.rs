@@ -17,6 +17,7 @@ mod memory;
 pub mod observation;
 pub mod open;
 pub mod outputs;
+mod privileges;
 pub mod sandbox;
 pub mod sight;
 pub mod sources;

@@ -53,6 +53,8 @@ pub const AGENT_AWAY: &str = "agent_away";
 pub const HOOK_DOWN: &str = "hook_down";
 /// A source of audit records is not heard.
 pub const SOURCE_DOWN: &str = "source_down";
+/// A capability is missing without which names can't be looked up.
+pub const PRIVILEGE_MISSING: &str = "privilege_missing";
 /// Audit records were lost on their way.
 pub const RECORDS_LOST: &str = "records_lost";
 /// Lines of a log or a stream could not be made sense of.
@@ -104,6 +106,7 @@ pub fn hides(reason: &str) -> bool {
             | "lookups_late"
             | "workloads_full"
             | AGENT_AWAY
+            | PRIVILEGE_MISSING
             | SOURCE_DOWN
             | RECORDS_LOST
             | LINES_UNWRITTEN
@@ -189,6 +192,10 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
         AGENT_AWAY => (
             "no capwatch ran for a while: the pinned programs counted on, audit records of that time are missing",
             "see the log of capwatch for why it ended",
+        ),
+        PRIVILEGE_MISSING => (
+            "the agent lacks a capability to look up names, so versions of supervisors or containers are missing",
+            "run `capwatch doctor` as the agent's user and grant what it names",
         ),
         HOOK_DOWN => (
             "a hook is not attached, so what it sees is missing",

@@ -212,6 +212,22 @@ async fn other_methods_and_foreign_names_are_refused() {
 }
 
 #[tokio::test]
+async fn the_sandbox_is_shown_with_what_it_lacks() {
+    let server = server().await;
+    let answer = server.get("/api/v1/status").await;
+    let status: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+    assert_eq!(status["sandbox"]["mode"], "auto");
+    assert_eq!(status["sandbox"]["state"], "partial");
+    assert_eq!(status["sandbox"]["lapses"][0]["part"], "landlock");
+    let page = server.get("/").await;
+    let sandbox = page.split_once("id=\"sandbox\">").unwrap().1;
+    let sandbox = sandbox.split_once("</p>").unwrap().0;
+    for word in ["partial", "landlock", "lsm= leaves it out", "boot with"] {
+        assert!(sandbox.contains(word), "{word}: {sandbox}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_is_told_with_its_reason() {
     let server = server().await;
     server.view.ready.store(false, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use observer::finding::{
     REPORT_SCHEMA, Report, Scope, SourceReport, Verdict,
 };
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
+use observer::sandbox::Told;
 use observer::sight::Sight;
 use observer::sources::bpf::Mechanism;
 use observer::time::Stamp;
@@ -307,9 +308,18 @@ fn host() -> Host {
     }
 }
 
+/// A sandbox without Landlock, as of a kernel before 5.13.
+fn sandbox() -> Told {
+    let text = r#"{"mode":"auto","state":"partial","lapses":[{"part":"landlock","why":
+        "the kernel has none, or lsm= leaves it out","what":"files are not restricted","remedy":
+        "boot with landlock in lsm="}]}"#;
+    serde_json::from_str(text).expect("it is a sandbox")
+}
+
 pub fn status(now: Stamp, started: Stamp) -> Status {
     Status {
         pins: None,
+        sandbox: sandbox(),
         schema: STATUS_SCHEMA.to_owned(),
         version: "0.2.0".to_owned(),
         ready: true,

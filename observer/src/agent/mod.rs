@@ -35,6 +35,7 @@ use crate::{
     memory,
     observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
     open,
+    privileges::silently_missing,
     sources::{
         audit::{AuditSource, Live, SourceEvent},
         bpf::{Attach, Kernel, KernelError, Pins, RingReader, Told, active_lsms},
@@ -155,6 +156,8 @@ impl Agent {
         // A mistake of the operator comes out before the hooks are attached.
         let log = Live::open(&audit).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
+        // Later the sandbox gives some of them up.
+        ledger.privileges_missing = silently_missing(proc::effective_capabilities());
         let opened = match joined {
             Some(kernel) => Ok((kernel, None)),
             None => {

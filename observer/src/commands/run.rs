@@ -16,6 +16,7 @@ use tokio::{
 use super::args::{ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options, Shared, state::State},
+    caps,
     config::{Release, Rules},
     finding::{HookReport, Scope},
     outputs::{
@@ -24,6 +25,7 @@ use crate::{
         stream::{EventsOutput, waits_for_a_reader},
         web::{self, Server},
     },
+    privileges,
     sandbox::{self, Plan, Room},
     sources::{
         bpf::{Kernel, Pins},
@@ -110,7 +112,7 @@ pub async fn run(
     agent.resume(file.as_deref());
     agent.tick();
     shared.set_ready();
-    warn_of_hooks(&shared.ledger().hooks);
+    warn_of_missing(&shared.ledger().hooks);
     tell_addresses(&listeners, security.as_ref(), log_format.is_some(), &shared)?;
     let view = Arc::clone(&shared) as Arc<dyn web::View>;
     let options = web::Options {
@@ -184,8 +186,13 @@ fn end(mut agent: Agent, server: Server) {
     stopping.wait();
 }
 
-/// Names the hooks that are missed.
-fn warn_of_hooks(hooks: &[HookReport]) {
+/// Names the capabilities and hooks that are missing; to be called before the sandbox
+/// takes some.
+fn warn_of_missing(hooks: &[HookReport]) {
+    for one in privileges::missing(proc::effective_capabilities()) {
+        let name = caps::name(one.number).to_uppercase();
+        tracing::warn!("CAP_{name} is missing: {}", one.lost);
+    }
     for hook in hooks.iter().filter(|hook| hook.is_missed()) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         tracing::warn!("not attached: {}: {reason}", hook.hook);

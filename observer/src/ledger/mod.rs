@@ -98,6 +98,8 @@ pub struct Ledger {
     source_bases: BTreeMap<String, SavedSource>,
     /// Runs of the programs that the kernel skipped, by what they stand for.
     missed: BTreeMap<&'static str, u64>,
+    /// Capabilities to look up names that this process lacks.
+    pub privileges_missing: u64,
 }
 
 impl Ledger {
@@ -121,6 +123,7 @@ impl Ledger {
             loss_bases: BTreeMap::new(),
             source_bases: BTreeMap::new(),
             missed: BTreeMap::new(),
+            privileges_missing: 0,
         }
     }
 
@@ -272,6 +275,7 @@ impl Ledger {
             [
                 (sight::HOOK_DOWN, hooks as u64),
                 (sight::SOURCE_DOWN, silent as u64),
+                (sight::PRIVILEGE_MISSING, self.privileges_missing),
             ],
         );
     }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     agent::Shared,
     finding::{Event, Report, Scope, Workload},
+    sandbox,
     time::Stamp,
 };
 
@@ -92,6 +93,7 @@ impl View for Shared {
             lost,
             sight: ledger.sight.present(),
             pins,
+            sandbox: sandbox::told(),
         }
     }
 

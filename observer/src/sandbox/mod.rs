@@ -9,19 +9,25 @@
 mod files;
 mod filter;
 mod room;
+mod told;
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     process,
     sync::{Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
 
 pub use room::Room;
+pub use told::{State, Told, ToldLapse};
 
 /// How much of a sandbox there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// None
     Off,
@@ -48,11 +54,11 @@ pub struct Plan {
 }
 
 /// A part of the sandbox that could not be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{part} can't be had: {why}")]
 pub struct Lapse {
     /// `no_new_privs`, `seccomp`, `landlock` or `capabilities`.
-    pub part: &'static str,
+    pub part: Cow<'static, str>,
     /// As the system says it.
     pub why: String,
 }
@@ -97,9 +103,33 @@ pub fn lapses() -> Vec<Lapse> {
         .clone()
 }
 
+/// The sandbox that the threads of this process entered.
+pub fn told() -> Told {
+    let mode = PLAN.get().map_or(Mode::Off, |(plan, _)| plan.mode);
+    Told::new(Some(mode), lapses())
+}
+
+/// What this kernel can give, tried on a thread that ends with it.
+pub fn try_out() -> Told {
+    let confined = || confine(Room::Plain, &Plan::default(), false);
+    let thread = thread::Builder::new().name("sandbox".to_owned());
+    let lapses = match thread.spawn(confined).map(thread::JoinHandle::join) {
+        Ok(Ok(lapses)) => lapses,
+        Ok(Err(_)) => vec![lapse("seccomp")("the thread died".to_owned())],
+        Err(error) => vec![lapse("seccomp")(format!("no thread: {error}"))],
+    };
+    Told::new(None, lapses)
+}
+
+fn lapse(part: &'static str) -> impl Fn(String) -> Lapse {
+    move |why| Lapse {
+        part: Cow::Borrowed(part),
+        why,
+    }
+}
+
 /// Confines the thread; what could not be had is returned.
 fn confine(room: Room, plan: &Plan, maps_ask: bool) -> Vec<Lapse> {
-    let lapse = |part| move |why: String| Lapse { part, why };
     let parts = [
         no_new_privs().map_err(lapse("no_new_privs")),
         files::restrict(room, plan).map_err(lapse("landlock")),

@@ -32,6 +32,16 @@ fn each_thread_keeps_what_its_room_needs_and_no_more() {
     // A large answer is made on a thread of its own.
     let report = get(&address, "/api/v1/report").map(|(status, _)| status);
     assert_eq!(report, Some(200));
+    let (_, status) = get(&address, "/api/v1/status").expect("it serves");
+    let status: serde_json::Value = serde_json::from_str(&status).expect("not JSON");
+    assert_eq!(status["sandbox"]["mode"], "auto", "{status}");
+    let lapses = status["sandbox"]["lapses"].as_array().expect("no list");
+    let state = if lapses.is_empty() {
+        "whole"
+    } else {
+        "partial"
+    };
+    assert_eq!(status["sandbox"]["state"], state, "{status}");
     let tasks = format!("/proc/{}/task", agent.0.id());
     let mut seen = Vec::new();
     until("every thread to be in its room", || {

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::{WANTED, facts::Facts, selftest::SelfTest};
+use super::{facts::Facts, selftest::SelfTest};
 use crate::{
     caps::{self, CapSet},
     finding::{HookReport, SourceReport},
+    privileges::{self, Privilege},
+    sandbox::{self, ToldLapse},
     sight::{self, Sight},
     sources::bpf::{Mechanism, is_rule_hook},
 };
@@ -49,6 +51,8 @@ pub struct Seen<'a> {
     pub tests: &'a [SelfTest],
     /// What was not seen meanwhile.
     pub sight: &'a Sight,
+    /// What came of trying out the sandbox.
+    pub sandbox: &'a sandbox::Told,
 }
 
 #[derive(Default)]
@@ -82,22 +86,18 @@ pub fn find(seen: &Seen<'_>) -> Vec<Finding> {
     audit(&mut list, seen);
     tests(&mut list, seen);
     lapses(&mut list, seen);
+    sandbox(&mut list, seen);
     surroundings(&mut list, seen);
     list.0.sort_by_key(|finding| finding.level == Level::Note);
     list.0
 }
 
 fn privileges(list: &mut List, seen: &Seen<'_>) {
-    let missing = WANTED
-        .iter()
-        .filter(|(number, _)| !seen.held.contains(*number));
-    for (number, why) in missing {
+    for Privilege { number, lost, .. } in privileges::missing(seen.held) {
+        let name = caps::name(*number).to_uppercase();
         list.problem(
-            format!(
-                "CAP_{} is missing: {why}",
-                caps::name(*number).to_uppercase()
-            ),
-            "run as root, or grant it (systemd: AmbientCapabilities=)",
+            format!("CAP_{name} is missing: {lost}"),
+            format!("run as root, or grant it (systemd: AmbientCapabilities=CAP_{name})"),
         );
     }
 }
@@ -313,10 +313,14 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
     }
 }
 
-/// What was missed while the doctor looked; hooks and sources have findings of
-/// their own.
+/// What was missed while the doctor looked; hooks, sources and privileges have
+/// findings of their own.
 fn lapses(list: &mut List, seen: &Seen<'_>) {
-    let told = [sight::HOOK_DOWN, sight::SOURCE_DOWN];
+    let told = [
+        sight::HOOK_DOWN,
+        sight::SOURCE_DOWN,
+        sight::PRIVILEGE_MISSING,
+    ];
     let lapses = seen.sight.reasons.iter();
     for lapse in lapses.filter(|lapse| !told.contains(&lapse.reason.as_str())) {
         let (what, remedy) = sight::advice(&lapse.reason);
@@ -326,6 +330,21 @@ fn lapses(list: &mut List, seen: &Seen<'_>) {
                 lapse.reason, lapse.count
             ),
             remedy,
+        );
+    }
+}
+
+/// What is seen does not depend on it.
+fn sandbox(list: &mut List, seen: &Seen<'_>) {
+    for told in &seen.sandbox.lapses {
+        let ToldLapse {
+            lapse,
+            what,
+            remedy,
+        } = told;
+        list.note(
+            format!("the sandbox of `run` is not whole ({lapse}): {what}"),
+            remedy.clone(),
         );
     }
 }
@@ -396,6 +415,7 @@ mod unit {
             sources: &sources,
             tests: &[],
             sight: &Sight::default(),
+            sandbox: &sandbox::Told::default(),
         })
     }
 
@@ -413,6 +433,7 @@ mod unit {
                 sources: &[],
                 tests: &[],
                 sight: &Sight::default(),
+                sandbox: &sandbox::Told::default(),
             });
             let mut found = found.into_iter().map(|finding| finding.what);
             found.find(|what| what.contains("confidentiality"))
@@ -517,6 +538,7 @@ mod unit {
                 sources: &[],
                 tests: &[],
                 sight: &sight,
+                sandbox: &sandbox::Told::default(),
             },
         );
         assert_eq!(told(&list.0, "drops_missed, 7"), Some(Level::Problem));

@@ -23,6 +23,8 @@ use crate::{
     caps::{self, CapSet},
     config::Rules,
     finding::{HookReport, Host, SourceReport},
+    privileges::{self, WANTED},
+    sandbox,
     sight::Sight,
     sources::{
         bpf::{Attach, Kernel, Pins},
@@ -34,17 +36,6 @@ use facts::Facts;
 use findings::{Finding, Level, Seen};
 use pinned::Pinned;
 use selftest::SelfTest;
-
-/// What the agent wants to hold, and for what.
-const WANTED: [(u32, &str); 4] = [
-    (39, "to load the programs"),
-    (38, "to attach them and to read the kernel's memory"),
-    (37, "to hear audit records"),
-    (
-        19,
-        "to read the executables of processes that ran before the agent",
-    ),
-];
 
 #[derive(Serialize)]
 struct Diagnosis {
@@ -61,6 +52,8 @@ struct Diagnosis {
     self_tests: Vec<SelfTest>,
     /// What is pinned for the next agent; null where nothing is.
     pins: Option<Pinned>,
+    /// What the agent can give up here once it is attached.
+    sandbox: sandbox::Told,
     /// What was not seen while the doctor looked.
     sight: Sight,
     findings: Vec<Finding>,
@@ -128,6 +121,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
     let facts = Facts::gather();
     let (hooks, sources) = (ledger.hooks.clone(), ledger.sources.clone());
     let sight = ledger.sight.overall();
+    let sandbox = sandbox::try_out();
     let findings = findings::find(&Seen {
         facts: &facts,
         kernel: &ledger.host.kernel,
@@ -137,6 +131,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
         sources: &sources,
         tests: &self_tests,
         sight: &sight,
+        sandbox: &sandbox,
     });
     Diagnosis {
         schema: "capwatch.doctor/1",
@@ -149,6 +144,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
         self_test: self_tests[0].clone(),
         self_tests,
         pins,
+        sandbox,
         sight,
         findings,
     }
@@ -177,16 +173,11 @@ fn verdict(sources: &[SourceReport], tests: &[SelfTest], findings: &[Finding]) -
 }
 
 fn privileges(held: CapSet) -> Privileges {
-    let named = |wanted: bool| {
-        let wanted = WANTED
-            .iter()
-            .filter(move |(number, _)| held.contains(*number) == wanted);
-        wanted
-            .map(|(number, _)| caps::name(*number).into_owned())
-            .collect()
-    };
+    let name = |number| caps::name(number).into_owned();
+    let missing: Vec<_> = privileges::missing(held).map(|one| one.number).collect();
+    let had = WANTED.iter().map(|one| one.number);
     Privileges {
-        held: named(true),
-        missing: named(false),
+        held: had.filter(|one| held.contains(*one)).map(name).collect(),
+        missing: missing.into_iter().map(name).collect(),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{Diagnosis, facts::Inside, findings::Level};
+use super::{
+    Diagnosis,
+    facts::Inside,
+    findings::{Finding, Level},
+};
 use crate::outputs::clean::clean;
 
 /// Writes it.
@@ -18,6 +22,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         self_test: _,
         self_tests,
         pins,
+        sandbox,
         sight,
         findings,
     } = diagnosis;
@@ -75,6 +80,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     if let Some(pins) = pins {
         pins.show(out)?;
     }
+    writeln!(out, "sandbox       {}", clean(&sandbox.to_string()))?;
     let lapses = sight.reasons.iter().map(|lapse| lapse.reason.as_str());
     let words: Vec<_> = std::iter::once(sight.word()).chain(lapses).collect();
     writeln!(out, "sight         {}", words.join(" "))?;
@@ -94,18 +100,22 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         )?;
     }
     for finding in findings {
-        let level = match finding.level {
-            Level::Problem => "",
-            Level::Note => "note: ",
-        };
-        writeln!(
-            out,
-            "\n{level}{}\n    {}",
-            clean(&finding.what),
-            clean(&finding.remedy)
-        )?;
+        show_finding(out, finding)?;
     }
     Ok(())
+}
+
+fn show_finding(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
+    let Finding {
+        level,
+        what,
+        remedy,
+    } = finding;
+    let level = match level {
+        Level::Problem => "",
+        Level::Note => "note: ",
+    };
+    writeln!(out, "\n{level}{}\n    {}", clean(what), clean(remedy))
 }
 
 fn inside(inside: &Inside) -> String {

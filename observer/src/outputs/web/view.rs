@@ -10,6 +10,7 @@ use crate::finding::{
     Container, Episode, Event, HookReport, Host, Report, SourceReport, Verdict, Workload,
 };
 use crate::ledger::NONE;
+use crate::sandbox;
 use crate::sight::Sight;
 use crate::sources::bpf::Away;
 use crate::time::Stamp;
@@ -156,6 +157,9 @@ pub struct Status {
     /// What outlives the agent; none where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<PinsStatus>,
+    /// What the agent gave up once it was attached.
+    #[serde(default)]
+    pub sandbox: sandbox::Told,
 }
 
 /// What outlives the agent.

@@ -168,4 +168,11 @@ export function agent(status) {
       : [empty(4, "No source was asked for.")],
   );
   byId("lost").replaceChildren(...Object.entries(status.lost).map(([reason, count]) => el("div", {}, el("dt", {}, `Lost: ${reason}`), el("dd", {}, count))));
+  const { state: kept, lapses } = status.sandbox;
+  const reason = (text) => el("span", { class: "reason" }, text);
+  byId("sandbox").replaceChildren(
+    badge(kept, { whole: "ok", partial: "down", off: "idle" }[kept]),
+    ...(kept === "off" ? [" ", reason("the agent keeps every capability that it started with")] : []),
+    ...lapses.flatMap((lapse) => [" ", reason(`${lapse.part} (${lapse.why}): ${lapse.what}; ${lapse.remedy}`)]),
+  );
 }

@@ -69,6 +69,7 @@ mod tests {
     fn status(until: Option<Stamp>) -> Status {
         Status {
             pins: None,
+            sandbox: crate::sandbox::Told::default(),
             schema: String::new(),
             version: String::new(),
             ready: true,

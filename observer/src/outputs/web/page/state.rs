@@ -4,6 +4,7 @@ use super::super::summary::{Group, Headline, Summary, plural, short_version};
 use super::super::view::Status;
 use super::html::Html;
 use crate::finding::Verdict;
+use crate::sandbox::{State, Told, ToldLapse};
 use crate::sources::bpf::Mechanism;
 use crate::time::Stamp;
 
@@ -105,6 +106,36 @@ pub fn agent(html: &mut Html, status: &Status) {
     hooks(html, status);
     sources(html, status);
     html.raw("</div>");
+    sandbox(html, &status.sandbox);
+}
+
+/// What the agent gave up, and what of that can't be had here.
+fn sandbox(html: &mut Html, told: &Told) {
+    html.raw(
+        "<section class=\"card\" aria-labelledby=\"sandbox-title\"><h2 id=\"sandbox-title\">Sandbox</h2>\
+         <p id=\"sandbox\">",
+    );
+    match told.state {
+        State::Whole => badge(html, "ok", "whole"),
+        State::Partial => badge(html, "down", "partial"),
+        State::Off => badge(html, "idle", "off"),
+    }
+    if told.state == State::Off {
+        html.raw(
+            " <span class=\"reason\">the agent keeps every capability that it started with</span>",
+        );
+    }
+    for ToldLapse {
+        lapse,
+        what,
+        remedy,
+    } in &told.lapses
+    {
+        html.raw(" <span class=\"reason\">").text(&lapse.part);
+        html.raw(" (").text(&lapse.why).raw("): ").text(what);
+        html.raw("; ").text(remedy).raw("</span>");
+    }
+    html.raw("</p></section>");
 }
 
 fn hooks(html: &mut Html, status: &Status) {
