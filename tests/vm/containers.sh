@@ -3,6 +3,7 @@
 # between fork and exec, with and without SETPCAP.
 # root: full
 # timeout: 600
+# trixie: 6.12
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
 . "$CAPWATCH_LIB"
 cd /home/user || exit

@@ -7,6 +7,7 @@
 # kernels: 6.1 6.12
 # packages: apparmor
 # timeout: 600
+# trixie: 6.12
 . "$CAPWATCH_LIB"
 cd /home/user || exit
 

@@ -12,6 +12,9 @@
 #     # timeout: 120            seconds, default 120
 #     # append: lsm=…           arguments for the kernel
 #     # env-matrix: HOOKS=fexit,kprobe    one run for each value
+#     # daily: 6.12             kernels that it runs on every day, default all
+#     # trixie: 6.12            kernels on which, with --full, it runs in Debian 13's root too
+#     # systemd                 it is the first process; the script may reboot, and begins anew
 #     # full-only               only with --full
 #     # dist                    the packages of `cargo xtask dist` in /capwatch/dist
 #

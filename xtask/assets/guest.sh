@@ -2,11 +2,30 @@
 # The guest's first process: mounts what a running system has, runs the jobs,
 # and tells the host about them. SETTINGS gives OUT (the serial port that the
 # host reads) and NONCE (which no job's output can hold by accident).
+#
+# Where a script asks for systemd this starts it, and is started again by it, as a
+# service, for the jobs. A job may reboot then: it begins anew, with what it wrote
+# on the disk.
 export PATH=/capwatch/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/lib/busybox
 export HOME=/root LANG=C.UTF-8 TERM=dumb CAPWATCH_LIB=/capwatch/lib.sh
 . /capwatch/settings
 
+if [ -n "$SYSTEMD" ] && [ "$1" != jobs ]; then
+    cat >/etc/systemd/system/capwatch-jobs.service <<'UNIT'
+[Unit]
+Description=The jobs of a test
+After=multi-user.target
+[Service]
+ExecStart=/capwatch/guest.sh jobs
+TimeoutStopSec=5
+UNIT
+    mkdir -p /etc/systemd/system/default.target.wants
+    ln -sf ../capwatch-jobs.service /etc/systemd/system/default.target.wants/
+    exec /lib/systemd/systemd
+fi
+
 try_mount() {
+    [ -z "$SYSTEMD" ] || return 0
     mkdir -p "$3" 2>/dev/null
     mount -t "$1" -o "${4:-defaults}" "$2" "$3" 2>/dev/null
 }
@@ -22,10 +41,12 @@ try_mount tracefs tracefs /sys/kernel/tracing
 try_mount debugfs debugfs /sys/kernel/debug
 try_mount cgroup2 cgroup2 /sys/fs/cgroup
 try_mount bpf bpf /sys/fs/bpf
-ln -sf /proc/self/fd /dev/fd
-ln -sf /proc/self/fd/0 /dev/stdin
-ln -sf /proc/self/fd/1 /dev/stdout
-ln -sf /proc/self/fd/2 /dev/stderr
+if [ -z "$SYSTEMD" ]; then
+    ln -sf /proc/self/fd /dev/fd
+    ln -sf /proc/self/fd/0 /dev/stdin
+    ln -sf /proc/self/fd/1 /dev/stdout
+    ln -sf /proc/self/fd/2 /dev/stderr
+fi
 
 hostname capwatch-test
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
@@ -70,7 +91,8 @@ job() {
         exec env "$@" timeout -s KILL "$limit" setsid "$script"
     )
     code=$?
-    kill -9 -1 2>/dev/null
+    # Under systemd its service is all that would be left.
+    [ -n "$SYSTEMD" ] || kill -9 -1 2>/dev/null
     tell end "$name" "$code"
 }
 

@@ -39,8 +39,12 @@ pub struct Head {
     pub matrix: Option<(String, Vec<String>)>,
     /// The kernels that it runs on every day; empty for all of them.
     pub daily: BTreeSet<Kernel>,
+    /// The kernels on which, with --full, it runs in Debian 13's root too.
+    pub trixie: BTreeSet<Kernel>,
     /// Whether it takes too long for every day.
     pub full_only: bool,
+    /// Whether systemd is the machine's first process.
+    pub systemd: bool,
     /// Whether it gets the packages of `cargo xtask dist`, as `/capwatch/dist`.
     pub dist: bool,
 }
@@ -111,7 +115,9 @@ impl Head {
             append: String::new(),
             matrix: None,
             daily: BTreeSet::new(),
+            trixie: BTreeSet::new(),
             full_only: false,
+            systemd: false,
             dist: false,
         };
         let comments = text
@@ -121,6 +127,9 @@ impl Head {
             let comment = line.trim_start_matches('#').trim();
             if comment == "full-only" {
                 head.full_only = true;
+            }
+            if comment == "systemd" {
+                head.systemd = true;
             }
             if comment == "dist" {
                 head.dist = true;
@@ -139,12 +148,14 @@ impl Head {
                 self.root = match value {
                     "busybox" => Root::Busybox,
                     "full" => Root::Full,
+                    "trixie" => Root::Trixie,
                     _ => bail!("no root is called {value:?}"),
                 }
             }
             "kernels" if value == "all" => {}
             "kernels" => self.kernels = kernels(value)?,
             "daily" => self.daily = kernels(value)?,
+            "trixie" => self.trixie = kernels(value)?,
             "packages" => {
                 let words = value.split([' ', ',']).filter(|word| !word.is_empty());
                 self.packages = words.map(str::to_owned).collect();

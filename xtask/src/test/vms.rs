@@ -71,7 +71,7 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
         let version: Kernel = series.parse().expect("the table has series");
         for (machine, scripts) in machines(&scripts, &version, full) {
             let name = machine.describe(&version, arch);
-            let (jobs, missing) = jobs(&scripts, series, arch, full);
+            let (jobs, missing) = jobs(&scripts, machine.root, series, arch, full);
             for (row, test, why) in missing {
                 matrix.not_there(row, &test, why);
             }
@@ -174,12 +174,17 @@ struct Planned {
 /// The runs of scripts on a kernel, and those of mechanisms that it lacks.
 fn jobs(
     scripts: &[&Script],
+    root: Root,
     series: &str,
     arch: Arch,
     full: bool,
 ) -> (Vec<Planned>, Vec<(Row, String, &'static str)>) {
     let mut planned = Vec::new();
     let mut missing = Vec::new();
+    let beside = match root {
+        Root::Busybox | Root::Full => "",
+        Root::Trixie => "-debian13",
+    };
     for script in scripts {
         for (name, mut env) in script.runs() {
             let forced = env.iter().find(|(variable, _)| variable == "HOOKS");
@@ -189,7 +194,7 @@ fn jobs(
                 arch: word(arch),
                 mechanism: forced.clone().unwrap_or_else(|| "any".to_owned()),
             };
-            let test = script.name.clone();
+            let test = format!("{}{beside}", script.name);
             if let Some(forced) = forced
                 && let Err(why) = matrix::mechanism(series, arch, &forced)
             {
@@ -200,7 +205,7 @@ fn jobs(
                 env.push(("CAPWATCH_FULL".to_owned(), "1".to_owned()));
             }
             let job = Job {
-                name,
+                name: format!("{name}{beside}"),
                 script: script.path.clone(),
                 env,
                 timeout: script.head.timeout,
@@ -217,6 +222,7 @@ struct Machine {
     root: Root,
     packages: Vec<String>,
     append: String,
+    systemd: bool,
     dist: bool,
 }
 
@@ -226,6 +232,7 @@ impl Machine {
             root,
             packages,
             append,
+            systemd,
             dist,
         } = self;
         let mut name = format!("Linux {kernel} {arch:?}, {root:?} root");
@@ -234,6 +241,9 @@ impl Machine {
                 name.push_str(", ");
                 name.push_str(detail);
             }
+        }
+        if *systemd {
+            name.push_str(", systemd");
         }
         if *dist {
             name.push_str(", the packages");
@@ -250,11 +260,15 @@ fn machines<'a>(
     let mut machines: BTreeMap<Machine, Vec<&Script>> = BTreeMap::new();
     for script in scripts {
         let head = &script.head;
-        if script.wants(kernel) && (full || script.is_daily(kernel)) {
+        let own = script.wants(kernel) && (full || script.is_daily(kernel));
+        let newer = full && head.trixie.contains(kernel);
+        let roots = [(own, head.root), (newer, Root::Trixie)];
+        for (_, root) in roots.into_iter().filter(|(wanted, _)| *wanted) {
             let machine = Machine {
-                root: head.root,
+                root,
                 packages: head.packages.clone(),
                 append: head.append.clone(),
+                systemd: head.systemd,
                 dist: head.dist,
             };
             machines.entry(machine).or_default().push(script);
@@ -268,6 +282,7 @@ fn run(boot: Boot) -> Result<Ended> {
         root,
         packages,
         append,
+        systemd,
         dist,
     } = boot.machine;
     let mut options = Options::new(boot.kernel);
@@ -275,6 +290,7 @@ fn run(boot: Boot) -> Result<Ended> {
     options.root = root;
     options.packages = packages;
     options.append = append;
+    options.systemd = systemd;
     options.files = data(&cmd::workspace().join("tests/vm/data"));
     if dist {
         let packages = crate::dist::for_guests(boot.arch)?;

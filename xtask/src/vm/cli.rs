@@ -35,6 +35,9 @@ pub struct Args {
     /// More arguments for the kernel
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     append: String,
+    /// Boot the full root with systemd
+    #[arg(long)]
+    systemd: bool,
     /// A file or directory to take along (repeatable)
     #[arg(long = "file", value_name = "HOST:GUEST")]
     files: Vec<String>,
@@ -49,8 +52,12 @@ pub struct Args {
 /// Runs the task: the exit code is the script's.
 pub fn main(args: Args) -> Result<ExitCode> {
     ensure!(
-        args.packages.is_empty() || args.root == Root::Full,
-        "--packages needs --root full"
+        args.packages.is_empty() || args.root.is_debian(),
+        "--packages needs --root full or trixie"
+    );
+    ensure!(
+        !args.systemd || args.root.is_debian(),
+        "--systemd needs --root full or trixie"
     );
     let files = args
         .files
@@ -66,6 +73,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
         cpus: args.cpus,
         icount: args.icount,
         append: args.append,
+        systemd: args.systemd,
         files,
         jobs: vec![Job {
             name: "script".to_owned(),

@@ -38,7 +38,8 @@ pub fn write(options: &Options, disks: Option<&Disks>, path: &Path) -> Result<St
     archive.file("init", 0o755, INIT.as_bytes())?;
     archive.file("capwatch/guest.sh", 0o755, GUEST.as_bytes())?;
     let output = super::qemu::output_port(options.arch);
-    let settings = format!("OUT=/dev/{output}\nNONCE={nonce}\n");
+    let systemd = if options.systemd { "1" } else { "" };
+    let settings = format!("OUT=/dev/{output}\nNONCE={nonce}\nSYSTEMD={systemd}\n");
     archive.file("capwatch/settings", 0o644, settings.as_bytes())?;
     for (name, program) in guest::programs(options.arch)? {
         let content =

@@ -56,6 +56,23 @@ pub enum Root {
     Busybox,
     /// Debian 12 on a disk, with rootless Podman ready for user `user`
     Full,
+    /// The same of Debian 13
+    Trixie,
+}
+
+impl Root {
+    /// Whether it is a Debian on a disk.
+    pub const fn is_debian(self) -> bool {
+        !matches!(self, Self::Busybox)
+    }
+
+    /// The suites that its packages come from.
+    const fn suites(self) -> [&'static str; 2] {
+        match self {
+            Self::Busybox | Self::Full => ["bookworm", "bookworm-security"],
+            Self::Trixie => ["trixie", "trixie-security"],
+        }
+    }
 }
 
 /// What to boot, and what to run there.
@@ -77,6 +94,8 @@ pub struct Options {
     pub icount: bool,
     /// More arguments for the kernel.
     pub append: String,
+    /// Whether systemd is the guest's first process; jobs may reboot then.
+    pub systemd: bool,
     /// Files and directories of the host, and where they go in the guest.
     pub files: Vec<(PathBuf, String)>,
     /// What runs, in this order.
@@ -97,6 +116,7 @@ impl Options {
             cpus: None,
             icount: false,
             append: String::new(),
+            systemd: false,
             files: Vec::new(),
             jobs: Vec::new(),
             echo: false,
@@ -106,7 +126,7 @@ impl Options {
     fn memory(&self) -> u32 {
         self.memory.unwrap_or(match self.root {
             Root::Busybox => 1024,
-            Root::Full => 2048,
+            Root::Full | Root::Trixie => 2048,
         })
     }
 
@@ -166,12 +186,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
     }
     qemu::ensure_installed(options.arch)?;
     let kernel = options.kernel.fetch(options.arch)?;
-    let disks = match options.root {
-        Root::Busybox => None,
-        Root::Full => Some(root::Disks {
-            root: root::prepare(options.arch, &options.packages)?,
+    let disks = if options.root.is_debian() {
+        Some(root::Disks {
+            root: root::prepare(options.root, options.arch, &options.packages)?,
             modules: kernel.modules()?,
-        }),
+        })
+    } else {
+        None
     };
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     let initrd = scratch.path().join("initrd");

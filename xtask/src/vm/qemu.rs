@@ -18,6 +18,8 @@ use crate::apt;
 const BOOT: Duration = Duration::from_mins(3);
 /// What ending a job may take beyond its own limit.
 const GRACE: Duration = Duration::from_mins(1);
+/// How often a machine may boot: beyond that it boots in a circle.
+const BOOTS: u32 = 3;
 /// How much of the kernel's messages is worth showing.
 const CONSOLE_LINES: usize = 60;
 
@@ -90,7 +92,8 @@ impl Machine<'_> {
             machine: self,
             chunks: read_in_background(stdout),
             splitter: Splitter::new(self.nonce),
-            ready: false,
+            boots: 0,
+            fresh: false,
             jobs: Jobs::default(),
         };
         let Err(why) = watch.follow() else {
@@ -99,7 +102,7 @@ impl Machine<'_> {
                 failure: None,
             }));
         };
-        if !watch.ready {
+        if watch.boots == 0 {
             return Ok(End::NoBoot(format!("{why}{}", self.diagnostics(&console))));
         }
         watch.jobs.give_up();
@@ -151,13 +154,9 @@ impl Machine<'_> {
                 "-m",
                 &options.memory().to_string(),
             ])
-            .args([
-                "-nodefaults",
-                "-no-user-config",
-                "-no-reboot",
-                "-display",
-                "none",
-            ])
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
+            // A job that may reboot goes on after it, with the same disks.
+            .args((!options.systemd).then_some("-no-reboot"))
             .arg("-chardev")
             .arg(format!("file,id=console,path={}", console.display()))
             .args(["-chardev", "stdio,id=output,signal=off"])
@@ -289,7 +288,9 @@ struct Watch<'a> {
     machine: &'a Machine<'a>,
     chunks: Receiver<Vec<u8>>,
     splitter: Splitter,
-    ready: bool,
+    boots: u32,
+    /// Whether it booted and no job began since.
+    fresh: bool,
     jobs: Jobs,
 }
 
@@ -299,7 +300,11 @@ impl Watch<'_> {
         let followed = self.events();
         // Then only the last word is missing.
         let all = self.jobs.ended.len() == self.machine.options.jobs.len();
-        if all && self.ready { Ok(()) } else { followed }
+        if all && self.boots > 0 {
+            Ok(())
+        } else {
+            followed
+        }
     }
 
     fn events(&mut self) -> Result<(), String> {
@@ -314,10 +319,17 @@ impl Watch<'_> {
             for event in self.splitter.push(&bytes) {
                 match event {
                     Event::Ready => {
-                        self.ready = true;
+                        // Each word comes twice.
+                        if !std::mem::replace(&mut self.fresh, true) {
+                            self.boots += 1;
+                        }
+                        if self.boots > BOOTS {
+                            return Err(format!("the machine booted {} times", self.boots));
+                        }
                         deadline = Instant::now() + GRACE;
                     }
                     Event::Begin(name) => {
+                        self.fresh = false;
                         deadline = Instant::now() + self.limit(&name) + GRACE;
                         self.jobs.begin(name);
                     }
@@ -358,7 +370,7 @@ impl Watch<'_> {
     fn late(&self) -> String {
         match &self.jobs.current {
             Some(current) => format!("the machine hangs in {}", current.name),
-            None if self.ready => "the machine hangs between jobs".to_owned(),
+            None if self.boots > 0 => "the machine hangs between jobs".to_owned(),
             None => format!("user space wasn't reached in {} s", BOOT.as_secs()),
         }
     }

@@ -1,4 +1,4 @@
-//! The user spaces, made by mmdebstrap from Debian 12's packages.
+//! The user spaces, made by mmdebstrap from the packages of Debian 12 or 13.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Arch;
 use super::kernel::Modules;
+use super::{Arch, Root};
 use crate::apt::{self, Repository};
 use crate::{cache, cmd};
-
-const SUITES: [&str; 2] = ["bookworm", "bookworm-security"];
 
 /// What the initramfs has besides busybox, and their libraries.
 const SMALL: &str = "apparmor,busybox-static,libcap2-bin,util-linux";
@@ -42,10 +40,11 @@ pub fn busybox(arch: Arch) -> Result<PathBuf> {
     let dir = cache::entry(&name, |dir| {
         apt::ensure(&["mmdebstrap"])?;
         eprintln!("xtask: making the busybox root for {}", arch.debian());
-        let repository = Repository::open(&SUITES, arch.debian())?;
+        let suites = Root::Busybox.suites();
+        let repository = Repository::open(&suites, arch.debian())?;
         let mut command = mmdebstrap(arch)?;
         command.args(["--variant=extract", &format!("--include={SMALL}")]);
-        debootstrap(command, &repository, &dir.join("root"))
+        debootstrap(command, suites[0], &repository, &dir.join("root"))
     })?;
     Ok(dir.join("root"))
 }
@@ -53,7 +52,7 @@ pub fn busybox(arch: Arch) -> Result<PathBuf> {
 /// Makes the full root's image, or finds it in the cache.
 ///
 /// Another machine's packages are unpacked only, since their scripts can't run here.
-pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
+pub fn prepare(root: Root, arch: Arch, packages: &[String]) -> Result<PathBuf> {
     let native = arch.target().starts_with(std::env::consts::ARCH);
     let mut packages = packages.to_vec();
     packages.retain(|package| !FULL.split(',').any(|known| known == package));
@@ -69,15 +68,23 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
         include.push_str(package);
     }
     let key = cache::key(&format!("{include}\n{CUSTOMIZE}"));
-    let dir = cache::entry(&format!("roots/full-{}-{key}", arch.debian()), |dir| {
+    let suites = root.suites();
+    let name = match root {
+        Root::Busybox | Root::Full => "full",
+        Root::Trixie => "trixie",
+    };
+    let dir = cache::entry(&format!("roots/{name}-{}-{key}", arch.debian()), |dir| {
         apt::ensure(&["mmdebstrap", "e2fsprogs", "busybox-static"])?;
         let extra = if packages.is_empty() {
             String::new()
         } else {
             packages.join(" ")
         };
-        eprintln!("xtask: making the full root for {} {extra}", arch.debian());
-        let repository = Repository::open(&SUITES, arch.debian())?;
+        eprintln!(
+            "xtask: making the {name} root for {} {extra}",
+            arch.debian()
+        );
+        let repository = Repository::open(&suites, arch.debian())?;
         let hook = dir.join("customize");
         fs::write(&hook, CUSTOMIZE)?;
         let root = dir.join("root");
@@ -97,7 +104,7 @@ pub fn prepare(arch: Arch, packages: &[String]) -> Result<PathBuf> {
         ] {
             command.arg(format!("--dpkgopt=path-exclude={path}"));
         }
-        debootstrap(command, &repository, &root)?;
+        debootstrap(command, suites[0], &repository, &root)?;
         // No hook of mmdebstrap's, which calls none where it only unpacks.
         cmd::run_quietly(cmd::as_root("sh")?.arg(&hook).arg(&root))?;
         make_image(&root, &dir.join("image"), "root", Some("3G"))?;
@@ -148,7 +155,12 @@ fn mmdebstrap(arch: Arch) -> Result<Command> {
     Ok(command)
 }
 
-fn debootstrap(mut command: Command, repository: &Repository, root: &Path) -> Result<()> {
-    command.arg("bookworm").arg(root).args(repository.lines());
+fn debootstrap(
+    mut command: Command,
+    suite: &str,
+    repository: &Repository,
+    root: &Path,
+) -> Result<()> {
+    command.arg(suite).arg(root).args(repository.lines());
     cmd::run_quietly(&mut command)
 }

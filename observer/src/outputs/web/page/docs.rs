@@ -19,6 +19,8 @@ macro_rules! documents {
 /// Nothing is read from a disk, so a path leads nowhere else.
 const DOCUMENTS: &[Document] = documents![
     "runbook",
+    "troubleshooting",
+    "install",
     "doctor",
     "errors",
     "wrong-diagnoses",
