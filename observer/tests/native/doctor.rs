@@ -65,6 +65,7 @@ fn on_this_kernel_it_says_what_it_always_said() {
         "locked_memory",
         "cgroup",
         "capabilities",
+        "sandbox",
     ];
     for other in others {
         assert!(told.remove(other).is_some(), "{other}");

@@ -19,6 +19,7 @@ mod leftovers;
 mod misuse;
 mod output;
 mod posture;
+mod privileges;
 mod probe;
 mod restart;
 mod rules;
