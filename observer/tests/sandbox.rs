@@ -72,6 +72,9 @@ fn confined(name: &str) {
     refused("to connect", &TcpStream::connect(address));
     refused("a socket", &UdpSocket::bind("127.0.0.1:0"));
     refused("to trace", &trace());
+    // What nobody listed is absent, as on a kernel without it.
+    let hidden = rustix::fs::memfd_create("hidden", rustix::fs::MemfdFlags::CLOEXEC);
+    assert_eq!(hidden.err(), Some(rustix::io::Errno::NOSYS));
     if has("landlock") {
         refused(
             "to write elsewhere",

@@ -1,5 +1,5 @@
-//! Which system calls a thread may still make: a filter that refuses what the agent
-//! never needs once it is attached.
+//! Which system calls a thread may still make, by filters: one allows by a list, one
+//! refuses with EPERM what the agent never needs and a program would notice.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::Room;
+use super::{Room, calls};
 
-/// Refused with EPERM: other programs, other users, other processes' memory,
+/// Refused with EPERM, by name, where the list would answer ENOSYS: other programs, other users, other processes' memory,
 /// namespaces and mounts, the kernel's modules and clock, the network.
 const REFUSED: &[c_long] = &[
     libc::SYS_execve,
@@ -95,19 +95,27 @@ const ON_MAPS: &[u64] = &[1, 2, 3, 4, 15, 21, 22, 24, 25, 26, 27];
 
 pub(super) fn install(room: Room) -> Result<(), String> {
     let told = |error: seccompiler::Error| error.to_string();
-    let refuse = compiled(rules(room)?, EPERM)?;
-    // Its arguments lie in memory that a filter can't read: libraries fall back to clone.
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let absent = compiled(clone3, libc::ENOSYS)?;
-    seccompiler::apply_filter(&absent).map_err(told)?;
+    let refused = SeccompAction::Errno(EPERM.unsigned_abs());
+    let refuse = compiled(rules(room)?, SeccompAction::Allow, refused)?;
+    // Libraries fall back where a call is absent: to clone of clone3, whose arguments lie
+    // in memory that a filter can't read.
+    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let listed = calls::of(room).map(|call| (call, Vec::new())).collect();
+    let allow = compiled(listed, absent, SeccompAction::Allow)?;
+    seccompiler::apply_filter(&allow).map_err(told)?;
+    // Of two filters that refuse, the errno of the last one counts.
     seccompiler::apply_filter(&refuse).map_err(told)
 }
 
-fn compiled(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, String> {
+/// A filter that does one thing with calls that its rules match, another with others.
+fn compiled(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    others: SeccompAction,
+    matched: SeccompAction,
+) -> Result<BpfProgram, String> {
     let told = |error: seccompiler::BackendError| error.to_string();
     let target = TargetArch::try_from(std::env::consts::ARCH).map_err(told)?;
-    let errno = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, target).map_err(told)?;
+    let filter = SeccompFilter::new(rules, others, matched, target).map_err(told)?;
     filter.try_into().map_err(told)
 }
 

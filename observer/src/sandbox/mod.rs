@@ -6,6 +6,7 @@
 //! that the kernel can't give is reported; with `--sandbox required` it ends the
 //! agent.
 
+mod calls;
 mod files;
 mod filter;
 mod room;
