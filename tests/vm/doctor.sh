@@ -51,7 +51,7 @@ golden doctor root.json
 doctor nobody 2 captest do setuid 65534 exec
 check "nobody: blind, and each privilege is named" captest check nobody.json \
     'verdict == blind' \
-    'count(capabilities.missing) == 4' \
+    'count(capabilities.missing) == 5' \
     'any(findings.what) ~ CAP_BPF' \
     'any(findings.what) ~ CAP_AUDIT_READ' \
     'self_test.seen == false'
