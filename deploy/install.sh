@@ -14,6 +14,8 @@ files() {
 capwatch usr/bin/capwatch 755
 deploy/systemd/capwatch.service usr/lib/systemd/system/capwatch.service 644
 deploy/systemd/capwatch-early.service usr/lib/systemd/system/capwatch-early.service 644
+deploy/systemd/capwatch.socket usr/lib/systemd/system/capwatch.socket 644
+deploy/systemd/capwatch-audit.socket usr/lib/systemd/system/capwatch-audit.socket 644
 deploy/systemd/capwatch.sysusers usr/lib/sysusers.d/capwatch.conf 644
 deploy/systemd/capwatch.tmpfiles usr/lib/tmpfiles.d/capwatch.conf 644
 pages/capwatch.bash usr/share/bash-completion/completions/capwatch 644

@@ -15,7 +15,7 @@ pub struct Privilege {
     /// Whether `CAP_SYS_ADMIN` stands for it, too (`bpf_capable`, `perfmon_capable`, 5.8).
     admin_has_it: bool,
     /// Whether nothing but names is lost, so that neither hook nor source tells.
-    only_names: bool,
+    pub only_names: bool,
 }
 
 /// All of them.

@@ -240,7 +240,7 @@ async fn a_log_and_a_journal_on_a_pipe_tell_each_record_once() {
     let mode = rustix::fs::Mode::from(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
     let sources = [source("log", &log), source("pipe", &pipe)];
-    let mut live = Live::open(&sources).expect("opened");
+    let mut live = Live::open(&sources, None).expect("opened");
     let state = |live: &Live| {
         live.report()
             .into_iter()
@@ -312,7 +312,10 @@ async fn a_source_that_is_named_wrongly_is_an_error_at_once() {
             "name one log, and one pipe or standard input",
         ),
     ] {
-        let error = Live::open(&sources).err().expect("an error").to_string();
+        let error = Live::open(&sources, None)
+            .err()
+            .expect("an error")
+            .to_string();
         assert!(error.ends_with(wanted), "{error}");
     }
 }

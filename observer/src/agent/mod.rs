@@ -21,6 +21,7 @@ use workloads::Workloads;
 
 use std::{
     collections::HashMap,
+    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -60,6 +61,8 @@ pub struct Options {
     pub rules: Arc<Rules>,
     /// The sources of audit records to listen to; none for the best one.
     pub audit: Vec<AuditSource>,
+    /// A socket of the audit multicast group that systemd passed.
+    pub audit_socket: Option<OwnedFd>,
     /// Series of each metric.
     pub series: usize,
     /// How long an event may wait for its names: [`PROMPT`] or [`PATIENT`].
@@ -79,6 +82,7 @@ impl Options {
             attach,
             rules,
             audit: Vec::new(),
+            audit_socket: None,
             series: usize::MAX,
             patience: PROMPT,
             pins: None,
@@ -143,6 +147,7 @@ impl Agent {
             attach,
             rules,
             audit,
+            audit_socket,
             series,
             patience,
             pins,
@@ -154,7 +159,7 @@ impl Agent {
             None => rules,
         };
         // A mistake of the operator comes out before the hooks are attached.
-        let log = Live::open(&audit).map_err(std::io::Error::other)?;
+        let log = Live::open(&audit, audit_socket).map_err(std::io::Error::other)?;
         let mut ledger = Ledger::new(Arc::clone(&rules), host(), series);
         // Later the sandbox gives some of them up.
         ledger.privileges_missing = silently_missing(proc::effective_capabilities());

@@ -227,7 +227,8 @@ pub struct Run {
     /// Ask no password for /-/healthy and /-/ready
     #[arg(long = "web.open-probes")]
     pub open_probes: bool,
-    /// Serve on the sockets that systemd passes, in place of --web.listen-address
+    /// Serve on the sockets that systemd passes, and besides only on a
+    /// --web.listen-address that is given
     #[arg(long = "web.systemd-socket")]
     pub systemd_socket: bool,
     /// Answer to this host name too, besides addresses, localhost and the

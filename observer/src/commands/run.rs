@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Interval, interval},
 };
 
-use super::args::{ReadyWithout, Run};
+use super::args::{DEFAULT_ADDRESS, ReadyWithout, Run};
 use crate::{
     agent::{Agent, Options, Shared, state::State},
     caps,
@@ -28,6 +29,7 @@ use crate::{
     privileges,
     sandbox::{self, Plan, Room},
     sources::{
+        audit::netlink::{in_initial_network_namespace, take_passed},
         bpf::{Kernel, Pins},
         proc,
     },
@@ -63,11 +65,9 @@ pub async fn run(
     prepare();
     // Whatever can fail for a mistake of the operator comes before the hooks.
     let security = web_config.as_deref().map(web::Security::load).transpose()?;
-    let listeners = if systemd_socket {
-        web::passed()?
-    } else {
-        web::bind(&listen).await?
-    };
+    let mut passed = ListenFd::from_env();
+    let audit_socket = take_passed(&mut passed);
+    let listeners = listen_on(&listen, systemd_socket.then_some(&mut passed)).await?;
     let out = file.as_deref().map(|path| {
         EventsOutput::open(path)
             .with_context(|| format!("cannot write events to {}", path.display()))
@@ -93,6 +93,7 @@ pub async fn run(
     let typed = rules.options().clone();
     let mut agent = Agent::open(Options {
         audit: audit.audit,
+        audit_socket,
         series: max_series,
         pins,
         state,
@@ -152,7 +153,7 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     let (mut kernel, _rings) = Kernel::open(&(&run.attach).into(), &rules, Some(pins))?;
     proc::adopt(&mut kernel, &rules).context("processes that ran before are not all attributed")?;
     let hooks: Vec<_> = kernel.hooks().to_vec();
-    warn_of_hooks(&hooks);
+    warn_of_missing(&hooks);
     ensure!(
         hooks.iter().any(|hook| hook.attached),
         "nothing can be attached: see `capwatch doctor`"
@@ -186,10 +187,11 @@ fn end(mut agent: Agent, server: Server) {
     stopping.wait();
 }
 
-/// Names the capabilities and hooks that are missing; to be called before the sandbox
-/// takes some.
+/// Names the capabilities and hooks that are missing, where nothing else does; to be
+/// called before the sandbox takes some.
 fn warn_of_missing(hooks: &[HookReport]) {
-    for one in privileges::missing(proc::effective_capabilities()) {
+    let missing = privileges::missing(proc::effective_capabilities());
+    for one in missing.filter(|one| one.only_names) {
         let name = caps::name(one.number).to_uppercase();
         tracing::warn!("CAP_{name} is missing: {}", one.lost);
     }
@@ -197,6 +199,32 @@ fn warn_of_missing(hooks: &[HookReport]) {
         let reason = hook.reason.as_deref().unwrap_or("not told");
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
+}
+
+/// Listens: on the sockets that systemd passed, and then on those addresses alone that
+/// somebody chose.
+async fn listen_on(
+    addresses: &[String],
+    passed: Option<&mut ListenFd>,
+) -> anyhow::Result<Vec<web::Listening>> {
+    let Some(passed) = passed else {
+        return Ok(web::bind(addresses).await?);
+    };
+    let mut listeners = web::passed(passed)?;
+    if addresses != [DEFAULT_ADDRESS] {
+        let chosen = web::bind(addresses).await?;
+        for listener in &chosen {
+            let address = listener.local_addr()?;
+            if address.tcp().is_some() && in_initial_network_namespace() == Some(false) {
+                tracing::warn!(
+                    "nobody reaches {address}: the service has a network namespace of its own; set \
+                     ListenStream= instead (systemctl edit capwatch.socket)"
+                );
+            }
+        }
+        listeners.extend(chosen);
+    }
+    Ok(listeners)
 }
 
 /// Says where page and metrics are, in the log or on the terminal, and to who may look

@@ -133,14 +133,13 @@ fn is_left(path: &Path) -> bool {
 ///
 /// # Errors
 /// When there is none, or one is of another kind.
-pub fn passed() -> Result<Vec<Listening>, BindError> {
+pub fn passed(passed: &mut ListenFd) -> Result<Vec<Listening>, BindError> {
     let failed = |reason: String| BindError {
         address: "the sockets of systemd".to_owned(),
         reason,
         remedy: "start the agent by a .socket unit with ListenStream=, or leave out \
                  --web.systemd-socket",
     };
-    let mut passed = ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
         let detached = match passed.take_tcp_listener(index) {
@@ -206,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_sockets_of_systemd_that_is_said() {
-        let error = passed().unwrap_err().to_string();
+        let error = passed(&mut ListenFd::empty()).unwrap_err().to_string();
         assert!(
             error.contains("none was passed; start the agent by a .socket unit"),
             "{error}"

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -40,10 +41,12 @@ struct Opening {
     sender: Sender<SourceEvent>,
     dedup: Arc<Mutex<Dedup>>,
     wants_calls: Arc<AtomicBool>,
+    /// The socket of the multicast group that systemd passed.
+    passed: Option<OwnedFd>,
 }
 
 impl Opening {
-    fn new() -> Self {
+    fn new(passed: Option<OwnedFd>) -> Self {
         let (sender, events) = mpsc::channel(CHANNEL);
         Self {
             sources: Vec::new(),
@@ -51,6 +54,7 @@ impl Opening {
             sender,
             dedup: Arc::new(Mutex::new(Dedup::new(REMEMBERED))),
             wants_calls: Arc::default(),
+            passed,
         }
     }
 
@@ -70,7 +74,9 @@ impl Opening {
 
     /// Whether it can be had.
     fn netlink(&mut self) -> bool {
-        let netlink = if in_initial_network_namespace() == Some(false) {
+        let netlink = if let Some(socket) = self.passed.take() {
+            Netlink::passed(socket).map_err(|error| error.to_string())
+        } else if in_initial_network_namespace() == Some(false) {
             Err(
                 "not in the initial network namespace, where alone the kernel sends audit \
                  records: run in the host's (podman run --network=host)"
@@ -174,14 +180,14 @@ pub enum LiveError {
 
 impl Live {
     /// Listens to the sources that are named; where none is, to the audit
-    /// multicast group, and to `/dev/kmsg` where that can't be had. What the
-    /// host refuses is told by [`Live::report`]. Must be called within a tokio
-    /// runtime.
+    /// multicast group, and to `/dev/kmsg` where that can't be had. `passed` is a
+    /// socket of the group that somebody else made. What the host refuses is told
+    /// by [`Live::report`]. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// Where a file that is named can't be read: that is a mistake to mend.
-    pub fn open(wanted: &[AuditSource]) -> Result<Self, LiveError> {
-        let mut opening = Opening::new();
+    pub fn open(wanted: &[AuditSource], passed: Option<OwnedFd>) -> Result<Self, LiveError> {
+        let mut opening = Opening::new(passed);
         if wanted.is_empty() && !opening.netlink() {
             opening.kmsg();
         }

@@ -2,12 +2,14 @@
 //!
 //! Every record goes there (`kauditd_send_multicast_skb`, `kernel/audit.c`,
 //! 6.12), but only in the initial network namespace: elsewhere the socket binds
-//! and hears nothing.
+//! and hears nothing. One that systemd made there and passed (`ListenNetlink=audit 1`)
+//! is heard from any namespace, and takes no capability.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use rustix::io::Errno;
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
@@ -29,6 +31,11 @@ const READLOG: u32 = 1;
 /// Holds about 100,000 records; the kernel charges each datagram its buffer's
 /// true size, some 700 bytes.
 const RECEIVE_BUFFER: usize = 64 << 20;
+
+/// Where a socket's figures have its drops, and how many figures there are
+/// (`include/uapi/linux/sock_diag.h`).
+const SK_MEMINFO_DROPS: usize = 8;
+const SK_MEMINFO_VARS: usize = 9;
 
 /// Datagrams taken before other tasks get their turn.
 const BATCH: usize = 256;
@@ -78,7 +85,6 @@ pub struct Netlink {
     socket: AsyncFd<OwnedFd>,
     /// Tells the kernel's own count, where it may be asked.
     status: Option<LostCount>,
-    inode: u64,
 }
 
 impl Netlink {
@@ -99,16 +105,21 @@ impl Netlink {
                 other => NetlinkError::Bind(other.into()),
             },
         )?;
-        let inode = rustix::fs::fstat(&socket)
-            .map_err(|error| NetlinkError::Socket(error.into()))?
-            .st_ino;
         let socket = ready::register(socket).map_err(NetlinkError::Bind)?;
         let status = LostCount::open();
-        Ok(Self {
-            socket,
-            status,
-            inode,
-        })
+        Ok(Self { socket, status })
+    }
+
+    /// Takes over a socket that listens already; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When it can't be waited for.
+    pub fn passed(socket: OwnedFd) -> Result<Self, NetlinkError> {
+        rustix::io::ioctl_fionbio(&socket, true)
+            .map_err(|error| NetlinkError::Bind(error.into()))?;
+        let socket = ready::register(socket).map_err(NetlinkError::Bind)?;
+        let status = LostCount::open();
+        Ok(Self { socket, status })
     }
 
     /// Whether the kernel tells how many records it lost: needs
@@ -220,8 +231,7 @@ impl Netlink {
 
     /// The kernel's count of datagrams that this socket had no room for.
     fn drops(&self) -> Option<u64> {
-        let table = crate::open::text("/proc/net/netlink").ok()?;
-        drops_of(&table, self.inode)
+        drops_of(self.socket.get_ref())
     }
 }
 
@@ -258,16 +268,37 @@ pub(super) fn open() -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(AUDIT))
 }
 
-/// The `Drops` column of the socket with this inode number.
-fn drops_of(table: &str, inode: u64) -> Option<u64> {
-    let mut lines = table.lines();
-    let titles: Vec<&str> = lines.next()?.split_whitespace().collect();
-    let drops_column = titles.iter().position(|title| *title == "Drops")?;
-    let inode_column = titles.iter().position(|title| *title == "Inode")?;
-    lines
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|cells| cells.get(inode_column).and_then(|cell| cell.parse().ok()) == Some(inode))
-        .and_then(|cells| cells.get(drops_column)?.parse().ok())
+/// The audit log's socket among those that systemd passed; the others stay there.
+pub fn take_passed(passed: &mut ListenFd) -> Option<OwnedFd> {
+    (0..passed.len()).find_map(|index| {
+        let taken = passed.take_custom(
+            index,
+            libc::AF_NETLINK,
+            libc::SOCK_RAW,
+            "socket of the audit log",
+        );
+        let socket: OwnedFd = taken.ok().flatten()?;
+        let protocol = sockopt::socket_protocol(&socket).ok().flatten();
+        (protocol == Some(AUDIT)).then_some(socket)
+    })
+}
+
+/// What the kernel could not put into a socket (`sk_get_meminfo`, `net/core/sock.c`,
+/// 6.12): of this socket, whichever network namespace it is in.
+fn drops_of(socket: &OwnedFd) -> Option<u64> {
+    let mut figures = [0_u32; SK_MEMINFO_VARS];
+    let mut length = u32::try_from(size_of_val(&figures)).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes, which are those of `figures`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            figures.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(u64::from(figures[SK_MEMINFO_DROPS]))
 }
 
 impl std::os::fd::AsFd for Netlink {
@@ -287,13 +318,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_are_found_by_inode() {
-        let table = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n\
-                     0000000000000000 9   3010       00000001 0        0        0     2        17       4242\n\
-                     0000000000000000 0   3010       00000000 0        0        0     2        3        77\n";
-        assert_eq!(drops_of(table, 4242), Some(17));
-        assert_eq!(drops_of(table, 77), Some(3));
-        assert_eq!(drops_of(table, 1), None);
-        assert_eq!(drops_of("", 1), None);
+    fn the_kernel_counts_what_a_socket_has_no_room_for() {
+        use rustix::net::{SendFlags, bind, netlink::USERSOCK, sendto};
+
+        let socket = || {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let kind = Some(USERSOCK);
+            let socket =
+                rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, kind);
+            socket.expect("no socket")
+        };
+        let (listener, sender) = (socket(), socket());
+        let group = SocketAddrNetlink::new(0, 1);
+        bind(&listener, &group).expect("not bound");
+        sockopt::set_socket_recv_buffer_size(&listener, 1).expect("no buffer");
+        assert_eq!(drops_of(&listener), Some(0));
+        for _ in 0..64 {
+            // What the group has no room for is no error of the sender's.
+            let _ = sendto(&sender, &[0_u8; 512], SendFlags::empty(), &group);
+        }
+        assert!(drops_of(&listener).is_some_and(|drops| drops > 0));
     }
 }
