@@ -117,14 +117,6 @@ cp "$CAPTEST" "$WORK/real/crun"
 "$WORK/real/openshell-sandbox" do sleep 300 fork lower setpcap clear >/dev/null 2>&1
 "$WORK/real/crun" do sleep 300 fork lower setpcap drop chown >/dev/null 2>&1
 counted() { [ "$(total 'supervisor="openshell"')" -gt "$of_copies" ] && [ "$(total 'supervisor="crun"')" = 1 ]; }
-soon() {
-    local _
-    for _ in $(seq 60); do
-        "$@" && return 0
-        sleep 0.5
-    done
-    return 1
-}
 check "alarms: the real failures after them are in the alarm's series" soon counted
 # fires ALERT SUPERVISOR
 fires() {

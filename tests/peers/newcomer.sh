@@ -107,14 +107,6 @@ prometheus --config.file="$WORK/prometheus.yml" --storage.tsdb.path="$WORK/tsdb"
 started+=($!)
 check "newcomer: Prometheus starts" wait_for "http://127.0.0.1:$port/-/ready"
 
-soon() {
-    local _
-    for _ in $(seq 60); do
-        "$@" && return 0
-        sleep 0.5
-    done
-    return 1
-}
 # Read whole before it is searched: `grep -q` would leave amid it, an error under pipefail.
 alerts() { curl -fsS "http://127.0.0.1:$port/api/v1/alerts" | tr '{' '\n'; }
 fires() { grep "\"alertname\":\"$1\"" <<<"$(alerts)" | grep "$2" >/dev/null; }

@@ -75,14 +75,6 @@ started+=($!)
 target() {
     curl -fsS "http://127.0.0.1:$scraper/api/v1/targets" 2>/dev/null | tr '{' '\n' | grep "\"scrapePool\":\"$1\"" | grep -- "$2" >/dev/null
 }
-soon() {
-    local _
-    for _ in $(seq 60); do
-        "$@" && return 0
-        sleep 0.5
-    done
-    return 1
-}
 check "tls: Prometheus scrapes it" soon target secret '"health":"up"'
 check "tls: Prometheus with a wrong password is told so" soon target wrong '401 Unauthorized'
 

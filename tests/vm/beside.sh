@@ -6,6 +6,7 @@
 # kernels: 6.1 6.12
 # packages: dbus,systemd
 # timeout: 600
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 cp "$(command -v captest)" /usr/local/bin/openshell-sandbox
@@ -52,17 +53,7 @@ if [ ! -x /lib/systemd/systemd ]; then
     skip "systemd-run" "systemd is not in this root"
     exit
 fi
-mkdir /sys/fs/cgroup/systemd-test
-cat >boot <<'BOOT'
-#!/bin/sh
-echo $$ >/sys/fs/cgroup/systemd-test/cgroup.procs
-exec env container=test unshare --fork --pid --mount --mount-proc --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0 \
-        --log-target=console --log-level=warning'
-BOOT
-chmod 755 boot
-./boot >/tmp/systemd.out 2>&1 &
+boot_systemd
 ready() { systemctl is-system-running | grep -Eq 'running|degraded' || systemd-run --wait true; }
 check "systemd answers" wait_for 120 ready || cat /tmp/systemd.out
 

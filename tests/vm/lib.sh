@@ -139,3 +139,19 @@ beside_of() {
         'scope.tree.episodes.all == 0' \
         'scope.beside.episodes.supervisor.fatal == 1'
 }
+
+# boot_systemd [NAME=VALUE…]: systemd with this environment, as the first process of
+# namespaces of its own; it says what it has to say in /tmp/systemd.out.
+boot_systemd() {
+    mkdir /sys/fs/cgroup/systemd-test
+    cat >boot <<'BOOT'
+#!/bin/sh
+echo $$ >/sys/fs/cgroup/systemd-test/cgroup.procs
+exec env container=test "$@" unshare --fork --pid --mount --mount-proc --cgroup sh -c '
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0 \
+        --log-target=console --log-level=warning'
+BOOT
+    chmod 755 boot
+    ./boot "$@" >/tmp/systemd.out 2>&1 &
+}

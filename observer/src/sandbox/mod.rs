@@ -82,9 +82,7 @@ pub fn enter(room: Room) {
         return;
     };
     for lapse in confine(room, plan, *maps_ask) {
-        let required = plan.mode == Mode::Required;
-        if required {
-            tracing::error!("{lapse}; --sandbox required asks for all of the sandbox");
+        if plan.mode == Mode::Required {
             eprintln!("capwatch: {lapse}; start without --sandbox required to go on without");
             process::exit(1);
         }

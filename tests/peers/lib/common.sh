@@ -95,6 +95,16 @@ wait_for() {
     return 1
 }
 
+# soon COMMAND…: whether it holds within half a minute.
+soon() {
+    local _
+    for _ in $(seq 60); do
+        "$@" && return 0
+        sleep 0.5
+    done
+    return 1
+}
+
 # make_episodes: one of each verdict, by a program with the name of a supervisor
 # that the catalogue knows; of two versions, with the second of which drops begin
 # to fail. Says on stdout what was made; without the helper nothing, and the
