@@ -2,6 +2,7 @@
 # What AppArmor refuses: layer, profile, and the record joined with its event.
 # timeout: 600
 # env-matrix: HOOKS=fexit,kprobe
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

@@ -5,6 +5,7 @@
 # timeout: 600
 # trixie: 6.12
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /home/user || exit
 

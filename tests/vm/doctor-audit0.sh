@@ -2,6 +2,7 @@
 # `audit=0`: no module writes a record, and eBPF tells all the same.
 # append: audit=0
 # timeout: 300
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

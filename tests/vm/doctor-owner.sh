@@ -5,6 +5,7 @@
 # kernels: 5.10 6.1 6.12 7.x
 # packages: auditd
 # timeout: 300
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

@@ -4,6 +4,7 @@
 # kernels: 6.1 6.12
 # packages: containerd,docker.io
 # timeout: 600
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 cp "$(command -v captest)" /usr/local/bin/openshell-sandbox

@@ -8,6 +8,7 @@
 # packages: apparmor
 # timeout: 600
 # trixie: 6.12
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /home/user || exit
 

@@ -4,6 +4,7 @@
 # kernels: 6.1 6.12 7.x
 # append: lockdown=confidentiality
 # timeout: 600
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

@@ -2,6 +2,7 @@
 # The full root's rootless Podman: what the tests of supervisors build on.
 # root: full
 # timeout: 180
+# daily: 6.12
 . "$CAPWATCH_LIB"
 
 if packages=$(dpkg-query -W -f '${Package} ${Version}, ' podman crun runc bubblewrap apparmor); then

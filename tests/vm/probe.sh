@@ -1,6 +1,7 @@
 #!/bin/sh
 # `capwatch probe` where AppArmor refuses, and where nothing can be attached.
 # timeout: 300
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

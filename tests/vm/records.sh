@@ -4,6 +4,7 @@
 # the lines that this prints.
 # kernels: 5.10 6.1 6.12 7.x
 # timeout: 300
+# daily: 6.12
 . "$CAPWATCH_LIB"
 mkdir -p /tmp/records && cd /tmp/records || exit
 sysctl -qw kernel.printk_ratelimit=0

@@ -6,6 +6,7 @@
 # packages: apparmor
 # timeout: 600
 # trixie: 6.12
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

@@ -3,6 +3,7 @@
 # hooks count them all, and say which it was.
 # kernels: 6.1 6.12 7.x
 # timeout: 300
+# daily: 6.12
 . "$CAPWATCH_LIB"
 mkdir -p /tmp/suppression && cd /tmp/suppression || exit
 sysctl -qw kernel.printk_ratelimit=0
