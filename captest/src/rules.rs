@@ -17,7 +17,7 @@ use crate::steps::sys;
 /// Have the kernel refuse one call by a rule, or succeed with each of them
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which: `CALL.RULE`, `list`, or `succeed`
+    /// Which: `CALL.RULE`, `list`, `self`, or `succeed`
     what: String,
     /// How often
     #[arg(long, default_value_t = 1)]
@@ -27,8 +27,9 @@ pub struct Args {
 /// `EPERM`, `EINVAL` or whatever it should be.
 type Attempt = fn() -> io::Result<()>;
 
-/// Every rule that can be provoked here: its name, what breaks it, and the error.
-const ALL: [(&str, Attempt, i32); 21] = [
+/// Every rule that can be provoked here: its name, what breaks it, and the error; 0 where
+/// the call succeeds, and gives less than it might.
+const ALL: [(&str, Attempt, i32); 26] = [
     ("exec.file_beyond_bounding", exec, libc::EPERM),
     ("capset.permitted_beyond_permitted", permitted, libc::EPERM),
     ("capset.effective_beyond_permitted", effective, libc::EPERM),
@@ -38,6 +39,7 @@ const ALL: [(&str, Attempt, i32); 21] = [
         libc::EPERM,
     ),
     ("capset.inheritable_beyond_bounding", unbounded, libc::EPERM),
+    ("capset.other_process", other_process, libc::EPERM),
     ("ambient.not_permitted", not_permitted, libc::EPERM),
     ("ambient.not_inheritable", not_inheritable, libc::EPERM),
     ("ambient.locked", ambient_locked, libc::EPERM),
@@ -54,6 +56,10 @@ const ALL: [(&str, Attempt, i32); 21] = [
     ("userns.chroot", chroot, libc::EPERM),
     ("userns.limit", limit, libc::ENOSPC),
     ("userns.depth", depth, libc::ENOSPC),
+    ("exec.lost_no_new_privs", lost_no_new_privs, 0),
+    ("exec.lost_nosuid", lost_nosuid, 0),
+    ("exec.lost_foreign_mount", lost_foreign_mount, 0),
+    ("exec.lost_traced", lost_traced, 0),
 ];
 
 /// Does it.
@@ -67,6 +73,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if args.what == "self" {
+        println!("{}", std::process::id());
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.what == "succeed" {
         return succeed(args.count).map(|()| ExitCode::SUCCESS);
     }
@@ -76,6 +86,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let comm = CString::new(short.get(..15).unwrap_or(short))?;
     // SAFETY: a string that ends with a zero, which the kernel copies.
     unsafe { libc::prctl(libc::PR_SET_NAME, comm.as_ptr()) };
+    if *errno == 0 {
+        // What it executes says the process id.
+        attempt()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for _ in 0..args.count {
         let error = attempt().err().context("it was granted")?;
         ensure!(
@@ -206,6 +221,15 @@ fn raise() -> io::Result<()> {
     ambient::raise(Cap::CHOWN).map_err(|error| of(&error))
 }
 
+fn other_process() -> io::Result<()> {
+    // `_LINUX_CAPABILITY_VERSION_3`, and the first process.
+    let header = [0x2008_0522_u32, 1];
+    let data = [0_u32; 6];
+    // SAFETY: both are as long as the kernel reads.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
+    told(if result < 0 { -1 } else { 0 })
+}
+
 fn not_permitted() -> io::Result<()> {
     become_with(|state| {
         state.effective.drop(Cap::CHOWN);
@@ -262,13 +286,17 @@ fn no_setfcap() -> io::Result<()> {
     map("uid_map", "0 0 1")
 }
 
-/// Becomes nobody, in a namespace of its own.
-fn nobody() -> io::Result<()> {
+fn become_nobody() -> io::Result<()> {
     const NOBODY: u32 = 65_534;
     // SAFETY: numbers only.
     told(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) })?;
     // SAFETY: numbers only.
-    told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })?;
+    told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })
+}
+
+/// Becomes nobody, in a namespace of its own.
+fn nobody() -> io::Result<()> {
+    become_nobody()?;
     // Else its files in /proc are root's.
     // SAFETY: numbers only.
     told(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
@@ -380,6 +408,84 @@ fn limit() -> io::Result<()> {
 fn depth() -> io::Result<()> {
     for _ in 0..40 {
         namespace()?;
+    }
+    Ok(())
+}
+
+/// Executes a file that says the process id.
+fn execute(file: &str) -> io::Error {
+    sys::exec(&[file.to_owned(), "rules".to_owned(), "self".to_owned()])
+}
+
+fn lost_no_new_privs() -> io::Result<()> {
+    let file = file_with(Cap::CHOWN, "captest-lost")?;
+    become_nobody()?;
+    // SAFETY: numbers only.
+    told(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    Err(execute(&file))
+}
+
+/// Itself, with root's set-user-id bit.
+fn set_id(file: &str) -> io::Result<()> {
+    fs::copy("/proc/self/exe", file)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o4755))
+}
+
+fn own_mounts() -> io::Result<()> {
+    // SAFETY: a number only.
+    told(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    let flags = libc::MS_REC | libc::MS_PRIVATE;
+    let (no_text, no_data) = (std::ptr::null(), std::ptr::null());
+    // SAFETY: a string that ends with a zero; the kernel reads no other.
+    told(unsafe { libc::mount(no_text, c"/".as_ptr(), no_text, flags, no_data) })
+}
+
+fn lost_nosuid() -> io::Result<()> {
+    let folder = "/tmp/captest-nosuid";
+    fs::create_dir_all(folder)?;
+    own_mounts()?;
+    let (kind, path) = (c"tmpfs".as_ptr(), CString::new(folder)?);
+    // SAFETY: strings that end with a zero.
+    told(unsafe { libc::mount(kind, path.as_ptr(), kind, libc::MS_NOSUID, std::ptr::null()) })?;
+    let file = format!("{folder}/captest-lost");
+    set_id(&file)?;
+    become_nobody()?;
+    Err(execute(&file))
+}
+
+fn lost_foreign_mount() -> io::Result<()> {
+    let file = "/tmp/captest-set-id";
+    set_id(file)?;
+    let path = CString::new(file)?;
+    // SAFETY: a string that ends with a zero.
+    let open = unsafe { libc::open(path.as_ptr(), libc::O_PATH) };
+    told(open)?;
+    own_mounts()?;
+    become_nobody()?;
+    Err(execute(&format!("/proc/self/fd/{open}")))
+}
+
+fn lost_traced() -> io::Result<()> {
+    let file = "/tmp/captest-set-id";
+    set_id(file)?;
+    become_nobody()?;
+    let child = sys::fork()?;
+    if child == 0 {
+        let nothing: *mut libc::c_void = std::ptr::null_mut();
+        // SAFETY: numbers only.
+        unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) };
+        execute(file);
+        sys::exit(1);
+    }
+    let mut status = 0;
+    // SAFETY: the status is this function's; the child stops at its exec.
+    told(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
+    let nothing: *mut libc::c_void = std::ptr::null_mut();
+    // SAFETY: numbers only.
+    let gone_on = unsafe { libc::ptrace(libc::PTRACE_CONT, child, nothing, nothing) };
+    told(if gone_on < 0 { -1 } else { 0 })?;
+    if sys::wait(child)? != 0 {
+        return Err(io::Error::other("the traced program failed"));
     }
     Ok(())
 }

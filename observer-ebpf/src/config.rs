@@ -151,10 +151,20 @@ pub struct Offsets {
     pub mount_parent: u32,
     /// `mount.mnt_mountpoint`
     pub mount_point: u32,
+    /// `mount.mnt_ns`
+    pub mount_ns: u32,
+    /// `vfsmount.mnt_sb`
+    pub mount_sb: u32,
+    /// `super_block.s_user_ns`
+    pub sb_user_ns: u32,
+    /// `task_struct.nsproxy`
+    pub task_nsproxy: u32,
+    /// `nsproxy.mnt_ns`
+    pub nsproxy_mount_ns: u32,
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 71 * 4);
+const _: () = assert!(size_of::<Offsets>() == 76 * 4);
 
 /// Hooks that other programs ask for, as indices of the map `HOOKS`.
 #[repr(u32)]

@@ -33,6 +33,7 @@ empty! { FExitContext -> i32:
     #[fexit] rule_file_caps_exit
     #[fexit] rule_exec_exit
     #[fexit] rule_capset_exit
+    #[fexit] rule_capset_call_exit
     #[fexit] rule_uid_map_exit
     #[fexit] rule_gid_map_exit
     #[fexit] rule_setgroups_exit
@@ -44,7 +45,9 @@ empty! { ProbeContext -> u32:
     #[kprobe] aa_capable_entry_kprobe
     #[kprobe] drop_entry_kprobe
     #[kprobe] rule_file_caps_entry_kprobe
+    #[kprobe] rule_exec_entry_kprobe
     #[kprobe] rule_capset_entry_kprobe
+    #[kprobe] rule_capset_call_entry_kprobe
     #[kprobe] rule_uid_map_entry_kprobe
     #[kprobe] rule_gid_map_entry_kprobe
     #[kprobe] tree_fork_kprobe
@@ -60,6 +63,7 @@ empty! { RetProbeContext -> u32:
     #[kretprobe] rule_file_caps_exit_kprobe
     #[kretprobe] rule_exec_exit_kprobe
     #[kretprobe] rule_capset_exit_kprobe
+    #[kretprobe] rule_capset_call_exit_kprobe
     #[kretprobe] rule_uid_map_exit_kprobe
     #[kretprobe] rule_gid_map_exit_kprobe
     #[kretprobe] rule_setgroups_exit_kprobe

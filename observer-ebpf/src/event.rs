@@ -121,9 +121,17 @@ pub struct ProcessEvent {
     pub above: Owner,
     /// Basename of the executable.
     pub exe: [u8; NAME_LEN],
+    /// User id of the executable's owner, of the initial namespace; [`UNKNOWN_UID`] where
+    /// it is not known.
+    pub exe_uid: u32,
+    /// Keeps the size a multiple of the alignment.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<ProcessEvent>() == 16 + 16 + 16 + 16 + 64);
+/// No user id: `(uid_t) -1` (`include/linux/uidgid.h`).
+pub const UNKNOWN_UID: u32 = u32::MAX;
+
+const _: () = assert!(size_of::<ProcessEvent>() == 16 + 16 + 16 + 16 + 64 + 8);
 
 /// The words of a program that names its container by them.
 #[repr(C)]

@@ -147,10 +147,13 @@ word!(
         LostNoNewPrivs = "lost_no_new_privs",
         /// exec: the same, because of a nosuid mount.
         LostNosuid = "lost_nosuid",
-        /// exec: the same, because of a mount of another user namespace.
+        /// exec: the same, because of a mount of another mount or user namespace.
         LostForeignMount = "lost_foreign_mount",
         /// exec: the same, because it is traced.
         LostTraced = "lost_traced",
+        /// capset, `uid_map`, `gid_map`: another call took the place in which this one's
+        /// arguments were kept (kprobes alone).
+        Unseen = "unseen",
     }
 );
 

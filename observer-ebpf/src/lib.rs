@@ -20,7 +20,7 @@ pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Executed, Fate, NameBytes};
 pub use event::{
     Ancestor, ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent,
-    WorkloadEvent,
+    UNKNOWN_UID, WorkloadEvent,
 };
 pub use key::{
     Audited, Broken, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule,

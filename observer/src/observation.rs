@@ -68,6 +68,8 @@ pub struct EpisodeSeen {
     pub container: Option<Container>,
     /// Version of its supervisor.
     pub version: Option<String>,
+    /// User id of the owner of its supervisor's executable.
+    pub exe_uid: Option<u32>,
     /// How far from the recorded command it happened.
     pub scope: Scope,
 }
@@ -98,6 +100,8 @@ pub struct WorkloadSeen {
     pub container: Option<Container>,
     /// Version of its supervisor.
     pub version: Option<String>,
+    /// User id of the owner of its supervisor's executable.
+    pub exe_uid: Option<u32>,
     /// How far from the recorded command it happened.
     pub scope: Scope,
 }

@@ -4,7 +4,7 @@ use observer_ebpf::{
     Broken, Reason,
     decide::{
         Credentials, MAX_LEVELS, Outcome, classify, commoncap, mask,
-        rules::{self, FileSets, Sets},
+        rules::{self, Executed, FileSets, Sets},
     },
 };
 use proptest::prelude::*;
@@ -229,6 +229,30 @@ proptest! {
         prop_assert_eq!(rule == Broken::NotInheritable, has(own.permitted) && !has(own.inheritable));
         let may = has(own.permitted) && has(own.inheritable);
         prop_assert_eq!(rule == Broken::Locked, may && securebits & 64 != 0);
+    }
+
+    #[test]
+    fn what_an_exec_does_not_give_is_lost_by_the_first_reason(
+        promised in any::<u64>(),
+        permitted in any::<u64>(),
+        is_set_id in any::<bool>(),
+        is_nosuid in any::<bool>(),
+        is_foreign in any::<bool>(),
+        unsafes in 0u32..8,
+    ) {
+        let executed = Executed { promised, permitted, is_set_id, is_nosuid, is_foreign, unsafes };
+        let lost = rules::lost(executed);
+        let lacking = promised & !permitted;
+        let reasons = [
+            (is_nosuid, Broken::LostNosuid),
+            (is_foreign, Broken::LostForeignMount),
+            (unsafes & 4 != 0, Broken::LostNoNewPrivs),
+            (unsafes & 2 != 0, Broken::LostTraced),
+        ];
+        let first = reasons.into_iter().find(|(holds, _)| *holds).map(|(_, rule)| rule);
+        let expected = first.filter(|_| is_set_id || lacking != 0);
+        prop_assert_eq!(lost.rule, expected.unwrap_or(Broken::None));
+        prop_assert_eq!(lost.missing, if expected.is_some() { lacking } else { 0 });
     }
 
     #[test]

@@ -106,6 +106,52 @@ pub const fn capset(old: Sets, asked: Sets) -> Refused {
     ALLOWED
 }
 
+/// An exec that succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// What the file's capabilities would have given.
+    pub promised: u64,
+    /// The new permitted set.
+    pub permitted: u64,
+    /// Whether the file has a set-user-id bit that changed nothing.
+    pub is_set_id: bool,
+    /// Whether its mount is nosuid.
+    pub is_nosuid: bool,
+    /// Whether its mount belongs to another mount namespace, or its file system to a
+    /// user namespace that is not above the process.
+    pub is_foreign: bool,
+    /// `linux_binprm.unsafe`
+    pub unsafes: u32,
+}
+
+/// Why an exec gave nothing of what the file promises, and what was lost
+/// (`mnt_may_suid`, `bprm_fill_uid`, `cap_bprm_creds_from_file`): the first of the
+/// reasons, in the order in which the kernel looks.
+#[inline(always)]
+#[must_use]
+pub const fn lost(executed: Executed) -> Refused {
+    // `LSM_UNSAFE_PTRACE`, `LSM_UNSAFE_NO_NEW_PRIVS` (`include/linux/security.h`).
+    const PTRACE: u32 = 2;
+    const NO_NEW_PRIVS: u32 = 4;
+    let missing = executed.promised & !executed.permitted;
+    if missing == 0 && !executed.is_set_id {
+        return ALLOWED;
+    }
+    let rule = if executed.is_nosuid {
+        Broken::LostNosuid
+    } else if executed.is_foreign {
+        Broken::LostForeignMount
+    } else if executed.unsafes & NO_NEW_PRIVS != 0 {
+        Broken::LostNoNewPrivs
+    } else if executed.unsafes & PTRACE != 0 {
+        Broken::LostTraced
+    } else {
+        // Another reason, as an owner without an id in this namespace.
+        return ALLOWED;
+    };
+    Refused { rule, missing }
+}
+
 /// `SECBIT_NO_CAP_AMBIENT_RAISE` (`include/uapi/linux/securebits.h`).
 const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
 /// The bits that lock the one below them.

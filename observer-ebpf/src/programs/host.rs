@@ -76,6 +76,11 @@ pub static OFFSETS: Offsets = Offsets {
     mount_vfs: NONE,
     mount_parent: NONE,
     mount_point: NONE,
+    mount_ns: NONE,
+    mount_sb: NONE,
+    sb_user_ns: NONE,
+    task_nsproxy: NONE,
+    nsproxy_mount_ns: NONE,
 };
 
 /// What the programs need to know of the host, set by the loader.

@@ -204,11 +204,15 @@ pub enum Teller {
     Userns,
     /// User namespaces, by kprobe.
     UsernsProbe,
+    /// The call of capset, by trampoline.
+    CapsetCall,
+    /// The call of capset, by kprobe.
+    CapsetCallProbe,
 }
 
 impl Teller {
     /// How many there are.
-    pub const COUNT: u32 = 14;
+    pub const COUNT: u32 = 16;
 }
 
 /// What one program keeps for the next of the same call, by thread. Two threads may
@@ -217,7 +221,7 @@ impl Teller {
 pub static UNDERWAY: Array<Underway> = Array::with_max_entries(UNDERWAY_PLACES, 0);
 
 /// Places of [`UNDERWAY`]: a power of two.
-pub const UNDERWAY_PLACES: u32 = 1_024;
+pub const UNDERWAY_PLACES: u32 = 4_096;
 
 /// Something of a call under way.
 #[repr(C)]

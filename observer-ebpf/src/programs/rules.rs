@@ -8,8 +8,11 @@ use aya_ebpf::{
     programs::{FExitContext, ProbeContext},
 };
 use observer_ebpf::{
-    Broken, Call,
-    decide::rules::{self, FileSets, Refused, Sets},
+    Broken, Call, NONE,
+    decide::{
+        MAX_LEVELS,
+        rules::{self, Executed, FileSets, Refused, Sets},
+    },
 };
 
 use super::{
@@ -67,59 +70,86 @@ pub fn keep_file<M: Mem>(dentry: Ptr, caps: Ptr) {
 /// `int cap_bprm_creds_from_file(struct linux_binprm *bprm, const struct file *file)`
 #[fexit]
 pub fn rule_exec_exit(ctx: FExitContext) -> i32 {
-    let bprm: Ptr = ctx.arg(0);
-    let broke = match ctx.arg::<i32>(2) {
-        0 if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) => lost(bprm),
-        result if result == -EPERM => exec(underway::take(Kind::File).map_or(0, |kept| kept[0])),
-        _ => return 0,
-    };
-    let file = Typed::ptr(bprm, off!(bprm_file));
-    let path = Typed::u64(bprm, off!(bprm_filename)) as Ptr;
-    let dentry = Typed::ptr(file, off!(file_dentry));
-    breach::tell::<Typed>(Teller::Exec, &broke, dentry, path);
+    exec_ends::<Typed>(Teller::Exec, ctx.arg(0), ctx.arg::<i32>(2));
     0
 }
 
-/// What an exec of a supervisor's tree did not give of what the file promises; the
-/// rule is none where it gave all.
+/// Tells that an exec was refused, or that one of a supervisor's tree lost something.
 #[inline(always)]
-fn lost(bprm: Ptr) -> Broke {
-    // `LSM_UNSAFE_PTRACE`, `LSM_UNSAFE_NO_NEW_PRIVS` (`include/linux/security.h`).
-    const PTRACE: u32 = 2;
-    const NO_NEW_PRIVS: u32 = 4;
+pub fn exec_ends<M: Mem>(teller: Teller, bprm: Ptr, result: i32) {
+    let broke = match result {
+        0 if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) => lost::<M>(bprm),
+        result if result == -EPERM => exec(underway::take(Kind::File).map_or(0, |kept| kept[0])),
+        _ => return,
+    };
+    let file = M::ptr(bprm, off!(bprm_file));
+    let path = M::u64(bprm, off!(bprm_filename)) as Ptr;
+    let dentry = M::ptr(file, off!(file_dentry));
+    breach::tell::<M>(teller, &broke, dentry, path);
+}
+
+/// What an exec of a supervisor's tree did not give of what the file promises; the
+/// rule is none where it gave all. Under nosuid and on a foreign mount the kernel does
+/// not read the file's capabilities, so that set-user-id bits alone are known.
+#[inline(always)]
+fn lost<M: Mem>(bprm: Ptr) -> Broke {
     const MNT_NOSUID: u32 = 1;
     const S_ISUID: u16 = 0o4000;
     let promised = underway::take(Kind::Gains).map_or(0, |kept| kept[0]);
-    let new = Typed::ptr(bprm, off!(bprm_cred));
-    let missing = promised & !Typed::u64(new, off!(cred_permitted));
-    let file = Typed::ptr(bprm, off!(bprm_file));
-    let inode = Typed::ptr(file, off!(file_inode));
-    let is_set_id = Typed::u16(inode, off!(inode_mode)) & S_ISUID != 0
-        && Typed::u32(inode, off!(inode_uid)) != Typed::u32(new, off!(cred_euid));
-    let danger = Typed::u32(bprm, off!(bprm_unsafe));
-    let mount = Typed::ptr(file, off!(file_mount));
-    let is_nosuid = Typed::u32(mount, off!(mount_flags)) & MNT_NOSUID != 0;
-    let rule = if missing == 0 && !is_set_id {
-        Broken::None
-    } else if danger & NO_NEW_PRIVS != 0 {
-        Broken::LostNoNewPrivs
-    } else if is_nosuid {
-        Broken::LostNosuid
-    } else if danger & PTRACE != 0 {
-        Broken::LostTraced
-    } else {
-        Broken::None
+    let new = M::ptr(bprm, off!(bprm_cred));
+    let file = M::ptr(bprm, off!(bprm_file));
+    let inode = M::ptr(file, off!(file_inode));
+    let is_set_id = M::u16(inode, off!(inode_mode)) & S_ISUID != 0
+        && M::u32(inode, off!(inode_uid)) != M::u32(new, off!(cred_euid));
+    let mount = M::ptr(file, off!(file_mount));
+    let executed = Executed {
+        promised,
+        permitted: M::u64(new, off!(cred_permitted)),
+        is_set_id,
+        is_nosuid: M::u32(mount, off!(mount_flags)) & MNT_NOSUID != 0,
+        is_foreign: is_set_id && is_foreign(mount),
+        unsafes: M::u32(bprm, off!(bprm_unsafe)),
     };
+    let mut refused = rules::lost(executed);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let rule = if owner(tgid).rule == 0 {
-        Broken::None
-    } else {
-        rule
-    };
+    if refused.rule as u8 != Broken::None as u8 && owner(tgid).rule == 0 {
+        refused = Refused::default();
+    }
     Broke {
         errno: 0,
-        ..Broke::new(Call::Exec, Refused { rule, missing })
+        ..Broke::new(Call::Exec, refused)
     }
+}
+
+/// Whether a mount is one of another mount namespace than the task's, or its file system
+/// one of a user namespace that is not the task's or above it (`mnt_may_suid`,
+/// `fs/namespace.c`). The `struct mount` lies around the mount, which no type tells.
+#[inline(always)]
+fn is_foreign(mount: Ptr) -> bool {
+    if off!(mount_vfs) == NONE || config!(probe_read) == 0 {
+        return false;
+    }
+    let task = task::untyped();
+    let own = Probed::ptr(
+        Probed::ptr(task, off!(task_nsproxy)),
+        off!(nsproxy_mount_ns),
+    );
+    let mounted = mount.wrapping_sub(off!(mount_vfs) as usize);
+    if Probed::ptr(mounted, off!(mount_ns)) != own {
+        return true;
+    }
+    let wanted = Probed::ptr(Probed::ptr(mount, off!(mount_sb)), off!(sb_user_ns));
+    let mut namespace = Probed::ptr(Probed::ptr(task, off!(task_cred)), off!(cred_user_ns));
+    for _ in 0..=MAX_LEVELS {
+        if namespace == wanted {
+            return false;
+        }
+        if namespace.is_null() {
+            break;
+        }
+        namespace = Probed::ptr(namespace, off!(ns_parent));
+    }
+    true
 }
 
 /// The refusal of an exec: no other rule of that function answers EPERM.

@@ -3,7 +3,7 @@
 //! mechanisms read through the helper, and nothing is read where lockdown forbids it.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_user_str_bytes,
+    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, bpf_probe_read_user_str_bytes},
     macros::{fexit, kprobe, kretprobe},
     programs::{FExitContext, ProbeContext, RetProbeContext},
 };
@@ -72,10 +72,15 @@ fn map_begins(ctx: &ProbeContext) {
 
 #[inline(always)]
 fn map_ends(ctx: &RetProbeContext, teller: Teller, call: Call) {
-    if ctx.ret::<i64>() == i64::from(-EPERM)
-        && let Some([file, text, length]) = underway::take(Kind::Map)
-    {
-        map(teller, call, file as Ptr, text, length);
+    if ctx.ret::<i64>() != i64::from(-EPERM) {
+        return;
+    }
+    match underway::take(Kind::Map) {
+        Some([file, text, length]) => map(teller, call, file as Ptr, text, length),
+        None => {
+            let nothing = core::ptr::null();
+            breach::tell::<Probed>(teller, &Broke::unseen(call), nothing, nothing);
+        }
     }
 }
 
@@ -119,10 +124,17 @@ fn map(teller: Teller, call: Call, file: Ptr, text: u64, length: u64) {
     } else {
         (off!(ns_gid_extents), CAP_SETGID)
     };
+    // One of the namespace has nothing over its parent, one of the parent what it has: a
+    // walk for each question would cost a second of a loader's time.
+    let is_parents = opened_in == parent;
+    let effective = Probed::u64(opener, off!(cred_effective));
+    let is_owner = is_parents
+        && Probed::u32(namespace, off!(ns_owner)) == Probed::u32(opener, off!(cred_euid));
+    let may = |capability: u32| effective >> capability & 1 == 1;
     let own = Probed::ptr(task::untyped(), off!(task_cred));
-    let may = |cred, target, capability| {
-        task::commoncap::<Probed>(cred, target, capability) as u8 == Reason::None as u8
-    };
+    let may_map = is_parents
+        && may(capability)
+        && task::commoncap::<Probed>(own, parent, capability) as u8 == Reason::None as u8;
     let mut bytes = [0; MAP_TEXT];
     // SAFETY: the helper checks the address.
     let _ = unsafe { bpf_probe_read_user_str_bytes(text as *const u8, &mut bytes) };
@@ -133,18 +145,18 @@ fn map(teller: Teller, call: Call, file: Ptr, text: u64, length: u64) {
             is_initial: parent.is_null(),
             opener: if opened_in == namespace {
                 Opener::Inside
-            } else if opened_in == parent {
+            } else if is_parents {
                 Opener::Parent
             } else {
                 Opener::Other
             },
             is_written: Probed::u32(namespace, extents) != 0,
-            may_administer: may(opener, namespace, CAP_SYS_ADMIN),
+            may_administer: may(CAP_SYS_ADMIN) || is_owner,
             has_root: ids::has_root(&bytes, length as u32),
             could_setfcap: could_setfcap == NONE
                 || Probed::u32(namespace, could_setfcap) & 0xff != 0,
-            may_setfcap: may(opener, parent, CAP_SETFCAP),
-            may_map: may(own, parent, capability) && may(opener, parent, capability),
+            may_setfcap: is_parents && may(CAP_SETFCAP),
+            may_map,
         },
     );
     let missing = match rule {
@@ -153,6 +165,57 @@ fn map(teller: Teller, call: Call, file: Ptr, text: u64, length: u64) {
         _ => 0,
     };
     say(teller, call, rule, missing, EPERM as u32);
+}
+
+/// The first argument of a system call among its registers.
+const FIRST: u32 = if cfg!(bpf_target_arch = "x86_64") {
+    112
+} else {
+    0
+};
+
+/// `long __x64_sys_capset(const struct pt_regs *regs)`, and the same of arm64.
+#[fexit]
+pub fn rule_capset_call_exit(ctx: FExitContext) -> i32 {
+    if ctx.arg::<i64>(1) == i64::from(-EPERM) {
+        capset_call(Teller::CapsetCall, Probed::u64(ctx.arg(0), FIRST));
+    }
+    0
+}
+
+/// Keeps the address of the header.
+#[kprobe]
+pub fn rule_capset_call_entry_kprobe(ctx: ProbeContext) -> u32 {
+    let registers: Ptr = ctx.arg(0).unwrap_or(core::ptr::null());
+    underway::keep(Kind::Header, [Probed::u64(registers, FIRST), 0, 0]);
+    0
+}
+
+/// As [`rule_capset_call_exit`].
+#[kretprobe]
+pub fn rule_capset_call_exit_kprobe(ctx: RetProbeContext) -> u32 {
+    if ctx.ret::<i64>() == i64::from(-EPERM)
+        && let Some([header, ..]) = underway::take(Kind::Header)
+    {
+        capset_call(Teller::CapsetCallProbe, header);
+    }
+    0
+}
+
+/// A capset of another process, which `cap_capset` is not asked of.
+#[inline(always)]
+fn capset_call(teller: Teller, header: u64) {
+    // SAFETY: the helper checks the address of `struct __user_cap_header_struct`.
+    let Ok([_, asked]) = (unsafe { bpf_probe_read_user(header as *const [u32; 2]) }) else {
+        return;
+    };
+    let own = match task::inner_pid::<Probed>(task::untyped()) {
+        0 => bpf_get_current_pid_tgid() as u32,
+        inner => inner,
+    };
+    if asked != 0 && asked != own {
+        say(teller, Call::Capset, Broken::OtherProcess, 0, EPERM as u32);
+    }
 }
 
 /// `long __x64_sys_setgroups(const struct pt_regs *regs)`, and the same of arm64.

@@ -11,7 +11,7 @@ use super::{
     breach::{self, Broke},
     host::config,
     maps::Teller,
-    mem::Probed,
+    mem::{Probed, Ptr},
     rules,
     underway::{self, Kind},
 };
@@ -36,19 +36,23 @@ pub fn rule_file_caps_exit_kprobe(ctx: RetProbeContext) -> u32 {
         } else {
             (second, third)
         };
-        rules::keep_file::<Probed>(dentry as *const u8, caps as *const u8);
+        rules::keep_file::<Probed>(dentry as Ptr, caps as Ptr);
     }
     0
 }
 
-/// As `rule_exec_exit`; the path is not told.
+/// Keeps what is executed.
+#[kprobe]
+pub fn rule_exec_entry_kprobe(ctx: ProbeContext) -> u32 {
+    underway::keep(Kind::Exec, [ctx.arg(0).unwrap_or(0), 0, 0]);
+    0
+}
+
+/// As `rule_exec_exit`.
 #[kretprobe]
 pub fn rule_exec_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() == -rules::EPERM {
-        let [missing, dentry, _] = underway::take(Kind::File).unwrap_or_default();
-        let (dentry, nothing) = (dentry as *const u8, core::ptr::null());
-        breach::tell::<Probed>(Teller::ExecProbe, &rules::exec(missing), dentry, nothing);
-    }
+    let bprm = underway::take(Kind::Exec).map_or(0, |kept| kept[0]);
+    rules::exec_ends::<Probed>(Teller::ExecProbe, bprm as Ptr, ctx.ret());
     0
 }
 
@@ -64,9 +68,8 @@ pub fn rule_capset_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Tells what was kept.
 #[kretprobe]
 pub fn rule_capset_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() == -rules::EPERM
-        && let Some(broke) = rules::taken()
-    {
+    if ctx.ret::<i32>() == -rules::EPERM {
+        let broke = rules::taken().unwrap_or(Broke::unseen(Call::Capset));
         let nothing = core::ptr::null();
         breach::tell::<Probed>(Teller::CapsetProbe, &broke, nothing, nothing);
     }

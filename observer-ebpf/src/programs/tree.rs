@@ -15,8 +15,8 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, ProbeContext},
 };
 use observer_ebpf::{
-    ARGV_LEN, ArgvEvent, EventKind, Hook, Loss, NAME_LEN, Owner, ProcessChange, ProcessEvent, Role,
-    Rule, TASK_IN_TREE, Table, Task, WorkloadEvent,
+    ARGV_LEN, ArgvEvent, EventKind, Hook, Loss, NAME_LEN, NONE, Owner, ProcessChange, ProcessEvent,
+    Role, Rule, TASK_IN_TREE, Table, Task, UNKNOWN_UID, WorkloadEvent,
     decide::{self, Tables as _},
     shares as most,
 };
@@ -408,6 +408,13 @@ fn tell<M: Mem>(
         (*event).uid = M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid));
         (*event).above = *above;
         (*event).exe = *name;
+        let inode = M::ptr(task::exe_file::<M>(task), off!(file_inode));
+        (*event).exe_uid = if inode.is_null() || off!(inode_uid) == NONE {
+            UNKNOWN_UID
+        } else {
+            M::u32(inode, off!(inode_uid))
+        };
+        (*event).reserved = 0;
     }
     entry.submit(0);
 }

@@ -19,13 +19,17 @@ pub enum Kind {
     Broke,
     /// A write to a map: the file, the text, its length.
     Map,
+    /// What `cap_bprm_creds_from_file` was called with, within which others keep theirs.
+    Exec,
+    /// The header that capset was called with, likewise.
+    Header,
 }
 
 /// Keeps something for this thread, in place of what was.
 #[inline(always)]
 pub fn keep(kind: Kind, words: [u64; 3]) {
     let thread = bpf_get_current_pid_tgid();
-    if let Some(place) = UNDERWAY.get_ptr_mut(place(thread)) {
+    if let Some(place) = UNDERWAY.get_ptr_mut(place(thread, kind)) {
         // SAFETY: a live map value; who reads it compares the thread.
         unsafe {
             (*place).thread = thread;
@@ -39,7 +43,7 @@ pub fn keep(kind: Kind, words: [u64; 3]) {
 #[inline(always)]
 pub fn take(kind: Kind) -> Option<[u64; 3]> {
     let thread = bpf_get_current_pid_tgid();
-    let place = UNDERWAY.get_ptr_mut(place(thread))?;
+    let place = UNDERWAY.get_ptr_mut(place(thread, kind))?;
     // SAFETY: a live map value.
     unsafe {
         if (*place).thread != thread || (*place).kind != kind as u64 {
@@ -51,6 +55,12 @@ pub fn take(kind: Kind) -> Option<[u64; 3]> {
 }
 
 #[inline(always)]
-fn place(thread: u64) -> u32 {
-    thread as u32 & (UNDERWAY_PLACES - 1)
+fn place(thread: u64, kind: Kind) -> u32 {
+    let half = UNDERWAY_PLACES / 2;
+    (thread as u32 & (half - 1))
+        | if kind as u64 >= Kind::Exec as u64 {
+            half
+        } else {
+            0
+        }
 }

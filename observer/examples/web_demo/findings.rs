@@ -54,6 +54,7 @@ pub fn fine(number: u64, supervisor: &str, version: &str) -> Episode {
         inferred: false,
         role: text("supervisor"),
         version: text(version),
+        exe_uid: None,
         container,
         pid: 4_000 + u32::try_from(number % 9_000).unwrap_or_default(),
         ppid: 3_990,

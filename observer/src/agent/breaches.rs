@@ -11,7 +11,7 @@ use crate::{
     finding::EventKind,
     ledger::row_identity,
     observation::{BreachSeen, Observation},
-    sources::bpf::{Grown, Kernel},
+    sources::bpf::Grown,
     time::monotonic,
 };
 
@@ -77,7 +77,7 @@ impl Agent {
     /// Has the kernel forget what is long past, where it has much.
     pub(super) fn forget_breaches(&mut self) {
         if let Some(kernel) = self.shared.kernel().as_ref() {
-            Kernel::forget_breaches(kernel, monotonic());
+            kernel.forget_breaches(monotonic());
         }
     }
 

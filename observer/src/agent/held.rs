@@ -172,7 +172,9 @@ impl Agent {
     }
 
     fn relist(&self, mut event: ProcessEvent) {
-        let Identity { container, version } = self.who.identity(&event.owner);
+        let Identity {
+            container, version, ..
+        } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
         if event.owner.rule == 0 {

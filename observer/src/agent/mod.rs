@@ -26,7 +26,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, WorkloadEvent};
+use observer_ebpf::{
+    Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, UNKNOWN_UID, WorkloadEvent,
+};
 
 use crate::{
     config::Rules,
@@ -314,6 +316,8 @@ impl Agent {
                 uid: proc::status(process.pid).map_or(0, |status| status.uid),
                 above,
                 exe,
+                exe_uid: proc::owner_of_exe(process.pid).unwrap_or(UNKNOWN_UID),
+                reserved: 0,
             };
             self.hold(Item::Told(Told::Process(Box::new(event))));
         }
@@ -548,7 +552,7 @@ impl Agent {
     /// An episode with what is known of its process.
     fn episode(&mut self, told: &Episode, end: Option<EpisodeEnd>, until: Stamp) -> EpisodeSeen {
         let container = self.container(&told.owner, told.cgroup);
-        let version = self.who.identity(&told.owner).version;
+        let identity = self.who.identity(&told.owner);
         let mut episode = *told;
         self.shared.names().rename(&mut episode.owner, told.cgroup);
         let length = told.exe.iter().position(|byte| *byte == 0);
@@ -562,7 +566,8 @@ impl Agent {
             end,
             profile: self.profile(episode.profile),
             container,
-            version,
+            version: identity.version,
+            exe_uid: identity.exe_uid,
             scope: self.shared.scopes().of(&told.owner, told.cgroup),
             episode,
         }
@@ -570,7 +575,9 @@ impl Agent {
 
     fn launched(&mut self, mut event: WorkloadEvent) {
         let container = self.container(&event.owner, event.cgroup);
-        let version = self.who.identity(&event.owner).version;
+        let Identity {
+            version, exe_uid, ..
+        } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, event.cgroup);
         let seen = WorkloadSeen {
@@ -578,6 +585,7 @@ impl Agent {
             event,
             container,
             version,
+            exe_uid,
             scope,
         };
         self.enter(event.time, Observation::Workload(Box::new(seen)));
@@ -589,7 +597,9 @@ impl Agent {
     }
 
     fn process(&mut self, mut event: ProcessEvent) {
-        let Identity { container, version } = self.who.identity(&event.owner);
+        let Identity {
+            container, version, ..
+        } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
         if event.owner.rule == 0 {

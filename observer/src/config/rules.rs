@@ -1,6 +1,6 @@
 //! Rules that name supervisors.
 
-use std::{collections::HashMap, io, path::Path, sync::Arc};
+use std::{collections::HashMap, io, ops::RangeInclusive, path::Path, sync::Arc};
 
 use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
@@ -81,6 +81,8 @@ struct Typed {
     #[serde(default)]
     cgroup: Vec<String>,
     #[serde(default)]
+    owner: Vec<String>,
+    #[serde(default)]
     runtime: bool,
     #[serde(default)]
     empties: bool,
@@ -138,6 +140,9 @@ pub struct Supervisor {
     pub exe: Vec<String>,
     /// Globs on the cgroup's path.
     pub cgroup: Vec<String>,
+    /// User ids, of the initial namespace, whose executables are meant; anybody's where
+    /// there are none.
+    pub owner: Vec<RangeInclusive<u32>>,
     /// Whether its workload is a container.
     pub runtime: bool,
     /// Whether its workload should have an empty bounding set.
@@ -377,14 +382,22 @@ impl Rules {
     }
 
     /// The number of the rule that names a program: the last one that fits its
-    /// basename, or its path, and its cgroup; 0 where none does.
-    pub fn named(&self, basename: &[u8], path: &str, cgroup: Option<&str>) -> u16 {
+    /// basename, or its path, its cgroup and its owner; 0 where none does. Where the path
+    /// is not known, a rule that has one is taken at its basename.
+    pub fn named(
+        &self,
+        name: &[u8],
+        path: Option<&str>,
+        cgroup: Option<&str>,
+        owner: Option<u32>,
+    ) -> u16 {
         let fits = |rule: &Supervisor| {
             let mut exe = rule.exe.iter();
             rule.owns_tree
-                && exe.any(|exe| match glob(exe).filter(|_| exe.starts_with('/')) {
-                    Some(pattern) => pattern.matches(path),
-                    None => exe.as_bytes() == basename,
+                && rule.trusts(owner)
+                && exe.any(|exe| match (exe.starts_with('/'), path) {
+                    (true, Some(path)) => glob(exe).is_some_and(|glob| glob.matches(path)),
+                    _ => basename(exe).as_bytes() == name,
                 })
                 && (rule.cgroup.is_empty() || rule.fits_cgroup(cgroup.unwrap_or_default()))
         };
@@ -425,6 +438,7 @@ impl Supervisor {
             name: name.into(),
             exe: Vec::new(),
             cgroup: Vec::new(),
+            owner: Vec::new(),
             runtime: false,
             empties: false,
             launcher: false,
@@ -452,7 +466,16 @@ impl Supervisor {
 
     /// Whether it says more than the basename that the kernel side compares.
     pub fn is_qualified(&self) -> bool {
-        !self.cgroup.is_empty() || self.exe.iter().any(|exe| exe.starts_with('/'))
+        !self.cgroup.is_empty()
+            || !self.owner.is_empty()
+            || self.exe.iter().any(|exe| exe.starts_with('/'))
+    }
+
+    /// Whether it means executables of this user; one whose owner is not known is
+    /// nobody's that it could trust.
+    pub fn trusts(&self, owner: Option<u32>) -> bool {
+        let mut trusted = self.owner.iter();
+        self.owner.is_empty() || owner.is_some_and(|uid| trusted.any(|range| range.contains(&uid)))
     }
 
     /// Whether an executable, of which the kernel tells the name, is one of the rule's.
@@ -490,11 +513,27 @@ fn padded(name: &[u8]) -> [u8; NAME_LEN] {
     bytes
 }
 
+/// `root`, a user id, or a range of them.
+fn user_ids(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let id = |text: &str| match text.trim() {
+        "root" => Some(0),
+        number => number.parse().ok(),
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let ids = id(first).zip(id(last));
+    ids.filter(|(first, last)| first <= last)
+        .map(|(first, last)| first..=last)
+        .ok_or_else(|| {
+            format!("owner {text:?} is neither \"root\" nor a user id (\"1000\") nor a range of them (\"0-999\")")
+        })
+}
+
 fn resolve(typed: Typed) -> Result<Supervisor, String> {
     let Typed {
         name,
         exe,
         cgroup,
+        owner,
         runtime,
         empties,
         launcher,
@@ -529,12 +568,23 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
             "exe {exe:?}: the basename is compared in the kernel and can't have a glob"
         ));
     }
-    if !owns_tree && (!cgroup.is_empty() || exe.iter().any(|exe| exe.starts_with('/'))) {
+    if exe.is_empty() && !owner.is_empty() {
+        return Err(
+            "with a cgroup alone no executable is looked at: owner needs exe = [\"basename\"]"
+                .to_owned(),
+        );
+    }
+    let says_more = !cgroup.is_empty() || !owner.is_empty();
+    if !owns_tree && (says_more || exe.iter().any(|exe| exe.starts_with('/'))) {
         return Err(
             "with tree = false the executable's basename alone is known: give exe = [\"basename\"]"
                 .to_owned(),
         );
     }
+    let owner = owner
+        .iter()
+        .map(|text| user_ids(text))
+        .collect::<Result<_, _>>()?;
     let expect = expect
         .into_iter()
         .map(expectation)
@@ -543,6 +593,7 @@ fn resolve(typed: Typed) -> Result<Supervisor, String> {
         name: name.into(),
         exe,
         cgroup,
+        owner,
         runtime,
         empties,
         launcher,
@@ -639,7 +690,7 @@ mod tests {
         rules.add(text, "user.toml").unwrap();
         assert!(rules.are_qualified());
         let named = |name: &str, path: &str, cgroup: Option<&str>| {
-            let id = rules.named(name.as_bytes(), path, cgroup);
+            let id = rules.named(name.as_bytes(), Some(path), cgroup, Some(0));
             rules.get(id).map(|rule| rule.name.to_string())
         };
         assert_eq!(named("crun", "/opt/a/b/crun", None).unwrap(), "ours");
@@ -686,7 +737,10 @@ mod tests {
         let number = |rules: &Rules, exe: &str| rules.by_basename(exe.as_bytes()).unwrap().id;
         for exe in ["a", "c"] {
             assert_eq!(number(&after, exe), number(&before, exe), "{exe}");
-            assert_eq!(after.named(exe.as_bytes(), "", None), number(&before, exe));
+            assert_eq!(
+                after.named(exe.as_bytes(), Some(""), None, Some(0)),
+                number(&before, exe)
+            );
         }
         assert_eq!(number(&after, "d"), 4);
         assert!(after.by_basename(b"b").is_none());
@@ -706,6 +760,44 @@ mod tests {
         assert_eq!(again.names(), after.names());
         let twice = ["a".to_owned(), "a".to_owned()];
         assert_eq!(number(&load(&["a"]).numbered(&twice), "a"), 1);
+    }
+
+    #[test]
+    fn a_rule_means_the_executables_of_those_whom_it_trusts() {
+        let mut rules = Rules::load(None).unwrap();
+        let text = "[[supervisor]]\nname = \"openshell\"\nexe = [\"openshell-sandbox\"]\n\
+             owner = [\"root\", \"900-999\"]\n";
+        rules.add(text, "user.toml").unwrap();
+        assert!(rules.are_qualified());
+        let named = |path: Option<&str>, owner: Option<u32>| {
+            let id = rules.named(b"openshell-sandbox", path, None, owner);
+            rules.get(id).map(|rule| rule.name.to_string())
+        };
+        let path = Some("/home/eve/openshell-sandbox");
+        assert_eq!(named(path, Some(0)).unwrap(), "openshell");
+        assert_eq!(named(path, Some(950)).unwrap(), "openshell");
+        assert_eq!(named(path, Some(65_534)), None);
+        assert_eq!(
+            named(None, Some(65_534)),
+            None,
+            "gone before it was looked at"
+        );
+        assert_eq!(named(None, Some(0)).unwrap(), "openshell");
+        assert_eq!(named(path, None), None, "nobody knows whose it is");
+
+        let add = |rule: &str| {
+            let text = format!("[[supervisor]]\nname = \"x\"\n{rule}\n");
+            let error = Rules::default().add(&text, "user.toml").unwrap_err();
+            error.to_string()
+        };
+        for owner in ["eve", "9-3", "", "-1"] {
+            let error = add(&format!("exe = [\"a\"]\nowner = [{owner:?}]"));
+            assert!(error.contains("neither \"root\" nor a user id"), "{error}");
+        }
+        let error = add("cgroup = [\"*\"]\nowner = [\"root\"]");
+        assert!(error.contains("owner needs exe"), "{error}");
+        let error = add("exe = [\"a\"]\ntree = false\nowner = [\"root\"]");
+        assert!(error.contains("tree = false"), "{error}");
     }
 
     #[test]
@@ -738,7 +830,10 @@ mod tests {
             rules.by_basename(b"systemd").is_none(),
             "it would own the host"
         );
-        assert_eq!(rules.named(b"systemd", "/usr/lib/systemd/systemd", None), 0);
+        assert_eq!(
+            rules.named(b"systemd", Some("/usr/lib/systemd/systemd"), None, Some(0)),
+            0
+        );
         let systemd = rules
             .get(rules.by_deed("systemd-executor").unwrap())
             .unwrap();

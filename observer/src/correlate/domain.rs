@@ -162,6 +162,7 @@ mod tests {
             profile: None,
             container: None,
             version: None,
+            exe_uid: None,
             scope: crate::finding::Scope::Host,
         }
     }

@@ -239,6 +239,7 @@ pub fn finding(
         profile,
         container,
         version,
+        exe_uid,
         scope,
     } = seen;
     let ended = end
@@ -262,6 +263,7 @@ pub fn finding(
         while_away: false,
         role: role(told.owner.role),
         version: version.clone(),
+        exe_uid: *exe_uid,
         container: container.clone(),
         pid: told.tgid,
         ppid: told.ppid,
@@ -365,6 +367,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         // It was the supervisor's process that did not drop.
         role: Some("supervisor".to_owned()),
         version: seen.version.clone(),
+        exe_uid: seen.exe_uid,
         container: seen.container.clone(),
         pid: event.tgid,
         ppid: event.ppid,

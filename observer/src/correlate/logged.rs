@@ -97,6 +97,7 @@ pub fn episode(told: LoggedDrops) -> Episode {
         inferred: false,
         while_away: false,
         version: None,
+        exe_uid: None,
         container,
         pid,
         ppid,

@@ -17,6 +17,8 @@ use crate::{
 
 /// Refused execs that are remembered.
 const MAX_KEPT: usize = 512;
+/// Those of one user.
+const MAX_OF_USER: usize = 64;
 
 /// Execs that a rule refused, the last at the end.
 #[derive(Default)]
@@ -30,7 +32,11 @@ impl FailedExecs {
         if refusal.call != Call::Exec.as_str() || refusal.errno == 0 || refusal.pid.is_none() {
             return;
         }
-        if self.kept.len() == MAX_KEPT {
+        let of_user = |kept: &RuleRefusal| kept.uid == refusal.uid;
+        if self.kept.iter().filter(|kept| of_user(kept)).count() >= MAX_OF_USER {
+            let oldest = self.kept.iter().position(of_user);
+            oldest.and_then(|oldest| self.kept.remove(oldest));
+        } else if self.kept.len() == MAX_KEPT {
             self.kept.pop_front();
         }
         self.kept.push_back(refusal.clone());
@@ -74,6 +80,7 @@ pub fn finding(seen: &BreachSeen, rules: &Rules) -> RuleRefusal {
         version: version.clone(),
         container: container.clone(),
         pid: (event.tgid != 0).then_some(event.tgid),
+        uid: (event.tgid != 0).then_some(event.uid),
         comm: text(&key.comm),
         exe: named(&event.exe),
         path: named(&event.path),

@@ -135,6 +135,10 @@ pub struct Episode {
     pub role: Option<String>,
     /// Image tag or digest, else a digest of the supervisor's executable.
     pub version: Option<String>,
+    /// User id, of the initial namespace, of the owner of the supervisor's executable;
+    /// none where it is not known.
+    #[serde(default)]
+    pub exe_uid: Option<u32>,
     /// The container it happened in.
     pub container: Option<Container>,
     /// Process id.

@@ -36,6 +36,9 @@ pub struct RuleRefusal {
     pub container: Option<Container>,
     /// Process id of the one that was told last.
     pub pid: Option<u32>,
+    /// User id of that one, of the initial namespace.
+    #[serde(default)]
+    pub uid: Option<u32>,
     /// Name of the thread.
     pub comm: String,
     /// Basename of the executable; of an exec, of the file that was to be executed.

@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// Rows that are told apart.
-const MAX_ROWS: usize = 1_024;
+const MAX_ROWS: usize = 2_048;
+/// Of those, for supervisors of root and what they start.
+const OF_ROOT: usize = 512;
+/// Rows of one other user.
+const OF_USER: usize = 128;
+/// Rows of what belongs to no supervisor.
+const OF_NOBODY: usize = 512;
 
 /// Labels of `capwatch_rule_refusals_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +75,7 @@ struct Name {
 struct Row {
     container: Option<Container>,
     pid: Option<u32>,
+    uid: Option<u32>,
     path: Option<String>,
     count: u64,
     while_away: bool,
@@ -79,6 +86,8 @@ struct Row {
 /// What is known of them.
 pub struct Refusals {
     rows: HashMap<Name, Row>,
+    by_user: HashMap<Option<u32>, usize>,
+    nobody: usize,
     series: Limited<RefusalSeries>,
     /// Calls that were refused, and not only without a file's privileges, by scope.
     counts: [RuleCounts; Scope::ALL.len()],
@@ -89,6 +98,8 @@ impl Refusals {
     pub fn new(limit: usize) -> Self {
         Self {
             rows: HashMap::new(),
+            by_user: HashMap::new(),
+            nobody: 0,
             series: Limited::new(limit),
             counts: Default::default(),
         }
@@ -143,53 +154,50 @@ impl Refusals {
     }
 
     fn enter_row(&mut self, refusal: &RuleRefusal, scope: Scope) {
-        let name = self.name(refusal, scope);
-        let row = self.rows.entry(name).or_insert_with(|| Row {
-            container: refusal.container.clone(),
-            pid: None,
-            path: None,
-            count: 0,
-            while_away: false,
-            first: refusal.first,
-            last: refusal.last,
-        });
+        let row = self.row(refusal, scope);
         row.count += refusal.count;
         row.while_away |= refusal.while_away;
         row.first = row.first.min(refusal.first);
         row.last = row.last.max(refusal.last);
         row.pid = refusal.pid.or(row.pid);
+        row.uid = refusal.uid.or(row.uid);
         if refusal.path.is_some() {
             row.path.clone_from(&refusal.path);
         }
     }
 
-    fn name(&self, refusal: &RuleRefusal, scope: Scope) -> Name {
-        let container = refusal.container.as_ref();
-        let name = Name {
-            scope,
-            call: refusal.call.clone(),
-            rule: refusal.rule.clone(),
-            errno: refusal.errno,
-            supervisor: refusal.supervisor.clone(),
-            role: refusal.role.clone(),
-            missing: refusal.missing.clone(),
-            version: refusal.version.clone(),
-            container: container.map(|container| container.id.clone()),
-            comm: refusal.comm.clone(),
-            exe: refusal.exe.clone(),
-        };
-        if self.rows.len() < MAX_ROWS || self.rows.contains_key(&name) {
-            return name;
+    /// Its row. Anybody can make names: above a share there is one for each rule.
+    fn row(&mut self, refusal: &RuleRefusal, scope: Scope) -> &mut Row {
+        let mut name = name(refusal, scope);
+        if !self.rows.contains_key(&name) {
+            if self.has_room(refusal) {
+                *self.by_user.entry(refusal.uid).or_default() += 1;
+                self.nobody += usize::from(refusal.supervisor.is_none());
+            } else {
+                name = folded(name);
+            }
         }
-        // Anybody can make names: what finds no row counts with its rule.
-        Name {
-            missing: Vec::new(),
-            version: None,
-            container: None,
-            comm: String::new(),
-            exe: None,
-            ..name
+        self.rows.entry(name).or_insert_with(|| Row {
+            container: refusal.container.clone(),
+            pid: None,
+            uid: None,
+            path: None,
+            count: 0,
+            while_away: false,
+            first: refusal.first,
+            last: refusal.last,
+        })
+    }
+
+    fn has_room(&self, refusal: &RuleRefusal) -> bool {
+        let is_nobody = refusal.supervisor.is_none();
+        if refusal.uid == Some(0) && !is_nobody {
+            return self.rows.len() < MAX_ROWS;
         }
+        let of_user = self.by_user.get(&refusal.uid).copied().unwrap_or(0);
+        self.rows.len() < MAX_ROWS - OF_ROOT
+            && (refusal.uid == Some(0) || of_user < OF_USER)
+            && (!is_nobody || self.nobody < OF_NOBODY)
     }
 
     /// The counters.
@@ -221,6 +229,35 @@ impl Refusals {
     }
 }
 
+fn name(refusal: &RuleRefusal, scope: Scope) -> Name {
+    let container = refusal.container.as_ref();
+    Name {
+        scope,
+        call: refusal.call.clone(),
+        rule: refusal.rule.clone(),
+        errno: refusal.errno,
+        supervisor: refusal.supervisor.clone(),
+        role: refusal.role.clone(),
+        missing: refusal.missing.clone(),
+        version: refusal.version.clone(),
+        container: container.map(|container| container.id.clone()),
+        comm: refusal.comm.clone(),
+        exe: refusal.exe.clone(),
+    }
+}
+
+/// The name without what a process can choose.
+fn folded(name: Name) -> Name {
+    Name {
+        missing: Vec::new(),
+        version: None,
+        container: None,
+        comm: String::new(),
+        exe: None,
+        ..name
+    }
+}
+
 fn told(name: &Name, row: &Row) -> RuleRefusal {
     let Name {
         scope,
@@ -249,6 +286,7 @@ fn told(name: &Name, row: &Row) -> RuleRefusal {
         version,
         container: row.container.clone().filter(|_| !is_folded),
         pid: row.pid.filter(|_| !is_folded),
+        uid: row.uid.filter(|_| !is_folded),
         comm,
         exe,
         path: row.path.clone().filter(|_| !is_folded),
@@ -293,7 +331,7 @@ mod tests {
             refusals.enter(&refusal(&format!("c{number}"), 1), Scope::Host);
         }
         let rows = refusals.report(Scope::Host);
-        assert!(rows.len() <= MAX_ROWS + 1, "{}", rows.len());
+        assert!(rows.len() <= OF_USER + 1, "{}", rows.len());
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 20_006);
         assert_eq!(refusals.counts(Scope::Host).none, 20_006);
         assert!(refusals.report(Scope::Tree).is_empty());
@@ -332,5 +370,29 @@ mod tests {
         assert_eq!(rows.iter().filter(|row| row.while_away).count(), 1);
         next.enter(&refusal("c1", 9), Scope::Host);
         assert_eq!(next.counts(Scope::Host).none, 4_002);
+    }
+
+    #[test]
+    fn names_of_many_users_leave_a_supervisor_of_root_its_row() {
+        let mut refusals = Refusals::new(10);
+        for number in 0..100_000 {
+            let one = RuleRefusal {
+                supervisor: (number % 2 == 0).then(|| "openshell".to_owned()),
+                uid: Some(1_000 + number % 1_000),
+                ..refusal(&format!("c{number}"), 1)
+            };
+            refusals.enter(&one, Scope::Host);
+        }
+        assert!(refusals.rows.len() <= MAX_ROWS, "{}", refusals.rows.len());
+        let real = RuleRefusal {
+            supervisor: Some("openshell".to_owned()),
+            uid: Some(0),
+            ..refusal("real", 5)
+        };
+        refusals.enter(&real, Scope::Host);
+        let rows = refusals.report(Scope::Host);
+        let row = rows.iter().find(|row| row.comm == "real").unwrap();
+        assert_eq!((row.count, row.uid, row.pid), (2, Some(0), Some(7)));
+        assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 200_002);
     }
 }

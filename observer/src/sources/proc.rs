@@ -7,6 +7,7 @@ use std::{
 };
 
 use observer_ebpf::{Owner, Task, decide};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::bpf::{Kernel, KernelError};
 use crate::{
@@ -244,6 +245,14 @@ pub fn status(pid: u32) -> Option<Status> {
         uid: uid.parse().ok()?,
         bounding: CapSet(u64::from_str_radix(field("CapBnd:")?, 16).ok()?),
     })
+}
+
+/// User id of the owner of a process's executable, as the kernel has it by now: a file
+/// system in user space is not asked, which might never answer.
+pub fn owner_of_exe(pid: u32) -> Option<u32> {
+    let path = format!("/proc/{pid}/exe");
+    let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::UID).ok()?;
+    Some(found.stx_uid)
 }
 
 /// The name as the kernel's dentry has it: `/proc` adds a slash to a memfd's

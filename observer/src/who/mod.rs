@@ -35,7 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{ArgvEvent, Owner, ProcessEvent};
+use observer_ebpf::{ArgvEvent, Owner, ProcessEvent, UNKNOWN_UID};
 
 pub use conmon::{Conmon, parse as parse_conmon};
 pub use desk::{Desk, Ticket};
@@ -75,6 +75,8 @@ pub struct Identity {
     pub container: Option<Arc<Container>>,
     /// Its version.
     pub version: Option<String>,
+    /// User id of its executable's owner.
+    pub exe_uid: Option<u32>,
 }
 
 /// What is known of supervisors and cgroups.
@@ -190,7 +192,11 @@ impl Who {
             let program = program?;
             Some(marked(&program.digest?, program.uid))
         });
-        let identity = Identity { container, version };
+        let identity = Identity {
+            container,
+            version,
+            exe_uid: owner_of(event),
+        };
         let mut known = self.known();
         if known.supervisors.len() < MAX_SUPERVISORS {
             known.supervisors.insert(process, identity.clone());
@@ -233,19 +239,25 @@ impl Who {
     }
 
     /// The number of the rule that a supervisor is named by: the kernel side's,
-    /// unless a rule says more than a basename. A process that is gone by now is
-    /// taken at its basename.
+    /// unless a rule says more than a basename. Of a process that is gone by now the
+    /// basename and the executable's owner are known.
     fn name(&self, event: &ProcessEvent, exe: &[u8], program: Option<&Program>) -> u16 {
         let told = event.owner.rule;
         let rules = self.rules();
         if !rules.are_qualified() {
             return told;
         }
-        let Some(path) = program.and_then(|program| program.path.as_deref()) else {
-            return told;
+        let owner = owner_of(event);
+        let path = program.and_then(|program| program.path.as_deref());
+        let rule = match path {
+            None if rules.get(told).is_none_or(|rule| rule.trusts(owner)) => told,
+            None => rules.named(exe, None, None, owner),
+            Some(path) => {
+                let cgroup = hierarchy::of_process(event.owner.tgid);
+                let path = path.to_string_lossy();
+                rules.named(exe, Some(&path), cgroup.as_deref(), owner)
+            }
         };
-        let cgroup = hierarchy::of_process(event.owner.tgid);
-        let rule = rules.named(exe, &path.to_string_lossy(), cgroup.as_deref());
         if rule != told {
             self.names.set_owner(&event.owner, rule);
         }
@@ -440,6 +452,11 @@ fn words(pid: u32) -> Option<Vec<u8>> {
     Some(words)
 }
 
+/// Who owns the executable of a supervisor that began.
+fn owner_of(event: &ProcessEvent) -> Option<u32> {
+    (event.exe_uid != UNKNOWN_UID).then_some(event.exe_uid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,6 +481,7 @@ mod tests {
         let identity = Identity {
             container: Some(maker),
             version: None,
+            exe_uid: None,
         };
         who.known().supervisors.insert((tgid, 1), identity);
         Owner {

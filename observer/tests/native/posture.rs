@@ -116,3 +116,34 @@ fn programs_of_one_name_are_told_apart_by_their_path() {
     });
     drop(before);
 }
+
+#[test]
+fn a_rule_with_an_owner_means_no_copy_of_somebody_else() {
+    const SOMEBODY: u32 = 4_242;
+    let Some((_stage, _turn)) = crate::stage("rules by owner") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("no folder");
+    let rule = "[[supervisor]]\nname = \"owned\"\nexe = [\"by-owner\"]\nowner = [\"root\"]\n";
+    let copy = |inner: &str| {
+        let (path, first) = supervisor(&folder, inner, "by-owner");
+        drop(first);
+        std::os::unix::fs::chown(&path, Some(SOMEBODY), None).expect("not root");
+        supervisor(&folder, inner, "by-owner").1
+    };
+    let before = copy("before");
+    std::thread::sleep(Duration::from_millis(300));
+    runtime().block_on(async {
+        let mut agent = agent(rule);
+        agent.adopt();
+        let (_, real) = supervisor(&folder, "real", "by-owner");
+        let after = copy("after");
+        let _ = tokio::time::timeout(Duration::from_millis(500), agent.pump()).await;
+        agent.catch_up();
+        let shared = agent.shared();
+        let live = shared.ledger().supervisors.by_name().get("owned").copied();
+        assert_eq!(live, Some(1), "root's own, and neither copy");
+        drop((real, after));
+    });
+    drop(before);
+}

@@ -157,6 +157,10 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
             "could not make another user namespace: 33 levels is the most".to_owned(),
             "Look for a program that nests without end",
         ),
+        (call, "unseen") => (
+            format!("was refused {call} by a rule whose details were not seen"),
+            "Repeat the call: another one took the place of what was kept of it",
+        ),
         (call, rule) => (
             format!("was refused {call} by a rule ({rule})"),
             "See docs/events.md",
@@ -199,8 +203,8 @@ fn lost(refusal: &RuleRefusal, rule: &str) -> (String, String) {
             "Move the file to a mount without nosuid",
         ),
         "lost_foreign_mount" => (
-            "its mount belongs to another user namespace",
-            "Mount its file system in the initial user namespace",
+            "its mount belongs to another mount or user namespace",
+            "Mount its file system in the namespaces that it is executed in",
         ),
         _ => (
             "it is traced",

@@ -42,6 +42,7 @@ fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode
         while_away: false,
         role: Some("supervisor".to_owned()),
         version: None,
+        exe_uid: None,
         container,
         pid: 7,
         ppid: 6,

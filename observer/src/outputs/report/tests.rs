@@ -32,6 +32,7 @@ fn episode(verdict: Verdict, comm: &str) -> Episode {
         while_away: false,
         role: Some("supervisor".to_owned()),
         version: Some("ghcr.io/nvidia/openshell/supervisor:0.0.73".to_owned()),
+        exe_uid: None,
         container: None,
         pid: 29_030,
         ppid: 1,

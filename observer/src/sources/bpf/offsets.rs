@@ -90,6 +90,11 @@ pub fn resolve(btf: &Btf) -> Offsets {
         mount_vfs: at("mount", "mnt"),
         mount_parent: at("mount", "mnt_parent"),
         mount_point: at("mount", "mnt_mountpoint"),
+        mount_ns: at("mount", "mnt_ns"),
+        mount_sb: at("vfsmount", "mnt_sb"),
+        sb_user_ns: at("super_block", "s_user_ns"),
+        task_nsproxy: at("task_struct", "nsproxy"),
+        nsproxy_mount_ns: at("nsproxy", "mnt_ns"),
     }
 }
 

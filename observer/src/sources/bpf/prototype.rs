@@ -29,7 +29,7 @@ const SYSTEM_CALL: &[&[&str]] = &[&["struct pt_regs *"]];
 
 const CAPABLE: &[&[&str]] = &[&[CRED, NAMESPACE, INT, UNSIGNED]];
 
-const FUNCTIONS: [Prototype; 15] = [
+const FUNCTIONS: [Prototype; 16] = [
     // security/security.c: 5.1 to 7.3.
     Prototype {
         name: "security_capable",
@@ -119,6 +119,12 @@ const FUNCTIONS: [Prototype; 15] = [
     // kernel/groups.c, by the architecture's wrapper: 4.17 to 7.3.
     Prototype {
         name: super::rules::SETGROUPS,
+        known: SYSTEM_CALL,
+        open: false,
+    },
+    // kernel/capability.c, likewise.
+    Prototype {
+        name: super::rules::CAPSET,
         known: SYSTEM_CALL,
         open: false,
     },

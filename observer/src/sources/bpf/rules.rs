@@ -9,8 +9,14 @@ pub(super) const SETGROUPS: &str = if cfg!(target_arch = "aarch64") {
     "__x64_sys_setgroups"
 };
 
+pub(super) const CAPSET: &str = if cfg!(target_arch = "aarch64") {
+    "__arm64_sys_capset"
+} else {
+    "__x64_sys_capset"
+};
+
 /// Those of their own; `cap_task_prctl` is hooked for drops already.
-pub(super) static HOOKS: [Hook; 6] = [
+pub(super) static HOOKS: [Hook; 7] = [
     Hook {
         name: "cap_bprm_creds_from_file",
         fexit: &[
@@ -21,6 +27,7 @@ pub(super) static HOOKS: [Hook; 6] = [
             part("rule_exec_exit_kprobe", "cap_bprm_creds_from_file"),
             part("rule_file_caps_exit_kprobe", "get_vfs_caps_from_disk"),
             part("rule_file_caps_entry_kprobe", "get_vfs_caps_from_disk"),
+            part("rule_exec_entry_kprobe", "cap_bprm_creds_from_file"),
         ],
         tracepoint: &[],
     },
@@ -30,6 +37,15 @@ pub(super) static HOOKS: [Hook; 6] = [
         kprobe: &[
             part("rule_capset_exit_kprobe", "cap_capset"),
             part("rule_capset_entry_kprobe", "cap_capset"),
+        ],
+        tracepoint: &[],
+    },
+    Hook {
+        name: CAPSET,
+        fexit: &[part("rule_capset_call_exit", CAPSET)],
+        kprobe: &[
+            part("rule_capset_call_exit_kprobe", CAPSET),
+            part("rule_capset_call_entry_kprobe", CAPSET),
         ],
         tracepoint: &[],
     },

@@ -325,6 +325,7 @@ fn episode(id: u8, verdict: Verdict, micros: u32) -> crate::finding::Episode {
         inferred: false,
         role: Some("supervisor".to_owned()),
         version: None,
+        exe_uid: None,
         container: None,
         pid: 7,
         ppid: 1,

@@ -1,0 +1,133 @@
+#!/bin/sh
+# Real programs that the kernel refuses by a rule, without a check, or that lose what
+# their file gives: in containers, under systemd, and of an ordinary user. What the
+# sentence advises is done, and helps.
+# root: full
+# kernels: 6.1 6.12
+# packages: containerd,dbus,iputils-ping,systemd
+# daily: 6.12
+# timeout: 600
+. "$CAPWATCH_LIB"
+cd /tmp || exit
+
+# refused NAME EXIT OPTION… -- WORD…: a gate on rules around a command, and its replay.
+refused() {
+    name=$1
+    expected=$2
+    shift 2
+    capwatch record --fail-on rule -o json --report "$name.json" --stream "$name.jsonl" \
+        "$@" >"$name.out" 2>&1
+    status=$?
+    tail -n 3 "$name.out"
+    check "$name: exit $expected" test "$status" = "$expected"
+    capwatch replay -o json "$name.jsonl" >"$name.replayed"
+    check "$name: the same replayed" cmp "$name.json" "$name.replayed"
+}
+# told NAME CONDITION…: of the report NAME.json; where one fails, its refusals are shown.
+told() {
+    name=$1
+    shift
+    check "$name: what was refused" captest check "$name.json" "$@"
+    captest check "$name.json" "$@" >/dev/null 2>&1 || jq -c '.rule_refusals[]' "$name.json"
+}
+check "the image imports" podman import --quiet /usr/share/capwatch/busybox.tar busybox
+# The host's programs and libraries, in a container.
+host="-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro"
+container="podman run --rm --network=none $host"
+
+# A file's capability that the container does not get.
+setcap cap_net_raw=ep /usr/bin/ping
+# shellcheck disable=SC2086
+refused ping 3 -- $container --cap-drop NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
+told ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
+    'rule_refusals[rule=file_beyond_bounding].call == exec' \
+    'rule_refusals[rule=file_beyond_bounding].missing == ["net_raw"]' \
+    'rule_refusals[rule=file_beyond_bounding].path == /usr/bin/ping' \
+    'rule_refusals[rule=file_beyond_bounding].container.runtime == podman' \
+    'rule_refusals[rule=file_beyond_bounding].explanation ~ "--cap-add NET_RAW"'
+# shellcheck disable=SC2086
+refused ping-granted 0 -- $container --cap-add NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
+told ping-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
+setcap -r /usr/bin/ping
+
+# A web server with a file capability, below containerd.
+mkdir rootfs
+tar -C rootfs -xf /usr/share/capwatch/busybox.tar
+cp rootfs/bin/busybox rootfs/httpd
+setcap cap_net_bind_service=ep rootfs/httpd
+containerd >/tmp/containerd.out 2>&1 &
+containerd=$!
+check "containerd answers" wait_for 120 ctr version || tail -n 5 /tmp/containerd.out
+refused web 3 -- ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE /tmp/rootfs web \
+    /httpd -f -p 127.0.0.1:80 -h /
+told web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
+    'rule_refusals[rule=file_beyond_bounding].missing == ["net_bind_service"]' \
+    'rule_refusals[rule=file_beyond_bounding].path == /httpd' \
+    'rule_refusals[rule=file_beyond_bounding].supervisor == runc' \
+    'rule_refusals[rule=file_beyond_bounding].container.id == web'
+setcap -r rootfs/httpd
+refused web-cleared 0 -- timeout 20 ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE \
+    /tmp/rootfs web2 /bin/busybox true
+told web-cleared 'count(rule_refusals) == 0' 'command.exit_code == 0'
+kill "$containerd"
+
+# newuidmap without its set-user-id bit.
+login="setpriv --reuid 1000 --regid 1000 --clear-groups"
+user="env HOME=/home/user USER=user XDG_RUNTIME_DIR=/run/user/1000"
+
+# shellcheck disable=SC2086
+(cd /tmp && HOME=/root refused newuidmap 3 -- $login --no-new-privs $user \
+    sh -c 'cd /home/user && podman unshare true')
+cd /tmp || exit
+told newuidmap 'count(rule_refusals[rule=lost_no_new_privs]) >= 1' \
+    'rule_refusals[rule=lost_no_new_privs].errno == 0' \
+    'rule_refusals[rule=lost_no_new_privs].exe ~ newuidmap' \
+    'any(rule_refusals.rule) == not_own_id'
+
+# A user namespace in a container whose runtime lacks SETFCAP.
+for program in "unshare --user --map-root-user /bin/true" \
+    "bwrap --unshare-user --ro-bind / / /bin/true"; do
+    name=${program%% *}
+    # shellcheck disable=SC2086
+    refused "$name" 3 -- $container --security-opt seccomp=unconfined --cap-drop SETFCAP \
+        busybox /usr/bin/$program
+    told "$name" 'count(rule_refusals[rule=creator_lacks_setfcap]) == 1' \
+        'rule_refusals[rule=creator_lacks_setfcap].call == uid_map' \
+        'rule_refusals[rule=creator_lacks_setfcap].missing == ["setfcap"]' \
+        "rule_refusals[rule=creator_lacks_setfcap].comm == $name"
+    # shellcheck disable=SC2086
+    refused "$name-granted" 0 -- $container --security-opt seccomp=unconfined \
+        --cap-add SETFCAP busybox /usr/bin/$program
+    told "$name-granted" 'count(rule_refusals) == 0'
+done
+
+# An ambient capability that is not inheritable: crun and runc start all the same.
+mkdir -p bundle/rootfs
+tar -C bundle/rootfs -xf /usr/share/capwatch/busybox.tar
+for runtime in crun runc; do
+    rm -f bundle/config.json
+    (cd bundle && $runtime spec && jq '.process.terminal = false
+        | .process.args = ["/bin/true"] | .process.user = {"uid": 33, "gid": 33}
+        | .process.capabilities.inheritable = []
+        | .process.capabilities.ambient = ["CAP_KILL"]' config.json >new && mv new config.json)
+    refused "ambient-$runtime" 3 -- $runtime run --bundle bundle "ambient-$runtime"
+    told "ambient-$runtime" 'count(rule_refusals[call=ambient]) == 1' \
+        'rule_refusals[call=ambient].rule == not_inheritable' \
+        'rule_refusals[call=ambient].missing == ["kill"]' \
+        "rule_refusals[call=ambient].supervisor == $runtime"
+done
+
+# A unit with an ambient capability that its manager does not have: an ordinary user's.
+boot_systemd
+ready() { systemctl is-system-running | grep -Eq 'running|degraded' || systemd-run --wait true; }
+check "systemd answers" wait_for 120 ready || cat /tmp/systemd.out
+mkdir -p /run/user/1000 && chown 1000:1000 /run/user/1000
+check "a user's manager starts" systemd-run --unit=manager -p User=user -p Delegate=yes \
+    -p Environment=XDG_RUNTIME_DIR=/run/user/1000 /lib/systemd/systemd --user
+# shellcheck disable=SC2086
+check "it answers" wait_for 60 $login $user systemd-run --user --wait true
+# shellcheck disable=SC2086
+refused unit 3 -- $login $user systemd-run --user --wait --unit=ambient \
+    -p AmbientCapabilities=CAP_NET_BIND_SERVICE true
+told unit 'any(rule_refusals.supervisor) == systemd' \
+    'any(rule_refusals.missing) == ["net_bind_service"]'
