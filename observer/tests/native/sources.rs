@@ -2,12 +2,21 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::process::CommandExt as _,
+    io::{Read as _, Write as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
+    path::Path,
     process::{ChildStdin, Command, Stdio},
 };
 
 use captest::suite::run;
+use observer::sources::audit::hearing::say;
+use rustix::net::{
+    self as netlink, AddressFamily, SocketFlags, SocketType,
+    netlink::{AUDIT, SocketAddrNetlink},
+};
 
 use crate::{Guard, serve, until};
 
@@ -236,4 +245,68 @@ fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
     assert!(!report().contains("told-by-log"));
     agent.signal(libc::SIGTERM);
     assert_eq!(agent.code(), Some(0));
+}
+
+/// What a path answers over a Unix socket.
+fn answer(socket: &Path, path: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+}
+
+/// As `ListenNetlink=audit 1` of a `.socket` unit does for a service with
+/// `PrivateNetwork=yes`.
+#[test]
+fn a_socket_that_systemd_passed_is_heard_from_another_network() {
+    let Some((stage, _turn)) = crate::stage("a passed socket") else {
+        return;
+    };
+    let listening = netlink::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(AUDIT),
+    );
+    let listening = listening.expect("no socket");
+    let group = SocketAddrNetlink::new(0, 1);
+    netlink::bind(&listening, &group).expect("CAP_AUDIT_READ");
+    let web = stage.path("web.sock");
+    let mut command = stage.capwatch();
+    command
+        .args(["run", "--web.listen-address"])
+        .arg(format!("unix:{}", web.display()))
+        .env("LISTEN_FDS", "1");
+    let passed = listening.as_raw_fd();
+    // SAFETY: only system calls are made between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::unshare(libc::CLONE_NEWNET) != 0 || libc::dup2(passed, 3) != 3 {
+                return Err(std::io::Error::last_os_error());
+            }
+            // One that is 3 already would be closed by the exec.
+            if libc::fcntl(3, libc::F_SETFD, 0) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    let _agent = Guard::start(command.stdout(Stdio::null()));
+    let report = || captest::check::read(&answer(&web, "/api/v1/report")?).ok();
+    until("the agent to answer", || report().is_some());
+    say("apparmor=\"DENIED\" operation=\"capable\" pid=1 comm=\"c\" profile=\"passed\" capability=8 capname=\"setpcap\" ")
+        .expect("CAP_AUDIT_WRITE");
+    let expected = [
+        "sources[name=netlink].up == true",
+        "sources[name=netlink].records >= 1",
+        "count(sources) == 1",
+    ];
+    let mut failures = Vec::new();
+    until("the record", || {
+        let report = report().expect("it answers");
+        failures = captest::check::failures(&report, &expected).expect("expectations");
+        failures.is_empty()
+    });
 }
