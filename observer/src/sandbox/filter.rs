@@ -92,6 +92,8 @@ const OLD: &[c_long] = &[];
 /// (`enum bpf_cmd`, `include/uapi/linux/bpf.h`): look up, update, delete and next key
 /// of a map, an object's figures, look up and delete, freeze, and the four batches.
 const ON_MAPS: &[u64] = &[1, 2, 3, 4, 15, 21, 22, 24, 25, 26, 27];
+/// The same enum's: what is pinned, which a new set of rules is written to.
+const OBJ_GET: u64 = 7;
 
 pub(super) fn install(room: Room) -> Result<(), String> {
     let told = |error: seccompiler::Error| error.to_string();
@@ -133,7 +135,9 @@ fn rules(room: Room) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     rules.insert(libc::SYS_clone, vec![all([lacks(0, thread)])?]);
     if !room.attaches() {
         rules.insert(libc::SYS_perf_event_open, Vec::new());
-        let commands = ON_MAPS.iter().map(|command| differs(0, *command));
+        let pinned = (room == Room::Main).then_some(&OBJ_GET);
+        let commands = ON_MAPS.iter().chain(pinned);
+        let commands = commands.map(|command| differs(0, *command));
         rules.insert(libc::SYS_bpf, vec![all(commands)?]);
     }
     Ok(rules)

@@ -159,6 +159,13 @@ impl Rig {
         }
     }
 
+    pub fn signal(&self, signal: i32) {
+        let agent = self.agent.as_ref().expect("an agent");
+        let pid = i32::try_from(agent.id()).expect("a process id");
+        // SAFETY: numbers only; the child is not waited for yet.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "cannot signal");
+    }
+
     pub fn end(&mut self, signal: i32) {
         let Some(mut agent) = self.agent.take() else {
             return;

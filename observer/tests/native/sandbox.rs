@@ -5,6 +5,7 @@ use std::fs;
 use observer::sandbox::Room;
 
 use crate::{
+    restart::Rig,
     serve::{free_address, get, serve},
     until,
 };
@@ -63,6 +64,22 @@ fn each_thread_keeps_what_its_room_needs_and_no_more() {
         }
         assert_eq!(hexadecimal("CapInh"), 0, "{name}");
     }
+}
+
+#[test]
+fn what_is_pinned_takes_other_rules_from_within_the_sandbox() {
+    let Some((stage, _turn)) = crate::stage("rules, from within the sandbox") else {
+        return;
+    };
+    let mut rig = Rig::new(&stage.path("captest"));
+    rig.start();
+    rig.wait_until_ready();
+    rig.configure(&[&rig.name, "another"]);
+    rig.signal(libc::SIGHUP);
+    until("the rules to be read", || {
+        rig.said().contains("rules stay in force") || rig.said().contains("were read again")
+    });
+    assert!(rig.said().contains("were read again"), "{}", rig.said());
 }
 
 fn field<'a>(status: &'a str, name: &str) -> &'a str {
