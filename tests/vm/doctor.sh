@@ -26,7 +26,7 @@ check "root: every hook is attached, and saw what was provoked" captest check ro
     'count(hooks) == 14' \
     'self_test.seen == true' \
     'self_tests[kind=hook, provoked=true].seen == true' \
-    'count(self_tests[kind=hook, provoked=true]) == 4' \
+    'count(self_tests[kind=hook, provoked=true]) == 5' \
     'count(findings[level=problem]) == 0'
 check "root: AppArmor's denial was seen, with its layer" captest check root.json \
     'self_tests[kind=lsm, name=apparmor].provoked == true' \
