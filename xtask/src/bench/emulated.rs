@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Bench;
 use super::figures::{Overhead, Spread};
-use super::native::storm_rows;
+use super::native::{beside_empty, storm_rows};
 use super::table::{Bar, Table};
 use crate::vm::{self, Job, Options, Root};
 
@@ -87,6 +87,43 @@ pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
             &run(bench, &script, false)?,
             table,
         )?;
+    }
+    Ok(())
+}
+
+/// What the programs take that see refusals by a rule, where nothing is refused: by
+/// instruction count.
+pub fn rules(bench: &Bench, table: &mut Table) -> Result<()> {
+    let mechanisms: [(&str, &[&str]); 2] = [
+        (
+            "fexit",
+            &["rule_exec_exit", "rule_file_caps_exit", "rule_capset_exit"],
+        ),
+        (
+            "kprobe",
+            &[
+                "rule_exec_entry_kprobe",
+                "rule_exec_exit_kprobe",
+                "rule_file_caps_entry_kprobe",
+                "rule_file_caps_exit_kprobe",
+                "rule_capset_entry_kprobe",
+                "rule_capset_exit_kprobe",
+            ],
+        ),
+    ];
+    for (mechanism, programs) in mechanisms {
+        let children = bench.reduced(300);
+        let script = format!(
+            "exec captest bench programs --capwatch \"$(command -v capwatch)\" --empty {EMPTY} \
+             --children {children} --rounds 3 --programs {} --child 'captest rules succeed' \
+             -- --hooks={mechanism}\n",
+            programs.join(",")
+        );
+        let measured = Overhead::read(&run(bench, &script, true)?)?;
+        for program in programs {
+            let what = format!("Linux {KERNEL}, {program}");
+            beside_empty(table, &measured, program, &what, 1.3)?;
+        }
     }
     Ok(())
 }

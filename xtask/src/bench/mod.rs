@@ -21,7 +21,7 @@ use table::Table;
 /// Measure what watching costs
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only the sections whose name contains this: overhead, processes, emulated, storm, parser, joining,
+    /// Only the sections whose name contains this: overhead, processes, emulated, rules, storm, parser, joining,
     /// replay, scale, latency
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -47,9 +47,10 @@ pub struct Bench {
 
 type Section = fn(&Bench, &mut Table) -> Result<()>;
 
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("overhead", native::overhead),
     ("emulated", emulated::overhead),
+    ("rules", emulated::rules),
     ("processes", native::processes),
     ("storm", native::storm),
     ("parser", parser::parser),

@@ -84,34 +84,29 @@ pub fn processes(bench: &Bench, table: &mut Table) -> Result<()> {
     arguments.extend(["--children", &children]);
     let measured = Overhead::read(&bench.captest(&arguments)?)?;
     for step in ["fork", "exec", "exit"] {
-        let program = format!("tree_{step}");
-        let empty = measured.samples(&program, "empty")?;
-        let own = measured.samples(&program, "capwatch")?;
-        table.row(
-            format!("{step}: an empty program"),
-            Spread::of(empty)?,
-            "ns",
-            Bar::None,
-        );
-        table.row(
-            format!("{step}: capwatch's"),
-            Spread::of(own)?,
-            "ns",
-            Bar::None,
-        );
-        let ratios: Vec<f64> = own
-            .iter()
-            .zip(empty)
-            .map(|(own, empty)| own / empty)
-            .collect();
-        let ratio = Spread::of(&ratios)?;
-        table.row(
-            format!("{step}: over an empty one"),
-            ratio,
-            "×",
-            Bar::AtMost(1.5),
-        );
+        beside_empty(table, &measured, &format!("tree_{step}"), step, 1.5)?;
     }
+    Ok(())
+}
+
+/// The rows of one program beside an empty one on the same hook.
+pub fn beside_empty(
+    table: &mut Table,
+    measured: &Overhead,
+    program: &str,
+    what: &str,
+    bar: f64,
+) -> Result<()> {
+    let empty = measured.samples(program, "empty")?;
+    let own = measured.samples(program, "capwatch")?;
+    let row = format!("{what}: an empty program");
+    table.row(row, Spread::of(empty)?, "ns", Bar::None);
+    let row = format!("{what}: capwatch's");
+    table.row(row, Spread::of(own)?, "ns", Bar::None);
+    let pairs = own.iter().zip(empty);
+    let ratios: Vec<f64> = pairs.map(|(own, empty)| own / empty).collect();
+    let row = format!("{what}: over an empty one");
+    table.row(row, Spread::of(&ratios)?, "×", Bar::AtMost(bar));
     Ok(())
 }
 
