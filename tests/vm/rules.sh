@@ -20,6 +20,7 @@ missing_of() {
     exec.lost_no_new_privs) echo '["chown"]' ;;
     exec.lost_*) echo '[]' ;;
     exec.*) echo '["net_bind_service"]' ;;
+    capset.other_process) echo '[]' ;;
     capset.* | ambient.not_*) echo '["chown"]' ;;
     *.creator_lacks_setfcap) echo '["setfcap"]' ;;
     uid_map.not_own_id) echo '["setuid"]' ;;
