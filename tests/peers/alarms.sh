@@ -107,7 +107,9 @@ total() {
 of_copies=$(total 'supervisor="openshell"')
 some_lost() { curl -fsS "http://$ADDRESS/metrics" | awk '/^capwatch_events_lost_total\{.*state_ring_full/ {sum += $NF} END {print sum + 0}'; }
 check "alarms: each of $COPIES is counted as the supervisor's" test "$((of_copies + $(some_lost)))" -ge "$COPIES"
-check "alarms: most of them under another label than their own" test "$(total 'supervisor="openshell"' 'version="other"')" -gt "$((COPIES / 2))"
+# On a busy host many are gone before their file could be looked at.
+folded=$(($(total 'supervisor="openshell"' 'version="other"') + $(total 'supervisor="openshell"' 'version=""')))
+check "alarms: most of them under another label than their own" test "$folded" -gt "$((COPIES / 2))"
 check "alarms: none as overflow" test "$(total 'supervisor="overflow"')" = 0
 
 # The real ones.
