@@ -335,6 +335,7 @@ fn counters(text: &str) -> Vec<(String, f64)> {
 struct Storm {
     thread: JoinHandle<()>,
     provoked: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
 }
 
 /// Processes of each wave.
@@ -345,11 +346,13 @@ impl Storm {
         let program = rig.path(&rig.name);
         let provoked = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&provoked);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
         let failing: Vec<_> = (0..fatal).collect();
         let failing = Arc::new(Mutex::new(failing));
         let thread = thread::spawn(move || {
             let mut children = Vec::new();
-            for wave in 0..waves {
+            for wave in (0..waves).take_while(|_| !stopped.load(Ordering::Relaxed)) {
                 let mut storm = Command::new(&program);
                 storm.args(["storm", "--processes", "--threads"]);
                 storm.args([
@@ -377,7 +380,11 @@ impl Storm {
                 child.wait().expect("no end");
             }
         });
-        Self { thread, provoked }
+        Self {
+            thread,
+            provoked,
+            stop,
+        }
     }
 }
 
@@ -490,6 +497,36 @@ fn an_upgrade_in_a_storm_takes_over_exactly_and_so_does_a_downgrade() {
     } else {
         killed_in_a_storm((40, 100, 100, 1_500), versions);
     }
+}
+
+#[test]
+fn takeovers_amid_a_storm_count_each_check_once() {
+    let Some((_stage, _turn)) = crate::stage("takeovers in a storm") else {
+        return;
+    };
+    let mut rig = Rig::new(&captest());
+    let other = rig.other_object(None);
+    rig.start();
+    rig.wait_until_ready();
+    let storm = Storm::start(&rig, u64::MAX, 1_000, 0);
+    for number in 0..if is_full() { 100 } else { 4 } {
+        thread::sleep(Duration::from_millis(100));
+        rig.end(libc::SIGKILL);
+        rig.start_with((number % 2 == 0).then_some(&*other));
+        rig.wait_until_ready();
+        assert!(rig.said().contains("took over"), "{}", rig.said());
+    }
+    storm.stop.store(true, Ordering::Relaxed);
+    storm.thread.join().expect("the storm panicked");
+    let truth = storm.provoked.load(Ordering::Relaxed);
+    thread::sleep(Duration::from_secs(1));
+    let metrics = rig.metrics();
+    let (counted, missed) = (rig.denials(&metrics, "sys_chroot"), misses(&metrics));
+    println!("{counted} of {truth} counted, {missed} missed");
+    assert!(
+        counted <= truth && truth <= counted + missed,
+        "{counted} counted and {missed} missed of {truth}"
+    );
 }
 
 #[test]
