@@ -166,7 +166,7 @@ pub struct Offsets {
 // User space hands these bytes to the kernel as they are.
 const _: () = assert!(size_of::<Offsets>() == 76 * 4);
 
-/// Hooks that other programs ask for, as indices of the map `HOOKS`.
+/// Hooks that other programs ask for: words of the map `HOOKS`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
@@ -177,7 +177,8 @@ pub enum Hook {
     /// Whatever keeps checks under way: the end of a thread then looks for its last one.
     Checks,
     /// Whose turn it is: the [`Config::turn`] of the programs that count. Those of
-    /// another version, which share the maps, do not.
+    /// another version, which share the maps, do not
+    /// ([`decide::turn`](crate::decide::turn)).
     Turn,
 }
 
@@ -186,10 +187,21 @@ impl Hook {
     pub const BY_TRAMPOLINE: u32 = 1;
     /// The value of a hook that is attached by kprobes.
     pub const BY_KPROBE: u32 = 2;
-    /// How many there are.
-    pub const COUNT: u32 = 4;
     /// The value of a hook that is attached by both.
     pub const BY_BOTH: u32 = 3;
+    /// How many words there are.
+    pub const COUNT: u32 = 2 * Self::EACH + 1;
+    /// Words of one turn. Those that hand over and those that take over have their own.
+    const EACH: u32 = 3;
+
+    /// Its index, for programs of a turn.
+    #[inline]
+    pub const fn place(self, turn: u32) -> u32 {
+        match self {
+            Self::Turn => 2 * Self::EACH,
+            hook => hook as u32 + (turn & 1) * Self::EACH,
+        }
+    }
 }
 
 /// What the programs need to know of the host.

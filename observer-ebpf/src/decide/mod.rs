@@ -14,6 +14,7 @@ pub mod ids;
 pub mod rules;
 mod skip;
 mod tree;
+pub mod turn;
 
 pub use accounting::{Abi, is_accounting, is_capset};
 pub use capable::{Credentials, MAX_LEVELS, commoncap};

@@ -14,10 +14,11 @@ use observer_ebpf::{
 use super::{
     denial::owner,
     host::{config, off},
-    maps::{BREACH_KEYS, BREACHES, STATES, Teller, add, is_idle, lose},
+    maps::{BREACH_KEYS, BREACHES, STATES, Teller, add, lose},
     mem::{Mem, Ptr},
     shares,
     task::{self, with_current},
+    turn::{Gate, is_idle},
 };
 
 /// A key is told again after this time.
@@ -60,7 +61,7 @@ impl Broke {
 /// file, and `path` its name as the caller gave it, if it is known.
 #[inline(always)]
 pub fn tell<F: Mem>(teller: Teller, broke: &Broke, dentry: Ptr, path: Ptr) {
-    if broke.rule as u8 == Broken::None as u8 || is_idle() {
+    if broke.rule as u8 == Broken::None as u8 || is_idle(Gate::Rule(teller)) {
         return;
     }
     let Some(key) = BREACH_KEYS.get_ptr_mut(teller as u32) else {

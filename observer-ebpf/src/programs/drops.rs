@@ -24,17 +24,18 @@ use super::{
     breach,
     episode::{self, Drop},
     host::{config, off},
-    maps::{Pending, State, Teller, drops_by_both, is_idle, lose, note},
+    maps::{Pending, State, Teller, drops_by_both, lose, note},
     marks,
     mem::{Mem, Ptr, Typed},
     rules,
     task::{self, bounding, effective, with_current},
+    turn::{Gate, is_idle},
 };
 
 /// Opens the episode with the set before its first drop.
 #[fentry]
 pub fn drop_entry(ctx: FEntryContext) -> i32 {
-    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP && !is_idle() {
+    if ctx.arg::<u32>(0) == PR_CAPBSET_DROP && !is_idle(Gate::DropEntry) {
         with_current!(M, task => {
             episode::open::<M>(task, bounding::<M>(task));
         });
@@ -46,7 +47,7 @@ pub fn drop_entry(ctx: FEntryContext) -> i32 {
 #[fexit]
 pub fn drop_exit(ctx: FExitContext) -> i32 {
     let option = ctx.arg::<u32>(0);
-    if option == PR_CAPBSET_DROP && is_idle() {
+    if option == PR_CAPBSET_DROP && is_idle(Gate::Drop) {
         return 0;
     }
     if option == PR_CAPBSET_DROP {
@@ -65,7 +66,7 @@ pub fn drop_exit(ctx: FExitContext) -> i32 {
 /// As [`drop_entry`], and keeps the argument for the return.
 #[kprobe]
 pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
-    if is_idle() {
+    if is_idle(Gate::DropEntryProbe) {
         return 0;
     }
     let option = ctx.arg::<u32>(0).unwrap_or(0);
@@ -90,7 +91,7 @@ pub fn drop_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// As [`drop_exit`], unless that one has added it.
 #[kretprobe]
 pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if is_idle() || (ctx.ret::<i32>() == -rules::EPERM && rules::prctl_ends()) {
+    if is_idle(Gate::DropProbe) || (ctx.ret::<i32>() == -rules::EPERM && rules::prctl_ends()) {
         return 0;
     }
     let id = bpf_get_current_pid_tgid();

@@ -150,6 +150,14 @@ pub static BLANK: Array<EpisodeEvent> = Array::with_max_entries(1, 0);
 #[map]
 pub static HOOKS: Array<u32> = Array::with_max_entries(Hook::COUNT, 0);
 
+/// What the first of two programs noted for the second, by thread and hook, while a
+/// turn is handed over.
+#[map]
+pub static HANDED: Array<u64> = Array::with_max_entries(HANDED_PLACES, 0);
+
+/// Places of [`HANDED`]: a power of two.
+pub const HANDED_PLACES: u32 = 4_096;
+
 /// Checks under way, by thread: what an inner layer answered (or, with
 /// kprobes, what was asked) until the outer hook consumes it.
 #[map]
@@ -213,6 +221,12 @@ pub enum Teller {
 impl Teller {
     /// How many there are.
     pub const COUNT: u32 = 16;
+
+    /// Whether it is a return probe.
+    #[inline(always)]
+    pub const fn is_probe(self) -> bool {
+        self as u32 & 1 == 1
+    }
 }
 
 /// What one program keeps for the next of the same call, by thread. Two threads may
@@ -317,33 +331,31 @@ impl Refusal {
 /// Whether a hook is attached, by whatever mechanism.
 #[inline(always)]
 pub fn hooked(hook: Hook) -> bool {
-    HOOKS.get(hook as u32).is_some_and(|by| *by != 0)
+    word(hook).is_some_and(|by| *by != 0)
 }
 
-/// Whether other programs count, of another version: one store of user space's hands
-/// over from these to those. The programs of the tree need not ask, since they may be
-/// told of anything twice.
+/// What these programs are told of a hook.
 #[inline(always)]
-pub fn is_idle() -> bool {
-    HOOKS.get(Hook::Turn as u32) != Some(&config!(turn))
+pub fn word(hook: Hook) -> Option<&'static u32> {
+    HOOKS.get(hook.place(config!(turn)))
 }
 
 /// Whether `cap_task_prctl` is watched by kprobes alone.
 #[inline(always)]
 pub fn drops_by_kprobe() -> bool {
-    HOOKS.get(Hook::Drops as u32) == Some(&Hook::BY_KPROBE)
+    word(Hook::Drops) == Some(&Hook::BY_KPROBE)
 }
 
 /// Whether drops are watched by two mechanisms.
 #[inline(always)]
 pub fn drops_by_both() -> bool {
-    HOOKS.get(Hook::Drops as u32) == Some(&Hook::BY_BOTH)
+    word(Hook::Drops) == Some(&Hook::BY_BOTH)
 }
 
 /// Whether the verdict is told by kprobes now, be trampolines attached or not.
 #[inline(always)]
 pub fn verdict_by_kprobe() -> bool {
-    HOOKS.get(Hook::Verdict as u32) == Some(&Hook::BY_KPROBE)
+    word(Hook::Verdict) == Some(&Hook::BY_KPROBE)
 }
 
 /// Counts one loss.

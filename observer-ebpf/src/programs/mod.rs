@@ -15,6 +15,7 @@ mod shares;
 mod task;
 mod tracepoint;
 mod tree;
+mod turn;
 mod underway;
 mod verdict;
 mod verdict_kprobe;

@@ -14,10 +14,11 @@ use super::{
     drops,
     episode::{self, Drop},
     host::config,
-    maps::{Pending, Place, State, hooked, is_idle, lose},
+    maps::{Pending, Place, State, hooked, lose},
     marks,
     mem::{Ptr, Typed},
     task::{self, bounding, effective},
+    turn::{Gate, is_idle},
 };
 
 /// `cap_capable(const struct cred *cred, struct user_namespace *target_ns,
@@ -25,7 +26,7 @@ use super::{
 #[btf_tracepoint(function = "cap_capable")]
 pub fn cap_capable_tracepoint(ctx: BtfTracePointContext) -> i32 {
     let (capability, result): (u32, i32) = (ctx.arg(3), ctx.arg(4));
-    if (result >= 0 && capability != CAP_SETPCAP) || is_idle() {
+    if (result >= 0 && capability != CAP_SETPCAP) || is_idle(Gate::Tracepoint) {
         return 0;
     }
     if capability == CAP_SETPCAP && !hooked(Hook::Drops) {

@@ -3,7 +3,10 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 
-use super::maps::{UNDERWAY, UNDERWAY_PLACES};
+use super::{
+    maps::{UNDERWAY, UNDERWAY_PLACES},
+    turn,
+};
 
 /// What is kept.
 #[repr(u64)]
@@ -49,7 +52,10 @@ pub fn take(kind: Kind) -> Option<[u64; 3]> {
         if (*place).thread != thread || (*place).kind != kind as u64 {
             return None;
         }
-        (*place).thread = 0;
+        // Programs of another version may come after these, and count.
+        if turn::counts() {
+            (*place).thread = 0;
+        }
         Some((*place).words)
     }
 }

@@ -13,19 +13,19 @@ use super::{
     denial::{self, Denial, audited},
     host::{config, off},
     maps::{
-        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, is_idle, lose, note,
-        verdict_by_kprobe,
+        CHECKS, Check, PROFILE_SCRATCH, PROFILES, Place, Refusal, lose, note, verdict_by_kprobe,
     },
     marks,
     mem::{Mem, Ptr, Typed, Unread},
     task,
+    turn::{Gate, is_idle},
 };
 
 /// `int security_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn security_capable_exit(ctx: FExitContext) -> i32 {
     // Kprobes may have taken over.
-    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle() {
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle(Gate::Verdict) {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -102,7 +102,7 @@ pub fn settle<M: Mem>(
 /// `int cap_capable(const struct cred *cred, struct user_namespace *target_ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn cap_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle() {
+    if ctx.arg::<i32>(4) >= 0 || verdict_by_kprobe() || is_idle(Gate::Commoncap) {
         return 0;
     }
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
@@ -164,12 +164,10 @@ fn keep(id: u64, cred: Ptr, target: Ptr, capability: u32, opts: u32, layer: Laye
 /// the first argument is there since 6.6.
 #[fexit]
 pub fn aa_capable_exit(ctx: FExitContext) -> i32 {
-    if verdict_by_kprobe() || is_idle() {
-        return 0;
-    }
     let id = bpf_get_current_pid_tgid();
+    let counts = || !verdict_by_kprobe() && !is_idle(Gate::Apparmor);
     if config!(aa_label_arg) == 1 {
-        if ctx.arg::<i32>(4) < 0 {
+        if ctx.arg::<i32>(4) < 0 && counts() {
             let profile = profile::<Typed>(0, ctx.arg(1));
             keep(
                 id,
@@ -181,7 +179,7 @@ pub fn aa_capable_exit(ctx: FExitContext) -> i32 {
                 profile,
             );
         }
-    } else if ctx.arg::<i32>(3) < 0 {
+    } else if ctx.arg::<i32>(3) < 0 && counts() {
         let profile = profile::<Typed>(0, ctx.arg(0));
         // Here the credential is not told: the capability alone joins the two.
         let cred = core::ptr::null();
@@ -238,7 +236,7 @@ pub fn profile<M: Mem>(scratch: u32, label: Ptr) -> u64 {
 /// `int selinux_capable(const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts)`
 #[fexit]
 pub fn selinux_capable_exit(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(4) < 0 && !verdict_by_kprobe() && !is_idle() {
+    if ctx.arg::<i32>(4) < 0 && !verdict_by_kprobe() && !is_idle(Gate::Selinux) {
         let id = bpf_get_current_pid_tgid();
         keep(
             id,

@@ -11,8 +11,9 @@ use observer_ebpf::{Layer, Loss};
 
 use super::{
     host::config,
-    maps::{CHECKS, Check, Refusal, is_idle, lose, verdict_by_kprobe},
+    maps::{CHECKS, Check, Refusal, lose, verdict_by_kprobe},
     mem::{Probed, Ptr},
+    turn::{Gate, is_idle},
     verdict::{direct, profile, settle},
 };
 
@@ -21,7 +22,12 @@ use super::{
 /// of one whose return was missed (`nmissed`, `kernel/kprobes.c`).
 #[inline(always)]
 fn begin(ctx: &ProbeContext, direct: u32) {
-    if is_idle() {
+    let gate = if direct == 1 {
+        Gate::CommoncapEntry
+    } else {
+        Gate::VerdictEntry
+    };
+    if is_idle(gate) {
         return;
     }
     let check = Check {
@@ -69,13 +75,15 @@ pub fn security_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Counts a refusal.
 #[kretprobe]
 pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if is_idle() {
+    let id = bpf_get_current_pid_tgid();
+    // What was granted is taken by whoever comes first.
+    let granted = ctx.ret::<i32>() >= 0;
+    if !granted && is_idle(Gate::VerdictProbe) {
         return 0;
     }
-    let id = bpf_get_current_pid_tgid();
     let check = take(id);
     // Trampolines may tell it still.
-    if ctx.ret::<i32>() >= 0 || !verdict_by_kprobe() {
+    if granted || !verdict_by_kprobe() {
         return 0;
     }
     let Some(check) = check else {
@@ -101,11 +109,11 @@ pub fn cap_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Marks a refusal by commoncap, or counts it where nobody else will.
 #[kretprobe]
 pub fn cap_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if is_idle() {
-        return 0;
-    }
     let id = bpf_get_current_pid_tgid();
     let refused = ctx.ret::<i32>() < 0;
+    if refused && is_idle(Gate::CommoncapProbe) {
+        return 0;
+    }
     let Some(check) = CHECKS.get_ptr_mut(id) else {
         if refused {
             lose(Loss::Unpaired);
@@ -151,7 +159,7 @@ pub fn aa_capable_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// Marks a refusal by AppArmor, with the profile's name.
 #[kretprobe]
 pub fn aa_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() >= 0 || is_idle() {
+    if ctx.ret::<i32>() >= 0 || is_idle(Gate::ApparmorProbe) {
         return 0;
     }
     let Some(check) = CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) else {
@@ -169,7 +177,7 @@ pub fn aa_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
 /// Marks a refusal by SELinux.
 #[kretprobe]
 pub fn selinux_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    if ctx.ret::<i32>() >= 0 || is_idle() {
+    if ctx.ret::<i32>() >= 0 || is_idle(Gate::SelinuxProbe) {
         return 0;
     }
     match CHECKS.get_ptr_mut(bpf_get_current_pid_tgid()) {

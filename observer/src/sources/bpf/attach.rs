@@ -235,12 +235,12 @@ pub struct HookWords {
 }
 
 impl HookWords {
-    /// Index and value of each word of the map `HOOKS`.
-    pub const fn words(self) -> [(u32, u32); 3] {
+    /// Each word of the map `HOOKS`.
+    pub const fn words(self) -> [(Word, u32); 3] {
         [
-            (Word::Verdict as u32, self.verdict),
-            (Word::Drops as u32, self.drops),
-            (Word::Checks as u32, self.checks),
+            (Word::Verdict, self.verdict),
+            (Word::Drops, self.drops),
+            (Word::Checks, self.checks),
         ]
     }
 }

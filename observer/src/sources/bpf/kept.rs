@@ -7,23 +7,27 @@ use aya::{
     Ebpf,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap},
 };
-use observer_ebpf::{Loss, TotalKey};
+use observer_ebpf::{
+    Hook, Loss, TotalKey,
+    decide::turn::{AFTER, BEFORE},
+};
 
 use super::{
-    attach::{self, Attached, HookWords, Types},
+    attach::{self, Attached, Types},
     error::KernelError,
     host::active_lsms,
-    kernel::{skip, write_hooks},
+    kernel::{skip, verdict_word, write_hooks},
     mechanism::HookStatus,
     object::Attach,
     pins::{About, Away, Pins, Plan, Watched},
     rules::is_rule_hook,
+    storm::{self, Storm},
 };
 use crate::time::{Stamp, monotonic};
 
 /// What was under way when programs were attached, or when their turn came, has
 /// ended by now.
-const IN_FLIGHT: Duration = Duration::from_millis(20);
+pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 
 /// What outlives this agent.
 pub struct Kept {
@@ -52,6 +56,8 @@ pub struct Setting<'a> {
     pub attach: &'a Attach,
     /// Whether the programs may read any memory of the kernel's.
     pub probe_read: bool,
+    /// The turn of the programs.
+    pub turn: u32,
 }
 
 /// What the kernel side lost.
@@ -72,7 +78,7 @@ impl Losses {
 
 /// Attaches the programs, which end with the agent.
 pub fn attach(ebpf: &mut Ebpf, setting: &Setting<'_>) -> Live {
-    let (hooks, links, _) = anew(ebpf, setting, Words::AtOnce);
+    let (hooks, links) = anew(ebpf, setting);
     Live {
         hooks,
         links,
@@ -100,14 +106,14 @@ pub fn attach_pinned(
         }
         Plan::Fresh => {
             let mut about = about;
-            let (hooks, links, _) = anew(ebpf, setting, Words::AtOnce);
+            let (hooks, links) = anew(ebpf, setting);
             let links = keep(&pins, &mut about, &hooks, links, ebpf);
             pins.settle(&about)?;
             (hooks, links, Kept::take(pins, about, losses)?)
         }
         Plan::TakeOver(before, _) => {
             let mut about = about;
-            let (hooks, links) = take_over(ebpf, setting, &pins, &mut about)?;
+            let (hooks, links) = take_over(ebpf, setting, &pins, (&mut about, &before))?;
             tracing::info!(
                 "took over from the programs of capwatch {}, which were attached since {}",
                 before.version,
@@ -123,23 +129,28 @@ pub fn attach_pinned(
     })
 }
 
-/// Attaches these programs beside those of another version, hands over in one store,
-/// and detaches the others.
+/// Attaches these programs beside those of another version, hands over, and detaches
+/// the others.
 fn take_over(
     ebpf: &mut Ebpf,
     setting: &Setting<'_>,
     pins: &Pins,
-    about: &mut About,
+    (about, before): (&mut About, &About),
 ) -> Result<(Vec<HookStatus>, Vec<Attached>), KernelError> {
-    let (hooks, links, words) = anew(ebpf, setting, Words::Later);
-    let links = keep(pins, about, &hooks, links, ebpf);
-    // A check that began before they were attached has returned by now.
-    sleep(IN_FLIGHT);
-    if let Some(words) = words {
-        write_hooks(ebpf, words)?;
+    let (hooks, links) = anew(ebpf, setting);
+    let mut links = keep(pins, about, &hooks, links, ebpf);
+    if verdict_word(ebpf, before.turn) == Hook::BY_KPROBE && storm::was_calm(&before.hooks) {
+        links = Storm::new(links, about.turn, true).inherit(ebpf, pins);
     }
-    pins.hand_over(about.turn)?;
+    // A call that began before they were attached has returned by now; and so have
+    // those of each step before the next one.
+    sleep(IN_FLIGHT);
+    pins.set_turn(before.turn | BEFORE)?;
+    sleep(IN_FLIGHT);
+    pins.set_turn(about.turn | AFTER)?;
     pins.settle(about)?;
+    sleep(IN_FLIGHT);
+    pins.set_turn(about.turn)?;
     // The others may be amid a check still, and count it.
     sleep(IN_FLIGHT);
     pins.retire()?;
@@ -167,33 +178,16 @@ fn keep(
     kept
 }
 
-/// When the programs are told which mechanism tells what.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Words {
-    /// As soon as it is known.
-    AtOnce,
-    /// When their turn comes: others that look at the same words count until then.
-    Later,
-}
-
-fn anew(
-    ebpf: &mut Ebpf,
-    setting: &Setting<'_>,
-    when: Words,
-) -> (Vec<HookStatus>, Vec<Attached>, Option<HookWords>) {
+fn anew(ebpf: &mut Ebpf, setting: &Setting<'_>) -> (Vec<HookStatus>, Vec<Attached>) {
     let Setting {
         types,
         attach,
         probe_read,
-        ..
+        turn,
     } = setting;
     let lsms = active_lsms();
-    let mut words = None;
     let (mut hooks, links) = attach::attach(ebpf, *types, attach.hooks, &lsms, |ebpf, by| {
-        words = Some(by);
-        if when == Words::AtOnce
-            && let Err(error) = write_hooks(ebpf, by)
-        {
+        if let Err(error) = write_hooks(ebpf, by, *turn) {
             tracing::error!("{error}");
         }
     });
@@ -212,7 +206,7 @@ fn anew(
             status.reason = Some(reason + lost);
         }
     }
-    (hooks, links, words)
+    (hooks, links)
 }
 
 impl Kept {

@@ -11,7 +11,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use observer_ebpf::{
-    Breach, BreachKey, Config, Episode, EpisodeEvent, Loss, Member, NAME_LEN, Note, Offsets,
+    Breach, BreachKey, Config, Episode, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, Offsets,
     PROFILE_LEN, RowKey, Rule, Table, Task, TotalKey,
     decide::{BEGINNINGS, beginning},
 };
@@ -66,11 +66,12 @@ struct Maps {
     tasks: HashMap<MapData, u32, Task>,
 }
 
-/// Which mechanism counts checks, as the programs know it.
-fn verdict_word(ebpf: &Ebpf) -> u32 {
+/// Which mechanism counts checks, as the programs of a turn know it.
+pub(super) fn verdict_word(ebpf: &Ebpf, turn: u32) -> u32 {
     let map = ebpf.map("HOOKS");
     let map = map.and_then(|map| Array::<_, u32>::try_from(map).ok());
-    let word = map.and_then(|map| map.get(&(observer_ebpf::Hook::Verdict as u32), 0).ok());
+    let place = Hook::Verdict.place(turn);
+    let word = map.and_then(|map| map.get(&place, 0).ok());
     word.unwrap_or_default()
 }
 
@@ -177,13 +178,13 @@ impl Kernel {
         }
         write_rules(&mut ebpf, rules)?;
         let losses = Losses(take(&mut ebpf, "LOSSES")?);
-        let word = verdict_word(&ebpf);
         let breaches = Breaches::open(&mut ebpf)?;
         let mut rows = Rows::open(&mut ebpf, plan.has_rows())?;
         let setting = Setting {
             types,
             attach,
             probe_read,
+            turn,
         };
         let Live { hooks, links, kept } = match pins {
             None => kept::attach(&mut ebpf, &setting),
@@ -200,10 +201,10 @@ impl Kernel {
         // Only an object that was built with diagnostics has their map.
         let diagnostics = EbpfLogger::init(&mut ebpf).ok();
         let lanes = Lanes::new(&links);
-        let mut storm = Storm::new(links, kept.is_some());
+        let mut storm = Storm::new(links, turn, kept.is_some());
         let mut hooks = hooks;
-        if is_adopted {
-            storm.resume(&mut ebpf, &mut hooks, word);
+        if kept.is_some() {
+            storm.resume(&mut ebpf, &mut hooks);
         }
         let instance = kept
             .as_ref()
@@ -262,7 +263,7 @@ impl Kernel {
             breaches: Mutex::new(breaches),
             lanes: Mutex::new(Lanes::new(&links)),
             // Who runs them follows them.
-            storm: Mutex::new(Storm::new(Vec::new(), true)),
+            storm: Mutex::new(Storm::new(Vec::new(), 0, true)),
             diagnostics: Mutex::default(),
             kept: None,
             instance,
@@ -680,14 +681,15 @@ fn write_beginnings<'a>(
     Ok(())
 }
 
-/// Tells the programs by which mechanism the verdict and the drops are told.
-pub(super) fn write_hooks(ebpf: &mut Ebpf, by: HookWords) -> Result<(), KernelError> {
+/// Tells the programs of a turn by which mechanism the verdict and the drops are told.
+pub(super) fn write_hooks(ebpf: &mut Ebpf, by: HookWords, turn: u32) -> Result<(), KernelError> {
     let mut map: Array<_, u32> = writable(ebpf, "HOOKS")?;
-    for (index, word) in by.words() {
-        map.set(index, word, 0).map_err(|source| KernelError::Map {
-            name: "HOOKS",
-            source,
-        })?;
+    for (hook, word) in by.words() {
+        map.set(hook.place(turn), word, 0)
+            .map_err(|source| KernelError::Map {
+                name: "HOOKS",
+                source,
+            })?;
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ use super::{
     },
     host::{has_kprobes, pins_kprobes},
     info::misses,
+    kernel::verdict_word,
     mechanism::{HookStatus, Mechanism},
 };
 
@@ -40,6 +41,8 @@ const MAX_QUIET: Duration = Duration::from_hours(1);
 pub(super) struct Storm {
     /// Programs that are attached by trampoline, or by kprobe while a storm lasts.
     links: Vec<Attached>,
+    /// The turn of these programs.
+    turn: u32,
     mode: Mode,
     seen: u64,
     quiet: Duration,
@@ -56,7 +59,7 @@ enum Mode {
 
 impl Storm {
     /// Follows what is attached by these links, which outlive the agent or not.
-    pub(super) fn new(links: Vec<Attached>, pinned: bool) -> Self {
+    pub(super) fn new(links: Vec<Attached>, turn: u32, pinned: bool) -> Self {
         let part = VERDICT.parts(Mechanism::Fexit)[0].program;
         let by_trampoline = links.iter().any(|link| link.program == part);
         // Nobody would count any more once the agent ends.
@@ -68,24 +71,22 @@ impl Storm {
                 Mode::Fixed
             },
             links,
+            turn,
             seen: 0,
             quiet: QUIET,
         }
     }
 
-    /// Goes on where an agent before ended amid a storm, or amid a change to or from
-    /// it: the word of the verdict says which mechanism counts, and what is attached
-    /// besides goes.
-    pub(super) fn resume(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], word: u32) {
-        let (to, from) = if word == Word::BY_KPROBE {
+    /// Goes on amid a storm, or amid a change to or from it, as an agent before left it:
+    /// the word of the verdict says which mechanism counts, and what is attached besides
+    /// goes.
+    pub(super) fn resume(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) {
+        let (to, from) = if verdict_word(ebpf, self.turn) == Word::BY_KPROBE {
             (Mechanism::Kprobe, Mechanism::Fexit)
         } else {
             (Mechanism::Fexit, Mechanism::Kprobe)
         };
-        let was_calm = |hook: &&HookStatus| {
-            hook.hook == VERDICT.name && hook.mechanism == Some(Mechanism::Fexit)
-        };
-        if !hooks.iter().any(|hook| was_calm(&hook)) {
+        if !was_calm(hooks) {
             // It never was a trampoline's.
             return;
         }
@@ -109,6 +110,13 @@ impl Storm {
             }
         }
         self.seen = misses(ebpf, VERDICT.parts(Mechanism::Fexit)[0].program);
+    }
+
+    /// Has kprobes count from the beginning, since a storm lasts already.
+    pub(super) fn inherit(mut self, ebpf: &mut Ebpf, pins: &Pins) -> Vec<Attached> {
+        // Whoever resumes it says so of the hooks.
+        self.follow(ebpf, &mut [], Some(pins));
+        self.links
     }
 
     /// Loads the programs that a storm would need, so that it finds them ready.
@@ -245,7 +253,7 @@ impl Storm {
             }
         }
         sleep(IN_FLIGHT);
-        set_verdict(ebpf, word)?;
+        set_verdict(ebpf, self.turn, word)?;
         let (old, kept) = std::mem::take(&mut self.links)
             .into_iter()
             .partition(|link| changing.iter().any(|hook| hook.has(link, from)));
@@ -264,9 +272,15 @@ impl Storm {
     }
 }
 
-fn set_verdict(ebpf: &mut Ebpf, word: u32) -> Result<(), String> {
+/// Whether trampolines tell the verdict where there is no storm.
+pub(super) fn was_calm(hooks: &[HookStatus]) -> bool {
+    let mut hooks = hooks.iter();
+    hooks.any(|hook| hook.hook == VERDICT.name && hook.mechanism == Some(Mechanism::Fexit))
+}
+
+fn set_verdict(ebpf: &mut Ebpf, turn: u32, word: u32) -> Result<(), String> {
     let map = ebpf.map_mut("HOOKS").ok_or("there is no map HOOKS")?;
     let mut map: Array<_, u32> = Array::try_from(map).map_err(|error| error.to_string())?;
-    map.set(Word::Verdict as u32, word, 0)
+    map.set(Word::Verdict.place(turn), word, 0)
         .map_err(|error| error.to_string())
 }

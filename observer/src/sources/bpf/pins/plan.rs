@@ -4,10 +4,13 @@
 //! Programs of both are attached for a moment, share the maps, and look at one word
 //! that says whose turn it is to count. One store of that word hands over.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, thread::sleep};
 
 use aya::maps::{Array, Map, MapData, MapError, MapInfo};
-use observer_ebpf::Hook;
+use observer_ebpf::{
+    Hook,
+    decide::turn::{AFTER, BEFORE},
+};
 
 use super::{
     About, MAPS, Pins, PinsError,
@@ -16,11 +19,13 @@ use super::{
 };
 use crate::{
     config::Rules,
-    sources::bpf::{error::KernelError, object::Definition},
+    sources::bpf::{error::KernelError, kept::IN_FLIGHT, object::Definition},
 };
 
-/// Maps that only say what the programs are to do.
-const TOLD: [&str; 1] = ["HOOKS"];
+/// The map that says what the programs are to do.
+const HOOKS: &str = "HOOKS";
+/// Its word that says whose turn it is.
+const TURN: u32 = Hook::Turn.place(0);
 /// Turns whose rows are read beside those of now.
 const MAX_ROWS: usize = 16;
 
@@ -104,8 +109,18 @@ impl Pins {
         Ok(Plan::TakeOver(about, !rows.is_empty()))
     }
 
-    /// Undoes what an agent had begun that was killed while it took over.
+    /// Undoes what an agent had begun that was killed while it took over, or ends it.
     fn repair(&self, about: &About) -> Result<(), KernelError> {
+        let word = self.turn_word()?;
+        if word == (about.turn + 1) | AFTER {
+            // The newer ones count already, and nothing says that they are to.
+            self.set_turn(about.turn | BEFORE)?;
+            sleep(IN_FLIGHT);
+        }
+        if word != about.turn {
+            self.set_turn(about.turn)?;
+            sleep(IN_FLIGHT);
+        }
         let turn = format!("-{}", about.turn);
         let cleared = remove::clear_folders(&self.folder, &self.path, |name| {
             name != MAPS && !name.ends_with(&turn)
@@ -120,21 +135,27 @@ impl Pins {
                 gone.map_err(|error| self.failed(error))?;
             }
         }
-        self.hand_over(about.turn)
+        Ok(())
     }
 
-    /// Hands over to the programs of a turn: they count from here on, and the others
-    /// do not.
+    /// Says whose turn it is to count (`observer_ebpf::decide::turn`).
     ///
     /// # Errors
     /// When the kernel refuses; then nothing has changed.
-    pub(in crate::sources::bpf) fn hand_over(&self, turn: u32) -> Result<(), KernelError> {
-        let store = || -> Result<(), MapError> {
-            let data = MapData::from_pin(self.place(MAPS, TOLD[0]))?;
-            let mut map: Array<_, u32> = Array::try_from(Map::Array(data))?;
-            map.set(Hook::Turn as u32, turn, 0)
-        };
-        store().map_err(|error| self.failed(format!("{}: {error}", TOLD[0])))
+    pub(in crate::sources::bpf) fn set_turn(&self, word: u32) -> Result<(), KernelError> {
+        let set = |mut map: Array<MapData, u32>| map.set(TURN, word, 0);
+        let set = self.hooks().and_then(set);
+        set.map_err(|error| self.failed(format!("{HOOKS}: {error}")))
+    }
+
+    fn turn_word(&self) -> Result<u32, KernelError> {
+        let word = self.hooks().and_then(|map| map.get(&TURN, 0));
+        word.map_err(|error| self.failed(format!("{HOOKS}: {error}")))
+    }
+
+    fn hooks(&self) -> Result<Array<MapData, u32>, MapError> {
+        let data = MapData::from_pin(self.place(MAPS, HOOKS))?;
+        Array::try_from(Map::Array(data))
     }
 
     /// Detaches and removes the programs that counted before.
