@@ -2,5 +2,6 @@
 //! of their expectations.
 
 pub mod check;
+pub mod object;
 pub mod scenarios;
 pub mod suite;

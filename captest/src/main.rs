@@ -10,7 +10,7 @@ mod storm;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use captest::{check, suite};
+use captest::{check, object, suite};
 use clap::Parser;
 
 /// Programs under test for capwatch, and the checks of what it said
@@ -39,6 +39,7 @@ enum Cli {
     Bench(bench::Args),
     /// Print every BPF program, map and link that the kernel holds
     Loaded,
+    Object(object::Args),
 }
 
 fn main() -> Result<ExitCode> {
@@ -50,6 +51,7 @@ fn main() -> Result<ExitCode> {
         Cli::Check { file, expectations } => check::main(&file, &expectations),
         Cli::Suite(args) => suite::main(&args),
         Cli::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Cli::Object(args) => object::main(&args).map(|()| ExitCode::SUCCESS),
         Cli::Loaded => loaded::main().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -14,9 +14,10 @@ cp "$(command -v captest)" pinsup
 printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
 PIN=/sys/fs/bpf/capwatch
 
+# start [OPTIONS]: another agent, which goes on with what is pinned.
 start() {
     capwatch --config pins.toml run --hooks="$HOOKS" --pin $PIN --state /tmp/state \
-        --events events.jsonl --log-format text >/dev/null 2>>log &
+        --events events.jsonl --log-format text "$@" >/dev/null 2>>log &
     # A check runs in a shell of its own.
     echo $! >agent
     wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready
@@ -35,6 +36,8 @@ value() {
 refused() { value capwatch_denials_total 'supervisor="pinsup",role="supervisor",capability="sys_chroot"'; }
 is() { test "$(eval "$1")" = "$2"; }
 fatal() { ./pinsup do lower setpcap drop chown; }
+rule() { ./pinsup rules capset.permitted_beyond_permitted >/dev/null; }
+ruled() { value capwatch_rule_refusals_total 'supervisor="pinsup"'; }
 failed() { value capwatch_bounding_drop_episodes_total 'supervisor="pinsup"'; }
 
 check "the first agent serves" start
@@ -44,18 +47,24 @@ fatal
 ./pinsup do lower setpcap drop chown sleep 4000 &
 # One that forks while nobody listens.
 ./pinsup do sleep 1500 fork lower setpcap drop chown &
+rule
 check "counted before" wait_for 20 is refused 2000
-sleep 1
+check "what a rule refused is counted" wait_for 20 is ruled 1
 unpinned=$(capwatch doctor -o json | tr -d '\n' | sed 's/.*"unpinned": \[\([^]]*\)\].*/\1/' | tr -d ' ')
 kill_it
 ./pinsup storm --processes --threads 4 --count 500
 fatal
+rule
 sleep 2
 check "the second agent goes on" start
 if [ "$HOOKS" = kprobe ] && [ -n "$unpinned" ]; then
     echo "note restart: before 5.15 the links of kprobes can't be pinned: what only they see is not counted while no agent runs; the log and doctor name them"
     check "what is not pinned is named in the log" grep -q "not pinned" log
     check "counts go on from what they were" wait_for 20 is refused 2000
+    ./pinsup storm --processes --threads 4 --count 500
+    rule
+    check "what is attached again counts" wait_for 20 is refused 4000
+    check "and what rules refuse" wait_for 20 is ruled 2
 else
     check "nothing is unpinned" test -z "$unpinned"
     check "counted meanwhile" wait_for 20 is refused 4000
@@ -64,6 +73,9 @@ else
     check "told once each" test "$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
         grep -vc '"fate":"running"')" = 4
     check "marked" grep -q '"while_away":true' events.jsonl
+    check "what a rule refused goes on" wait_for 20 is ruled 2
+    check "and is marked, too" sh -c 'grep "\"kind\":\"rule_refusal\"" events.jsonl |
+        grep "\"supervisor\":\"pinsup\"" | grep -q "\"while_away\":true"'
     # The same again, amid a storm.
     ./pinsup storm --processes --threads 8 --count 5000 &
     storm=$!
@@ -78,6 +90,36 @@ else
         test "$counted" -le 44000 && test $((counted + missed)) -ge 44000
     }
     check "counts and misses are the truth" wait_for 20 exact
+fi
+# Other versions take over amid storms, and count each check once.
+takes_over() {
+    ./pinsup storm --processes --threads 8 --count $each &
+    storm=$!
+    kill_it
+    check "$1 takes over" start --bpf-object "$2"
+    check "$1 says so" sh -c "tail -n 20 log | grep -q 'took over'"
+    wait $storm
+    truth=$((truth + 8 * each))
+    is_exact() {
+        counted=$(refused)
+        missed=$(value capwatch_program_misses_total program=)
+        test "$counted" -le $truth && test $((counted + missed)) -ge $truth
+    }
+    check "$1 counts each check once" wait_for 20 is_exact
+}
+if [ -n "$CAPWATCH_FULL" ] && [ -z "$unpinned" ]; then
+    each=20000
+    truth=44000
+    captest object other.o
+    captest object totals.o --map TOTALS --entries 4096
+    for round in 1 2 3; do
+        takes_over "another version ($round)" other.o
+        takes_over "another layout ($round)" totals.o
+    done
+    counted=$(refused)
+    echo "note restart: six takeovers by $HOOKS: $counted counted of $truth"
+    fatal
+    check "episodes go on" wait_for 20 is failed 5
 fi
 check "nobody listened for a while, and it says so" grep -q "nobody listened for" log
 check "doctor says what is pinned" sh -c 'capwatch doctor | grep -q "pinned .* links"'

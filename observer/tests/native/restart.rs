@@ -120,25 +120,8 @@ impl Rig {
 
     /// An object of another version: with a map of another size, where one is named.
     pub fn other_object(&self, map: Option<(&str, u32)>) -> PathBuf {
-        use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
-        let built_in = folder.join(format!("capwatch.{}.bpf.o", env::consts::ARCH));
-        let mut bytes = fs::read(built_in).expect("no object");
-        let mut name = "other.o".to_owned();
-        if let Some((map, entries)) = map {
-            let file = object::File::parse(&*bytes).expect("no object");
-            let symbol = file.symbols().find(|one| one.name() == Ok(map));
-            let section = file.section_by_name("maps").expect("no maps");
-            let start = section.file_range().expect("no bytes").0;
-            let place = start + symbol.expect("no such map").address() + 12;
-            let place = usize::try_from(place).expect("a place");
-            bytes[place..place + 4].copy_from_slice(&entries.to_le_bytes());
-            name = format!("{map}.o");
-        }
-        // What comes after the last section is nobody's, but in the digest.
-        bytes.extend_from_slice(b"another version");
-        let path = self.path(&name);
+        let bytes = captest::object::other(map).expect("no object");
+        let path = self.path(&format!("{}.o", map.map_or("other", |(map, _)| map)));
         fs::write(&path, bytes).expect("cannot write");
         path
     }
@@ -386,6 +369,18 @@ impl Storm {
             stop,
         }
     }
+
+    /// Ends it after its wave; how many calls were refused.
+    fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.join()
+    }
+
+    /// Waits until it ends; how many calls were refused.
+    fn join(self) -> u64 {
+        self.thread.join().expect("the storm panicked");
+        self.provoked.load(Ordering::Relaxed)
+    }
 }
 
 /// A number below another one, different each time.
@@ -421,8 +416,7 @@ fn killed_in_a_storm(
         rig.start_with(object.as_deref());
         rig.wait_until_ready();
     }
-    storm.thread.join().expect("the storm panicked");
-    let truth = storm.provoked.load(Ordering::Relaxed);
+    let truth = storm.join();
     let mut metrics = String::new();
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
@@ -520,9 +514,7 @@ fn takeovers_amid_a_storm_count_each_check_once() {
         rig.wait_until_ready();
         assert!(rig.said().contains("took over"), "{}", rig.said());
     }
-    storm.stop.store(true, Ordering::Relaxed);
-    storm.thread.join().expect("the storm panicked");
-    let truth = storm.provoked.load(Ordering::Relaxed);
+    let truth = storm.end();
     thread::sleep(Duration::from_secs(1));
     let metrics = rig.metrics();
     let (counted, missed) = (rig.denials(&metrics, "sys_chroot"), misses(&metrics));
@@ -570,6 +562,7 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     // The ring has room for some five hundred.
     let all = if is_full() { 4_000 } else { 900 };
     let began = Instant::now();
+    let storm = is_full().then(|| Storm::start(&rig, u64::MAX, 1_000, 0));
     for _ in 0..all / 20 {
         let failing: Vec<_> = (0..20).map(|_| rig.fail(Duration::ZERO)).collect();
         for mut child in failing {
@@ -579,6 +572,7 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     if is_full() {
         thread::sleep(Duration::from_mins(1).saturating_sub(began.elapsed()));
     }
+    let refused = storm.map_or(0, Storm::end);
     rig.start();
     rig.wait_until_ready();
     until("the episodes", || !rig.told().is_empty());
@@ -603,6 +597,11 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
             .all(|episode| episode["while_away"] == true)
     );
     assert_eq!(rig.denials(&metrics, "setpcap"), all);
+    let counted = rig.denials(&metrics, "sys_chroot");
+    assert!(
+        counted <= refused && refused <= counted + misses(&metrics),
+        "{counted} counted of {refused}"
+    );
     let status = get(&rig.address, "/api/v1/status").expect("no status").1;
     let status: Value = serde_json::from_str(&status).expect("no JSON");
     let reasons = status["sight"]["reasons"].as_array().expect("reasons");
