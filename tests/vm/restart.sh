@@ -3,7 +3,7 @@
 # episodes and trees; what can't be pinned on this kernel is named.
 # env-matrix: HOOKS=fexit,kprobe
 # daily: 6.12
-# timeout: 300
+# timeout: 900
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
@@ -13,11 +13,13 @@ rm -rf state events.jsonl log
 cp "$(command -v captest)" pinsup
 printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
 PIN=/sys/fs/bpf/capwatch
+# Of a run that came to no end.
+capwatch unload --pin $PIN --state /tmp/state >/dev/null 2>&1
 
 # start [OPTIONS]: another agent, which goes on with what is pinned.
 start() {
     capwatch --config pins.toml run --hooks="$HOOKS" --pin $PIN --state /tmp/state \
-        --events events.jsonl --log-format text "$@" >/dev/null 2>>log &
+        --events events.jsonl --log-format text --ready-without hooks "$@" >/dev/null 2>>log &
     # A check runs in a shell of its own.
     echo $! >agent
     wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready

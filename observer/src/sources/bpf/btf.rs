@@ -16,6 +16,7 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
@@ -213,7 +214,9 @@ impl Btf {
             KIND_CONST | KIND_VOLATILE | KIND_RESTRICT | KIND_TYPE_TAG => {
                 self.describe(entry.referent, depth + 1)
             }
-            KIND_STRUCT => format!("struct {name}"),
+            // Or one that is only named there, as some are in the types of system calls.
+            KIND_FWD if entry.kind_flag => format!("union {name}"),
+            KIND_STRUCT | KIND_FWD => format!("struct {name}"),
             KIND_UNION => format!("union {name}"),
             KIND_ENUM | KIND_ENUM64 => format!("enum {name}"),
             _ => name,
