@@ -1,6 +1,9 @@
 //! Stamps: nanoseconds since the epoch, and the kernel's clocks turned into them.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -101,8 +104,13 @@ pub mod optional {
     }
 }
 
+/// The distance of the last sample, which a sample that differs by no more than this
+/// keeps: both clocks are steered alike, so that less is the sampling's own.
+static DISTANCE: AtomicU64 = AtomicU64::new(0);
+const JITTER_NS: u64 = 1_000_000;
+
 /// Turns the kernel's monotonic time into stamps. Sampled anew now and then,
-/// since the wall clock may be set.
+/// since the wall clock may be set; a moment has one stamp until it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     offset: u64,
@@ -114,9 +122,15 @@ impl Clock {
         let before = read(ClockId::Monotonic);
         let wall = read(ClockId::Realtime);
         let after = read(ClockId::Monotonic);
-        Self {
-            offset: wall.saturating_sub(before.midpoint(after)),
+        let offset = wall.saturating_sub(before.midpoint(after));
+        let kept = DISTANCE.load(Ordering::Relaxed);
+        // One that was interrupted tells nothing new.
+        let is_loose = after.saturating_sub(before) >= JITTER_NS;
+        if kept != 0 && (is_loose || kept.abs_diff(offset) < JITTER_NS) {
+            return Self { offset: kept };
         }
+        DISTANCE.store(offset, Ordering::Relaxed);
+        Self { offset }
     }
 
     /// The stamp of a monotonic time in nanoseconds.
@@ -145,6 +159,15 @@ fn read(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_has_one_stamp() {
+        let moment = monotonic();
+        let stamp = Clock::sample().stamp(moment);
+        for _ in 0..10_000 {
+            assert_eq!(Clock::sample().stamp(moment), stamp);
+        }
+    }
 
     #[test]
     fn a_stamp_is_rfc_3339_and_comes_back() {
