@@ -2,13 +2,14 @@
 # What every kernel must show of drops, fates, threads and trees, with each mechanism.
 # timeout: 1500
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
+# daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-# Every day each kernel has one mechanism for calls, fates and trees, the other for sets.
+# Every day one mechanism has calls, fates and trees, the other sets.
 groups=counts,drops,fail_on,fates,sets,threads,tree
-case ${CAPWATCH_FULL:-daily}-$(series)-$HOOKS in
-daily-6.1-kprobe | daily-6.12-fexit) groups=sets ;;
+case ${CAPWATCH_FULL:-daily}-$HOOKS in
+daily-kprobe) groups=sets ;;
 daily-*) groups=counts,drops,fail_on,fates,threads,tree ;;
 esac
 # One agent at a time: what the kernel does to its own code when two attach and detach at
