@@ -13,6 +13,7 @@ pub mod config;
 pub mod correlate;
 pub mod finding;
 pub mod ledger;
+mod manager;
 mod memory;
 pub mod observation;
 pub mod open;

@@ -20,6 +20,7 @@ use crate::{
     caps,
     config::{Release, Rules},
     finding::{HookReport, Scope},
+    manager::Manager,
     outputs::{
         alarms::{self, Manner},
         color::Color,
@@ -63,6 +64,7 @@ pub async fn run(
         sandbox,
     } = run;
     prepare();
+    let manager = Manager::connect();
     // Whatever can fail for a mistake of the operator comes before the hooks.
     let security = web_config.as_deref().map(web::Security::load).transpose()?;
     let mut passed = ListenFd::from_env();
@@ -124,11 +126,11 @@ pub async fn run(
     };
     let mut server = Server::start(listeners, view, options).context("cannot serve")?;
     sandbox::enter(Room::Main);
-    tell_systemd(NotifyState::Ready);
+    manager.tell(&NotifyState::Ready);
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| interval(limit / 2));
     loop {
         tokio::select! {
-            () = beat(watchdog.as_mut()) => tell_systemd(NotifyState::Watchdog),
+            () = beat(watchdog.as_mut()) => manager.tell(&NotifyState::Watchdog),
             result = agent.pump() => result.context("cannot read from the kernel")?,
             result = server.ended() => {
                 result.context("cannot serve")?;
@@ -139,6 +141,7 @@ pub async fn run(
             _ = hangup.recv() => reload(&mut agent, config.as_deref(), &typed),
         }
     }
+    manager.tell(&NotifyState::Stopping);
     end(agent, server);
     Ok(ExitCode::SUCCESS)
 }
@@ -171,7 +174,6 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
 /// Ends in good order: what was seen is still told.
 fn end(mut agent: Agent, server: Server) {
     let shared = agent.shared();
-    tell_systemd(NotifyState::Stopping);
     // Answers under way end while the last events are handled.
     let stopping = server.stop();
     agent.catch_up();
@@ -283,13 +285,6 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
     } else {
         folder.to_owned()
     })
-}
-
-/// Tells the service manager, where one started it: `Type=notify` and `WatchdogSec=`.
-fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!("cannot notify systemd: {error}");
-    }
 }
 
 /// Waits for the next sign of life; without a watchdog, for ever.

@@ -89,7 +89,6 @@ const DESCRIPTORS: &[c_long] = &[
     libc::SYS_pipe2,
     libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_socket,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_getsockopt,

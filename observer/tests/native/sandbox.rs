@@ -1,10 +1,11 @@
 //! What the threads of a running agent have left, by the kernel's own word.
 
-use std::fs;
+use std::{fs, os::unix::net::UnixDatagram, process::Stdio, time::Duration};
 
 use observer::sandbox::Room;
 
 use crate::{
+    Guard,
     restart::Rig,
     serve::{free_address, get, serve},
     until,
@@ -63,6 +64,37 @@ fn each_thread_keeps_what_its_room_needs_and_no_more() {
             assert_eq!(hexadecimal(set) & !most, 0, "{name} has too much: {status}");
         }
         assert_eq!(hexadecimal("CapInh"), 0, "{name}");
+    }
+}
+
+#[test]
+fn the_service_manager_hears_that_it_lives() {
+    let Some((stage, _turn)) = crate::stage("notification") else {
+        return;
+    };
+    let place = stage.path("notify");
+    let manager = UnixDatagram::bind(&place).expect("bound");
+    let patience = Some(Duration::from_secs(20));
+    manager.set_read_timeout(patience).expect("a time-out");
+    let mut command = stage.capwatch();
+    command
+        .args(["run", "--web.listen-address", &free_address()])
+        .env("NOTIFY_SOCKET", &place)
+        .env("WATCHDOG_USEC", "400000");
+    let agent = Guard::start(command.stdout(Stdio::null()));
+    let mut told = String::new();
+    let next = |told: &mut String| {
+        let mut buffer = [0; 256];
+        let length = manager.recv(&mut buffer).expect("a word in time");
+        told.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    };
+    while told.matches("WATCHDOG=1").count() < 3 {
+        next(&mut told);
+    }
+    assert!(told.starts_with("READY=1\n"), "{told}");
+    agent.signal(libc::SIGTERM);
+    while !told.contains("STOPPING=1") {
+        next(&mut told);
     }
 }
 

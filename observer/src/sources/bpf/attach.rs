@@ -2,10 +2,13 @@
 //! best mechanism that works: falling back is decided by load *or* attach,
 //! since arm64 refuses trampolines only at attach (524, ENOTSUPP).
 
-use std::path::Path;
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use aya::{
-    Btf, Ebpf,
+    Btf,
     programs::{
         BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError,
         fentry::FEntryLinkId,
@@ -24,6 +27,7 @@ use super::{
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     privilege::{TO_ATTACH, not_permitted},
+    programs::{self, Programs},
     prototype, rules,
 };
 
@@ -65,6 +69,8 @@ enum Link {
     FExit(FExitLinkId),
     KProbe(KProbeLinkId),
     Tracepoint(BtfTracePointLinkId),
+    /// Of a program that an agent before left.
+    Adopted(OwnedFd),
     /// It outlives the agent.
     Pinned(PinnedLink),
     /// It could neither be pinned nor kept.
@@ -81,12 +87,22 @@ impl Attached {
     }
 
     /// Pins the link, which stays attached meanwhile; says why where that can't be.
-    pub(super) fn pin(self, ebpf: &mut Ebpf, place: &Path) -> (Self, Option<String>) {
+    pub(super) fn pin(self, ebpf: &mut Programs, place: &Path) -> (Self, Option<String>) {
         let Self { program, link } = self;
         let kept = |link, why: &str| {
             let program = program.clone();
             let why = format!("{program}: {why}");
             (Self { program, link }, Some(why))
+        };
+        let link = match link {
+            Link::Adopted(link) => {
+                let pinned = programs::pin(link.as_fd(), place).map_err(text);
+                return match pinned.and_then(|()| PinnedLink::from_pin(place).map_err(text)) {
+                    Ok(link) => (Self::pinned(program, link), None),
+                    Err(why) => kept(Link::Gone, &why),
+                };
+            }
+            link => link,
         };
         let taken: Result<FdLink, String> = match (ebpf.program_mut(&program), link) {
             (Some(Program::FEntry(entry)), Link::FEntry(id)) => {
@@ -258,7 +274,7 @@ fn word(status: &HookStatus) -> u32 {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn load_tree(ebpf: &mut Ebpf, btf: Types<'_>) -> Result<(), String> {
+pub fn load_tree(ebpf: &mut Programs, btf: Types<'_>) -> Result<(), String> {
     let [_, exec, _] = &TREE;
     load(ebpf, btf, Mechanism::Tracepoint, exec.tracepoint[0])
 }
@@ -268,11 +284,11 @@ pub fn load_tree(ebpf: &mut Ebpf, btf: Types<'_>) -> Result<(), String> {
 /// `ready` is called once it is known which hooks work, before the tracepoint
 /// on `cap_capable` (which asks for that) goes live.
 pub fn attach(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     choice: Choice,
     lsms: &[String],
-    mut ready: impl FnMut(&mut Ebpf, HookWords),
+    mut ready: impl FnMut(&mut Programs, HookWords),
 ) -> (Vec<HookStatus>, Vec<Attached>) {
     let mut hooks = Vec::new();
     let mut links = Vec::new();
@@ -327,7 +343,7 @@ pub fn attach(
 /// programs (7.0) by a kprobe besides, since a fork or an end that is skipped
 /// leaves its episode open.
 fn attach_tree(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     hook: &Hook,
     links: &mut Vec<Attached>,
@@ -353,7 +369,7 @@ fn attach_tree(
 /// for reasons of its own (`observer-ebpf/src/programs/drops.rs`), unless one is
 /// forced; where neither can be had, the tracepoint tells of drops.
 fn attach_drops(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     choice: Choice,
     links: &mut Vec<Attached>,
@@ -397,7 +413,7 @@ fn no_direct_checks() -> HookStatus {
 }
 
 fn attach_hook(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     hook: &Hook,
     candidates: &[Mechanism],
@@ -440,7 +456,7 @@ fn attach_hook(
 
 /// All parts or none: half a pair would count what it can't finish.
 fn attach_parts(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     mechanism: Mechanism,
     parts: &[Part],
@@ -470,7 +486,7 @@ fn attach_parts(
 /// Attaches what could not be pinned, and so ended with the agent before; what can't
 /// be attached any more is no longer said to be.
 pub(super) fn attach_again(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     btf: Types<'_>,
     unpinned: &[String],
     hooks: &mut [HookStatus],
@@ -513,7 +529,12 @@ fn unload(program: &mut Program) {
     };
 }
 
-fn load(ebpf: &mut Ebpf, btf: Types<'_>, mechanism: Mechanism, part: Part) -> Result<(), String> {
+fn load(
+    ebpf: &mut Programs,
+    btf: Types<'_>,
+    mechanism: Mechanism,
+    part: Part,
+) -> Result<(), String> {
     prototype::check(btf.prototypes, mechanism, part.function)?;
     let program = program(ebpf, part)?;
     let result = match program {
@@ -530,7 +551,7 @@ fn load(ebpf: &mut Ebpf, btf: Types<'_>, mechanism: Mechanism, part: Part) -> Re
 }
 
 /// Loads a program for kprobes, unless it is.
-pub(super) fn load_kprobe(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
+pub(super) fn load_kprobe(ebpf: &mut Programs, part: Part) -> Result<(), String> {
     match program(ebpf, part)? {
         program if program.fd().is_ok() => Ok(()),
         Program::KProbe(probe) => probe.load().map_err(|error| explain(&error, part)),
@@ -539,7 +560,14 @@ pub(super) fn load_kprobe(ebpf: &mut Ebpf, part: Part) -> Result<(), String> {
 }
 
 /// Attaches a loaded program.
-pub(super) fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<Attached, String> {
+pub(super) fn attach_part(ebpf: &mut Programs, part: Part) -> Result<Attached, String> {
+    if let Some(program) = ebpf.adopted(part.program) {
+        let link = programs::attach(program).map_err(|error| explain_call(&error))?;
+        return Ok(Attached {
+            program: part.program.to_owned(),
+            link: Link::Adopted(link),
+        });
+    }
     let result = match program(ebpf, part)? {
         Program::FEntry(entry) => entry.attach().map(Link::FEntry),
         Program::FExit(exit) => exit.attach().map(Link::FExit),
@@ -556,7 +584,7 @@ pub(super) fn attach_part(ebpf: &mut Ebpf, part: Part) -> Result<Attached, Strin
 
 /// Detaches a program, which stays loaded, so that the kernel keeps what it
 /// counted of its runs.
-pub(super) fn detach(ebpf: &mut Ebpf, attached: Attached) -> Result<(), String> {
+pub(super) fn detach(ebpf: &mut Programs, attached: Attached) -> Result<(), String> {
     let Attached { program, link } = attached;
     let link = match link {
         Link::Pinned(link) => {
@@ -565,6 +593,8 @@ pub(super) fn detach(ebpf: &mut Ebpf, attached: Attached) -> Result<(), String> 
                 .map(drop)
                 .map_err(|error| format!("{program}: {error}"));
         }
+        // It goes with its descriptor.
+        Link::Adopted(_) => return Ok(()),
         link => link,
     };
     let result = match (ebpf.program_mut(&program), link) {
@@ -575,19 +605,23 @@ pub(super) fn detach(ebpf: &mut Ebpf, attached: Attached) -> Result<(), String> 
     result.map_err(|error| format!("{program}: {error}"))
 }
 
-fn program(ebpf: &mut Ebpf, part: Part) -> Result<&mut Program, String> {
+fn program(ebpf: &mut Programs, part: Part) -> Result<&mut Program, String> {
     ebpf.program_mut(part.program)
         .ok_or_else(|| format!("the object has no program {}", part.program))
 }
 
-/// One line of what the kernel said, with the privilege that is missing.
-fn explain(error: &ProgramError, part: Part) -> String {
-    let io = |error: &std::io::Error| match error.raw_os_error() {
+/// What a system call's error means, with the privilege that is missing.
+fn explain_call(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
         Some(libc::EPERM) => not_permitted(TO_ATTACH),
         Some(libc::ENOENT) => "the kernel has no such function or probe".to_owned(),
         Some(524) => "this kernel's architecture has no BPF trampolines (ENOTSUPP)".to_owned(),
         _ => error.to_string(),
-    };
+    }
+}
+
+/// One line of what the kernel said of a program.
+fn explain(error: &ProgramError, part: Part) -> String {
     match error {
         ProgramError::LoadError {
             io_error,
@@ -609,10 +643,12 @@ fn explain(error: &ProgramError, part: Part) -> String {
                 (Some(libc::EACCES | libc::EINVAL), Some(line)) => {
                     format!("{} refused by the verifier: {line}", part.program)
                 }
-                _ => io(io_error),
+                _ => explain_call(io_error),
             }
         }
-        ProgramError::SyscallError(call) => format!("{}: {}", call.call, io(&call.io_error)),
+        ProgramError::SyscallError(call) => {
+            format!("{}: {}", call.call, explain_call(&call.io_error))
+        }
         ProgramError::Btf(error) => format!("not in this kernel's BTF: {error}"),
         other => {
             let mut text = other.to_string();

@@ -1,10 +1,8 @@
 //! What the kernel says of the programs' runs.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use aya::{Ebpf, programs::ProgramFd};
-
-use super::kernel::Kernel;
+use super::{kernel::Kernel, programs::Programs};
 use crate::time::seconds;
 
 /// Runs of one program.
@@ -31,7 +29,7 @@ const INFO_LEN: usize = 240;
 /// Runs of every loaded program.
 pub fn runs(kernel: &Kernel) -> Vec<Runs> {
     let loaded = kernel.programs().filter_map(|(name, program)| {
-        let info = info(program.fd().ok()?.as_fd().as_raw_fd())?;
+        let info = info(program.as_raw_fd())?;
         let word = |at: usize| {
             info[at..]
                 .first_chunk::<8>()
@@ -48,14 +46,13 @@ pub fn runs(kernel: &Kernel) -> Vec<Runs> {
 }
 
 /// Runs of one program that the kernel skipped; 0 where that is not known.
-pub(super) fn misses(ebpf: &Ebpf, program: &str) -> u64 {
-    let fd = ebpf.program(program).and_then(|program| program.fd().ok());
-    fd.and_then(misses_of).unwrap_or_default()
+pub(super) fn misses(ebpf: &Programs, program: &str) -> u64 {
+    ebpf.loaded(program).and_then(misses_of).unwrap_or_default()
 }
 
 /// Runs of a program that the kernel skipped; none where that is not known.
-pub(super) fn misses_of(program: &ProgramFd) -> Option<u64> {
-    let info = info(program.as_fd().as_raw_fd())?;
+pub(super) fn misses_of(program: BorrowedFd<'_>) -> Option<u64> {
+    let info = info(program.as_raw_fd())?;
     Some(u64::from_ne_bytes(*info[MISSES..].first_chunk::<8>()?))
 }
 

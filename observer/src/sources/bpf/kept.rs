@@ -3,10 +3,7 @@
 
 use std::{sync::Mutex, thread::sleep, time::Duration};
 
-use aya::{
-    Ebpf,
-    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap},
-};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap};
 use observer_ebpf::{
     Hook, Loss, TotalKey,
     decide::turn::{AFTER, BEFORE},
@@ -20,6 +17,7 @@ use super::{
     mechanism::HookStatus,
     object::Attach,
     pins::{About, Away, Pins, Plan, Watched},
+    programs::Programs,
     rules::is_rule_hook,
     storm::{self, Storm},
 };
@@ -77,7 +75,7 @@ impl Losses {
 }
 
 /// Attaches the programs, which end with the agent.
-pub fn attach(ebpf: &mut Ebpf, setting: &Setting<'_>) -> Live {
+pub fn attach(ebpf: &mut Programs, setting: &Setting<'_>) -> Live {
     let (hooks, links) = anew(ebpf, setting);
     Live {
         hooks,
@@ -92,7 +90,7 @@ pub fn attach(ebpf: &mut Ebpf, setting: &Setting<'_>) -> Live {
 /// # Errors
 /// When what is pinned can't be used, or what is to be pinned can't.
 pub fn attach_pinned(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     setting: &Setting<'_>,
     (pins, plan, about): (Pins, Plan, About),
     losses: &Losses,
@@ -132,7 +130,7 @@ pub fn attach_pinned(
 /// Attaches these programs beside those of another version, hands over, and detaches
 /// the others.
 fn take_over(
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
     setting: &Setting<'_>,
     pins: &Pins,
     (about, before): (&mut About, &About),
@@ -163,7 +161,7 @@ fn keep(
     about: &mut About,
     hooks: &[HookStatus],
     links: Vec<Attached>,
-    ebpf: &mut Ebpf,
+    ebpf: &mut Programs,
 ) -> Vec<Attached> {
     about.hooks = hooks.to_vec();
     let mut kept = Vec::new();
@@ -178,7 +176,7 @@ fn keep(
     kept
 }
 
-fn anew(ebpf: &mut Ebpf, setting: &Setting<'_>) -> (Vec<HookStatus>, Vec<Attached>) {
+fn anew(ebpf: &mut Programs, setting: &Setting<'_>) -> (Vec<HookStatus>, Vec<Attached>) {
     let Setting {
         types,
         attach,

@@ -1,6 +1,7 @@
 //! The loaded object: opened once, then asked for counts, rules and episodes.
 
 use std::{
+    os::fd::BorrowedFd,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -30,6 +31,7 @@ use super::{
     object::{Attach, definitions},
     offsets,
     pins::{self, About, Away, Pins, Plan},
+    programs::Programs,
     rows::{Counted, Rows},
     storm::Storm,
 };
@@ -37,7 +39,7 @@ use crate::{config::Rules, time::monotonic};
 
 /// The kernel side, attached. Dropping it detaches everything.
 pub struct Kernel {
-    ebpf: Ebpf,
+    ebpf: Programs,
     hooks: Vec<HookStatus>,
     maps: Maps,
     /// Totals of versions before, which count no more.
@@ -363,8 +365,8 @@ impl Kernel {
     }
 
     /// The programs, for what the kernel says of their runs.
-    pub fn programs(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
-        self.ebpf.programs()
+    pub fn programs(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        self.ebpf.all()
     }
 
     /// Every row of denials, summed over the CPUs.
@@ -591,7 +593,7 @@ fn load(
     offsets: &Offsets,
     config: &Config,
     places: &[(String, PathBuf)],
-) -> Result<Ebpf, KernelError> {
+) -> Result<Programs, KernelError> {
     let mut loader = EbpfLoader::new();
     for (name, place) in places {
         loader.map_pin_path(name, place.as_path());
@@ -605,6 +607,7 @@ fn load(
     }
     loader
         .load(object)
+        .map(Programs::from)
         .map_err(|error| KernelError::Load(Box::new(error)))
 }
 

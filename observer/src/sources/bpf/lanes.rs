@@ -1,9 +1,7 @@
 //! Drops that may have been missed: where two mechanisms watch them, only what
 //! both were skipped for.
 
-use aya::Ebpf;
-
-use super::{attach::Attached, info::misses};
+use super::{attach::Attached, info::misses, programs::Programs};
 
 /// Programs that tell of a drop on their own, or by either of them: the
 /// trampoline's; the return probe, which reads the call from the task's
@@ -37,7 +35,7 @@ impl Lanes {
 
     /// Drops that may have been missed, so far: between two looks at most as many
     /// as the mechanism that was skipped least.
-    pub(super) fn missed(&mut self, ebpf: &Ebpf) -> u64 {
+    pub(super) fn missed(&mut self, ebpf: &Programs) -> u64 {
         let grown = self.lanes.iter_mut().map(|lane| {
             let skipped = lane.programs.iter().map(|program| misses(ebpf, program));
             let skipped = skipped.max().unwrap_or_default();

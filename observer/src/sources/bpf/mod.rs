@@ -18,6 +18,7 @@ mod object;
 mod offsets;
 pub mod pins;
 mod privilege;
+mod programs;
 mod prototype;
 mod rings;
 mod rows;

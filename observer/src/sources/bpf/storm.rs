@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::{Ebpf, maps::Array};
+use aya::maps::Array;
 use observer_ebpf::Hook as Word;
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
     info::misses,
     kernel::verdict_word,
     mechanism::{HookStatus, Mechanism},
+    programs::Programs,
 };
 
 /// Skipped runs between two looks from which it is a storm: a few come of
@@ -80,7 +81,7 @@ impl Storm {
     /// Goes on amid a storm, or amid a change to or from it, as an agent before left it:
     /// the word of the verdict says which mechanism counts, and what is attached besides
     /// goes.
-    pub(super) fn resume(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus]) {
+    pub(super) fn resume(&mut self, ebpf: &mut Programs, hooks: &mut [HookStatus]) {
         let (to, from) = if verdict_word(ebpf, self.turn) == Word::BY_KPROBE {
             (Mechanism::Kprobe, Mechanism::Fexit)
         } else {
@@ -113,14 +114,14 @@ impl Storm {
     }
 
     /// Has kprobes count from the beginning, since a storm lasts already.
-    pub(super) fn inherit(mut self, ebpf: &mut Ebpf, pins: &Pins) -> Vec<Attached> {
+    pub(super) fn inherit(mut self, ebpf: &mut Programs, pins: &Pins) -> Vec<Attached> {
         // Whoever resumes it says so of the hooks.
         self.follow(ebpf, &mut [], Some(pins));
         self.links
     }
 
     /// Loads the programs that a storm would need, so that it finds them ready.
-    pub(super) fn prepare(&mut self, ebpf: &mut Ebpf) {
+    pub(super) fn prepare(&mut self, ebpf: &mut Programs) {
         let ready = self
             .changing(Mechanism::Fexit)
             .into_iter()
@@ -140,7 +141,7 @@ impl Storm {
     }
 
     /// Looks whether a change is due.
-    pub(super) fn is_due(&mut self, ebpf: &Ebpf) -> bool {
+    pub(super) fn is_due(&mut self, ebpf: &Programs) -> bool {
         match self.mode {
             Mode::Fixed => false,
             Mode::Calm => {
@@ -156,7 +157,7 @@ impl Storm {
     /// Changes; returns whether it did.
     pub(super) fn follow(
         &mut self,
-        ebpf: &mut Ebpf,
+        ebpf: &mut Programs,
         hooks: &mut [HookStatus],
         pins: Option<&Pins>,
     ) -> bool {
@@ -167,7 +168,12 @@ impl Storm {
         }
     }
 
-    fn begin(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], pins: Option<&Pins>) -> bool {
+    fn begin(
+        &mut self,
+        ebpf: &mut Programs,
+        hooks: &mut [HookStatus],
+        pins: Option<&Pins>,
+    ) -> bool {
         let quiet = self.quiet;
         match self.change(ebpf, hooks, pins, (Mechanism::Kprobe, Word::BY_KPROBE)) {
             Ok(()) => {
@@ -187,7 +193,7 @@ impl Storm {
         }
     }
 
-    fn end(&mut self, ebpf: &mut Ebpf, hooks: &mut [HookStatus], pins: Option<&Pins>) -> bool {
+    fn end(&mut self, ebpf: &mut Programs, hooks: &mut [HookStatus], pins: Option<&Pins>) -> bool {
         match self.change(ebpf, hooks, pins, (Mechanism::Fexit, Word::BY_TRAMPOLINE)) {
             Ok(()) => {
                 self.mode = Mode::Calm;
@@ -216,7 +222,7 @@ impl Storm {
     /// take over between two checks, and takes the others away.
     fn change(
         &mut self,
-        ebpf: &mut Ebpf,
+        ebpf: &mut Programs,
         hooks: &mut [HookStatus],
         pins: Option<&Pins>,
         (to, word): (Mechanism, u32),
@@ -278,7 +284,7 @@ pub(super) fn was_calm(hooks: &[HookStatus]) -> bool {
     hooks.any(|hook| hook.hook == VERDICT.name && hook.mechanism == Some(Mechanism::Fexit))
 }
 
-fn set_verdict(ebpf: &mut Ebpf, turn: u32, word: u32) -> Result<(), String> {
+fn set_verdict(ebpf: &mut Programs, turn: u32, word: u32) -> Result<(), String> {
     let map = ebpf.map_mut("HOOKS").ok_or("there is no map HOOKS")?;
     let mut map: Array<_, u32> = Array::try_from(map).map_err(|error| error.to_string())?;
     map.set(Word::Verdict.place(turn), word, 0)

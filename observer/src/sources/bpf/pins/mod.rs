@@ -8,15 +8,18 @@ mod texts;
 
 use std::{
     fmt, fs, io,
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::DirBuilderExt as _,
+    },
     path::{Path, PathBuf},
 };
 
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{Array, Map, MapData, MapError, MapInfo},
     programs::{
-        BtfTracePoint, FEntry, FExit, KProbe, Program,
+        KProbe, Program, ProgramInfo,
         links::{FdLink, PinnedLink},
     },
 };
@@ -27,7 +30,11 @@ pub(super) use plan::Plan;
 use remove::Ids;
 pub use remove::{Removed, remove};
 
-use super::{attach::Attached, error::KernelError};
+use super::{
+    attach::Attached,
+    error::KernelError,
+    programs::{self, Programs},
+};
 use crate::{
     open::{self, Refused},
     time::{Stamp, monotonic},
@@ -268,9 +275,8 @@ impl Pins {
     pub fn misses(&self) -> u64 {
         let programs = self.all(PROGRAMS).into_iter();
         let misses = programs.filter_map(|place| {
-            // Of whatever type: nothing of it is used but its descriptor.
-            let program = FEntry::from_pin(place).ok()?;
-            super::info::misses_of(program.fd().ok()?)
+            let program = programs::get(&place).ok()?;
+            super::info::misses_of(program.as_fd())
         });
         misses.sum()
     }
@@ -284,8 +290,8 @@ impl Pins {
         });
         let programs = self.all(PROGRAMS).into_iter();
         let programs = programs.filter_map(|place| {
-            let program = FEntry::from_pin(place).ok()?;
-            Some(program.info().ok()?.id())
+            let program = ProgramInfo::from_pin(place).ok()?;
+            Some(program.id())
         });
         let maps = self.all(MAPS).into_iter();
         let maps = maps.filter_map(|place| {
@@ -338,25 +344,25 @@ impl Pins {
     ///
     /// # Errors
     /// When one can't be had.
-    pub(super) fn adopt(&self, ebpf: &mut Ebpf) -> Result<Vec<Attached>, KernelError> {
+    pub(super) fn adopt(&self, ebpf: &mut Programs) -> Result<Vec<Attached>, KernelError> {
         let (programs, of_links) = (self.of_turn(PROGRAMS), self.of_turn(LINKS));
         for name in self.names(&programs) {
             let place = self.place(&programs, &name);
-            let Some(program) = ebpf.program_mut(&name) else {
-                return Err(self.failed(format!("there is no program {name} in this version")));
-            };
-            let adopted = match program {
-                Program::FEntry(_) => FEntry::from_pin(place).map(Program::FEntry),
-                Program::FExit(_) => FExit::from_pin(place).map(Program::FExit),
-                Program::KProbe(probe) => {
-                    KProbe::from_pin(place, probe.kind()).map(Program::KProbe)
+            let failed = |error: &dyn fmt::Display| self.failed(format!("{name}: {error}"));
+            match ebpf.program_mut(&name) {
+                None => {
+                    let why = format!("there is no program {name} in this version");
+                    return Err(self.failed(why));
                 }
-                Program::BtfTracePoint(_) => {
-                    BtfTracePoint::from_pin(place).map(Program::BtfTracePoint)
+                Some(Program::KProbe(probe)) => {
+                    let adopted = KProbe::from_pin(place, probe.kind());
+                    *probe = adopted.map_err(|error| failed(&error))?;
                 }
-                _ => continue,
-            };
-            *program = adopted.map_err(|error| self.failed(format!("{name}: {error}")))?;
+                Some(_) => {
+                    let adopted = ebpf.adopt(&name, &place);
+                    adopted.map_err(|error| failed(&error))?;
+                }
+            }
         }
         let mut links = Vec::new();
         for name in self.names(&of_links) {
@@ -374,7 +380,7 @@ impl Pins {
     /// When the kernel refuses.
     pub(super) fn keep_maps(
         &mut self,
-        ebpf: &Ebpf,
+        ebpf: &Programs,
         about: &About,
         adopted: bool,
     ) -> Result<(), KernelError> {
@@ -405,7 +411,11 @@ impl Pins {
 
     /// Pins the program of a link and the link itself; gives back one that this
     /// kernel can't pin, and why.
-    pub(super) fn keep(&self, ebpf: &mut Ebpf, attached: Attached) -> (Attached, Option<String>) {
+    pub(super) fn keep(
+        &self,
+        ebpf: &mut Programs,
+        attached: Attached,
+    ) -> (Attached, Option<String>) {
         let name = attached.program.clone();
         let place = self.place(&self.of_turn(PROGRAMS), &name);
         if !place.exists()
