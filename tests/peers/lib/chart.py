@@ -14,7 +14,9 @@ import helm_python as helm
 import kubernetes_validate
 import yaml
 
-VERSIONS = ["1.29", "1.33", "1.37"]
+VERSIONS = ["1.30", "1.33", "1.37"]
+# Has no field for AppArmor, but an annotation.
+OLD = "1.29"
 # Each turned on by these values, and the kind that comes of it.
 OPTIONAL = {
     "podMonitor": (
@@ -50,6 +52,7 @@ WRONG = {
     "a capability with its prefix": {"capabilities": ["CAP_BPF"]},
     "all capabilities": {"extraCapabilities": ["ALL"]},
     "a relative path": {"hostPaths": ["run"]},
+    "a word for AppArmor that is none": {"appArmor": "off"},
 }
 failed = False
 
@@ -92,6 +95,8 @@ def least(found):
     context = pod["containers"][0]["securityContext"]
     wanted = {"BPF", "PERFMON", "AUDIT_READ", "SYS_PTRACE", "DAC_READ_SEARCH"}
     added = set(context["capabilities"]["add"])
+    if context.get("appArmorProfile", {"type": "Unconfined"})["type"] != "Unconfined":
+        problems.append("AppArmor")
     if context.get("privileged"):
         problems.append("privileged")
     if context["capabilities"]["drop"] != ["ALL"] or added - {"SYS_ADMIN"} != wanted:
@@ -145,6 +150,13 @@ def main(root, work):
     for name, values in VARIANTS.items():
         found = render(values)
         check(f"{name}: valid", least(found) + [p for v in VERSIONS for p in valid(found, v)])
+
+    found = render({"appArmor": "annotation"})
+    pod = [one for one in found if one["kind"] == "DaemonSet"][0]["spec"]["template"]
+    noted = pod["metadata"]["annotations"]
+    key = "container.apparmor.security.beta.kubernetes.io/capwatch"
+    bad = valid(found, OLD) + ([] if noted.get(key) == "unconfined" else [noted])
+    check(f"AppArmor by annotation: valid for {OLD} too", bad)
 
     for name, values in WRONG.items():
         try:

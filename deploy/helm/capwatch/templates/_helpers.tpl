@@ -14,6 +14,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "capwatch.account" -}}
 {{- if .Values.serviceAccount.name -}}{{ .Values.serviceAccount.name }}{{- else if .Values.serviceAccount.create -}}{{ include "capwatch.name" . }}{{- else -}}default{{- end -}}
 {{- end -}}
+{{- define "capwatch.apparmor" -}}
+{{- if .Values.appArmor -}}{{ .Values.appArmor }}{{- else if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}field{{- else -}}annotation{{- end -}}
+{{- end -}}
 {{- define "capwatch.scheme" -}}
 {{- if and .Values.webConfig.secretName .Values.webConfig.tls }}, scheme: HTTPS{{ end -}}
 {{- end }}
