@@ -17,7 +17,9 @@ has() { grep -Eq "^$1.* \./$2\$" "$WORK/contents" || { echo "no $1 $2"; return 1
 contents() {
     has -rwxr-xr-x usr/bin/capwatch && has -rw-r--r-- etc/capwatch/capwatch.toml &&
         has -rw-r--r-- usr/lib/sysusers.d/capwatch.conf && has -rw-r--r-- 'usr/share/man/man1/capwatch-record.1.gz' &&
-        has -rw-r--r-- usr/share/bash-completion/completions/capwatch && has -rw-r--r-- '(usr/)?lib/systemd/system/capwatch.service'
+        has -rw-r--r-- usr/share/bash-completion/completions/capwatch && has -rw-r--r-- '(usr/)?lib/systemd/system/capwatch.service' &&
+        has -rw-r--r-- '(usr/)?lib/systemd/system/capwatch.socket' &&
+        has -rw-r--r-- '(usr/)?lib/systemd/system/capwatch-audit.socket'
 }
 check "package: it has program, unit, configuration, pages and completions" contents
 owners() { ! grep -Ev ' (root/root|0/0) ' "$WORK/contents"; }
