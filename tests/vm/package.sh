@@ -65,6 +65,10 @@ apt() { apt-get -y --no-install-recommends -o Dpkg::Options::=--force-confold "$
 # What another boot goes on with.
 if [ -e rebooted ]; then
     is_up "it starts at boot"
+    check "it was attached before" systemctl --quiet is-active capwatch-early ||
+        journalctl -b -u capwatch-early --no-pager -o cat
+    went_on() { page /api/v1/status | grep -q '"away":{"since"'; }
+    check "and goes on from there" went_on || diag
     check "after a reboot the configuration is the administrator's" grep -q my-sandbox /etc/capwatch/capwatch.toml
     sees 1 "after a reboot it sees a supervisor fail, and counts from the beginning"
     check "after a reboot the events go on in the same file" test "$(grep -c '"kind":"episode".*openshell' "$events")" -ge 2
@@ -192,6 +196,8 @@ revived() { ready && [ "$(main)" != "$before" ]; }
 tried "it is restarted when it dies" wait_for 60 revived
 check "and its counts go on" saw openshell 3
 
+# --- from the first moment of the next boot ---
+check "it may attach early" systemctl enable capwatch-early
 touch rebooted
 sync
 systemctl reboot
