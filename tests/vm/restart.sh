@@ -74,6 +74,8 @@ else
     check "each episode once" wait_for 20 is failed 4
     check "told once each" test "$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
         grep -vc '"fate":"running"')" = 4
+    [ "$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' | grep -vc '"fate":"running"')" = 4 ] ||
+        grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' | cut -c1-900
     check "marked" grep -q '"while_away":true' events.jsonl
     check "what a rule refused goes on" wait_for 20 is ruled 2
     check "and is marked, too" sh -c 'grep "\"kind\":\"rule_refusal\"" events.jsonl |
