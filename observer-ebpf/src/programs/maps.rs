@@ -12,7 +12,7 @@ use observer_ebpf::{
     ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
 };
 
-use super::host::config;
+use super::host;
 
 /// Denials by slot of their row. First choice of the counting; `TOTALS` and
 /// `OVERFLOW` are for what finds no slot.
@@ -337,7 +337,8 @@ pub fn hooked(hook: Hook) -> bool {
 /// What these programs are told of a hook.
 #[inline(always)]
 pub fn word(hook: Hook) -> Option<&'static u32> {
-    HOOKS.get(hook.place(config!(turn)))
+    // No macro of `programs`: the empty programs have this module as well.
+    HOOKS.get(hook.place(host::word(&raw const host::CONFIG.turn)))
 }
 
 /// Whether `cap_task_prctl` is watched by kprobes alone.
