@@ -110,7 +110,7 @@ impl Rings {
 }
 
 fn marks(ebpf: &mut Ebpf) -> Result<Marks, KernelError> {
-    Marks::map(&take(ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
+    Marks::map(take(ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
         name: "MARKS",
         source,
     })

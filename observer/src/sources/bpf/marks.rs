@@ -17,6 +17,8 @@ const BYTES: usize = MARKS as usize * size_of::<AtomicU64>();
 /// The mapped map.
 pub struct Marks {
     words: NonNull<AtomicU64>,
+    /// Programs that are loaded later look it up by its descriptor.
+    _map: Array<MapData, u64>,
 }
 
 // SAFETY: the mapping belongs to no thread, and its words are atomic.
@@ -25,11 +27,11 @@ unsafe impl Send for Marks {}
 unsafe impl Sync for Marks {}
 
 impl Marks {
-    /// Maps the map; the mapping keeps it.
+    /// Maps the map.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn map(map: &Array<MapData, u64>) -> io::Result<Self> {
+    pub fn map(map: Array<MapData, u64>) -> io::Result<Self> {
         let file = map.map().fd().as_fd().as_raw_fd();
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping, where the kernel chooses.
@@ -39,7 +41,7 @@ impl Marks {
             return Err(io::Error::last_os_error());
         }
         let words = NonNull::new(words.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { words })
+        Ok(Self { words, _map: map })
     }
 
     /// Marks a process, before it is entered.
