@@ -53,7 +53,17 @@ if [ ! -x /lib/systemd/systemd ]; then
     skip "systemd-run" "systemd is not in this root"
     exit
 fi
-boot_systemd
+mkdir /sys/fs/cgroup/systemd-test
+cat >boot <<'BOOT'
+#!/bin/sh
+echo $$ >/sys/fs/cgroup/systemd-test/cgroup.procs
+exec env container=test unshare --fork --pid --mount --mount-proc --cgroup sh -c '
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0 \
+        --log-target=console --log-level=warning'
+BOOT
+chmod 755 boot
+./boot >/tmp/systemd.out 2>&1 &
 ready() { systemctl is-system-running | grep -Eq 'running|degraded' || systemd-run --wait true; }
 check "systemd answers" wait_for 120 ready || cat /tmp/systemd.out
 

@@ -114,13 +114,14 @@ golden() {
     fi
 }
 
-# gated NAME EXIT OPTION… -- WORD…: a gate around a command, and its replay; the
-# report is NAME.json.
+# gated NAME EXIT OPTION… -- WORD…: a gate around a command, on what `gate` says, and
+# its replay; the report is NAME.json.
+gate=fatal,degraded
 gated() {
     name=$1
     expected=$2
     shift 2
-    capwatch record --fail-on fatal,degraded -o json --report "/tmp/$name.json" \
+    capwatch record --fail-on "$gate" -o json --report "/tmp/$name.json" \
         --stream "/tmp/$name.jsonl" "$@" >"/tmp/$name.out" 2>&1
     status=$?
     tail -n 5 "/tmp/$name.out"
@@ -140,18 +141,47 @@ beside_of() {
         'scope.beside.episodes.supervisor.fatal == 1'
 }
 
-# boot_systemd [NAME=VALUE…]: systemd with this environment, as the first process of
-# namespaces of its own; it says what it has to say in /tmp/systemd.out.
-boot_systemd() {
-    mkdir /sys/fs/cgroup/systemd-test
-    cat >boot <<'BOOT'
-#!/bin/sh
-echo $$ >/sys/fs/cgroup/systemd-test/cgroup.procs
-exec env container=test "$@" unshare --fork --pid --mount --mount-proc --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=0 \
-        --log-target=console --log-level=warning'
-BOOT
-    chmod 755 boot
-    ./boot "$@" >/tmp/systemd.out 2>&1 &
+# start_pinned [OPTION…]: an agent that goes on with what is pinned, with the rules of
+# pins.toml; what it logs is added to the file log.
+PIN=/sys/fs/bpf/capwatch
+start_pinned() {
+    capwatch --config pins.toml run --pin $PIN --state /tmp/state --log-format text \
+        --ready-without hooks "$@" >/dev/null 2>>log &
+    # A check runs in a shell of its own.
+    echo $! >agent
+    wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready
+}
+kill_pinned() {
+    kill -9 "$(cat agent)"
+    wait_for 10 pinned_is_gone
+}
+pinned_is_gone() {
+    ! kill -0 "$(cat agent)" || grep -q "^State:.*Z" "/proc/$(cat agent)/status"
+}
+
+# no_pins: before a test of pins, also of a run that came to no end: nothing is pinned
+# or kept, and `pinsup` is a supervisor by pins.toml.
+no_pins() {
+    ip link set lo up
+    mountpoint -q /sys/fs/bpf 2>/dev/null || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+    capwatch unload --pin $PIN --state /tmp/state >/dev/null 2>&1
+    rm -rf state log
+    cp "$(command -v captest)" pinsup
+    printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
+}
+
+# value NAME LABEL: the sum of the agent's samples of this name and label.
+value() {
+    wget -q -O - http://127.0.0.1:11400/metrics | awk -v name="$1" -v label="$2" \
+        'index($0, name "{") == 1 && index($0, label) { sum += $NF } END { print sum + 0 }'
+}
+# storm_refused: how many of pinsup's checks were counted. storm_is_exact TRUTH: with
+# what was missed, it is the truth.
+storm_refused() {
+    value capwatch_denials_total 'supervisor="pinsup",role="supervisor",capability="sys_chroot"'
+}
+storm_is_exact() {
+    counted=$(storm_refused)
+    missed=$(value capwatch_program_misses_total program=)
+    test "$counted" -le "$1" && test $((counted + missed)) -ge "$1"
 }

@@ -10,19 +10,7 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-# refused NAME EXIT OPTION… -- WORD…: a gate on rules around a command, and its replay.
-refused() {
-    name=$1
-    expected=$2
-    shift 2
-    capwatch record --fail-on rule -o json --report "$name.json" --stream "$name.jsonl" \
-        "$@" >"$name.out" 2>&1
-    status=$?
-    tail -n 3 "$name.out"
-    check "$name: exit $expected" test "$status" = "$expected"
-    capwatch replay -o json "$name.jsonl" >"$name.replayed"
-    check "$name: the same replayed" cmp "$name.json" "$name.replayed"
-}
+gate=rule
 # told NAME CONDITION…: of the report NAME.json; where one fails, its refusals are shown.
 told() {
     name=$1
@@ -38,7 +26,7 @@ container="podman run --rm --network=none $host"
 # A file's capability that the container does not get.
 setcap cap_net_raw=ep /usr/bin/ping
 # shellcheck disable=SC2086
-refused ping 3 -- $container --cap-drop NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
+gated ping 3 -- $container --cap-drop NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
 told ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].call == exec' \
     'rule_refusals[rule=file_beyond_bounding].missing == ["net_raw"]' \
@@ -46,7 +34,7 @@ told ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].container.runtime == podman' \
     'rule_refusals[rule=file_beyond_bounding].explanation ~ "--cap-add NET_RAW"'
 # shellcheck disable=SC2086
-refused ping-granted 0 -- $container --cap-add NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
+gated ping-granted 0 -- $container --cap-add NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
 told ping-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
 setcap -r /usr/bin/ping
 
@@ -58,7 +46,7 @@ setcap cap_net_bind_service=ep rootfs/httpd
 containerd >/tmp/containerd.out 2>&1 &
 containerd=$!
 check "containerd answers" wait_for 120 ctr version || tail -n 5 /tmp/containerd.out
-refused web 3 -- ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE /tmp/rootfs web \
+gated web 3 -- ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE /tmp/rootfs web \
     /httpd -f -p 127.0.0.1:80 -h /
 told web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].missing == ["net_bind_service"]' \
@@ -66,7 +54,7 @@ told web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].supervisor == runc' \
     'rule_refusals[rule=file_beyond_bounding].container.id == web'
 setcap -r rootfs/httpd
-refused web-cleared 0 -- timeout 20 ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE \
+gated web-cleared 0 -- timeout 20 ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE \
     /tmp/rootfs web2 /bin/busybox true
 told web-cleared 'count(rule_refusals) == 0' 'command.exit_code == 0'
 kill "$containerd"
@@ -76,9 +64,8 @@ login="setpriv --reuid 1000 --regid 1000 --clear-groups"
 user="env HOME=/home/user USER=user XDG_RUNTIME_DIR=/run/user/1000"
 
 # shellcheck disable=SC2086
-(cd /tmp && HOME=/root refused newuidmap 3 -- $login --no-new-privs $user \
-    sh -c 'cd /home/user && podman unshare true')
-cd /tmp || exit
+gated newuidmap 3 -- $login --no-new-privs $user \
+    sh -c 'cd /home/user && podman unshare true'
 told newuidmap 'count(rule_refusals[rule=lost_no_new_privs]) >= 1' \
     'rule_refusals[rule=lost_no_new_privs].errno == 0' \
     'rule_refusals[rule=lost_no_new_privs].exe ~ newuidmap' \
@@ -90,14 +77,14 @@ for program in "unshare --user --map-root-user /bin/true" \
     "bwrap --unshare-user --ro-bind / / /bin/true"; do
     what=${program%% *}
     # shellcheck disable=SC2086
-    refused "$what" 3 -- $container --cap-drop SETFCAP busybox /usr/bin/$program
+    gated "$what" 3 -- $container --cap-drop SETFCAP busybox /usr/bin/$program
     told "$what" 'count(rule_refusals[rule=creator_lacks_setfcap]) == 1' \
         'rule_refusals[rule=creator_lacks_setfcap].call == uid_map' \
         'rule_refusals[rule=creator_lacks_setfcap].missing == ["setfcap"]' \
         "rule_refusals[rule=creator_lacks_setfcap].comm == $what"
 done
 # shellcheck disable=SC2086
-refused unshare-granted 0 -- $container --cap-add SETFCAP busybox \
+gated unshare-granted 0 -- $container --cap-add SETFCAP busybox \
     /usr/bin/unshare --user --map-root-user /bin/true
 told unshare-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
 
@@ -110,7 +97,7 @@ for runtime in crun runc; do
         | .process.args = ["/bin/true"] | .process.user = {"uid": 33, "gid": 33}
         | .process.capabilities.inheritable = []
         | .process.capabilities.ambient = ["CAP_KILL"]' config.json >new && mv new config.json)
-    refused "ambient-$runtime" 3 -- $runtime run --bundle bundle "ambient-$runtime"
+    gated "ambient-$runtime" 3 -- $runtime run --bundle bundle "ambient-$runtime"
     told "ambient-$runtime" 'count(rule_refusals[call=ambient]) == 1' \
         'rule_refusals[call=ambient].rule == not_inheritable' \
         'rule_refusals[call=ambient].missing == ["kill"]' \

@@ -7,35 +7,9 @@
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 
-ip link set lo up
-mountpoint -q /sys/fs/bpf 2>/dev/null || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
-rm -rf state events.jsonl log
-cp "$(command -v captest)" pinsup
-printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
-PIN=/sys/fs/bpf/capwatch
-# Of a run that came to no end.
-capwatch unload --pin $PIN --state /tmp/state >/dev/null 2>&1
-
-# start [OPTIONS]: another agent, which goes on with what is pinned.
-start() {
-    capwatch --config pins.toml run --hooks="$HOOKS" --pin $PIN --state /tmp/state \
-        --events events.jsonl --log-format text --ready-without hooks "$@" >/dev/null 2>>log &
-    # A check runs in a shell of its own.
-    echo $! >agent
-    wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready
-}
-kill_it() {
-    kill -9 "$(cat agent)"
-    wait_for 10 is_gone
-}
-is_gone() { ! kill -0 "$(cat agent)" || grep -q "^State:.*Z" "/proc/$(cat agent)/status"; }
-metrics() { wget -q -O - http://127.0.0.1:11400/metrics; }
-# value NAME LABEL: the sum of the samples of this name and label.
-value() {
-    metrics | awk -v name="$1" -v label="$2" \
-        'index($0, name "{") == 1 && index($0, label) { sum += $NF } END { print sum + 0 }'
-}
-refused() { value capwatch_denials_total 'supervisor="pinsup",role="supervisor",capability="sys_chroot"'; }
+no_pins
+rm -f events.jsonl
+start() { start_pinned --hooks="$HOOKS" --events events.jsonl "$@"; }
 is() { test "$(eval "$1")" = "$2"; }
 fatal() { ./pinsup do lower setpcap drop chown; }
 rule() { ./pinsup rules capset.permitted_beyond_permitted >/dev/null; }
@@ -52,9 +26,9 @@ fatal
 # One that forks while nobody listens.
 ./pinsup do sleep 1500 fork lower setpcap drop chown &
 rule
-check "counted before" wait_for 20 is refused 2000
+check "counted before" wait_for 20 is storm_refused 2000
 check "what a rule refused is counted" wait_for 20 is ruled 1
-kill_it
+kill_pinned
 ./pinsup storm --processes --threads 4 --count 500
 fatal
 rule
@@ -63,14 +37,14 @@ check "the second agent goes on" start
 if [ "$HOOKS" = kprobe ] && [ -n "$unpinned" ]; then
     echo "note restart: before 5.15 the links of kprobes can't be pinned: what only they see is not counted while no agent runs; the log and doctor name them"
     check "what is not pinned is named in the log" grep -q "not pinned" log
-    check "counts go on from what they were" wait_for 20 is refused 2000
+    check "counts go on from what they were" wait_for 20 is storm_refused 2000
     ./pinsup storm --processes --threads 4 --count 500
     rule
-    check "what is attached again counts" wait_for 20 is refused 4000
+    check "what is attached again counts" wait_for 20 is storm_refused 4000
     check "and what rules refuse" wait_for 20 is ruled 2
 else
     check "nothing is unpinned" test -z "$unpinned"
-    check "counted meanwhile" wait_for 20 is refused 4000
+    check "counted meanwhile" wait_for 20 is storm_refused 4000
     sleep 3
     check "each episode once" wait_for 20 is failed 4
     settled=$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
@@ -84,32 +58,22 @@ else
     ./pinsup storm --processes --threads 8 --count 5000 &
     storm=$!
     sleep 0.3
-    kill_it
+    kill_pinned
     sleep 1
     check "the third agent goes on" start
     wait $storm
-    exact() {
-        counted=$(refused)
-        missed=$(value capwatch_program_misses_total program=)
-        test "$counted" -le 44000 && test $((counted + missed)) -ge 44000
-    }
-    check "counts and misses are the truth" wait_for 20 exact
+    check "counts and misses are the truth" wait_for 20 storm_is_exact 44000
 fi
 # Other versions take over amid storms, and count each check once.
 takes_over() {
     ./pinsup storm --processes --threads 8 --count $each &
     storm=$!
-    kill_it
+    kill_pinned
     check "$1 takes over" start --bpf-object "$2"
     check "$1 says so" sh -c "tail -n 20 log | grep -q 'took over'"
     wait $storm
     truth=$((truth + 8 * each))
-    is_exact() {
-        counted=$(refused)
-        missed=$(value capwatch_program_misses_total program=)
-        test "$counted" -le $truth && test $((counted + missed)) -ge $truth
-    }
-    check "$1 counts each check once" wait_for 20 is_exact
+    check "$1 counts each check once" wait_for 20 storm_is_exact $truth
 }
 if [ -n "$CAPWATCH_FULL" ] && [ -z "$unpinned" ]; then
     each=20000
@@ -120,14 +84,14 @@ if [ -n "$CAPWATCH_FULL" ] && [ -z "$unpinned" ]; then
         takes_over "another version ($round)" other.o
         takes_over "another layout ($round)" totals.o
     done
-    counted=$(refused)
+    counted=$(storm_refused)
     echo "note restart: six takeovers by $HOOKS: $counted counted of $truth"
     fatal
     check "episodes go on" wait_for 20 is failed 5
 fi
 check "nobody listened for a while, and it says so" grep -q "nobody listened for" log
 check "doctor says what is pinned" sh -c 'capwatch doctor | grep -q "pinned .* links"'
-kill_it
+kill_pinned
 before=$(captest loaded | wc -l)
 check "unload" capwatch unload --pin $PIN --state /tmp/state
 check "nothing is left" test ! -e $PIN
