@@ -157,8 +157,8 @@ fn file_with(capability: Cap, name: &str) -> io::Result<String> {
     told(result).map(|()| file)
 }
 
-fn told(result: i32) -> io::Result<()> {
-    if result < 0 {
+fn told(result: impl Into<i64>) -> io::Result<()> {
+    if result.into() < 0 {
         Err(io::Error::last_os_error())
     } else {
         Ok(())
@@ -227,7 +227,7 @@ fn other_process() -> io::Result<()> {
     let data = [0_u32; 6];
     // SAFETY: both are as long as the kernel reads.
     let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
-    told(if result < 0 { -1 } else { 0 })
+    told(result)
 }
 
 fn not_permitted() -> io::Result<()> {
@@ -351,7 +351,7 @@ fn other_opener() -> io::Result<()> {
 fn setgroups(group: libc::gid_t) -> io::Result<()> {
     // SAFETY: one group, which is read.
     let result = unsafe { libc::syscall(libc::SYS_setgroups, 1, &raw const group) };
-    told(if result < 0 { -1 } else { 0 })
+    told(result)
 }
 
 fn no_gid_map() -> io::Result<()> {
@@ -483,7 +483,7 @@ fn lost_traced() -> io::Result<()> {
     let nothing: *mut libc::c_void = std::ptr::null_mut();
     // SAFETY: numbers only.
     let gone_on = unsafe { libc::ptrace(libc::PTRACE_CONT, child, nothing, nothing) };
-    told(if gone_on < 0 { -1 } else { 0 })?;
+    told(gone_on)?;
     if sys::wait(child)? != 0 {
         return Err(io::Error::other("the traced program failed"));
     }

@@ -21,8 +21,8 @@ use table::Table;
 /// Measure what watching costs
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only the sections whose name contains this: overhead, processes, emulated, rules, storm, parser, joining,
-    /// replay, scale, latency
+    /// Only the sections whose name contains this: overhead, processes, emulated, rules,
+    /// storm, parser, joining, replay, scale, latency
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// A tenth of the work: to see that everything runs, not to quote
