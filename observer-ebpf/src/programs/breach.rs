@@ -48,13 +48,6 @@ impl Broke {
             errno: 1,
         }
     }
-
-    /// A refusal whose arguments another thread's call took the place of.
-    #[inline(always)]
-    pub fn unseen(call: Call) -> Self {
-        let rule = Broken::Unseen;
-        Self::new(call, Refused { rule, missing: 0 })
-    }
 }
 
 /// Counts the refusal of a call of the current task. Of an exec `dentry` is the

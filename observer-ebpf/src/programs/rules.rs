@@ -41,28 +41,35 @@ const PR_CAP_AMBIENT_RAISE: u64 = 2;
 pub fn rule_file_caps_exit(ctx: FExitContext) -> i32 {
     if config!(vfs_caps_arg) == 1 {
         if ctx.arg::<i32>(2) == 0 {
-            keep_file::<Typed>(ctx.arg(0), ctx.arg(1));
+            keep_file::<Typed>(ctx.arg(1));
         }
     } else if ctx.arg::<i32>(3) == 0 {
-        keep_file::<Typed>(ctx.arg(1), ctx.arg(2));
+        keep_file::<Typed>(ctx.arg(2));
     }
     0
 }
 
-/// Keeps a file whose capabilities will have an exec refused: the new credential no
-/// longer tells which, once it was.
+/// Keeps what a file's capabilities lack where an exec will be refused for it, and what
+/// they promise to a followed process: the new credential no longer tells.
 #[inline(always)]
-pub fn keep_file<M: Mem>(dentry: Ptr, caps: Ptr) {
+pub fn keep_file<M: Mem>(caps: Ptr) {
+    let permitted = M::u64(caps, off!(file_caps_permitted));
+    let bounding = with_current!(C, task => task::bounding::<C>(task));
+    let is_followed = marks::watched((bpf_get_current_pid_tgid() >> 32) as u32);
+    // No rule refuses what the bounding set has whole.
+    if permitted & !bounding == 0 && !is_followed {
+        return;
+    }
     let file = FileSets {
-        permitted: M::u64(caps, off!(file_caps_permitted)),
+        permitted,
         inheritable: M::u64(caps, off!(file_caps_inheritable)),
         effective: M::u32(caps, off!(file_caps_magic)) & EFFECTIVE != 0,
     };
     let own = own();
     let refused = rules::exec(file, own);
     if refused.rule as u8 != Broken::None as u8 {
-        underway::keep(Kind::File, [refused.missing, dentry as u64, 0]);
-    } else if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) {
+        underway::keep(Kind::File, [refused.missing, 0, 0]);
+    } else if is_followed {
         underway::keep(Kind::Gains, [rules::gains(file, own), 0, 0]);
     }
 }
@@ -225,7 +232,7 @@ pub fn prctl_ends() -> bool {
 
 /// Keeps a refusal until the call returns.
 #[inline(always)]
-pub fn keep(broke: &Broke) {
+fn keep(broke: &Broke) {
     if broke.rule as u8 != Broken::None as u8 {
         let what = broke.call as u64 | (broke.rule as u64) << 8;
         underway::keep(Kind::Broke, [what, broke.missing, 0]);
@@ -234,7 +241,7 @@ pub fn keep(broke: &Broke) {
 
 /// Takes what was kept.
 #[inline(always)]
-pub fn taken() -> Option<Broke> {
+fn taken() -> Option<Broke> {
     let [what, missing, _] = underway::take(Kind::Broke)?;
     Some(Broke {
         // SAFETY: both bytes are those of words that `keep` was given.

@@ -77,10 +77,7 @@ fn map_ends(ctx: &RetProbeContext, teller: Teller, call: Call) {
     }
     match underway::take(Kind::Map) {
         Some([file, text, length]) => map(teller, call, file as Ptr, text, length),
-        None => {
-            let nothing = core::ptr::null();
-            breach::tell::<Probed>(teller, &Broke::unseen(call), nothing, nothing);
-        }
+        None => say(teller, call, Broken::Unseen, 0, EPERM as u32),
     }
 }
 

@@ -1,19 +1,24 @@
-//! The same by kprobe and kretprobe: a return has no arguments, so that an entry works
-//! out what will be refused, and keeps it for the return.
+//! The same by kprobe and kretprobe: a return has no arguments, so an entry keeps them.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use observer_ebpf::Call;
+use observer_ebpf::{Broken, Call, decide::rules::Refused};
 
 use super::{
     breach::{self, Broke},
-    host::config,
+    host::{config, off},
     maps::Teller,
-    mem::{Probed, Ptr},
-    rules,
+    mem::{Mem as _, Probed, Ptr},
+    rules, task,
     underway::{self, Kind},
+};
+
+/// A refusal whose arguments another thread's call took the place of.
+const UNSEEN: Refused = Refused {
+    rule: Broken::Unseen,
+    missing: 0,
 };
 
 /// Keeps what was asked. Which argument is which is looked at on the return: chosen here,
@@ -29,14 +34,14 @@ pub fn rule_file_caps_entry_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn rule_file_caps_exit_kprobe(ctx: RetProbeContext) -> u32 {
     if ctx.ret::<i32>() == 0
-        && let Some([first, second, third]) = underway::take(Kind::Asked)
+        && let Some([_, second, third]) = underway::take(Kind::Asked)
     {
-        let (dentry, caps) = if config!(vfs_caps_arg) == 1 {
-            (first, second)
+        let caps = if config!(vfs_caps_arg) == 1 {
+            second
         } else {
-            (second, third)
+            third
         };
-        rules::keep_file::<Probed>(dentry as Ptr, caps as Ptr);
+        rules::keep_file::<Probed>(caps as Ptr);
     }
     0
 }
@@ -56,20 +61,32 @@ pub fn rule_exec_exit_kprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Works out whether capset will be refused.
+/// Keeps where the sets are that capset is asked for: its caller's frame, which is still
+/// there on the return.
 #[kprobe]
 pub fn rule_capset_entry_kprobe(ctx: ProbeContext) -> u32 {
-    let at = |index| ctx.arg::<*const u8>(index).unwrap_or(core::ptr::null());
-    let refused = rules::capset::<Probed>(at(1), at(2), at(3), at(4));
-    rules::keep(&Broke::new(Call::Capset, refused));
+    let words = [2, 3, 4].map(|index| ctx.arg::<u64>(index).unwrap_or(0));
+    underway::keep(Kind::Sets, words);
     0
 }
 
-/// Tells what was kept.
+/// As `rule_capset_exit`; a refusal leaves the task's credential as it was.
 #[kretprobe]
 pub fn rule_capset_exit_kprobe(ctx: RetProbeContext) -> u32 {
     if ctx.ret::<i32>() == -rules::EPERM {
-        let broke = rules::taken().unwrap_or(Broke::unseen(Call::Capset));
+        let call = Call::Capset;
+        let broke = match underway::take(Kind::Sets) {
+            Some([effective, inheritable, permitted]) => {
+                let old = Probed::ptr(task::untyped(), off!(task_cred));
+                let [effective, inheritable, permitted] =
+                    [effective, inheritable, permitted].map(|at| at as Ptr);
+                Broke::new(
+                    call,
+                    rules::capset::<Probed>(old, effective, inheritable, permitted),
+                )
+            }
+            None => Broke::new(call, UNSEEN),
+        };
         let nothing = core::ptr::null();
         breach::tell::<Probed>(Teller::CapsetProbe, &broke, nothing, nothing);
     }

@@ -14,10 +14,12 @@ use super::{
 pub enum Kind {
     /// What `get_vfs_caps_from_disk` was called with.
     Asked = 1,
-    /// A file that an exec will be refused: the capabilities that it lacks, the dentry.
+    /// The capabilities that a file has an exec refused for.
     File,
     /// The capabilities that a file promises to a followed process.
     Gains,
+    /// Where the sets are that capset is asked for: effective, inheritable, permitted.
+    Sets,
     /// A call that will be refused: the call, the rule, and the capabilities it lacks.
     Broke,
     /// A write to a map: the file, the text, its length.
