@@ -10,9 +10,9 @@ use observer::audit::{Parsed, parse_line};
 use observer::config::Rules;
 use observer::correlate::Correlator;
 use observer::finding::Scope;
-use observer::observation::{AuditSeen, DenialSeen, Observation};
+use observer::observation::{AuditSeen, DenialEvent, DenialSeen, Observation, Row};
 use observer::time::Stamp;
-use observer_ebpf::{DenialEvent, Layer, NAME_LEN, RowKey};
+use observer::words::Layer;
 
 /// A pair each millisecond.
 const APART: u64 = 1_000_000;
@@ -66,25 +66,13 @@ fn event(index: u32) -> Observation {
     Observation::Denial(Box::new(DenialSeen {
         time: Stamp(time(index) + 3_000_000),
         event: DenialEvent {
-            kind: 1,
             tgid: 1000 + index,
-            time: 0,
-            row: RowKey {
+            row: Row {
                 capability: 21,
-                layer: Layer::Apparmor as u8,
-                ..RowKey::default()
+                layer: Layer::Apparmor,
+                ..Row::default()
             },
-            start: 0,
-            effective: 0,
-            bounding: 0,
-            tid: 1000 + index,
-            ppid: 1,
-            uid: 0,
-            namespace: 0,
-            target: 0,
-            level: 0,
-            exe: [0; NAME_LEN],
-            ancestors: Default::default(),
+            ..DenialEvent::default()
         },
         profile: Some("unprivileged_userns".to_owned()),
         container: None,

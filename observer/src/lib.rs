@@ -24,3 +24,4 @@ pub mod sight;
 pub mod sources;
 pub mod time;
 pub mod who;
+pub mod words;

@@ -610,7 +610,7 @@ mod tests {
             assert!(!hides(reason), "{reason}");
         }
         let unknown = advice("anything_new");
-        for loss in observer_ebpf::Loss::ALL {
+        for loss in crate::words::Loss::ALL {
             let reason = reason_of("kernel", loss.reason());
             assert_ne!(advice(reason), unknown, "{reason} has no sentence");
         }

@@ -3,14 +3,11 @@
 
 use std::collections::HashMap;
 
-use observer_ebpf::{BreachEvent, BreachKey, NAME_LEN, PATH_LEN};
-
 use super::{Agent, state::Entry};
 use crate::{
     correlate::Finding,
     finding::EventKind,
-    ledger::row_identity,
-    observation::{BreachSeen, Observation},
+    observation::{BreachEvent, BreachKey, BreachSeen, Observation},
     sources::bpf::Grown,
     time::monotonic,
 };
@@ -31,7 +28,7 @@ impl Details {
         if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&event.key) {
             self.known.clear();
         }
-        self.known.insert(event.key, *event);
+        self.known.insert(event.key, event.clone());
     }
 }
 
@@ -47,7 +44,7 @@ impl Agent {
         // Where a look at all keys took its count, that waited for these details.
         if let Some(grown) = grown {
             let last = event.time;
-            self.observe_breach(*event, &Grown { last, ..grown });
+            self.observe_breach(event.clone(), &Grown { last, ..grown });
         }
     }
 
@@ -61,15 +58,16 @@ impl Agent {
             .kernel()
             .as_ref()
             .map_or_else(Vec::new, |kernel| {
-                kernel.breaches(|key, breach| {
-                    is_end
-                        || known.contains_key(key)
-                        || now.saturating_sub(breach.last) > PATIENCE_NS
+                kernel.breaches(|key, last| {
+                    is_end || known.contains_key(key) || now.saturating_sub(last) > PATIENCE_NS
                 })
             });
         for grown in grown {
-            let event = self.details.known.get(&grown.key).copied();
-            let event = event.unwrap_or_else(|| without_details(grown.key));
+            let event = self.details.known.get(&grown.key).cloned();
+            let event = event.unwrap_or_else(|| BreachEvent {
+                key: grown.key,
+                ..BreachEvent::default()
+            });
             self.observe_breach(event, &grown);
         }
     }
@@ -109,22 +107,8 @@ impl Agent {
         if let (Some(state), EventKind::RuleRefusal(refusal)) =
             (self.shared.state(), &finding.event.kind)
         {
-            let counted = (row_identity(&grown.key), grown.total);
+            let counted = (grown.id, grown.total);
             state.note(&Entry::Refusal(refusal.clone(), finding.scope, counted));
         }
-    }
-}
-
-const fn without_details(key: BreachKey) -> BreachEvent {
-    BreachEvent {
-        kind: 0,
-        tgid: 0,
-        time: 0,
-        key,
-        start: 0,
-        ppid: 0,
-        uid: 0,
-        exe: [0; NAME_LEN],
-        path: [0; PATH_LEN],
     }
 }

@@ -6,13 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{Episode, ProcessChange, ProcessEvent, Task};
-
 use super::Agent;
 use crate::{
     finding::EventKind,
     ledger::LOOKUP,
-    observation::{Observation, ProcessSeen},
+    observation::{Episode, Observation, ProcessChange, ProcessEvent, ProcessSeen, Task},
     sources::bpf::Told,
     time::Stamp,
     who::{Identity, Ticket},
@@ -94,9 +92,12 @@ impl Agent {
                 self.desk.cgroup(event.episode.cgroup, event.episode.tgid)
             }
             Item::Told(Told::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
-            Item::Told(Told::Breach(event)) => self.desk.cgroup(event.key.cgroup, event.tgid),
+            Item::Told(Told::Breach(event)) => {
+                let pid = event.caller.map_or(0, |(pid, _)| pid);
+                self.desk.cgroup(event.key.cgroup, pid)
+            }
             Item::Told(Told::Process(event)) => {
-                let began = event.change == ProcessChange::Started as u32;
+                let began = event.change == ProcessChange::Started;
                 began.then(|| self.desk.started(event)).flatten()
             }
             // Kept at once, since its own event comes next.
@@ -131,7 +132,7 @@ impl Agent {
             if let (Some(ticket), Item::Told(Told::Process(event))) = (late, &item)
                 && self.held.late.len() < MAX_LATE
             {
-                self.held.late.push((**event, ticket));
+                self.held.late.push(((**event).clone(), ticket));
             }
             self.release(item);
         }
@@ -182,7 +183,7 @@ impl Agent {
         }
         let seen = ProcessSeen {
             time: Stamp::now(),
-            event,
+            event: event.clone(),
             container: container.map(std::sync::Arc::unwrap_or_clone),
             version,
             scope,

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use observer_ebpf::Owner;
-
 use super::Agent;
 use crate::{
     audit::Aside,
     correlate::{Alive, CallHost},
     finding::{Container, HookReport, Scope},
+    observation::Owner,
     sources::proc,
     time::{Stamp, since_boot},
 };

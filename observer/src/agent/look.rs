@@ -6,17 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use observer_ebpf::{Episode, Loss};
-
 use super::{Agent, held::Item, workloads::Watch};
 use crate::{
     correlate::{self, Finding},
     finding::{EventKind, HookReport, LossEvent, Made},
     ledger::{MISSED_RUNS, PROGRAM},
     memory,
+    observation::{Episode, Open},
     sight::{DROPS_MISSED, reason_of_miss},
     sources::bpf::Kernel,
     time::{Clock, Stamp, monotonic},
+    words::Loss,
 };
 
 /// Ticks between two checkpoints of a stream: what may be missing at the end of
@@ -211,7 +211,7 @@ impl Agent {
         let now = monotonic();
         let (mut open, mut untold) = (HashSet::new(), Vec::new());
         let seen = self.shared.kernel().as_ref().map(|kernel| {
-            kernel.each_open_episode(|episode| {
+            kernel.each_open_episode(|episode, copy| {
                 open.insert(episode.id);
                 let silent = now.saturating_sub(episode.last) >= silence;
                 let state = (episode.last, is_final(episode, now));
@@ -219,7 +219,7 @@ impl Agent {
                 // What was final stays so, whatever it tries afterwards.
                 let news = told.is_none_or(|told| !told.1 && *told != state);
                 if silent && news {
-                    untold.push((*episode, state));
+                    untold.push((copy(), state));
                 }
             })
         });
@@ -239,7 +239,7 @@ impl Agent {
 
 /// Whether the verdict of an open episode is known by now: a program runs with
 /// what was refused, or the process has tolerated it.
-fn is_final(episode: &Episode, now: u64) -> bool {
+const fn is_final(episode: &Open, now: u64) -> bool {
     let tolerated = episode.last_refused != 0
         && now.saturating_sub(episode.last_refused) >= correlate::CARRIED_ON_NS;
     episode.raised > 0 || tolerated

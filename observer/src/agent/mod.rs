@@ -26,17 +26,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{
-    Episode, EpisodeEnd, Owner, ProcessChange, ProcessEvent, UNKNOWN_UID, WorkloadEvent,
-};
-
 use crate::{
     config::Rules,
     correlate::{self, Calls, Correlator, Finding},
     finding::{Container, EventKind, HookReport, Host, Scope},
     ledger::Ledger,
     memory,
-    observation::{AuditSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen},
+    observation::{
+        AuditSeen, DenialSeen, Episode, EpisodeEnd, EpisodeSeen, Observation, Owner, ProcessChange,
+        ProcessEvent, ProcessSeen, WorkloadEvent, WorkloadSeen,
+    },
     open,
     privileges::silently_missing,
     sources::{
@@ -46,6 +45,7 @@ use crate::{
     },
     time::{Clock, Stamp, monotonic},
     who::{Desk, Identity, Who},
+    words::NAME_LEN,
 };
 
 /// Records that are taken before the rings get their turn again.
@@ -302,13 +302,12 @@ impl Agent {
             above,
         } in adopted
         {
-            let mut exe = [0; observer_ebpf::NAME_LEN];
-            let name = process.exe.unwrap_or_default();
-            let length = name.len().min(exe.len() - 1);
-            exe[..length].copy_from_slice(&name[..length]);
+            let exe = process.exe.map(|name| {
+                let length = name.len().min(NAME_LEN - 1);
+                String::from_utf8_lossy(&name[..length]).into_owned()
+            });
             let event = ProcessEvent {
-                kind: 0,
-                change: ProcessChange::Started as u32,
+                change: ProcessChange::Started,
                 time: monotonic(),
                 owner: task.owner,
                 cgroup: self.who.cgroup_id(process.pid),
@@ -316,8 +315,7 @@ impl Agent {
                 uid: proc::status(process.pid).map_or(0, |status| status.uid),
                 above,
                 exe,
-                exe_uid: proc::owner_of_exe(process.pid).unwrap_or(UNKNOWN_UID),
-                reserved: 0,
+                exe_uid: proc::owner_of_exe(process.pid),
             };
             self.hold(Item::Told(Told::Process(Box::new(event))));
         }
@@ -471,7 +469,7 @@ impl Agent {
     /// The scope of a record whose event is not known yet.
     fn scope_of_record(&self, owner: &Owner, pid: Option<u32>) -> Scope {
         let scopes = self.shared.scopes();
-        if owner.in_tree == 1 || !scopes.are_told() {
+        if owner.in_tree || !scopes.are_told() {
             return scopes.of(owner, 0);
         }
         let cgroup = pid.map_or(0, |pid| self.who.cgroup_id(pid));
@@ -532,7 +530,7 @@ impl Agent {
             }
             Told::Episode(event) => {
                 let id = event.episode.id;
-                if event.end.open == 1 {
+                if event.end.open {
                     self.told.insert(id, (event.episode.last, true));
                 } else {
                     self.told.remove(&id);
@@ -553,11 +551,10 @@ impl Agent {
     fn episode(&mut self, told: &Episode, end: Option<EpisodeEnd>, until: Stamp) -> EpisodeSeen {
         let container = self.container(&told.owner, told.cgroup);
         let identity = self.who.identity(&told.owner);
-        let mut episode = *told;
+        let mut episode = told.clone();
         self.shared.names().rename(&mut episode.owner, told.cgroup);
-        let length = told.exe.iter().position(|byte| *byte == 0);
-        let exe = &told.exe[..length.unwrap_or(told.exe.len())];
-        let own = self.rules.by_basename(exe);
+        let exe = told.exe.as_deref();
+        let own = exe.and_then(|exe| self.rules.by_basename(exe.as_bytes()));
         let own = own.is_some_and(|rule| rule.id == episode.owner.rule);
         self.shared.names().restore(&mut episode.owner, own);
         EpisodeSeen {
@@ -580,15 +577,16 @@ impl Agent {
         } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, event.cgroup);
+        let time = event.time;
         let seen = WorkloadSeen {
-            time: self.clock.stamp(event.time),
+            time: self.clock.stamp(time),
             event,
             container,
             version,
             exe_uid,
             scope,
         };
-        self.enter(event.time, Observation::Workload(Box::new(seen)));
+        self.enter(time, Observation::Workload(Box::new(seen)));
     }
 
     fn container(&self, owner: &Owner, cgroup: u64) -> Option<Container> {
@@ -606,14 +604,15 @@ impl Agent {
             // By its path or its cgroup it is no supervisor after all.
             return;
         }
+        let time = event.time;
         let seen = ProcessSeen {
-            time: self.clock.stamp(event.time),
+            time: self.clock.stamp(time),
             event,
             container: container.map(Arc::unwrap_or_clone),
             version,
             scope,
         };
-        self.enter(event.time, Observation::Process(Box::new(seen)));
+        self.enter(time, Observation::Process(Box::new(seen)));
     }
 
     fn enter(&mut self, since: u64, observation: Observation) {

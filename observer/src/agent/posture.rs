@@ -10,16 +10,16 @@
 
 use std::collections::HashMap;
 
-use observer_ebpf::{Owner, Role, Task};
-
 use super::held::Item;
 use super::{Agent, workloads::Watch};
 use crate::{
     caps::CapSet,
     correlate,
     finding::Workload,
+    observation::{Owner, Task},
     sources::{bpf::Kernel, proc},
     time::Stamp,
+    words::Role,
 };
 
 impl Agent {
@@ -30,10 +30,10 @@ impl Agent {
         let owners: HashMap<u32, Owner> =
             tasks.iter().map(|(pid, task)| (*pid, task.owner)).collect();
         for (pid, task) in &tasks {
-            let first = owners.get(&task.ppid).is_none_or(|above| {
-                above.role != Role::Workload as u8 || above.tgid != task.owner.tgid
-            });
-            if task.owner.role == Role::Workload as u8 && first {
+            let first = owners
+                .get(&task.ppid)
+                .is_none_or(|above| above.role != Role::Workload || above.tgid != task.owner.tgid);
+            if task.owner.role == Role::Workload && first {
                 self.hold(Item::Workload(*pid, Box::new(*task)));
             }
         }

@@ -7,8 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use observer_ebpf::Note;
-
 use super::{
     Agent, Shared,
     held::Item,
@@ -22,6 +20,7 @@ use crate::{
     sight::AGENT_AWAY,
     sources::bpf::{Kernel, Told, decode},
     time::{Stamp, seconds_to_nanoseconds},
+    words::Note,
 };
 
 /// Bytes at the end of a stream in which it is looked for what was told.

@@ -9,7 +9,6 @@ use std::{
     },
 };
 
-use observer_ebpf::{Note, RowKey};
 use tokio::sync::broadcast;
 
 use super::state::{Entry, Programs, State};
@@ -17,6 +16,7 @@ use crate::{
     correlate::{Finding, Tally},
     finding::{End, Event, EventKind, Header, LossEvent, Report, Scope},
     ledger::{KernelRow, KernelTotal, Ledger, row_name},
+    observation::Row,
     outputs::{
         metrics::Latency,
         stream::{LeftOut, Lines, Recorder},
@@ -24,6 +24,7 @@ use crate::{
     sources::bpf::{Counted, Kernel, Runs, runs},
     time::{Clock, Stamp, monotonic, seconds},
     who::{Names, Scopes},
+    words::Note,
 };
 
 /// Events that a slow subscriber may lag behind before it misses some.
@@ -234,18 +235,18 @@ impl Shared {
             return;
         };
         let clock = Clock::sample();
-        let tallied = |(key, count): (RowKey, Counted)| {
+        let tallied = |(id, key, count): (u64, Row, Counted)| {
             let tally = Tally {
                 count: count.count,
                 first: clock.stamp(count.first),
                 last: clock.stamp(count.last),
             };
-            KernelRow::new(key, tally)
+            KernelRow::new(id, key, tally)
         };
         let mut rows: Vec<_> = kernel.rows().into_iter().map(tallied).collect();
         let totals = kernel.totals().into_iter();
         let mut totals: Vec<_> = totals
-            .map(|(key, count)| KernelTotal::new(key, count))
+            .map(|(id, key, count)| KernelTotal::new(id, key, count))
             .collect();
         for KernelTotal { key, .. } in &mut totals {
             self.names.rename(&mut key.owner, 0);
@@ -457,7 +458,7 @@ impl Shared {
 /// counted for a while: anybody can make them.
 fn split_idle(rows: &mut Vec<KernelRow>, now: Stamp) -> Vec<KernelRow> {
     let idle = |row: &KernelRow| {
-        row.key.owner.rule == 0 && row.key.owner.in_tree == 0 && now.since(row.tally.last) > IDLE_NS
+        row.key.owner.rule == 0 && !row.key.owner.in_tree && now.since(row.tally.last) > IDLE_NS
     };
     let (idle, live) = rows.drain(..).partition(idle);
     *rows = live;
@@ -475,7 +476,7 @@ fn split_gone(kernel: &Kernel, rows: &mut Vec<KernelRow>) -> Vec<KernelRow> {
         .map(|(_, task)| (task.owner.tgid, task.owner.start))
         .collect();
     let gone =
-        |key: &RowKey| key.owner.tgid != 0 && !owners.contains(&(key.owner.tgid, key.owner.start));
+        |key: &Row| key.owner.tgid != 0 && !owners.contains(&(key.owner.tgid, key.owner.start));
     let (gone, live) = rows.drain(..).partition(|row| gone(&row.key));
     *rows = live;
     gone

@@ -16,7 +16,6 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use observer_ebpf::{Owner, TASK_IN_TREE, Task};
 use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
@@ -216,15 +215,8 @@ fn spawn(
 ) -> io::Result<Child> {
     let shared = agent.shared();
     let own = std::process::id();
-    let marker = Task {
-        owner: Owner {
-            in_tree: TASK_IN_TREE,
-            ..Owner::default()
-        },
-        ..Task::default()
-    };
     if let Some(kernel) = shared.kernel_mut().as_mut() {
-        kernel.follow(own, marker).map_err(io::Error::other)?;
+        kernel.follow_tree(own).map_err(io::Error::other)?;
     }
     #[expect(
         clippy::disallowed_types,

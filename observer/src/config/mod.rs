@@ -6,4 +6,4 @@ mod release;
 mod rules;
 
 pub use release::Release;
-pub use rules::{CATALOGUE, ConfigError, Expectation, Rules, Supervisor};
+pub use rules::{CATALOGUE, ConfigError, Expectation, Recognised, Rules, Supervisor};

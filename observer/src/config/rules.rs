@@ -2,11 +2,16 @@
 
 use std::{collections::HashMap, io, ops::RangeInclusive, path::Path, sync::Arc};
 
-use observer_ebpf::{Layer, NAME_LEN, Rule};
 use serde::Deserialize;
 
 use super::{Release, numbers::Numbers};
-use crate::{caps, finding::Verdict, open, outputs::metrics};
+use crate::{
+    caps,
+    finding::Verdict,
+    open,
+    outputs::metrics,
+    words::{Layer, NAME_LEN},
+};
 
 /// The rules that ship inside the binary.
 pub const CATALOGUE: &str = include_str!("catalogue.toml");
@@ -117,6 +122,19 @@ struct TypedExpectation {
     layer: String,
     #[serde(default)]
     note: Option<String>,
+}
+
+/// How a rule's executables are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// Number of the rule.
+    pub id: u16,
+    /// Whether what it runs may be a supervisor again.
+    pub runtime: bool,
+    /// Whether its words are told.
+    pub argv: bool,
+    /// Whether something is asked of the set that its workload starts with.
+    pub judged: bool,
 }
 
 /// A denial that a rule expects: benign, and counted apart.
@@ -321,7 +339,7 @@ impl Rules {
     }
 
     /// The first rule that names an executable by its basename.
-    pub fn by_basename(&self, basename: &[u8]) -> Option<Rule> {
+    pub fn by_basename(&self, basename: &[u8]) -> Option<Recognised> {
         self.basenames()
             .find(|(name, _)| *name == padded(basename))
             .map(|(_, rule)| rule)
@@ -345,29 +363,28 @@ impl Rules {
 
     /// The basenames of all executables with their rule; a name that two rules
     /// claim goes to the later one, which is the user's.
-    pub fn basenames(&self) -> impl Iterator<Item = ([u8; NAME_LEN], Rule)> {
+    pub fn basenames(&self) -> impl Iterator<Item = ([u8; NAME_LEN], Recognised)> {
         let mut names = HashMap::new();
         let all = self.supervisors.iter().enumerate();
         for (index, supervisor) in all.filter(|(_, rule)| rule.owns_tree) {
-            let rule = Rule {
+            let rule = Recognised {
                 id: self.numbers.at(index),
                 // What a launcher runs is a supervisor in its own right, too.
-                runtime: u8::from(supervisor.runtime || supervisor.launcher),
-                argv: 0,
-                judged: u8::from(supervisor.empties || supervisor.runtime),
-                reserved: [0; 3],
+                runtime: supervisor.runtime || supervisor.launcher,
+                argv: false,
+                judged: supervisor.empties || supervisor.runtime,
             };
             for exe in &supervisor.exe {
                 let name = basename(exe);
-                let argv = u8::from(name == CONMON);
+                let argv = name == CONMON;
                 let name = padded(name.as_bytes());
                 // A rule with a path or a cgroup may not be meant; then the other
                 // one is, and what it runs is a container all the same.
-                let other = names.get(&name).map_or(0, |other: &Rule| other.runtime);
-                let runtime = rule.runtime | if supervisor.is_qualified() { other } else { 0 };
-                let rule = Rule {
-                    argv,
+                let other = |other: &Recognised| supervisor.is_qualified() && other.runtime;
+                let runtime = rule.runtime || names.get(&name).is_some_and(other);
+                let rule = Recognised {
                     runtime,
+                    argv,
                     ..rule
                 };
                 names.insert(name, rule);
@@ -640,7 +657,7 @@ mod tests {
         let rules = Rules::load(None).unwrap();
         let crun = rules.by_basename(b"crun").unwrap();
         assert_eq!(&*rules.get(crun.id).unwrap().name, "crun");
-        assert_eq!(crun.runtime, 1);
+        assert!(crun.runtime);
         assert!(rules.by_basename(b"bash").is_none());
         assert!(rules.get(0).is_none());
     }
@@ -699,9 +716,8 @@ mod tests {
         assert_eq!(named("runc", "/usr/bin/runc", pod).unwrap(), "pods");
         assert_eq!(named("runc", "/usr/bin/runc", None).unwrap(), "runc");
         assert_eq!(named("bash", "/bin/bash", pod), None);
-        assert_eq!(
+        assert!(
             rules.by_basename(b"crun").unwrap().runtime,
-            1,
             "crun's all the same"
         );
         let scope = rules.of_cgroup("/user.slice/sandbox-7.scope");

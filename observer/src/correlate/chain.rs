@@ -1,25 +1,16 @@
 //! The processes from a supervisor down to the one that a finding is about.
 
-use observer_ebpf::{Ancestor, Owner};
-
-use crate::{finding::Link, sources::bpf::text};
+use crate::{finding::Link, observation::Owner};
 
 /// The chain, topmost first: from the supervisor where it is among the
 /// ancestors that were told, else from the topmost one of them.
-pub fn chain(ancestors: &[Ancestor], owner: &Owner, pid: u32, comm: &[u8]) -> Vec<Link> {
-    let mut links = vec![Link {
-        pid,
-        comm: text(comm),
-    }];
-    let above = ancestors.iter().take_while(|ancestor| ancestor.pid != 0);
-    for ancestor in above {
+pub fn chain(ancestors: &[Link], owner: &Owner, pid: u32, comm: String) -> Vec<Link> {
+    let mut links = vec![Link { pid, comm }];
+    for ancestor in ancestors {
         if links.last().is_some_and(|last| last.pid == owner.tgid) {
             break;
         }
-        links.push(Link {
-            pid: ancestor.pid,
-            comm: text(&ancestor.comm),
-        });
+        links.push(ancestor.clone());
     }
     links.reverse();
     links
@@ -30,17 +21,16 @@ mod tests {
     use super::*;
 
     fn pids(owner: u32) -> Vec<u32> {
-        let mut ancestors = [Ancestor::default(); 8];
-        for (slot, pid) in ancestors.iter_mut().zip([30, 20, 10]) {
-            slot.pid = pid;
-            slot.comm[..2].copy_from_slice(b"a\xff");
-        }
+        let ancestors = [30, 20, 10].map(|pid| Link {
+            pid,
+            comm: "a".to_owned(),
+        });
         let owner = Owner {
             tgid: owner,
             ..Owner::default()
         };
-        let links = chain(&ancestors, &owner, 40, b"child\n\0junk");
-        assert_eq!(links.last().unwrap().comm, "child\n");
+        let links = chain(&ancestors, &owner, 40, "child".to_owned());
+        assert_eq!(links.last().unwrap().comm, "child");
         links.iter().map(|link| link.pid).collect()
     }
 
@@ -54,11 +44,5 @@ mod tests {
             [10, 20, 30, 40],
             "a double fork: the supervisor is gone"
         );
-    }
-
-    #[test]
-    fn a_name_without_an_end_is_whole() {
-        let links = chain(&[], &Owner::default(), 1, &[b'x'; 16]);
-        assert_eq!(links[0].comm, "x".repeat(16));
     }
 }

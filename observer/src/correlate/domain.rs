@@ -3,13 +3,12 @@
 
 use std::collections::VecDeque;
 
-use observer_ebpf::Layer;
-
 use crate::{
     audit::{Lsm, Record},
     caps,
     observation::EpisodeSeen,
     time::Stamp,
+    words::Layer,
 };
 
 /// Records that are remembered, and episodes that wait.
@@ -69,7 +68,7 @@ impl Domains {
     /// Takes in an episode; gives it back at once unless its record is to come.
     pub fn episode(&mut self, seen: EpisodeSeen) -> Option<EpisodeSeen> {
         // One that is open is told again.
-        if seen.episode.layer != Layer::Selinux as u32 || seen.end.is_none() {
+        if seen.episode.layer != Layer::Selinux || seen.end.is_none() {
             return Some(seen);
         }
         let seen = self.name(seen);
@@ -125,10 +124,12 @@ impl Domains {
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::{Episode, EpisodeEnd};
-
     use super::*;
-    use crate::audit::{Parsed, parse_line};
+    use crate::{
+        audit::{Parsed, parse_line},
+        caps::CapSet,
+        observation::{Episode, EpisodeEnd, Left},
+    };
 
     const BASE_MS: u64 = 1_795_482_188_000;
 
@@ -142,22 +143,22 @@ mod tests {
             until: stamp(150),
             episode: Episode {
                 tgid,
-                layer: layer as u32,
-                before: 1,
-                after: 1,
+                layer,
+                before: CapSet(1),
+                after: CapSet(1),
                 ppid: 1,
                 drops: 1,
                 refused_raised: 1,
-                first_refused: 1,
-                ..Episode::BLANK
+                first_refused: Some(0),
+                ..Episode::default()
             },
             end: Some(EpisodeEnd {
                 time: 0,
-                after: 1,
-                fate: 0,
+                after: CapSet(1),
+                left: Left::Exec,
                 status: 0,
                 namespace: 0,
-                open: 0,
+                open: false,
             }),
             profile: None,
             container: None,

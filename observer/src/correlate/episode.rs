@@ -1,18 +1,15 @@
 //! From an episode as the kernel tells it to a finding with its verdict.
 
-use observer_ebpf::{
-    Ancestor, Episode as Told, EpisodeEnd, Fate as ToldFate, Layer, Reason,
-    decide::{Ran, mask, ran},
-};
+use observer_ebpf::decide::{Ran, ran};
 
 use super::{chain::chain, explain, name, refusal::FailedExecs, role};
 use crate::{
     caps::{self, CapSet},
     config::{Rules, Supervisor},
-    finding::{Container, Episode, Exit, Fate, Launched, Namespace, Verdict},
-    observation::{EpisodeSeen, WorkloadSeen},
-    sources::bpf::text,
+    finding::{Container, Episode, Exit, Fate, Launched, Link, Namespace, Verdict},
+    observation::{Episode as Told, EpisodeEnd, EpisodeSeen, WorkloadSeen},
     time::{Stamp, seconds},
+    words::{Layer, Reason},
 };
 
 /// Alive for so long after its last refused drop, a process has carried on.
@@ -97,8 +94,8 @@ fn now(told: &Told, first: Stamp, until: Stamp, end: Option<&EpisodeEnd>) -> Now
     match end {
         None if refused && tolerated >= CARRIED_ON_NS => Now::CarriedOn,
         None => Now::Running,
-        Some(end) if end.open == 1 => Now::Running,
-        Some(end) if end.fate == ToldFate::Exec as u32 => Now::Over,
+        Some(end) if end.open => Now::Running,
+        Some(end) if end.is_exec() => Now::Over,
         Some(_) if refused && tolerated >= CARRIED_ON_NS => Now::CarriedOn,
         Some(end) if refused && tolerated > SERVED_NS && in_good_order(end.status) => {
             Now::CarriedOn
@@ -156,22 +153,20 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         container,
         ..
     } = seen;
-    let refused = CapSet(mask(&told.refused));
-    let tried = CapSet(refused.0 | mask(&told.granted));
-    let executed = end
-        .as_ref()
-        .filter(|end| end.open == 0 && end.fate == ToldFate::Exec as u32);
-    let launched = (told.raised > 0).then_some(CapSet(told.workload.bounding));
+    let refused = told.refused;
+    let tried = CapSet(refused.0 | told.granted.0);
+    let executed = end.as_ref().filter(|end| end.is_exec());
+    let launched = (told.raised > 0).then_some(told.workload.bounding);
     let set = match (launched, executed) {
         (Some(set), _) => set,
-        (None, Some(end)) => CapSet(end.after),
-        (None, None) => CapSet(told.after),
+        (None, Some(end)) => end.after,
+        (None, None) => told.after,
     };
     let course = Course {
         refused,
         launched: launched.map(|set| tried.intersection(set)),
         clean: told.clean > 0 || executed.is_some(),
-        left: refused.intersection(CapSet(told.after)),
+        left: refused.intersection(told.after),
         refused_lowered: told.refused_lowered,
         now: now(told, *first, *until, end.as_ref()),
     };
@@ -182,23 +177,23 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         let container = seen.container.as_ref().or(container.as_ref());
         Some((seen, wanted(rule, container)?))
     });
-    let short = asked.filter(|(seen, wanted)| seen.event.bounding & !wanted.0 != 0);
+    let short = asked.filter(|(seen, wanted)| !seen.event.bounding.difference(*wanted).is_empty());
     if short.is_some() {
         (verdict, fate) = (Verdict::Degraded, Fate::Exec);
     }
     let empties = rule.is_some_and(|rule| rule.empties);
     let residual = match wanted(rule, container.as_ref()) {
         _ if verdict < Verdict::Pending => CapSet::EMPTY,
-        Some(wanted) if fate == Fate::Exec || empties => CapSet(set.0 & !wanted.0),
+        Some(wanted) if fate == Fate::Exec || empties => set.difference(wanted),
         _ if launched.is_some() => tried.intersection(set),
         _ => refused.intersection(set),
     };
     let program = (fate == Fate::Exec && verdict == Verdict::Degraded).then(|| {
-        let own = (told.workload.tgid, &told.workload.exe.0);
+        let own = (told.workload.tgid, &told.workload.exe);
         let (pid, exe) = short.map_or(own, |(seen, _)| (seen.event.tgid, &seen.event.exe));
         Launched {
             pid,
-            exe: named(exe),
+            exe: exe.clone(),
             count: told.raised.max(1),
         }
     });
@@ -214,10 +209,6 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         },
         launched: program,
     }
-}
-
-fn named(bytes: &[u8]) -> Option<String> {
-    Some(text(bytes)).filter(|name| !name.is_empty())
 }
 
 /// The finding of an episode. `workload` is what the process became by the exec
@@ -244,13 +235,9 @@ pub fn finding(
     } = seen;
     let ended = end
         .as_ref()
-        .filter(|end| end.open == 0 && matches!(judged.fate, Fate::Exit | Fate::CarriedOn));
+        .filter(|end| !end.open && matches!(judged.fate, Fate::Exit | Fate::CarriedOn));
     let by_another =
         told.raised > 0 && told.workload.tgid == told.tgid && told.workload.tid != told.tid;
-    let layer = Layer::ALL
-        .get(told.layer as usize)
-        .copied()
-        .unwrap_or_default();
     let mut episode = Episode {
         id: format!("{:x}-{}", told.first, told.tgid),
         scope: *scope,
@@ -267,21 +254,21 @@ pub fn finding(
         container: container.clone(),
         pid: told.tgid,
         ppid: told.ppid,
-        comm: text(&told.comm),
-        exe: named(&told.exe),
-        layer: (layer != Layer::None).then(|| layer.as_str().to_owned()),
+        comm: told.comm.clone(),
+        exe: told.exe.clone(),
+        layer: (told.layer != Layer::None).then(|| told.layer.as_str().to_owned()),
         profile: profile.clone(),
         drops: told.drops,
         refused_raised: told.refused_raised,
         refused_lowered: told.refused_lowered,
         unknown_capability: told.unknown,
-        bounding_before: CapSet(told.before).to_string(),
+        bounding_before: told.before.to_string(),
         bounding_after: judged.set.to_string(),
         bounding_namespace: Some(judged.namespace).filter(|inode| *inode != 0),
         residual: names(judged.residual),
         workload: judged.launched,
         dropping_thread: by_another.then_some(told.tid),
-        effective: CapSet(told.effective).to_string(),
+        effective: told.effective.to_string(),
         user_namespace: Namespace {
             inode: told.namespace,
             level: told.level,
@@ -295,24 +282,20 @@ pub fn finding(
                 told.status
             })
         }),
-        chain: chain(&told.ancestors, &told.owner, told.tgid, &told.comm),
-        first_refused: told
-            .first_refused
-            .checked_sub(1)
-            .map(|n| caps::name(n).into_owned()),
+        chain: chain(&told.ancestors, &told.owner, told.tgid, told.comm.clone()),
+        first_refused: told.first_refused.map(|n| caps::name(n).into_owned()),
         not_the_cause: Vec::new(),
         duration_seconds: seconds(until.since(*first)),
         explanation: String::new(),
     };
     let refusal = explain::Refusal {
-        reason: Reason::ALL
-            .get(told.reason as usize)
-            .copied()
-            .unwrap_or_default(),
+        reason: told.reason,
         rule,
         uid: (told.level == 0).then_some(told.uid),
         launcher: launcher(&told.ancestors),
-        is_program: rule.is_some_and(|rule| rule.is_program(&text(&told.exe))),
+        is_program: rule
+            .zip(told.exe.as_deref())
+            .is_some_and(|(rule, exe)| rule.is_program(exe)),
         release: rules.release(),
         failed_exec: execs.of(&episode, *first),
     };
@@ -336,9 +319,11 @@ pub fn applies(seen: &WorkloadSeen, rule: Option<&Supervisor>) -> bool {
     };
     let event = &seen.event;
     // A namespace that was made for it grants nothing outside of it.
-    let filled = ran(event.bounding, event.above, event.bounding, event.namespace) == Ran::Refilled;
+    let bounding = event.bounding.0;
+    let filled = ran(bounding, event.above, bounding, event.namespace) == Ran::Refilled;
     if rule.empties {
-        return !filled && !rule.helpers.contains(&text(&event.exe));
+        let is_helper = |exe: &String| rule.helpers.contains(exe);
+        return !filled && !event.exe.as_ref().is_some_and(is_helper);
     }
     event.inner_pid == 1
 }
@@ -349,11 +334,11 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
     let event = &seen.event;
     let rule = rules.get(event.owner.rule);
     let wanted = wanted(rule, seen.container.as_ref()).filter(|_| applies(seen, rule))?;
-    let residual = CapSet(event.bounding & !wanted.0);
+    let residual = event.bounding.difference(wanted);
     if residual.is_empty() {
         return None;
     }
-    let set = CapSet(event.bounding).to_string();
+    let set = event.bounding.to_string();
     let mut episode = Episode {
         id: format!("{:x}-{}", event.time, event.tgid),
         scope: seen.scope,
@@ -371,7 +356,7 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         container: seen.container.clone(),
         pid: event.tgid,
         ppid: event.ppid,
-        comm: text(&event.comm),
+        comm: event.comm.clone(),
         exe: None,
         layer: None,
         profile: None,
@@ -386,17 +371,22 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
         dropping_thread: None,
         workload: Some(Launched {
             pid: event.tgid,
-            exe: named(&event.exe),
+            exe: event.exe.clone(),
             count: 1,
         }),
-        effective: CapSet(event.effective).to_string(),
+        effective: event.effective.to_string(),
         user_namespace: Namespace {
             inode: event.namespace,
             level: event.level,
         },
         fate: Fate::Exec,
         exit: None,
-        chain: chain(&event.ancestors, &event.owner, event.tgid, &event.comm),
+        chain: chain(
+            &event.ancestors,
+            &event.owner,
+            event.tgid,
+            event.comm.clone(),
+        ),
         first_refused: None,
         not_the_cause: Vec::new(),
         duration_seconds: 0.0,
@@ -416,10 +406,8 @@ pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
 }
 
 /// The nearest launcher above a process.
-fn launcher(above: &[Ancestor]) -> Option<&'static str> {
-    let told = above.iter().take_while(|ancestor| ancestor.pid != 0);
-    let names: Vec<_> = told.map(|ancestor| text(&ancestor.comm)).collect();
-    explain::launcher(names.iter().map(String::as_str))
+fn launcher(above: &[Link]) -> Option<&'static str> {
+    explain::launcher(above.iter().map(|ancestor| ancestor.comm.as_str()))
 }
 
 /// What wait(2) would tell: the low seven bits are the signal.

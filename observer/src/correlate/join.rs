@@ -7,13 +7,12 @@
 
 use std::collections::VecDeque;
 
-use observer_ebpf::{Layer, RowKey};
-
 use crate::{
     audit::{Lsm, Record, Verdict},
     finding::Scope,
-    observation::{AuditSeen, DenialSeen},
+    observation::{AuditSeen, Comm, DenialSeen, Row},
     time::Stamp,
+    words::Layer,
 };
 
 /// A record's stamp is that of the last tick, 0 to 10 ms behind the event
@@ -32,7 +31,7 @@ const MAX_WAITING: usize = 8_192;
 /// An LSM's denial as the hooks told it.
 #[derive(Clone, Debug)]
 struct Event {
-    row: RowKey,
+    row: Row,
     time: Stamp,
     tgid: u32,
     capability: u32,
@@ -48,7 +47,7 @@ pub struct Joined {
     /// The record.
     pub seen: AuditSeen,
     /// The row of the event that was found for it.
-    pub row: Option<RowKey>,
+    pub row: Option<Row>,
     /// Whether several events would have fitted, and time decided.
     pub ambiguous: bool,
     /// Whether the record says that the refused check was allowed.
@@ -69,14 +68,14 @@ pub struct Join {
 #[derive(Clone, Debug)]
 struct Told {
     event: Event,
-    comm: [u8; observer_ebpf::COMM_LEN],
+    comm: Comm,
 }
 
 impl Join {
     /// Takes in an event; gives the record that waited for it, or what it pushed out.
     pub fn event(&mut self, seen: &DenialSeen, supervisor: Option<String>) -> Vec<Joined> {
         let row = seen.row();
-        let layer = Layer::from_byte(row.layer);
+        let layer = row.layer;
         if !matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm) {
             return Vec::new();
         }
@@ -224,10 +223,7 @@ impl Told {
     /// again. Another process of the same name counts in the same row.
     fn is_of(&self, record: &Record<'_>) -> bool {
         let Self { event, comm } = self;
-        let same_name = || {
-            let own = comm.split(|byte| *byte == 0).next();
-            record.comm.as_deref().is_some_and(|comm| own == Some(comm))
-        };
+        let same_name = || record.comm.as_deref() == Some(comm.bytes());
         let stamp = record.epoch.filter(|epoch| !epoch.is_zero());
         let in_time = stamp.is_some_and(|epoch| {
             let stamp = epoch.nanos();
@@ -294,10 +290,11 @@ pub fn is_denial(record: &Record<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::DenialEvent;
-
     use super::*;
-    use crate::audit::{Parsed, parse_line};
+    use crate::{
+        audit::{Parsed, parse_line},
+        observation::DenialEvent,
+    };
 
     const BASE_MS: u64 = 1_795_460_062_000;
 
@@ -305,25 +302,13 @@ mod tests {
         DenialSeen {
             time: Stamp((BASE_MS + ms) * 1_000_000),
             event: DenialEvent {
-                kind: 1,
                 tgid,
-                time: 0,
-                row: RowKey {
+                row: Row {
                     capability,
-                    layer: Layer::Apparmor as u8,
-                    ..RowKey::default()
+                    layer: Layer::Apparmor,
+                    ..Row::default()
                 },
-                start: 0,
-                effective: 0,
-                bounding: 0,
-                tid: tgid,
-                ppid: 1,
-                uid: 0,
-                namespace: 0,
-                target: 0,
-                level: 0,
-                exe: [0; 64],
-                ancestors: [observer_ebpf::Ancestor::default(); 8],
+                ..DenialEvent::default()
             },
             profile: Some(profile.to_owned()),
             container: None,
@@ -440,8 +425,8 @@ mod tests {
     fn a_second_selinux_denial_within_a_second_is_matched_too() {
         let selinux = |ms| {
             let mut seen = denial(7, 21, "p", ms);
-            (seen.event.row.layer, seen.profile) = (Layer::Selinux as u8, None);
-            seen.event.row.comm[..1].copy_from_slice(b"x");
+            (seen.event.row.layer, seen.profile) = (Layer::Selinux, None);
+            seen.event.row.comm.0[..1].copy_from_slice(b"x");
             seen
         };
         let logged = |pid, ms| {

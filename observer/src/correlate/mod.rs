@@ -31,8 +31,6 @@ use near::Near;
 use refusal::FailedExecs;
 use workload::Workloads;
 
-use observer_ebpf::{Audited, Layer, Owner, ProcessChange, Reason, Role, RowKey, Via};
-
 use crate::{
     audit::Bytes,
     caps,
@@ -41,10 +39,11 @@ use crate::{
         AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, Scope, SupervisorEvent,
     },
     observation::{
-        AuditSeen, BreachSeen, DenialSeen, EpisodeSeen, Observation, ProcessSeen, WorkloadSeen,
+        AuditSeen, BreachSeen, DenialSeen, EpisodeSeen, Observation, Owner, ProcessSeen, Row,
+        WorkloadSeen,
     },
-    sources::bpf::text,
     time::Stamp,
+    words::{Reason, Role},
 };
 
 /// What an observation comes to.
@@ -55,9 +54,9 @@ pub struct Finding {
     /// How far from the command that `capwatch record` runs it happened.
     pub scope: Scope,
     /// The row of a denial, and what is known of it.
-    pub row: Option<(RowKey, Detail)>,
+    pub row: Option<(Row, Detail)>,
     /// The row that an audit record was joined with.
-    pub joined: Option<RowKey>,
+    pub joined: Option<Row>,
 }
 
 impl Finding {
@@ -212,8 +211,8 @@ impl Correlator {
             return None;
         }
         let owner = Owner {
-            rule: self.rules.by_deed(&text(&seen.episode.exe))?,
-            role: Role::Supervisor as u8,
+            rule: self.rules.by_deed(seen.episode.exe.as_deref()?)?,
+            role: Role::Supervisor,
             ..*owner
         };
         let mut seen = seen.clone();
@@ -224,7 +223,7 @@ impl Correlator {
     /// Whether only a launcher stands above a process, which is gone by now.
     fn is_launched(&self, owner: &Owner) -> bool {
         let rule = self.rules.get(owner.rule);
-        rule.is_some_and(|rule| rule.launcher) && Role::from_byte(owner.role) == Role::Workload
+        rule.is_some_and(|rule| rule.launcher) && owner.role == Role::Workload
     }
 
     /// The finding of a workload that should have less, where nothing was tried.
@@ -270,7 +269,7 @@ impl Correlator {
         };
         let detail = Detail {
             pid: seen.event.tgid,
-            exe: text(&seen.event.exe),
+            exe: seen.event.exe.clone().unwrap_or_default(),
             target: seen.event.target,
             namespace: None,
             profile: seen.profile.clone(),
@@ -279,7 +278,7 @@ impl Correlator {
                 &seen.event.ancestors,
                 &seen.row().owner,
                 seen.event.tgid,
-                &seen.row().comm,
+                seen.row().comm.to_string(),
             ),
         };
         let denial = denial(seen.row(), tally, seen.scope, Some(&detail), &self.rules);
@@ -294,18 +293,12 @@ impl Correlator {
     /// The finding of a supervisor that came or went.
     pub fn process(&self, seen: &ProcessSeen) -> Finding {
         let event = &seen.event;
-        let exe = text(&event.exe);
-        let change = match event.change {
-            change if change == ProcessChange::Started as u32 => "started",
-            change if change == ProcessChange::Replaced as u32 => "replaced",
-            _ => "ended",
-        };
         let supervisor = SupervisorEvent {
             supervisor: name(&self.rules, event.owner.rule).unwrap_or_default(),
-            change: change.to_owned(),
+            change: event.change.as_str().to_owned(),
             pid: event.owner.tgid,
             ppid: event.ppid,
-            exe: (!exe.is_empty()).then_some(exe),
+            exe: event.exe.clone(),
             version: seen.version.clone(),
             container: seen.container.clone(),
             scope: seen.scope,
@@ -415,8 +408,8 @@ pub fn name(rules: &Rules, id: u16) -> Option<String> {
 }
 
 /// The word for a role; `None` for a process that nobody owns.
-pub fn role(byte: u8) -> Option<String> {
-    match Role::from_byte(byte) {
+pub fn role(role: Role) -> Option<String> {
+    match role {
         Role::None => None,
         role => Some(role.as_str().to_owned()),
     }
@@ -424,14 +417,14 @@ pub fn role(byte: u8) -> Option<String> {
 
 /// The finding of a row.
 pub fn denial(
-    key: &RowKey,
+    key: &Row,
     tally: Tally,
     scope: Scope,
     detail: Option<&Detail>,
     rules: &Rules,
 ) -> Denial {
     let number = u32::from(key.capability);
-    let layer = Layer::from_byte(key.layer);
+    let layer = key.layer;
     let expectation = rules.expected(key.owner.rule, number, layer);
     let profile = detail.and_then(|detail| detail.profile.clone());
     let exe = detail.map(|detail| detail.exe.clone());
@@ -440,14 +433,14 @@ pub fn denial(
         supervisor: name(rules, key.owner.rule),
         role: role(key.owner.role),
         container: detail.and_then(|detail| detail.container.clone()),
-        comm: text(&key.comm),
+        comm: key.comm.to_string(),
         exe: exe.filter(|exe| !exe.is_empty()),
         pid: detail.map(|detail| detail.pid),
         chain: detail.map_or_else(Vec::new, |detail| detail.chain.clone()),
         capability: caps::name(number).into_owned(),
         number,
         layer: layer.as_str().to_owned(),
-        reason: match Reason::from_byte(key.reason) {
+        reason: match key.reason {
             Reason::None => None,
             reason => Some(reason.as_str().to_owned()),
         },
@@ -456,10 +449,10 @@ pub fn denial(
         target_namespace: detail
             .map(|detail| detail.target)
             .filter(|inode| *inode != 0),
-        audited: Audited::from_byte(key.audited).as_str().to_owned(),
+        audited: key.audited.as_str().to_owned(),
         expected: expectation.is_some(),
-        own_credentials: key.own_credentials == 1,
-        via: Via::from_byte(key.via).as_str().to_owned(),
+        own_credentials: key.own_credentials,
+        via: key.via.as_str().to_owned(),
         count: tally.count,
         exact: true,
         logged: None,

@@ -3,16 +3,13 @@
 
 use std::collections::VecDeque;
 
-use observer_ebpf::{Broken, Call, Owner};
-
 use super::{explain, name, role};
 use crate::{
-    caps::CapSet,
     config::Rules,
     finding::{Episode, RuleRefusal},
     observation::BreachSeen,
-    sources::bpf::text,
     time::Stamp,
+    words::Call,
 };
 
 /// Refused execs that are remembered.
@@ -60,30 +57,27 @@ pub fn finding(seen: &BreachSeen, rules: &Rules) -> RuleRefusal {
         scope,
     } = seen;
     let key = &event.key;
-    let Owner {
-        rule: number,
-        role: own_role,
-        ..
-    } = key.owner;
-    let named = |bytes: &[u8]| Some(text(bytes)).filter(|name| !name.is_empty());
-    let missing = CapSet(key.missing);
     let mut refusal = RuleRefusal {
         scope: *scope,
-        call: Call::from_byte(key.call).as_str().to_owned(),
-        rule: Broken::from_byte(key.rule).as_str().to_owned(),
-        missing: missing.names().map(std::borrow::Cow::into_owned).collect(),
+        call: key.call.as_str().to_owned(),
+        rule: key.rule.as_str().to_owned(),
+        missing: key
+            .missing
+            .names()
+            .map(std::borrow::Cow::into_owned)
+            .collect(),
         errno: key.errno,
         count: *count,
         while_away: false,
-        supervisor: name(rules, number),
-        role: role(own_role),
+        supervisor: name(rules, key.owner.rule),
+        role: role(key.owner.role),
         version: version.clone(),
         container: container.clone(),
-        pid: (event.tgid != 0).then_some(event.tgid),
-        uid: (event.tgid != 0).then_some(event.uid),
-        comm: text(&key.comm),
-        exe: named(&event.exe),
-        path: named(&event.path),
+        pid: event.caller.map(|(pid, _)| pid),
+        uid: event.caller.map(|(_, uid)| uid),
+        comm: key.comm.to_string(),
+        exe: event.exe.clone(),
+        path: event.path.clone(),
         first: *time,
         last: *time,
         explanation: String::new(),

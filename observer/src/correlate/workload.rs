@@ -3,8 +3,6 @@
 
 use std::collections::VecDeque;
 
-use observer_ebpf::Fate;
-
 use crate::{
     observation::{EpisodeSeen, WorkloadSeen},
     time::Stamp,
@@ -38,9 +36,7 @@ impl Workloads {
 
     /// What the process of an episode became by the exec that closed it.
     pub fn take(&mut self, seen: &EpisodeSeen) -> Option<WorkloadSeen> {
-        let closed = seen
-            .end
-            .is_some_and(|end| end.fate == Fate::Exec as u32 && end.open == 0);
+        let closed = seen.end.is_some_and(|end| end.is_exec());
         let of_it = |waiting: &WorkloadSeen| waiting.event.episode == seen.episode.id;
         let at = self.waiting.iter().position(of_it).filter(|_| closed)?;
         self.waiting.remove(at)

@@ -1,17 +1,16 @@
 //! The counters of denials, as metrics show them. The kernel's rows come and go,
 //! and what is known of them changes; these only grow.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
-
-use observer_ebpf::{RowKey, TotalKey};
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use super::{Limited, OVERFLOW, denials::of_tree, limited::Series, saved::Counted};
-use crate::{correlate::Tally, finding::Scope};
+use crate::{
+    correlate::Tally,
+    finding::Scope,
+    observation::{Row, Total},
+};
 
 /// Times that a row's count waits for the name of its profile, which comes with
 /// an event of its own.
@@ -82,20 +81,13 @@ impl Series for LsmSeries {
     }
 }
 
-/// The name of a row of the kernel, whatever user space makes of its owner.
-pub fn identity(key: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// A row of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelRow {
     /// Its name, by the key as the kernel has it.
     pub id: u64,
     /// Its key, with the owner as user space names it.
-    pub key: RowKey,
+    pub key: Row,
     /// What it counts.
     pub tally: Tally,
     /// How far from the recorded command it is.
@@ -105,12 +97,12 @@ pub struct KernelRow {
 impl KernelRow {
     /// A row whose owner is not renamed yet, and of which it is not known yet
     /// whether it is beside the recorded tree.
-    pub fn new(key: RowKey, tally: Tally) -> Self {
+    pub const fn new(id: u64, key: Row, tally: Tally) -> Self {
         Self {
-            id: identity(&key),
+            id,
             key,
             tally,
-            scope: of_tree(key.owner.in_tree == 1),
+            scope: of_tree(key.owner.in_tree),
         }
     }
 }
@@ -121,15 +113,14 @@ pub struct KernelTotal {
     /// Its name, by the key as the kernel has it.
     pub id: u64,
     /// Its key, with the owner as user space names it.
-    pub key: TotalKey,
+    pub key: Total,
     /// What it counts.
     pub count: u64,
 }
 
 impl KernelTotal {
     /// A slot whose owner is not renamed yet.
-    pub fn new(key: TotalKey, count: u64) -> Self {
-        let id = identity(&key);
+    pub const fn new(id: u64, key: Total, count: u64) -> Self {
         Self { id, key, count }
     }
 }

@@ -7,12 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use observer_ebpf::{Audited, Layer, RowKey, TotalKey};
 use serde::{Deserialize, Serialize};
 
 use super::{
     NONE,
-    counters::{ByProfile, Counters, DenialSeries, KernelRow, KernelTotal, LsmSeries, identity},
+    counters::{ByProfile, Counters, DenialSeries, KernelRow, KernelTotal, LsmSeries},
     folded::{Folded, is_of_lsm},
     leftover::{self, Grounds},
     limited::Limited,
@@ -22,8 +21,10 @@ use crate::{
     caps,
     config::{Release, Rules},
     correlate::{self, Detail, Tally},
-    finding::{AuditEvent, Denial, DenialCounts, Row, Scope},
+    finding::{self, AuditEvent, Denial, DenialCounts, Scope},
+    observation::{Row, Total, identity},
     time::Stamp,
+    words::Layer,
 };
 
 /// Rows whose detail is kept; the kernel has no room for more.
@@ -53,10 +54,10 @@ pub struct FoldedRow {
 /// Every denial.
 pub struct Denials {
     rules: Arc<Rules>,
-    rows: Vec<(RowKey, Tally, Scope)>,
-    totals: Vec<(TotalKey, u64)>,
-    details: HashMap<RowKey, Detail>,
-    logged: HashMap<RowKey, Logged>,
+    rows: Vec<(Row, Tally, Scope)>,
+    totals: Vec<(Total, u64)>,
+    details: HashMap<Row, Detail>,
+    logged: HashMap<Row, Logged>,
     counters: Counters,
     /// What counts no more, by its scope.
     folded: [Folded; Scope::ALL.len()],
@@ -68,16 +69,13 @@ pub struct Denials {
 }
 
 /// Whether a security module refused, which writes records.
-fn of_lsm(layer: u8) -> bool {
-    matches!(
-        Layer::from_byte(layer),
-        Layer::Apparmor | Layer::Selinux | Layer::Lsm
-    )
+const fn of_lsm(layer: Layer) -> bool {
+    matches!(layer, Layer::Apparmor | Layer::Selinux | Layer::Lsm)
 }
 
 /// The scope of what found no row: which cgroup it was in is not known then.
-fn of_total(key: &TotalKey) -> Scope {
-    of_tree(key.owner.in_tree == 1)
+fn of_total(key: &Total) -> Scope {
+    of_tree(key.owner.in_tree)
 }
 
 /// The scope of what is known to be of the recorded tree, or not to be.
@@ -153,7 +151,7 @@ impl Denials {
     }
 
     /// Keeps what was told of a row.
-    pub fn describe(&mut self, key: RowKey, detail: Detail) {
+    pub fn describe(&mut self, key: Row, detail: Detail) {
         if self.details.len() < MAX_DETAILS || self.details.contains_key(&key) {
             let old = self.details.remove(&key);
             let (namespace, profile) = old.map_or((None, None), |old| (old.namespace, old.profile));
@@ -170,7 +168,7 @@ impl Denials {
 
     /// Keeps what a joined record tells of its row: that the log has it, the policy
     /// namespace, and a profile that the hooks can't read (`SELinux`'s domain).
-    pub fn join(&mut self, key: &RowKey, event: &AuditEvent) {
+    pub fn join(&mut self, key: &Row, event: &AuditEvent) {
         if self.logged.len() < MAX_DETAILS || self.logged.contains_key(key) {
             let logged = self.logged.entry(*key).or_default();
             logged.count += 1;
@@ -323,8 +321,8 @@ impl Denials {
 
     /// Takes a row's state of a recorded stream in place of what was known of it;
     /// says whether there was room for it.
-    pub fn tell_row(&mut self, row: Row) -> bool {
-        let Row {
+    pub fn tell_row(&mut self, row: finding::Row) -> bool {
+        let finding::Row {
             row,
             folded,
             denial,
@@ -446,7 +444,7 @@ impl Denials {
     }
 
     /// A row of so many denials, as it is shown.
-    pub fn row(&self, key: &RowKey, tally: Tally, scope: Scope, grounds: &Grounds) -> Denial {
+    pub fn row(&self, key: &Row, tally: Tally, scope: Scope, grounds: &Grounds) -> Denial {
         let denial = correlate::denial(key, tally, scope, self.details.get(key), &self.rules);
         if !of_lsm(key.layer) {
             return denial;
@@ -470,7 +468,7 @@ impl Denials {
     }
 
     /// Whether the log has a denial of the same profile and capability.
-    fn has_like(&self, key: &RowKey) -> bool {
+    fn has_like(&self, key: &Row) -> bool {
         self.logged.keys().any(|other| {
             (other.layer, other.profile, other.capability)
                 == (key.layer, key.profile, key.capability)
@@ -478,14 +476,14 @@ impl Denials {
     }
 
     /// A row that found no room: comm, executable and profile are not told apart.
-    fn inexact(&self, key: &TotalKey, count: u64) -> Denial {
-        let row = RowKey {
+    fn inexact(&self, key: &Total, count: u64) -> Denial {
+        let row = Row {
             owner: key.owner,
             capability: key.capability,
             layer: key.layer,
             audited: key.audited,
-            own_credentials: 1,
-            ..RowKey::default()
+            own_credentials: true,
+            ..Row::default()
         };
         let tally = Tally {
             count,
@@ -498,32 +496,30 @@ impl Denials {
         }
     }
 
-    fn series(&self, key: &RowKey) -> DenialSeries {
-        self.total_series(&TotalKey {
+    fn series(&self, key: &Row) -> DenialSeries {
+        self.total_series(&Total {
             owner: key.owner,
             capability: key.capability,
             layer: key.layer,
             audited: key.audited,
-            reserved: [0; 5],
         })
     }
 
-    fn total_series(&self, key: &TotalKey) -> DenialSeries {
+    fn total_series(&self, key: &Total) -> DenialSeries {
         let number = u32::from(key.capability);
-        let layer = Layer::from_byte(key.layer);
         let name = correlate::name(&self.rules, key.owner.rule);
-        let expectation = self.rules.expected(key.owner.rule, number, layer);
+        let expectation = self.rules.expected(key.owner.rule, number, key.layer);
         DenialSeries {
             supervisor: name.unwrap_or_else(|| NONE.to_owned()),
             role: correlate::role(key.owner.role).unwrap_or_else(|| NONE.to_owned()),
             capability: caps::name(number).into_owned(),
-            layer: layer.as_str(),
-            audited: Audited::from_byte(key.audited).as_str(),
+            layer: key.layer.as_str(),
+            audited: key.audited.as_str(),
             expected: expectation.is_some(),
         }
     }
 
-    fn by_profile_of(&self, key: &RowKey) -> ByProfile {
+    fn by_profile_of(&self, key: &Row) -> ByProfile {
         if !of_lsm(key.layer) {
             return ByProfile::Never;
         }
@@ -551,38 +547,40 @@ impl Denials {
 
 #[cfg(test)]
 mod tests {
-    use observer_ebpf::Owner;
-
     use super::*;
-    use crate::finding::{FailOn, Gate, RoleFilter};
+    use crate::{
+        finding::{FailOn, Gate, RoleFilter},
+        observation::Owner,
+        words::{Audited, Role},
+    };
 
-    fn row(number: u64, rule: u16, in_tree: u8) -> KernelRow {
-        let key = RowKey {
+    fn row(number: u64, rule: u16, in_tree: bool) -> KernelRow {
+        let key = Row {
             owner: Owner {
                 rule,
-                role: 1,
+                role: Role::Supervisor,
                 in_tree,
                 ..Owner::default()
             },
             cgroup: number,
             capability: 8,
-            layer: Layer::Commoncap as u8,
-            audited: Audited::Yes as u8,
-            own_credentials: 1,
-            ..RowKey::default()
+            layer: Layer::Commoncap,
+            audited: Audited::Yes,
+            own_credentials: true,
+            ..Row::default()
         };
         let tally = Tally {
             count: 2,
             first: Stamp(number),
             last: Stamp(number),
         };
-        KernelRow::new(key, tally)
+        KernelRow::new(identity(&key), key, tally)
     }
 
     /// What `record` would report of these.
-    fn report(denials: Denials) -> crate::finding::Report {
+    fn report(denials: Denials) -> finding::Report {
         let rules = Arc::new(Rules::default());
-        let host = crate::finding::Host::default();
+        let host = finding::Host::default();
         let mut ledger = crate::ledger::Ledger::new(rules, host, 5_000);
         ledger.denials = denials;
         ledger.report(Scope::Tree, None)
@@ -593,8 +591,8 @@ mod tests {
         let rules = Arc::new(Rules::load(None).unwrap());
         let grounds = Grounds::default();
         let mut denials = Denials::new(rules, 5_000);
-        let own: Vec<_> = (0..9_000).map(|number| row(number, 1, 1)).collect();
-        let others: Vec<_> = (0..9_000).map(|number| row(number, 2, 0)).collect();
+        let own: Vec<_> = (0..9_000).map(|number| row(number, 1, true)).collect();
+        let others: Vec<_> = (0..9_000).map(|number| row(number, 2, false)).collect();
         denials.set(&[own.clone(), others.clone()].concat(), &[]);
         denials.fold(&own[..3_000], &grounds);
         denials.fold(&others, &grounds);

@@ -120,7 +120,7 @@ mod tests {
             first: Stamp(1),
             last: Stamp(1 + seconds * 1_000_000_000),
             ..crate::correlate::denial(
-                &observer_ebpf::RowKey::default(),
+                &crate::observation::Row::default(),
                 crate::correlate::Tally {
                     count,
                     first: Stamp(1),

@@ -21,7 +21,6 @@ use std::{
 };
 
 pub use audit::{AuditLog, AuditSeries};
-pub use counters::identity as row_identity;
 pub use counters::{DenialSeries, KernelRow, KernelTotal, LsmSeries};
 pub use denials::{Denials, FoldedRow, row_name};
 pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
@@ -40,6 +39,7 @@ use crate::{
         Command, Counts, Course, Denial, EventKind, HookReport, Host, LossEvent, Made,
         REPORT_SCHEMA, Report, Scope, Scoped, SourceReport,
     },
+    observation::identity,
     sight::{self, Lapses},
     time::Stamp,
 };
@@ -423,7 +423,7 @@ fn worthiest_of(scope: Scope, denials: &[Denial]) -> impl Iterator<Item = usize>
         .enumerate()
         .filter(|(_, denial)| denial.scope == scope)
         .map(|(place, denial)| {
-            let first = kinds.insert(counters::identity(&denial.kind()));
+            let first = kinds.insert(identity(&denial.kind()));
             // What JSON has of a time, so that a replayed report chooses the same.
             let last = denial.last.0 / 1_000;
             (Reverse((denial.rank(), first, last)), place)

@@ -257,7 +257,7 @@ impl<'de> Deserialize<'de> for LsmSeries {
 
 /// A word that series are told apart by.
 fn word(word: &str) -> Result<&'static str, &'static str> {
-    use observer_ebpf::{Audited, Layer};
+    use crate::words::{Audited, Layer};
 
     let layers = Layer::ALL.iter().map(|layer| layer.as_str());
     let audited = Audited::ALL.iter().map(|audited| audited.as_str());

@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-use observer_ebpf::{Owner, Task, decide};
+use observer_ebpf::{Task, decide};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::bpf::{Kernel, KernelError};
 use crate::{
     caps::CapSet,
     config::Rules,
-    open,
+    observation, open,
     time::{Stamp, seconds},
 };
 
@@ -37,9 +37,9 @@ pub struct Adopted {
     /// Its process.
     pub process: Process,
     /// The entry that it was given.
-    pub task: Task,
+    pub task: observation::Task,
     /// The supervisor that its parent belongs to.
-    pub above: Owner,
+    pub above: observation::Owner,
 }
 
 /// Rounds of the scan: a process that forks meanwhile is found by the next one.
@@ -79,11 +79,14 @@ pub fn adopt(kernel: &mut Kernel, rules: &Rules) -> Result<Vec<Adopted>, KernelE
         let mut grown = false;
         scan(&mut processes);
         for (process, task) in trees(&processes, rules) {
-            if !seen.insert((process.pid, process.start)) || kernel.task(process.pid).is_some() {
+            if !seen.insert((process.pid, process.start))
+                || kernel.task_entry(process.pid).is_some()
+            {
                 continue;
             }
             kernel.follow(process.pid, task)?;
             grown = true;
+            let task = observation::Task::from(&task);
             if task.owner.tgid == process.pid {
                 let above = kernel.task(process.ppid);
                 supervisors.push(Adopted {
@@ -144,7 +147,7 @@ fn entry(
         return inherited;
     }
     let exe = process.exe.as_deref();
-    let rule = exe.and_then(|exe| rules.by_basename(exe));
+    let rule = exe.and_then(|exe| rules.by_basename(exe)).map(Into::into);
     let mut task = decide::executed(
         inherited,
         rule,

@@ -15,11 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::ProcessEvent;
 use tokio::sync::Notify;
 
 use super::Who;
-use crate::sandbox::{self, Room};
+use crate::{
+    observation::ProcessEvent,
+    sandbox::{self, Room},
+};
 
 /// Look-ups that wait; what comes beyond is not looked up.
 const MAX_WAITING: usize = 16_384;
@@ -120,7 +122,7 @@ impl Desk {
 
     /// Has a supervisor looked up that has just begun; `None` where too many wait.
     pub fn started(&self, event: &ProcessEvent) -> Option<Ticket> {
-        self.hand_in(Ask::Started(Box::new(*event)))
+        self.hand_in(Ask::Started(Box::new(event.clone())))
     }
 
     /// Has a cgroup looked up; `None` where it is known, or too many wait. One that

@@ -35,8 +35,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_ebpf::{ArgvEvent, Owner, ProcessEvent, UNKNOWN_UID};
-
 pub use conmon::{Conmon, parse as parse_conmon};
 pub use desk::{Desk, Ticket};
 pub use hierarchy::{Hierarchy, of_process as cgroup_of_process};
@@ -49,7 +47,12 @@ pub use version::{marked, of_image};
 use recent::Recent;
 use version::{Digests, Program};
 
-use crate::{config::Rules, finding::Container, open};
+use crate::{
+    config::Rules,
+    finding::Container,
+    observation::{ArgvEvent, Owner, ProcessEvent},
+    open,
+};
 
 /// Supervisors that are kept: as many as the kernel's map has processes.
 const MAX_SUPERVISORS: usize = 65_536;
@@ -145,8 +148,7 @@ impl Who {
 
     /// Keeps a conmon's words until its own event comes.
     pub fn told(&self, event: &ArgvEvent) {
-        let length = (event.length as usize).min(event.bytes.len());
-        if let Some(conmon) = conmon::parse(&event.bytes[..length]) {
+        if let Some(conmon) = conmon::parse(&event.bytes) {
             self.known().words.insert((event.tgid, event.start), conmon);
         }
     }
@@ -154,11 +156,7 @@ impl Who {
     /// Looks up a supervisor that has just begun, and which rule it is named by.
     pub fn started(&self, event: &ProcessEvent) -> Identity {
         let process = (event.owner.tgid, event.owner.start);
-        let exe = &event.exe[..event
-            .exe
-            .iter()
-            .position(|b| *b == 0)
-            .unwrap_or(event.exe.len())];
+        let exe = event.exe.as_deref().unwrap_or_default().as_bytes();
         let reads = self.may_read(event.uid);
         self.read_late(event);
         let place = self.of_cgroup(event.cgroup, event.owner.tgid, false);
@@ -195,7 +193,7 @@ impl Who {
         let identity = Identity {
             container,
             version,
-            exe_uid: owner_of(event),
+            exe_uid: event.exe_uid,
         };
         let mut known = self.known();
         if known.supervisors.len() < MAX_SUPERVISORS {
@@ -247,7 +245,7 @@ impl Who {
         if !rules.are_qualified() {
             return told;
         }
-        let owner = owner_of(event);
+        let owner = event.exe_uid;
         let path = program.and_then(|program| program.path.as_deref());
         let rule = match path {
             None if rules.get(told).is_none_or(|rule| rule.trusts(owner)) => told,
@@ -450,11 +448,6 @@ fn words(pid: u32) -> Option<Vec<u8>> {
     let file = open::system(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(4_096).read_to_end(&mut words).ok()?;
     Some(words)
-}
-
-/// Who owns the executable of a supervisor that began.
-fn owner_of(event: &ProcessEvent) -> Option<u32> {
-    (event.exe_uid != UNKNOWN_UID).then_some(event.exe_uid)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use observer_ebpf::{Owner, Role};
+use crate::{observation::Owner, words::Role};
 
 /// Entries of either table; the kernel's map has as many processes.
 const MAX_KEPT: usize = 65_536;
@@ -57,10 +57,10 @@ impl Names {
 
     /// Gives the role back to a supervisor's own program, told of its owner.
     pub fn restore(&self, owner: &mut Owner, is_own_program: bool) {
-        let is_workload = Role::from_byte(owner.role) == Role::Workload;
+        let is_workload = owner.role == Role::Workload;
         if is_workload && is_own_program && self.tables().again.contains(&(owner.tgid, owner.start))
         {
-            owner.role = Role::Supervisor as u8;
+            owner.role = Role::Supervisor;
         }
     }
 
@@ -77,14 +77,14 @@ impl Names {
         if let Some(rule) = tables.owners.get(&(owner.tgid, owner.start)) {
             owner.rule = *rule;
             if *rule == 0 {
-                owner.role = Role::None as u8;
+                owner.role = Role::None;
             }
         }
         if owner.rule == 0
             && let Some(rule) = tables.cgroups.get(&cgroup)
         {
             owner.rule = *rule;
-            owner.role = Role::Supervisor as u8;
+            owner.role = Role::Supervisor;
         }
     }
 
@@ -104,20 +104,20 @@ mod tests {
             start: 5,
             tgid: 7,
             rule: 2,
-            role: Role::Supervisor as u8,
-            in_tree: 1,
+            role: Role::Supervisor,
+            in_tree: true,
         };
         let renamed = |mut owner: Owner, cgroup| {
             names.rename(&mut owner, cgroup);
-            (owner.rule, Role::from_byte(owner.role), owner.in_tree)
+            (owner.rule, owner.role, owner.in_tree)
         };
-        assert_eq!(renamed(crun, 9), (2, Role::Supervisor, 1));
+        assert_eq!(renamed(crun, 9), (2, Role::Supervisor, true));
         names.set_owner(&crun, 0);
-        assert_eq!(renamed(crun, 9), (0, Role::None, 1));
+        assert_eq!(renamed(crun, 9), (0, Role::None, true));
         let reused = Owner { start: 6, ..crun };
         assert_eq!(renamed(reused, 9).0, 2, "another process of the same id");
         names.set_cgroup(9, 4);
-        assert_eq!(renamed(crun, 9), (4, Role::Supervisor, 1));
+        assert_eq!(renamed(crun, 9), (4, Role::Supervisor, true));
         assert_eq!(renamed(Owner::default(), 9).0, 4);
         assert_eq!(renamed(Owner::default(), 8).0, 0);
         names.retain(|_| false);
@@ -131,13 +131,13 @@ mod tests {
             start: 5,
             tgid: 7,
             rule: 1,
-            role: Role::Workload as u8,
-            in_tree: 0,
+            role: Role::Workload,
+            in_tree: false,
         };
         let restored = |own| {
             let mut owner = nested;
             names.restore(&mut owner, own);
-            Role::from_byte(owner.role)
+            owner.role
         };
         assert_eq!(restored(true), Role::Workload);
         names.set_again(&nested);

@@ -9,9 +9,7 @@ use std::{
     },
 };
 
-use observer_ebpf::Owner;
-
-use crate::finding::Scope;
+use crate::{finding::Scope, observation::Owner};
 
 /// Cgroups of which it is known whether they are beside the tree; the others count
 /// as that.
@@ -76,7 +74,7 @@ impl Scopes {
 
     /// The same as it is known now.
     pub fn now(&self, owner: &Owner, cgroup: u64) -> Scope {
-        if owner.in_tree == 1 {
+        if owner.in_tree {
             return Scope::Tree;
         }
         if !self.is_new(cgroup) {
@@ -96,13 +94,14 @@ impl Scopes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Role;
 
     const OTHER: Owner = Owner {
         start: 0,
         tgid: 0,
         rule: 0,
-        role: 0,
-        in_tree: 0,
+        role: Role::None,
+        in_tree: false,
     };
 
     #[test]
@@ -117,7 +116,7 @@ mod tests {
         let scopes = Scopes::default();
         scopes.begin(100);
         let own = Owner {
-            in_tree: 1,
+            in_tree: true,
             ..OTHER
         };
         assert_eq!(scopes.of(&own, 101), Scope::Tree);

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use observer_ebpf::{
-    ArgvEvent, BreachEvent, BreachKey, EpisodeEvent, ProcessEvent, RowKey, WorkloadEvent,
-};
 use serde::{Deserialize, Serialize};
 
-use crate::{ledger::Saved, outputs::metrics::Latency, time::Stamp};
+use crate::{
+    ledger::Saved, observation::identity, outputs::metrics::Latency, sources::bpf, time::Stamp,
+};
 
 /// Its schema.
 const SCHEMA: &str = "capwatch.state/1";
@@ -116,17 +115,5 @@ impl Snapshot {
 }
 
 fn layout() -> (u64, u64) {
-    let sizes = [
-        size_of::<RowKey>(),
-        size_of::<EpisodeEvent>(),
-        size_of::<ProcessEvent>(),
-        size_of::<WorkloadEvent>(),
-        size_of::<ArgvEvent>(),
-        size_of::<BreachKey>(),
-        size_of::<BreachEvent>(),
-    ];
-    (
-        crate::ledger::row_identity(&sizes),
-        crate::ledger::row_identity(&SCHEMA),
-    )
+    (identity(&bpf::layout()), identity(&SCHEMA))
 }

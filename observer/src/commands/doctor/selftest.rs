@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use observer_ebpf::{Layer, Owner, TASK_IN_TREE, Task};
 use serde::Serialize;
 
 use super::provoke::{self, Child, LSM_THREAD, PROVOKED, THREAD};
@@ -13,8 +12,9 @@ use crate::{
     agent::Agent,
     sources::{
         audit::hearing::{Ears, say},
-        bpf::{Kernel, text},
+        bpf::Kernel,
     },
+    words::Layer,
 };
 
 /// How long something provoked is looked for.
@@ -138,7 +138,7 @@ async fn rules(agent: &Agent) -> SelfTest {
         let shared = agent.shared();
         let kernel = shared.kernel();
         let ours = |kernel: &Kernel| {
-            let grown = kernel.breaches(|key, _| text(&key.comm) == THREAD);
+            let grown = kernel.breaches(|key, _| key.comm.bytes() == THREAD.as_bytes());
             !grown.is_empty()
         };
         kernel.as_ref().is_some_and(ours)
@@ -159,17 +159,10 @@ async fn tree(agent: &Agent) -> Vec<SelfTest> {
         .not_provoked("doctor starts no program".to_owned());
     let shared = agent.shared();
     let own = std::process::id();
-    let marker = Task {
-        owner: Owner {
-            in_tree: TASK_IN_TREE,
-            ..Owner::default()
-        },
-        ..Task::default()
-    };
     let followed = shared
         .kernel_mut()
         .as_mut()
-        .map(|kernel| kernel.follow(own, marker));
+        .map(|kernel| kernel.follow_tree(own));
     let child = match followed {
         Some(Ok(())) => Child::start().map_err(|error| error.to_string()),
         Some(Err(error)) => Err(error.to_string()),
@@ -262,10 +255,10 @@ fn denials(agent: &Agent, thread: &str, layer: Layer) -> u64 {
     let shared = agent.shared();
     let kernel = shared.kernel();
     let rows = kernel.as_ref().map(Kernel::rows).unwrap_or_default();
-    let ours = rows.iter().filter(|(key, _)| {
-        u32::from(key.capability) == PROVOKED
-            && key.layer == layer as u8
-            && text(&key.comm) == thread
+    let ours = rows.iter().filter(|(_, row, _)| {
+        u32::from(row.capability) == PROVOKED
+            && row.layer == layer
+            && row.comm.bytes() == thread.as_bytes()
     });
-    ours.map(|(_, counted)| counted.count).sum()
+    ours.map(|(_, _, counted)| counted.count).sum()
 }

@@ -1,10 +1,9 @@
 //! What of the recorded tree lives.
 
-use observer_ebpf::{TASK_IN_TREE, Task};
-
 use crate::{
     agent::Agent,
     finding::Running,
+    observation::Task,
     open,
     sources::{bpf::Kernel, proc},
 };
@@ -18,7 +17,7 @@ pub fn tasks(agent: &Agent) -> Vec<(u32, Task)> {
     let shared = agent.shared();
     let tasks = shared.kernel().as_ref().and_then(Kernel::tasks);
     let mut tree: Vec<_> = tasks.unwrap_or_default();
-    tree.retain(|(pid, task)| task.owner.in_tree == TASK_IN_TREE && *pid != own);
+    tree.retain(|(pid, task)| task.owner.in_tree && *pid != own);
     tree.sort_unstable_by_key(|(pid, _)| *pid);
     tree
 }

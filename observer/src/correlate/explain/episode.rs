@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use observer_ebpf::Reason;
-
 use super::{
     module,
     remedy::{self, Case},
@@ -14,6 +12,7 @@ use crate::{
     caps::{self, CapSet},
     config::{Release, Supervisor},
     finding::{Container, Denial, Episode, Fate, Requested, RuleRefusal, Verdict},
+    words::Reason,
 };
 
 /// What is known of a refused drop beyond the episode.

@@ -1,7 +1,5 @@
 //! Sentences on facts at hand.
 
-use observer_ebpf::{Broken, Call, Reason};
-
 use super::{Refusal, denial, episode, rule_refusal};
 use crate::{
     config::{Release, Rules},
@@ -9,6 +7,7 @@ use crate::{
         Container, Denial, Episode, Exit, Fate, Link, Namespace, Requested, RuleRefusal, Verdict,
     },
     time::Stamp,
+    words::{Broken, Call, Reason},
 };
 
 const WITHOUT_SETPCAP: &str = "0x800404fb";

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use observer_ebpf::Note;
 use prometheus::proto::{MetricFamily, MetricType};
 
 use super::{counter, family, number, sample};
 use crate::{
     agent::Shared,
     sources::{bpf::Runs, proc::usage},
+    words::Note,
 };
 
 /// Runs of the BPF programs, as the kernel tells them.

@@ -9,26 +9,13 @@ use aya::{
 };
 use observer_ebpf::{Breach, BreachKey, Holder, Share, Table};
 
-use super::{batch, error::KernelError, kernel::take};
-use crate::ledger::row_identity;
+use super::{batch, error::KernelError, kernel::take, observed::Grown};
+use crate::observation::identity;
 
 /// Keys from which on those that are idle are forgotten.
 const CROWDED: usize = 512;
 /// Idle: so many nanoseconds since the last refusal.
 const IDLE_NS: u64 = 60_000_000_000;
-
-/// The refusals of a key since it was looked at last.
-#[derive(Clone, Copy, Debug)]
-pub struct Grown {
-    /// Of what.
-    pub key: BreachKey,
-    /// How many.
-    pub count: u64,
-    /// How many there are of it in all.
-    pub total: u64,
-    /// Time of the last, of `CLOCK_MONOTONIC`.
-    pub last: u64,
-}
 
 /// The refusals, as far as they are known.
 pub struct Breaches {
@@ -62,7 +49,7 @@ impl Breaches {
     /// How much of each key is counted, by the keys' names.
     pub fn counted(&self) -> Vec<(u64, u64)> {
         let seen = self.seen.iter();
-        let seen = seen.map(|(key, count)| (row_identity(key), *count));
+        let seen = seen.map(|(key, count)| (identity(key), *count));
         let before = self.before.iter().map(|(name, count)| (*name, *count));
         seen.chain(before).collect()
     }
@@ -82,7 +69,7 @@ impl Breaches {
         }
         if !self.before.is_empty() && walked.is_ok() {
             // What the kernel has no more is nobody's.
-            let names: HashSet<_> = all.iter().map(|(key, _)| row_identity(key)).collect();
+            let names: HashSet<_> = all.iter().map(|(key, _)| identity(key)).collect();
             self.before.retain(|name, _| names.contains(name));
         }
         all.retain(|(key, breach)| of(key, breach));
@@ -96,14 +83,15 @@ impl Breaches {
     fn note(&mut self, key: &BreachKey, breach: &Breach) -> Option<Grown> {
         let Self { seen, before, .. } = self;
         let seen = seen.entry(*key).or_insert_with(|| {
-            let before = before.remove(&row_identity(key));
+            let before = before.remove(&identity(key));
             before.unwrap_or_default()
         });
         let total = breach.count;
         let count = total.checked_sub(*seen).unwrap_or(total);
         *seen = total;
         (count > 0).then_some(Grown {
-            key: *key,
+            id: identity(key),
+            key: key.into(),
             count,
             total,
             last: breach.last,

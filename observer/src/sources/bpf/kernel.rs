@@ -20,7 +20,7 @@ use observer_ebpf::{
 use super::{
     attach::{self, HookWords, Types},
     batch,
-    breaches::{Breaches, Grown},
+    breaches::Breaches,
     btf::Btf,
     error::KernelError,
     host::{allow_locked_memory, warn_of_memory_limit},
@@ -28,7 +28,9 @@ use super::{
     lanes::Lanes,
     marks::Marks,
     mechanism::HookStatus,
+    named::text,
     object::{Attach, definitions},
+    observed::Grown,
     offsets,
     pins::{self, About, Away, Pins, Plan},
     programs::Programs,
@@ -370,12 +372,12 @@ impl Kernel {
     }
 
     /// Every row of denials, summed over the CPUs.
-    pub fn rows(&self) -> Vec<(RowKey, Counted)> {
+    pub(super) fn row_counts(&self) -> Vec<(RowKey, Counted)> {
         lock(&self.rows).read()
     }
 
     /// Denials that found no row, by total; those of the overflow slot have no owner.
-    pub fn totals(&self) -> Vec<(TotalKey, u64)> {
+    pub(super) fn total_counts(&self) -> Vec<(TotalKey, u64)> {
         let totals = self.maps.totals.iter().filter_map(|t| skip("TOTALS", t));
         let mut totals: Vec<_> = totals
             .map(|(key, counts)| (key, counts.iter().sum()))
@@ -406,12 +408,12 @@ impl Kernel {
     }
 
     /// Forgets rows, once what they counted is kept elsewhere and nobody counts in them.
-    pub fn forget_rows(&self, keys: &[RowKey]) {
+    pub(super) fn forget_keys(&self, keys: &[RowKey]) {
         lock(&self.rows).forget(keys);
     }
 
     /// The refusals by a rule of a key since it was looked at last, if there were any.
-    pub fn breaches_of(&self, key: &BreachKey) -> Option<Grown> {
+    pub(super) fn grown_of(&self, key: &BreachKey) -> Option<Grown> {
         lock(&self.breaches).grown_of(key)
     }
 
@@ -426,7 +428,7 @@ impl Kernel {
     }
 
     /// All that were added since they were looked at last, of the keys that `of` wants.
-    pub fn breaches(&self, of: impl FnMut(&BreachKey, &Breach) -> bool) -> Vec<Grown> {
+    pub(super) fn grown(&self, of: impl FnMut(&BreachKey, &Breach) -> bool) -> Vec<Grown> {
         lock(&self.breaches).grown(of)
     }
 
@@ -458,21 +460,14 @@ impl Kernel {
         Some(text(&name))
     }
 
-    /// Episodes that are open now; none where they can't be read.
-    pub fn open_episodes(&self) -> Option<Vec<Episode>> {
-        let mut episodes = Vec::new();
-        self.each_open_episode(|episode| episodes.push(*episode))?;
-        Some(episodes)
-    }
-
     /// Shows every episode that is open now; none where not all could be read.
-    pub fn each_open_episode(&self, mut see: impl FnMut(&Episode)) -> Option<()> {
+    pub(super) fn each_episode(&self, mut see: impl FnMut(&Episode)) -> Option<()> {
         let walked = batch::each(&self.maps.episodes, |_: &u64, event| see(&event.episode));
         all("EPISODES", walked)
     }
 
     /// Every process of a followed tree; none where they can't be read.
-    pub fn tasks(&self) -> Option<Vec<(u32, Task)>> {
+    pub(in crate::sources) fn task_entries(&self) -> Option<Vec<(u32, Task)>> {
         let mut tasks = Vec::new();
         let walked = batch::each(&self.maps.tasks, |tgid, task| tasks.push((*tgid, *task)));
         all("TASKS", walked)?;
@@ -485,7 +480,7 @@ impl Kernel {
         let mut sizes = vec![
             (
                 "tasks",
-                self.tasks().map_or(usize::MAX, |tasks| tasks.len()),
+                self.task_entries().map_or(usize::MAX, |tasks| tasks.len()),
             ),
             (
                 "episodes",
@@ -517,7 +512,7 @@ impl Kernel {
     }
 
     /// The entry of one process.
-    pub fn task(&self, tgid: u32) -> Option<Task> {
+    pub(in crate::sources) fn task_entry(&self, tgid: u32) -> Option<Task> {
         self.maps.tasks.get(&tgid, 0).ok()
     }
 
@@ -525,7 +520,7 @@ impl Kernel {
     ///
     /// # Errors
     /// When the map is full.
-    pub fn follow(&mut self, tgid: u32, task: Task) -> Result<(), KernelError> {
+    pub(in crate::sources) fn follow(&mut self, tgid: u32, task: Task) -> Result<(), KernelError> {
         // Marked before it is entered: its entry is never without its mark.
         self.marks.set(tgid);
         let result = self.maps.tasks.insert(tgid, task, 0);
@@ -559,12 +554,6 @@ const fn turn(plan: &Plan) -> u32 {
 /// A panic elsewhere leaves it readable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A zero-terminated name as text; bytes that are not UTF-8 are replaced.
-pub fn text(bytes: &[u8]) -> String {
-    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// An entry that vanished while the map was walked is no error.
@@ -651,7 +640,7 @@ fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
         map.remove(name).map_err(error)?;
     }
     for (name, rule) in &names {
-        map.insert(name, rule, 0).map_err(error)?;
+        map.insert(name, Rule::from(*rule), 0).map_err(error)?;
     }
     write_beginnings(ebpf, names.keys(), false)
 }

@@ -3,14 +3,15 @@
 use std::{io, ptr};
 
 use aya::maps::{MapData, RingBuf};
-use observer_ebpf::{
-    ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, EventKind, ProcessEvent, WorkloadEvent,
-};
+use observer_ebpf::{self as abi, EventKind};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::kernel::Rings;
+use crate::observation::{
+    ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, ProcessEvent, WorkloadEvent,
+};
 
-/// An event as the programs wrote it.
+/// An event as the programs told it.
 #[derive(Clone, Debug)]
 pub enum Told {
     /// The detail of a denial.
@@ -143,41 +144,50 @@ fn drain(
 pub fn decode(bytes: &[u8]) -> Option<Told> {
     let kind = u32::from_ne_bytes(*bytes.first_chunk::<4>()?);
     match kind {
-        kind if kind == EventKind::Denial as u32 => copy(bytes).map(Told::Denial),
-        kind if kind == EventKind::Episode as u32 => copy(bytes).map(Told::Episode),
-        kind if kind == EventKind::Process as u32 => copy(bytes).map(Told::Process),
-        kind if kind == EventKind::Argv as u32 => copy(bytes).map(Told::Argv),
-        kind if kind == EventKind::Workload as u32 => copy(bytes).map(Told::Workload),
-        kind if kind == EventKind::Breach as u32 => copy(bytes).map(Told::Breach),
+        kind if kind == EventKind::Denial as u32 => {
+            read::<abi::DenialEvent, _>(bytes).map(Told::Denial)
+        }
+        kind if kind == EventKind::Episode as u32 => {
+            read::<abi::EpisodeEvent, _>(bytes).map(Told::Episode)
+        }
+        kind if kind == EventKind::Process as u32 => {
+            read::<abi::ProcessEvent, _>(bytes).map(Told::Process)
+        }
+        kind if kind == EventKind::Argv as u32 => read::<abi::ArgvEvent, _>(bytes).map(Told::Argv),
+        kind if kind == EventKind::Workload as u32 => {
+            read::<abi::WorkloadEvent, _>(bytes).map(Told::Workload)
+        }
+        kind if kind == EventKind::Breach as u32 => {
+            read::<abi::BreachEvent, _>(bytes).map(Told::Breach)
+        }
         _ => None,
     }
 }
 
-fn copy<T: Plain>(bytes: &[u8]) -> Option<Box<T>> {
+fn read<T: Plain, Named: for<'a> From<&'a T>>(bytes: &[u8]) -> Option<Box<Named>> {
     if bytes.len() < size_of::<T>() {
         return None;
     }
     // SAFETY: the bytes are as many as the type's, and every pattern of them is a value.
-    Some(Box::new(unsafe {
-        ptr::read_unaligned(bytes.as_ptr().cast())
-    }))
+    let written: T = unsafe { ptr::read_unaligned(bytes.as_ptr().cast()) };
+    Some(Box::new(Named::from(&written)))
 }
 
 /// # Safety
 /// Every pattern of bytes must be a value.
 unsafe trait Plain {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for DenialEvent {}
+unsafe impl Plain for abi::DenialEvent {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for EpisodeEvent {}
+unsafe impl Plain for abi::EpisodeEvent {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for ProcessEvent {}
+unsafe impl Plain for abi::ProcessEvent {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for ArgvEvent {}
+unsafe impl Plain for abi::ArgvEvent {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for WorkloadEvent {}
+unsafe impl Plain for abi::WorkloadEvent {}
 // SAFETY: integers and arrays of integers alone.
-unsafe impl Plain for BreachEvent {}
+unsafe impl Plain for abi::BreachEvent {}
 
 #[cfg(test)]
 mod tests {

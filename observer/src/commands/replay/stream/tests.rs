@@ -5,7 +5,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use observer_ebpf::{DenialEvent, Layer, Owner, RowKey};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,12 +13,13 @@ use crate::{
     correlate::{Correlator, Tally},
     finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
     ledger::KernelRow,
-    observation::{DenialSeen, Observation},
+    observation::{Comm, DenialEvent, DenialSeen, Observation, Owner, Row, identity},
     outputs::{
         report::text,
         stream::{Begin, Lines},
     },
     time::Stamp,
+    words::Layer,
 };
 
 /// A file that a test can read while it is written.
@@ -126,23 +126,23 @@ fn stamp(at: u32) -> Stamp {
     Stamp(1_795_458_347_188_123_456 + u64::from(at) * 777)
 }
 
-fn key(row: u8, scope: Scope) -> RowKey {
-    RowKey {
+fn key(row: u8, scope: Scope) -> Row {
+    Row {
         owner: Owner {
-            in_tree: u8::from(scope == Scope::Tree),
+            in_tree: scope == Scope::Tree,
             ..Owner::default()
         },
         cgroup: u64::from(scope == Scope::Beside),
-        comm: [b'a' + row / 4; 16],
+        comm: Comm([b'a' + row / 4; 16]),
         capability: row,
-        layer: Layer::ALL[usize::from(row) % 5] as u8,
-        ..RowKey::default()
+        layer: Layer::ALL[usize::from(row) % 5],
+        ..Row::default()
     }
 }
 
-fn scope_of(key: &RowKey) -> Scope {
+fn scope_of(key: &Row) -> Scope {
     match (key.owner.in_tree, key.cgroup) {
-        (1, _) => Scope::Tree,
+        (true, _) => Scope::Tree,
         (_, 1) => Scope::Beside,
         _ => Scope::Host,
     }
@@ -152,7 +152,7 @@ fn scope_of(key: &RowKey) -> Scope {
 struct Live {
     shared: Shared,
     correlator: Correlator,
-    rows: Vec<(RowKey, Tally)>,
+    rows: Vec<(Row, Tally)>,
     /// An agent that runs no command follows no tree.
     has_tree: bool,
 }
@@ -228,7 +228,7 @@ impl Live {
         }
     }
 
-    fn deny(&mut self, key: RowKey, time: Stamp) {
+    fn deny(&mut self, key: Row, time: Stamp) {
         if let Some((_, tally)) = self.rows.iter_mut().find(|(known, _)| *known == key) {
             tally.count += 1;
             tally.first = tally.first.min(time);
@@ -242,21 +242,9 @@ impl Live {
             self.rows.push((key, tally));
         }
         let event = DenialEvent {
-            kind: 1,
             tgid: 7,
-            time: 0,
             row: key,
-            start: 0,
-            effective: 0,
-            bounding: 0,
-            tid: 7,
-            ppid: 1,
-            uid: 0,
-            namespace: 0,
-            target: 0,
-            level: 0,
-            exe: [0; 64],
-            ancestors: [observer_ebpf::Ancestor::default(); 8],
+            ..DenialEvent::default()
         };
         let seen = DenialSeen {
             time,
@@ -275,7 +263,7 @@ impl Live {
         let rows = self.rows.iter();
         let rows = rows.map(|(key, tally)| KernelRow {
             scope: scope_of(key),
-            ..KernelRow::new(*key, *tally)
+            ..KernelRow::new(identity(key), *key, *tally)
         });
         self.shared
             .ledger()

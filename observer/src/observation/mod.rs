@@ -1,8 +1,13 @@
 //! What the sources tell, with times already turned into stamps.
 
-use observer_ebpf::{
-    BreachEvent, DenialEvent, Episode, EpisodeEnd, ProcessEvent, RowKey, WorkloadEvent,
+mod kernel;
+
+pub use kernel::{
+    ArgvEvent, BreachEvent, BreachKey, Comm, DenialEvent, Episode, EpisodeEnd, EpisodeEvent,
+    Executed, Left, Open, Owner, ProcessChange, ProcessEvent, Row, Task, Total, WorkloadEvent,
 };
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{
     audit::Record,
@@ -32,7 +37,7 @@ pub enum Observation {
 pub struct DenialSeen {
     /// When it was refused.
     pub time: Stamp,
-    /// What the program told.
+    /// What the kernel side told.
     pub event: DenialEvent,
     /// Name of the profile.
     pub profile: Option<String>,
@@ -46,7 +51,7 @@ pub struct DenialSeen {
 
 impl DenialSeen {
     /// The row that counts it.
-    pub const fn row(&self) -> &RowKey {
+    pub const fn row(&self) -> &Row {
         &self.event.row
     }
 }
@@ -58,7 +63,7 @@ pub struct EpisodeSeen {
     pub first: Stamp,
     /// When it ended, or was copied.
     pub until: Stamp,
-    /// What the program told.
+    /// What the kernel side told.
     pub episode: Episode,
     /// Its end; none where it is open.
     pub end: Option<EpisodeEnd>,
@@ -79,7 +84,7 @@ pub struct EpisodeSeen {
 pub struct ProcessSeen {
     /// When.
     pub time: Stamp,
-    /// What the program told.
+    /// What the kernel side told.
     pub event: ProcessEvent,
     /// Its container.
     pub container: Option<Container>,
@@ -94,7 +99,7 @@ pub struct ProcessSeen {
 pub struct WorkloadSeen {
     /// When.
     pub time: Stamp,
-    /// What the program told.
+    /// What the kernel side told.
     pub event: WorkloadEvent,
     /// The container it runs in.
     pub container: Option<Container>,
@@ -111,7 +116,7 @@ pub struct WorkloadSeen {
 pub struct BreachSeen {
     /// When it refused the last.
     pub time: Stamp,
-    /// What the program told.
+    /// What the kernel side told.
     pub event: BreachEvent,
     /// The container it happened in.
     pub container: Option<Container>,
@@ -136,4 +141,11 @@ pub struct AuditSeen {
     pub supervisor: Option<String>,
     /// How far from the recorded command the process is.
     pub scope: Scope,
+}
+
+/// A number for a key: the same for the same key.
+pub fn identity(key: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

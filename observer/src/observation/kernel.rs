@@ -1,0 +1,390 @@
+//! What the kernel side tells, by name: texts are texts and sets are sets, whatever
+//! the layout is in which the programs wrote them.
+//!
+//! Times are nanoseconds of `CLOCK_MONOTONIC`, but for start times, which are
+//! nanoseconds since boot.
+
+use std::fmt;
+
+use crate::{
+    caps::CapSet,
+    finding::Link,
+    words::{Audited, Broken, Call, Layer, Reason, Role, Via},
+};
+
+/// Whose a process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// When the supervisor started; 0 where there is none.
+    pub start: u64,
+    /// Its process id.
+    pub tgid: u32,
+    /// Number of its rule; 0 where there is none.
+    pub rule: u16,
+    /// What the process is to it.
+    pub role: Role,
+    /// Whether the process is of the recorded tree.
+    pub in_tree: bool,
+}
+
+/// A process of a followed tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Task {
+    /// When it started.
+    pub start: u64,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Process id of its parent.
+    pub ppid: u32,
+}
+
+/// A thread's name as it is a part of keys: no text of its own to be kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Comm(pub [u8; 16]);
+
+impl Comm {
+    /// The bytes of the name.
+    pub fn bytes(&self) -> &[u8] {
+        let end = memchr::memchr(0, &self.0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+}
+
+impl fmt::Display for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&String::from_utf8_lossy(self.bytes()), f)
+    }
+}
+
+/// What denials are counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Whose process was refused.
+    pub owner: Owner,
+    /// Id of its cgroup.
+    pub cgroup: u64,
+    /// Inode number of its executable.
+    pub exe_inode: u64,
+    /// Hash of the profile's name; 0 where there is none.
+    pub profile: u64,
+    /// Name of the thread.
+    pub comm: Comm,
+    /// Number of the capability.
+    pub capability: u8,
+    /// Who refused.
+    pub layer: Layer,
+    /// Why commoncap did.
+    pub reason: Reason,
+    /// Whether an audit record was asked for.
+    pub audited: Audited,
+    /// By which way the check came.
+    pub via: Via,
+    /// Whether it was made with the task's own credentials.
+    pub own_credentials: bool,
+}
+
+/// What denials are counted by that found no row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Total {
+    /// Whose process was refused.
+    pub owner: Owner,
+    /// Number of the capability.
+    pub capability: u8,
+    /// Who refused.
+    pub layer: Layer,
+    /// Whether an audit record was asked for.
+    pub audited: Audited,
+}
+
+/// The detail of a denial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DenialEvent {
+    /// When it was refused.
+    pub time: u64,
+    /// The row that counts it.
+    pub row: Row,
+    /// Process id.
+    pub tgid: u32,
+    /// Basename of the executable.
+    pub exe: Option<String>,
+    /// Inode number of the user namespace that the capability was asked for; 0
+    /// where it is not told.
+    pub target: u32,
+    /// The processes above, the nearest first.
+    pub ancestors: Vec<Link>,
+}
+
+/// All drops of one process, and what became of it and of what was forked from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Episode {
+    /// Its number in the kernel.
+    pub id: u64,
+    /// Time of the first drop.
+    pub first: u64,
+    /// Time of the last one.
+    pub last: u64,
+    /// Time of the last refused one; 0 where none was.
+    pub last_refused: u64,
+    /// When the process itself ended, where others of it go on; 0 before.
+    pub ended: u64,
+    /// Its wait status then.
+    pub status: u32,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Id of its cgroup.
+    pub cgroup: u64,
+    /// The bounding set before the first drop.
+    pub before: CapSet,
+    /// The same after the last one.
+    pub after: CapSet,
+    /// The effective set.
+    pub effective: CapSet,
+    /// Hash of the name of the profile that refused; 0 where none did.
+    pub profile: u64,
+    /// The first program that was executed with something that it tried to drop.
+    pub workload: Executed,
+    /// Process id.
+    pub tgid: u32,
+    /// Thread that dropped last.
+    pub tid: u32,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// Its real user.
+    pub uid: u32,
+    /// Inode number of its user namespace.
+    pub namespace: u32,
+    /// That one's level.
+    pub level: u32,
+    /// Drops.
+    pub drops: u32,
+    /// Those refused on capabilities in the set.
+    pub refused_raised: u32,
+    /// Those refused on others.
+    pub refused_lowered: u32,
+    /// Those of capabilities that the kernel does not know.
+    pub unknown: u32,
+    /// The first capability that was refused while in the set.
+    pub first_refused: Option<u32>,
+    /// Who refused it.
+    pub layer: Layer,
+    /// Why commoncap did.
+    pub reason: Reason,
+    /// Programs executed with something that it tried to drop.
+    pub raised: u32,
+    /// Programs executed without.
+    pub clean: u32,
+    /// How often its set was filled anew.
+    pub refilled: u32,
+    /// Capabilities that were refused while in the set.
+    pub refused: CapSet,
+    /// Capabilities of which a drop was granted.
+    pub granted: CapSet,
+    /// Name of the thread at the first drop.
+    pub comm: String,
+    /// Basename of the executable.
+    pub exe: Option<String>,
+    /// The processes above, the nearest first.
+    pub ancestors: Vec<Link>,
+}
+
+/// A program that was executed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// The bounding set of the thread that did.
+    pub bounding: CapSet,
+    /// Its process.
+    pub tgid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// Basename of the program.
+    pub exe: Option<String>,
+}
+
+/// How a process left its episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// By executing a program.
+    Exec,
+    /// By ending.
+    Exit,
+}
+
+/// An episode that is told by the kernel side itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpisodeEnd {
+    /// When.
+    pub time: u64,
+    /// The bounding set then.
+    pub after: CapSet,
+    /// How the last of it left.
+    pub left: Left,
+    /// Its wait status, where it ended.
+    pub status: u32,
+    /// Inode number of the user namespace of that set.
+    pub namespace: u32,
+    /// Whether the episode is open still: it is told since a program runs with what
+    /// was refused.
+    pub open: bool,
+}
+
+impl EpisodeEnd {
+    /// Whether the episode closed by an exec.
+    pub const fn is_exec(&self) -> bool {
+        !self.open && matches!(self.left, Left::Exec)
+    }
+}
+
+/// An episode, told by the kernel side itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpisodeEvent {
+    /// As it is now.
+    pub episode: Episode,
+    /// Why it is told.
+    pub end: EpisodeEnd,
+}
+
+/// What may become of an episode that is open, at a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Its number in the kernel.
+    pub id: u64,
+    /// Time of the last drop.
+    pub last: u64,
+    /// Time of the last refused one; 0 where none was.
+    pub last_refused: u64,
+    /// Programs executed with something that it tried to drop.
+    pub raised: u32,
+}
+
+/// How a supervisor came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessChange {
+    /// It was executed.
+    Started,
+    /// It executed another program.
+    Replaced,
+    /// It ended.
+    Ended,
+}
+
+impl ProcessChange {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Replaced => "replaced",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A supervisor came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessEvent {
+    /// What happened.
+    pub change: ProcessChange,
+    /// When.
+    pub time: u64,
+    /// Itself.
+    pub owner: Owner,
+    /// Id of its cgroup.
+    pub cgroup: u64,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// Its real user.
+    pub uid: u32,
+    /// The supervisor that its parent belongs to.
+    pub above: Owner,
+    /// Basename of its executable.
+    pub exe: Option<String>,
+    /// Owner of that file.
+    pub exe_uid: Option<u32>,
+}
+
+/// The words of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgvEvent {
+    /// Process id.
+    pub tgid: u32,
+    /// When it started.
+    pub start: u64,
+    /// Words, each with a zero at its end.
+    pub bytes: Vec<u8>,
+}
+
+/// A supervisor's process became its workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadEvent {
+    /// When.
+    pub time: u64,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Id of its cgroup.
+    pub cgroup: u64,
+    /// Its bounding set.
+    pub bounding: CapSet,
+    /// Its effective set.
+    pub effective: CapSet,
+    /// Number of the episode that this closes; 0 where there is none.
+    pub episode: u64,
+    /// Process id.
+    pub tgid: u32,
+    /// Process id of its parent.
+    pub ppid: u32,
+    /// Inode number of its user namespace.
+    pub namespace: u32,
+    /// That one's level.
+    pub level: u32,
+    /// Inode number of the user namespace of the process before.
+    pub above: u32,
+    /// Its id in its own pid namespace.
+    pub inner_pid: u32,
+    /// Name of the thread before.
+    pub comm: String,
+    /// Basename of the program.
+    pub exe: Option<String>,
+    /// The processes above, the nearest first.
+    pub ancestors: Vec<Link>,
+}
+
+/// What refusals by a rule are counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BreachKey {
+    /// Whose process was refused.
+    pub owner: Owner,
+    /// Id of its cgroup.
+    pub cgroup: u64,
+    /// Inode number of its executable.
+    pub exe_inode: u64,
+    /// Capabilities that were missing.
+    pub missing: CapSet,
+    /// Name of the thread.
+    pub comm: Comm,
+    /// What was called.
+    pub call: Call,
+    /// The rule.
+    pub rule: Broken,
+    /// What the call returned.
+    pub errno: u16,
+}
+
+/// A rule refused a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BreachEvent {
+    /// When.
+    pub time: u64,
+    /// What counts it.
+    pub key: BreachKey,
+    /// Whose call it was: process and user; none where only the count is known.
+    pub caller: Option<(u32, u32)>,
+    /// Basename of the executable.
+    pub exe: Option<String>,
+    /// What it was about.
+    pub path: Option<String>,
+}

@@ -1,0 +1,493 @@
+//! The border: from the memory that the programs write to observations with names,
+//! and back. Nothing above this folder knows a layout.
+
+use observer_ebpf as abi;
+
+use crate::{
+    caps::CapSet,
+    config::Recognised,
+    finding::Link,
+    observation::{
+        ArgvEvent, BreachEvent, BreachKey, Comm, DenialEvent, Episode, EpisodeEnd, EpisodeEvent,
+        Executed, Left, Open, Owner, ProcessChange, ProcessEvent, Row, Task, Total, WorkloadEvent,
+    },
+    words::{Audited, Broken, Call, Layer, Reason, Role, Via},
+};
+
+/// A zero-terminated name as text; bytes that are not UTF-8 are replaced.
+pub fn text(bytes: &[u8]) -> String {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+fn named(bytes: &[u8]) -> Option<String> {
+    Some(text(bytes)).filter(|name| !name.is_empty())
+}
+
+/// The processes above, which end where one has no id.
+fn links(ancestors: &[abi::Ancestor]) -> Vec<Link> {
+    let told = ancestors.iter().take_while(|ancestor| ancestor.pid != 0);
+    let links = told.map(|ancestor| Link {
+        pid: ancestor.pid,
+        comm: text(&ancestor.comm),
+    });
+    links.collect()
+}
+
+impl From<&abi::Owner> for Owner {
+    fn from(owner: &abi::Owner) -> Self {
+        let abi::Owner {
+            start,
+            tgid,
+            rule,
+            role,
+            in_tree,
+        } = *owner;
+        Self {
+            start,
+            tgid,
+            rule,
+            role: Role::from_byte(role),
+            in_tree: in_tree == abi::TASK_IN_TREE,
+        }
+    }
+}
+
+impl From<&Owner> for abi::Owner {
+    fn from(owner: &Owner) -> Self {
+        let Owner {
+            start,
+            tgid,
+            rule,
+            role,
+            in_tree,
+        } = *owner;
+        Self {
+            start,
+            tgid,
+            rule,
+            role: role as u8,
+            in_tree: if in_tree { abi::TASK_IN_TREE } else { 0 },
+        }
+    }
+}
+
+impl From<&abi::Task> for Task {
+    fn from(task: &abi::Task) -> Self {
+        Self {
+            start: task.start,
+            owner: (&task.owner).into(),
+            ppid: task.ppid,
+        }
+    }
+}
+
+impl From<&abi::RowKey> for Row {
+    fn from(key: &abi::RowKey) -> Self {
+        let abi::RowKey {
+            owner,
+            cgroup,
+            exe_inode,
+            profile,
+            comm,
+            capability,
+            layer,
+            reason,
+            audited,
+            via,
+            own_credentials,
+            reserved: _,
+        } = *key;
+        Self {
+            owner: (&owner).into(),
+            cgroup,
+            exe_inode,
+            profile,
+            comm: Comm(comm),
+            capability,
+            layer: Layer::from_byte(layer),
+            reason: Reason::from_byte(reason),
+            audited: Audited::from_byte(audited),
+            via: Via::from_byte(via),
+            own_credentials: own_credentials == 1,
+        }
+    }
+}
+
+impl From<&Row> for abi::RowKey {
+    fn from(row: &Row) -> Self {
+        let Row {
+            owner,
+            cgroup,
+            exe_inode,
+            profile,
+            comm,
+            capability,
+            layer,
+            reason,
+            audited,
+            via,
+            own_credentials,
+        } = *row;
+        Self {
+            owner: (&owner).into(),
+            cgroup,
+            exe_inode,
+            profile,
+            comm: comm.0,
+            capability,
+            layer: layer as u8,
+            reason: reason as u8,
+            audited: audited as u8,
+            via: via as u8,
+            own_credentials: u8::from(own_credentials),
+            reserved: [0; 2],
+        }
+    }
+}
+
+impl From<&abi::TotalKey> for Total {
+    fn from(key: &abi::TotalKey) -> Self {
+        Self {
+            owner: (&key.owner).into(),
+            capability: key.capability,
+            layer: Layer::from_byte(key.layer),
+            audited: Audited::from_byte(key.audited),
+        }
+    }
+}
+
+impl From<&abi::DenialEvent> for DenialEvent {
+    fn from(event: &abi::DenialEvent) -> Self {
+        Self {
+            time: event.time,
+            row: (&event.row).into(),
+            tgid: event.tgid,
+            exe: named(&event.exe),
+            target: event.target,
+            ancestors: links(&event.ancestors),
+        }
+    }
+}
+
+/// A word that stands in four bytes.
+fn word<T: Copy + Default>(all: &[T], number: u32) -> T {
+    all.get(number as usize).copied().unwrap_or_default()
+}
+
+impl From<&abi::Episode> for Episode {
+    fn from(told: &abi::Episode) -> Self {
+        Self {
+            id: told.id,
+            first: told.first,
+            last: told.last,
+            last_refused: told.last_refused,
+            ended: told.ended,
+            status: told.status,
+            owner: (&told.owner).into(),
+            cgroup: told.cgroup,
+            before: CapSet(told.before),
+            after: CapSet(told.after),
+            effective: CapSet(told.effective),
+            profile: told.profile,
+            workload: Executed {
+                bounding: CapSet(told.workload.bounding),
+                tgid: told.workload.tgid,
+                tid: told.workload.tid,
+                exe: named(&told.workload.exe.0),
+            },
+            tgid: told.tgid,
+            tid: told.tid,
+            ppid: told.ppid,
+            uid: told.uid,
+            namespace: told.namespace,
+            level: told.level,
+            drops: told.drops,
+            refused_raised: told.refused_raised,
+            refused_lowered: told.refused_lowered,
+            unknown: told.unknown,
+            // The kernel side adds one, so that nought is none.
+            first_refused: told.first_refused.checked_sub(1),
+            layer: word(Layer::ALL, told.layer),
+            reason: word(Reason::ALL, told.reason),
+            raised: told.raised,
+            clean: told.clean,
+            refilled: told.refilled,
+            refused: CapSet(abi::decide::mask(&told.refused)),
+            granted: CapSet(abi::decide::mask(&told.granted)),
+            comm: text(&told.comm),
+            exe: named(&told.exe),
+            ancestors: links(&told.ancestors),
+        }
+    }
+}
+
+impl From<&abi::EpisodeEnd> for EpisodeEnd {
+    fn from(end: &abi::EpisodeEnd) -> Self {
+        Self {
+            time: end.time,
+            after: CapSet(end.after),
+            left: if end.fate == abi::Fate::Exec as u32 {
+                Left::Exec
+            } else {
+                Left::Exit
+            },
+            status: end.status,
+            namespace: end.namespace,
+            open: end.open == 1,
+        }
+    }
+}
+
+impl From<&abi::EpisodeEvent> for EpisodeEvent {
+    fn from(event: &abi::EpisodeEvent) -> Self {
+        Self {
+            episode: (&event.episode).into(),
+            end: (&event.end).into(),
+        }
+    }
+}
+
+impl From<&abi::Episode> for Open {
+    fn from(told: &abi::Episode) -> Self {
+        Self {
+            id: told.id,
+            last: told.last,
+            last_refused: told.last_refused,
+            raised: told.raised,
+        }
+    }
+}
+
+impl From<&abi::ProcessEvent> for ProcessEvent {
+    fn from(event: &abi::ProcessEvent) -> Self {
+        let change = match event.change {
+            change if change == abi::ProcessChange::Started as u32 => ProcessChange::Started,
+            change if change == abi::ProcessChange::Replaced as u32 => ProcessChange::Replaced,
+            _ => ProcessChange::Ended,
+        };
+        Self {
+            change,
+            time: event.time,
+            owner: (&event.owner).into(),
+            cgroup: event.cgroup,
+            ppid: event.ppid,
+            uid: event.uid,
+            above: (&event.above).into(),
+            exe: named(&event.exe),
+            exe_uid: Some(event.exe_uid).filter(|uid| *uid != abi::UNKNOWN_UID),
+        }
+    }
+}
+
+impl From<&abi::ArgvEvent> for ArgvEvent {
+    fn from(event: &abi::ArgvEvent) -> Self {
+        let length = (event.length as usize).min(event.bytes.len());
+        Self {
+            tgid: event.tgid,
+            start: event.start,
+            bytes: event.bytes[..length].to_vec(),
+        }
+    }
+}
+
+impl From<&abi::WorkloadEvent> for WorkloadEvent {
+    fn from(event: &abi::WorkloadEvent) -> Self {
+        Self {
+            time: event.time,
+            owner: (&event.owner).into(),
+            cgroup: event.cgroup,
+            bounding: CapSet(event.bounding),
+            effective: CapSet(event.effective),
+            episode: event.episode,
+            tgid: event.tgid,
+            ppid: event.ppid,
+            namespace: event.namespace,
+            level: event.level,
+            above: event.above,
+            inner_pid: event.inner_pid,
+            comm: text(&event.comm),
+            exe: named(&event.exe),
+            ancestors: links(&event.ancestors),
+        }
+    }
+}
+
+impl From<&abi::BreachKey> for BreachKey {
+    fn from(key: &abi::BreachKey) -> Self {
+        let abi::BreachKey {
+            owner,
+            cgroup,
+            exe_inode,
+            missing,
+            comm,
+            call,
+            rule,
+            errno,
+            reserved: _,
+        } = *key;
+        Self {
+            owner: (&owner).into(),
+            cgroup,
+            exe_inode,
+            missing: CapSet(missing),
+            comm: Comm(comm),
+            call: Call::from_byte(call),
+            rule: Broken::from_byte(rule),
+            errno,
+        }
+    }
+}
+
+impl From<&BreachKey> for abi::BreachKey {
+    fn from(key: &BreachKey) -> Self {
+        let BreachKey {
+            owner,
+            cgroup,
+            exe_inode,
+            missing,
+            comm,
+            call,
+            rule,
+            errno,
+        } = *key;
+        Self {
+            owner: (&owner).into(),
+            cgroup,
+            exe_inode,
+            missing: missing.0,
+            comm: comm.0,
+            call: call as u8,
+            rule: rule as u8,
+            errno,
+            reserved: 0,
+        }
+    }
+}
+
+impl From<&abi::BreachEvent> for BreachEvent {
+    fn from(event: &abi::BreachEvent) -> Self {
+        Self {
+            time: event.time,
+            key: (&event.key).into(),
+            caller: (event.tgid != 0).then_some((event.tgid, event.uid)),
+            exe: named(&event.exe),
+            path: named(&event.path),
+        }
+    }
+}
+
+impl From<Recognised> for abi::Rule {
+    fn from(rule: Recognised) -> Self {
+        let Recognised {
+            id,
+            runtime,
+            argv,
+            judged,
+        } = rule;
+        Self {
+            id,
+            runtime: u8::from(runtime),
+            argv: u8::from(argv),
+            judged: u8::from(judged),
+            reserved: [0; 3],
+        }
+    }
+}
+
+/// Sizes of what the programs write: a version with others can't read what one with
+/// these has kept.
+pub const fn layout() -> [usize; 7] {
+    [
+        size_of::<abi::RowKey>(),
+        size_of::<abi::EpisodeEvent>(),
+        size_of::<abi::ProcessEvent>(),
+        size_of::<abi::WorkloadEvent>(),
+        size_of::<abi::ArgvEvent>(),
+        size_of::<abi::BreachKey>(),
+        size_of::<abi::BreachEvent>(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_back_as_the_kernel_has_it() {
+        let owner = abi::Owner {
+            start: 1,
+            tgid: 2,
+            rule: 3,
+            role: Role::Workload as u8,
+            in_tree: 1,
+        };
+        let key = abi::RowKey {
+            owner,
+            cgroup: 4,
+            exe_inode: 5,
+            profile: 6,
+            comm: [b'\xff'; 16],
+            capability: 7,
+            layer: Layer::Selinux as u8,
+            reason: Reason::Namespace as u8,
+            audited: Audited::No as u8,
+            via: Via::Direct as u8,
+            own_credentials: 1,
+            reserved: [0; 2],
+        };
+        assert_eq!(abi::RowKey::from(&Row::from(&key)), key);
+        let key = abi::BreachKey {
+            owner,
+            cgroup: 4,
+            exe_inode: 5,
+            missing: 6,
+            comm: [b'x'; 16],
+            call: Call::Capset as u8,
+            rule: Broken::Locked as u8,
+            errno: 1,
+            reserved: 0,
+        };
+        assert_eq!(abi::BreachKey::from(&BreachKey::from(&key)), key);
+    }
+
+    #[test]
+    fn names_end_at_a_zero_and_one_without_an_end_is_whole() {
+        assert_eq!(text(b"child\n\0junk"), "child\n");
+        assert_eq!(text(&[b'x'; 16]), "x".repeat(16));
+        assert_eq!(named(&[0; 64]), None);
+    }
+
+    #[test]
+    fn the_processes_above_end_where_none_was_told() {
+        let mut ancestors = [abi::Ancestor::default(); 8];
+        ancestors[0].pid = 30;
+        ancestors[0].comm[..2].copy_from_slice(b"a\xff");
+        ancestors[2].pid = 10;
+        let links = links(&ancestors);
+        assert_eq!(links.len(), 1);
+        assert_eq!((links[0].pid, links[0].comm.as_str()), (30, "a\u{fffd}"));
+    }
+
+    #[test]
+    fn numbers_that_stand_for_nothing_are_none() {
+        let told = abi::Episode {
+            layer: 99,
+            ..abi::Episode::BLANK
+        };
+        let episode = Episode::from(&told);
+        assert_eq!((episode.layer, episode.first_refused), (Layer::None, None));
+        let told = abi::Episode {
+            layer: Layer::Selinux as u32,
+            first_refused: 1,
+            refused: std::array::from_fn(|n| u8::from(n == 0)),
+            ..told
+        };
+        let episode = Episode::from(&told);
+        assert_eq!(
+            (episode.layer, episode.first_refused),
+            (Layer::Selinux, Some(0))
+        );
+        assert_eq!(episode.refused, CapSet(1));
+    }
+}
