@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use observer::finding::Mechanism;
 use observer::finding::{
     Audit, Container, Counts, Denial, Episode, Exit, Fate, HookReport, Host, Link, Namespace,
     REPORT_SCHEMA, Report, Scope, SourceReport, Verdict,
@@ -9,7 +10,6 @@ use observer::finding::{
 use observer::outputs::web::{STATUS_SCHEMA, Status, Supervisor, TimedEpisode};
 use observer::sandbox::Told;
 use observer::sight::Sight;
-use observer::sources::bpf::Mechanism;
 use observer::time::Stamp;
 
 pub const SECOND: u64 = 1_000_000_000;

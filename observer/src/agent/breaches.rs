@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::{Agent, state::Entry};
+use super::Agent;
 use crate::{
     correlate::Finding,
     finding::EventKind,
     observation::{BreachEvent, BreachKey, BreachSeen, Observation},
     sources::bpf::Grown,
+    state::kept::Entry,
     time::monotonic,
 };
 

@@ -7,16 +7,12 @@ mod logged;
 mod look;
 mod posture;
 mod resume;
-mod shared;
-pub mod state;
 mod storms;
 mod workloads;
 
 use held::Item;
 pub use held::{PATIENT, PROMPT};
 use resume::{Resumed, shared_state};
-pub use shared::Shared;
-use state::{Entry, Left, State};
 use workloads::Workloads;
 
 use std::{
@@ -39,9 +35,14 @@ use crate::{
     open,
     privileges::silently_missing,
     sources::{
+        adopt::{self, Adopted},
         audit::{AuditSource, Live, SourceEvent},
         bpf::{Attach, Kernel, KernelError, Pins, RingReader, Told, active_lsms},
-        proc::{self, Adopted},
+        proc,
+    },
+    state::{
+        Shared,
+        kept::{Entry, Left, State},
     },
     time::{Clock, Stamp, monotonic},
     who::{Desk, Identity, Who},
@@ -286,7 +287,7 @@ impl Agent {
             let Some(kernel) = kernel.as_mut() else {
                 return;
             };
-            proc::adopt(kernel, &self.rules)
+            adopt::adopt(kernel, &self.rules)
         };
         let adopted = match adopted {
             Ok(adopted) => adopted,

@@ -83,7 +83,7 @@ impl Agent {
         tracing::warn!(
             "{} (pid {pid}), a workload of {} that began earlier, runs with {} capabilities \
              that should have been dropped",
-            crate::outputs::clean::clean(&workload.comm),
+            crate::clean::clean(&workload.comm),
             workload.supervisor.as_deref().unwrap_or("nobody"),
             workload.residual.len()
         );

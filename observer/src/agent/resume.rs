@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Agent, Shared,
-    held::Item,
-    state::{Counts, Entry, Left, Snapshot, State},
-};
+use super::{Agent, held::Item};
 use crate::{
     correlate::Finding,
     finding::{Event, EventKind, Scope},
@@ -19,6 +15,10 @@ use crate::{
     open,
     sight::AGENT_AWAY,
     sources::bpf::{Kernel, Told, decode},
+    state::{
+        Shared,
+        kept::{Counts, Entry, Left, Snapshot, State},
+    },
     time::{Stamp, seconds_to_nanoseconds},
     words::Note,
 };

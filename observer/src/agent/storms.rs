@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::Shared;
 use crate::{
     sandbox::{self, Room},
     sources::bpf::{Kernel, preempts_programs},
+    state::Shared,
 };
 
 /// How often it is looked where the kernel preempts programs: a storm of ten seconds

@@ -5,17 +5,16 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::{
-    probe::{As, StepsTrial, Trial},
+    attach::Attach,
+    form::DiagnosisForm,
+    probe::{Probe, StepsTrial, Trial},
     version,
 };
 use crate::{
     finding::{FailOn, RoleFilter, Scope},
     outputs::{color::Color, report::Form},
     sandbox,
-    sources::{
-        audit::AuditSource,
-        bpf::{self, Choice, Mechanism, pins},
-    },
+    sources::{audit::AuditSource, bpf::pins},
 };
 
 /// How `record` ends, for its help and the man page.
@@ -155,53 +154,6 @@ pub struct Audit {
     /// counts once [default: netlink, else kmsg]
     #[arg(long = "audit-source", value_name = "SOURCE")]
     pub audit: Vec<AuditSource>,
-}
-
-/// How to attach.
-#[derive(Debug, Args)]
-pub struct Attach {
-    /// Force one mechanism for the verdict and for drops
-    #[arg(long, value_enum, default_value_t, value_name = "MECHANISM")]
-    pub hooks: Hooks,
-    /// Load the programs from this object, for example one with diagnostics
-    /// (`cargo xtask bpf --log FILE`; shown with -vv), in place of the built-in one
-    #[arg(long, value_name = "FILE")]
-    pub bpf_object: Option<PathBuf>,
-}
-
-impl From<&Attach> for bpf::Attach {
-    fn from(attach: &Attach) -> Self {
-        Self {
-            hooks: attach.hooks.into(),
-            object: attach.bpf_object.clone(),
-            state_ring: None,
-        }
-    }
-}
-
-/// A choice of mechanism.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Hooks {
-    /// The best that this kernel has
-    #[default]
-    Auto,
-    /// BPF trampolines
-    Fexit,
-    /// kprobe and kretprobe
-    Kprobe,
-    /// BTF tracepoints
-    Tracepoint,
-}
-
-impl From<Hooks> for Choice {
-    fn from(hooks: Hooks) -> Self {
-        match hooks {
-            Hooks::Auto => Self::Auto,
-            Hooks::Fexit => Self::Forced(Mechanism::Fexit),
-            Hooks::Kprobe => Self::Forced(Mechanism::Kprobe),
-            Hooks::Tracepoint => Self::Forced(Mechanism::Tracepoint),
-        }
-    }
 }
 
 /// `capwatch run`
@@ -353,16 +305,6 @@ pub enum LineForm {
     Json,
 }
 
-/// The form of a diagnosis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DiagnosisForm {
-    /// For a person
-    #[default]
-    Text,
-    /// JSON
-    Json,
-}
-
 /// `capwatch record`
 #[derive(Debug, Args)]
 #[command(after_help = RECORD_EXITS)]
@@ -475,34 +417,6 @@ pub struct Doctor {
     /// The form of the diagnosis
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
-}
-
-/// `capwatch probe`
-#[derive(Debug, Args)]
-pub struct Probe {
-    /// How to attach.
-    #[command(flatten)]
-    pub attach: Attach,
-    /// Do as this program does when a drop is refused
-    #[arg(long = "as", value_enum, default_value_t, value_name = "PROGRAM")]
-    pub program: As,
-    /// Try also under this `AppArmor` profile
-    #[arg(long = "apparmor-profile", value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Exit with 3 where a supervisor with these privileges (and under the
-    /// profile, if one is given) can't clear its bounding set
-    #[arg(long)]
-    pub check: bool,
-    /// The form of the output
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: DiagnosisForm,
-    /// Try the steps of a sandbox under this path, to which an `AppArmor` profile
-    /// attaches: a new one, or, with `CAP_SYS_ADMIN`, that of a program
-    #[arg(long, value_name = "PATH")]
-    pub exe: Option<PathBuf>,
-    /// Say only whether this process could execute FILE, and with which capabilities
-    #[arg(conflicts_with_all = ["program", "profile", "exe"])]
-    pub file: Option<PathBuf>,
 }
 
 /// `capwatch config`

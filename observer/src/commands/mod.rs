@@ -1,9 +1,11 @@
 //! The commands: each wires the same rooms to another output.
 
 mod args;
+mod attach;
 mod config;
 mod doctor;
 mod explain;
+mod form;
 mod man;
 mod probe;
 mod record;

@@ -239,7 +239,7 @@ fn unable(command: &std::ffi::OsStr, error: &io::Error) -> i32 {
     let shown = command.to_string_lossy();
     eprintln!(
         "capwatch: cannot run {}: {error}",
-        crate::outputs::clean::clean(&shown)
+        crate::clean::clean(&shown)
     );
     if error.kind() == io::ErrorKind::NotFound {
         NOT_FOUND

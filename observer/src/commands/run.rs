@@ -16,7 +16,7 @@ use tokio::{
 
 use super::args::{DEFAULT_ADDRESS, ReadyWithout, Run};
 use crate::{
-    agent::{Agent, Options, Shared, state::State},
+    agent::{Agent, Options},
     caps,
     config::{Release, Rules},
     finding::{HookReport, Scope},
@@ -24,15 +24,20 @@ use crate::{
     outputs::{
         alarms::{self, Manner},
         color::Color,
-        stream::{EventsOutput, waits_for_a_reader},
         web::{self, Server},
     },
     privileges,
     sandbox::{self, Plan, Room},
     sources::{
+        adopt,
         audit::netlink::{in_initial_network_namespace, take_passed},
         bpf::{Kernel, Pins},
         proc,
+    },
+    state::{
+        Shared,
+        kept::State,
+        stream::{EventsOutput, waits_for_a_reader},
     },
 };
 
@@ -154,7 +159,8 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     let pins = Pins::open(pin)?;
     let rules = pins.number(rules);
     let (mut kernel, _rings) = Kernel::open(&(&run.attach).into(), &rules, Some(pins))?;
-    proc::adopt(&mut kernel, &rules).context("processes that ran before are not all attributed")?;
+    adopt::adopt(&mut kernel, &rules)
+        .context("processes that ran before are not all attributed")?;
     let hooks: Vec<_> = kernel.hooks().to_vec();
     warn_of_missing(&hooks);
     ensure!(

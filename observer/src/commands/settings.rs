@@ -247,7 +247,10 @@ mod tests {
     use std::{io::Write as _, path::Path};
 
     use super::*;
-    use crate::commands::args::{Hooks, LogFormat, Run, Task};
+    use crate::commands::{
+        args::{LogFormat, Run, Task},
+        attach::Hooks,
+    };
 
     fn resolved(toml: &str, words: &[&str]) -> Result<(Cli, Run), String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();

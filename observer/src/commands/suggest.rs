@@ -15,10 +15,10 @@ use serde::Deserialize;
 use super::replay;
 use crate::{
     audit::decompressed,
+    clean::clean,
     config::Rules,
     correlate::{cleaned, is_reserved},
     finding::{Episode, EventKind, Verdict},
-    outputs::clean::clean,
     sources::recorded::{Line, Recorded, sniff},
 };
 

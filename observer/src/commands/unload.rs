@@ -12,9 +12,9 @@ use anyhow::ensure;
 
 use super::args::Unload;
 use crate::{
-    agent::state,
-    outputs::clean::clean,
+    clean::clean,
     sources::bpf::pins::{self, Removed},
+    state::kept,
 };
 
 /// How long the kernel may take to free what nobody holds: a grace period, and more
@@ -45,7 +45,7 @@ pub fn run(options: &Unload) -> anyhow::Result<ExitCode> {
             prove(&removed, &mut out)?;
         }
     }
-    match state::remove(state)? {
+    match kept::remove(state)? {
         0 => writeln!(out, "nothing is kept in {folder}")?,
         1 => writeln!(out, "removed from {folder}: 1 file")?,
         files => writeln!(out, "removed from {folder}: {files} files")?,

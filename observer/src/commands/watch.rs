@@ -16,7 +16,7 @@ use tokio::{
 
 use super::args::{LineForm, Shown, Watch};
 use crate::{
-    agent::{Agent, Options, Shared},
+    agent::{Agent, Options},
     config::Rules,
     finding::{Event, EventKind, Verdict},
     ledger::{MAX_SERIES, NONE},
@@ -27,6 +27,7 @@ use crate::{
         told::Told,
     },
     sources::bpf::{Attach, Choice},
+    state::Shared,
 };
 use follow::Feed;
 

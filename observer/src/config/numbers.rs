@@ -2,7 +2,7 @@
 //! its rule's, whatever becomes of the configuration: a rule keeps its number wherever
 //! it stands, and that of a rule which is gone is given to no other.
 
-use super::Supervisor;
+use super::supervisor::Supervisor;
 
 /// The numbers, from 1.
 #[derive(Clone, Debug, Default)]

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     config::Rules,
-    finding::{Episode, Verdict},
-    ledger::{NONE, OTHER, OVERFLOW},
+    finding::{Episode, NONE, OTHER, OVERFLOW, Verdict},
 };
 
 /// Names that are told apart: each makes series, and anybody can make names.

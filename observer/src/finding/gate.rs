@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Denial, Episode, Report, RuleRefusal, Scope, Verdict};
+use super::{Denial, Episode, Report, RoleFilter, RuleRefusal, Scope, Verdict};
 
 /// Findings of a sort that are named, each in a line of its own.
 const MAX_NAMED: usize = 100;
@@ -36,15 +36,6 @@ impl FailOn {
             Self::Blind => "blind",
         }
     }
-}
-
-/// Whose findings count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RoleFilter {
-    /// A supervisor's own
-    Supervisor,
-    /// A workload's
-    Workload,
 }
 
 /// What `--fail-on` and `--role` ask for.

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What came of one hook, as the kernel side tells it.
-pub use crate::sources::bpf::HookStatus as HookReport;
-
 /// The host that was watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {

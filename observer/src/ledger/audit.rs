@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Limited, NONE, OVERFLOW,
+    NONE, OVERFLOW,
     denials::sort,
     leftover::Grounds,
-    limited::Series,
-    saved::{Counted, SavedAudit},
+    limited::{Counted, Limited, Series as _},
+    saved::SavedAudit,
+    series::AuditSeries,
 };
 use crate::{
     caps,
@@ -20,37 +19,6 @@ use crate::{
 
 /// Rows of denials that only the log told.
 const MAX_ROWS: usize = 4_096;
-
-/// Labels of `capwatch_audit_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct AuditSeries {
-    /// `apparmor`, `selinux`, `seccomp`.
-    pub lsm: String,
-    /// Profile or domain.
-    pub profile: String,
-    /// Capability.
-    pub capability: String,
-    /// Name of the rule.
-    pub supervisor: String,
-}
-
-impl Series for AuditSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            profile: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            lsm: self.lsm.clone(),
-            profile: OVERFLOW.to_owned(),
-            capability: OVERFLOW.to_owned(),
-            supervisor: OVERFLOW.to_owned(),
-        }
-    }
-}
 
 /// What came of the audit log.
 pub struct AuditLog {

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
-use super::{Limited, OVERFLOW, denials::of_tree, limited::Series, saved::Counted};
+use super::{
+    limited::{Counted, Limited},
+    series::{DenialSeries, LsmSeries},
+};
 use crate::{
     correlate::Tally,
     finding::Scope,
@@ -16,69 +17,9 @@ use crate::{
 /// an event of its own.
 const PATIENCE: u8 = 8;
 
-/// Labels of `capwatch_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct DenialSeries {
-    /// Name of the rule.
-    pub supervisor: String,
-    /// `supervisor`, `workload` or `none`.
-    pub role: String,
-    /// Capability.
-    pub capability: String,
-    /// Layer that refused.
-    pub layer: &'static str,
-    /// Whether an audit record was asked for.
-    pub audited: &'static str,
-    /// Whether a rule expects it.
-    pub expected: bool,
-}
-
-impl Series for DenialSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            capability: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            capability: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
-    }
-}
-
-/// Labels of `capwatch_lsm_denials_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct LsmSeries {
-    /// Name of the rule.
-    pub supervisor: String,
-    /// Layer that refused.
-    pub layer: &'static str,
-    /// Profile.
-    pub profile: String,
-    /// Capability.
-    pub capability: String,
-}
-
-impl Series for LsmSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            profile: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            profile: OVERFLOW.to_owned(),
-            capability: OVERFLOW.to_owned(),
-            layer: self.layer,
-        }
-    }
+/// The scope of what is known to be of the recorded tree, or not to be.
+pub(super) const fn of_tree(in_tree: bool) -> Scope {
+    if in_tree { Scope::Tree } else { Scope::Host }
 }
 
 /// A row of the kernel.

@@ -1,5 +1,8 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
+mod recorded;
+mod shown;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
@@ -11,19 +14,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     NONE,
-    counters::{ByProfile, Counters, DenialSeries, KernelRow, KernelTotal, LsmSeries},
+    counters::{ByProfile, Counters, KernelRow, KernelTotal, of_tree},
     folded::{Folded, is_of_lsm},
-    leftover::{self, Grounds},
+    leftover::Grounds,
     limited::Limited,
     saved::{Kernel, SavedDenials},
+    series::{DenialSeries, LsmSeries},
 };
 use crate::{
     caps,
     config::{Release, Rules},
     correlate::{self, Detail, Tally},
-    finding::{self, AuditEvent, Denial, DenialCounts, Scope},
+    finding::{AuditEvent, Denial, DenialCounts, Scope},
     observation::{Row, Total, identity},
-    time::Stamp,
     words::Layer,
 };
 
@@ -76,11 +79,6 @@ const fn of_lsm(layer: Layer) -> bool {
 /// The scope of what found no row: which cgroup it was in is not known then.
 fn of_total(key: &Total) -> Scope {
     of_tree(key.owner.in_tree)
-}
-
-/// The scope of what is known to be of the recorded tree, or not to be.
-pub(super) const fn of_tree(in_tree: bool) -> Scope {
-    if in_tree { Scope::Tree } else { Scope::Host }
 }
 
 /// The name of a row in a stream: the same for the same key in one run.
@@ -319,183 +317,6 @@ impl Denials {
         self.counters.denials().overflowed()
     }
 
-    /// Takes a row's state of a recorded stream in place of what was known of it;
-    /// says whether there was room for it.
-    pub fn tell_row(&mut self, row: finding::Row) -> bool {
-        let finding::Row {
-            row,
-            folded,
-            denial,
-        } = row;
-        if folded && !self.is_beyond(&row) {
-            self.told.remove(&row);
-            self.folded[denial.scope as usize].add(&row, denial);
-            return true;
-        }
-        if self.has_room_for(&row) {
-            self.told.insert(row, denial);
-            return true;
-        }
-        self.count_beyond(&row, denial)
-    }
-
-    /// Counts the state of a row that there is no room for; the worthiest of them
-    /// are kept with what they had grown by.
-    fn count_beyond(&mut self, row: &str, mut denial: Denial) -> bool {
-        let name = identity(&row);
-        if self.beyond.len() >= MAX_BEYOND && !self.beyond.contains_key(&name) {
-            return false;
-        }
-        let known = self.beyond.insert(name, denial.count).unwrap_or_default();
-        denial.count = denial.count.saturating_sub(known);
-        if denial.count == 0 {
-            self.beyond.insert(name, known);
-        } else if known == 0 {
-            self.folded[denial.scope as usize].add(row, denial);
-        } else {
-            self.folded[denial.scope as usize].grow(&denial);
-        }
-        true
-    }
-
-    /// Takes one denial of a recorded stream; says whether there was room for it. It
-    /// counts until the row's next state is told, which has it in; in a stream that
-    /// was cut short there is none.
-    pub fn tell(&mut self, name: &str, denial: &Denial) -> bool {
-        if !self.has_room_for(name) {
-            // Its next state has it in.
-            return self.is_beyond(name) || self.count_beyond(name, denial.clone());
-        }
-        match self.told.get_mut(name) {
-            Some(known) if known.last < denial.last => {
-                known.count += denial.count;
-                known.last = denial.last;
-            }
-            None => {
-                self.told.insert(name.to_owned(), denial.clone());
-            }
-            // The state has it in.
-            Some(_) => {}
-        }
-        true
-    }
-
-    fn has_room_for(&self, name: &str) -> bool {
-        let room = self.told.len() < MAX_TOLD && !self.is_beyond(name);
-        room || self.told.contains_key(name)
-    }
-
-    fn is_beyond(&self, name: &str) -> bool {
-        self.beyond.contains_key(&identity(&name))
-    }
-
-    /// Rows for a report of a scope and those within it, most first, and exact
-    /// counts of all there were, by scope.
-    pub fn report(
-        &self,
-        scope: Scope,
-        grounds: &Grounds,
-    ) -> (Vec<Denial>, [DenialCounts; Scope::ALL.len()]) {
-        let rows = self.rows(scope, grounds).map(|(_, denial)| denial);
-        let told = self.told.values().filter(|row| scope.takes(row.scope));
-        let mut denials: Vec<_> = rows.chain(told.cloned()).collect();
-        let mut counts: [DenialCounts; Scope::ALL.len()] =
-            std::array::from_fn(|_| DenialCounts::default());
-        for denial in &denials {
-            counts[denial.scope as usize].add(denial);
-        }
-        for (part, folded) in self.folded(scope) {
-            counts[part as usize].join(folded.counts());
-            denials.extend(folded.kept().cloned());
-        }
-        sort(&mut denials);
-        (denials, counts)
-    }
-
-    /// The kernel's rows with their names in a stream.
-    pub fn rows(&self, scope: Scope, grounds: &Grounds) -> impl Iterator<Item = (String, Denial)> {
-        let rows = self.rows.iter();
-        let rows = rows.filter(move |(_, _, row)| scope.takes(*row));
-        let totals = self.totals.iter();
-        let totals = totals.filter(move |(key, _)| scope.takes(of_total(key)));
-        rows.map(|(key, tally, row)| (row_name(key), self.row(key, *tally, *row, grounds)))
-            .chain(totals.map(|(key, count)| (row_name(key), self.inexact(key, *count))))
-    }
-
-    /// Some of these rows, in their order.
-    pub fn part(
-        &self,
-        scope: Scope,
-        grounds: &Grounds,
-        from: usize,
-        most: usize,
-    ) -> Vec<(String, Denial)> {
-        let rows = self.rows.iter();
-        let rows = rows.filter(|(_, _, row)| scope.takes(*row));
-        let totals = self.totals.iter();
-        let totals = totals.filter(|(key, _)| scope.takes(of_total(key)));
-        // What is passed over is not made.
-        let all = rows.map(Ok).chain(totals.map(Err));
-        let part = all.skip(from).take(most).map(|one| match one {
-            Ok((key, tally, row)) => (row_name(key), self.row(key, *tally, *row, grounds)),
-            Err((key, count)) => (row_name(key), self.inexact(key, *count)),
-        });
-        part.collect()
-    }
-
-    /// A row of so many denials, as it is shown.
-    pub fn row(&self, key: &Row, tally: Tally, scope: Scope, grounds: &Grounds) -> Denial {
-        let denial = correlate::denial(key, tally, scope, self.details.get(key), &self.rules);
-        if !of_lsm(key.layer) {
-            return denial;
-        }
-        let logged = self.logged.get(key).copied().unwrap_or_default();
-        let mut denial = Denial {
-            logged: Some(logged.count.min(denial.count)),
-            ..denial
-        };
-        let leftover = if logged.contradicted {
-            Some("log_says_allowed")
-        } else {
-            grounds.unlogged(&denial, self.has_like(key))
-        };
-        if let Some(clause) = leftover.and_then(leftover::clause) {
-            let sentence = denial.explanation.trim_end_matches('.');
-            denial.explanation = format!("{sentence}; {clause}.");
-        }
-        denial.leftover = leftover.map(str::to_owned);
-        denial
-    }
-
-    /// Whether the log has a denial of the same profile and capability.
-    fn has_like(&self, key: &Row) -> bool {
-        self.logged.keys().any(|other| {
-            (other.layer, other.profile, other.capability)
-                == (key.layer, key.profile, key.capability)
-        })
-    }
-
-    /// A row that found no room: comm, executable and profile are not told apart.
-    fn inexact(&self, key: &Total, count: u64) -> Denial {
-        let row = Row {
-            owner: key.owner,
-            capability: key.capability,
-            layer: key.layer,
-            audited: key.audited,
-            own_credentials: true,
-            ..Row::default()
-        };
-        let tally = Tally {
-            count,
-            first: Stamp::default(),
-            last: Stamp::default(),
-        };
-        Denial {
-            exact: false,
-            ..correlate::denial(&row, tally, of_total(key), None, &self.rules)
-        }
-    }
-
     fn series(&self, key: &Row) -> DenialSeries {
         self.total_series(&Total {
             owner: key.owner,
@@ -546,71 +367,4 @@ impl Denials {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        finding::{FailOn, Gate, RoleFilter},
-        observation::Owner,
-        words::{Audited, Role},
-    };
-
-    fn row(number: u64, rule: u16, in_tree: bool) -> KernelRow {
-        let key = Row {
-            owner: Owner {
-                rule,
-                role: Role::Supervisor,
-                in_tree,
-                ..Owner::default()
-            },
-            cgroup: number,
-            capability: 8,
-            layer: Layer::Commoncap,
-            audited: Audited::Yes,
-            own_credentials: true,
-            ..Row::default()
-        };
-        let tally = Tally {
-            count: 2,
-            first: Stamp(number),
-            last: Stamp(number),
-        };
-        KernelRow::new(identity(&key), key, tally)
-    }
-
-    /// What `record` would report of these.
-    fn report(denials: Denials) -> finding::Report {
-        let rules = Arc::new(Rules::default());
-        let host = finding::Host::default();
-        let mut ledger = crate::ledger::Ledger::new(rules, host, 5_000);
-        ledger.denials = denials;
-        ledger.report(Scope::Tree, None)
-    }
-
-    #[test]
-    fn denials_are_counted_exactly_whatever_the_kernel_forgets_and_a_report_lists() {
-        let rules = Arc::new(Rules::load(None).unwrap());
-        let grounds = Grounds::default();
-        let mut denials = Denials::new(rules, 5_000);
-        let own: Vec<_> = (0..9_000).map(|number| row(number, 1, true)).collect();
-        let others: Vec<_> = (0..9_000).map(|number| row(number, 2, false)).collect();
-        denials.set(&[own.clone(), others.clone()].concat(), &[]);
-        denials.fold(&own[..3_000], &grounds);
-        denials.fold(&others, &grounds);
-        denials.set(&own[3_000..], &[]);
-        let series: u64 = denials.by_series().iter().map(|(_, count)| count).sum();
-        assert_eq!(series, 36_000, "no counter falls");
-
-        let report = report(denials);
-        let counts = &report.counts.denials;
-        assert_eq!((counts.all, counts.rows), (18_000, 9_000));
-        assert_eq!(counts.rows_shown, report.denials.len() as u64);
-        assert_eq!(report.denials.len(), 4_096);
-        assert_eq!(counts.denied(Some(RoleFilter::Supervisor)), 18_000);
-        let gate = Gate {
-            fail_on: vec![FailOn::Denied],
-            role: None,
-        };
-        let why = gate.matches(&report);
-        assert_eq!(why.last().unwrap(), "denied: 17800 more denials");
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, hash::Hash};
 
+use serde::{Deserialize, Serialize};
+
 /// Labels of the last resort, at most.
 const MAX_LAST: usize = 64;
 
@@ -80,7 +82,7 @@ impl<K: Series> Limited<K> {
 
     /// Goes on from counters that were kept, in whatever order: each has its place again.
     /// With a lower limit, those that find none count as any other that finds none.
-    pub fn restore(&mut self, saved: super::saved::Counted<K>) {
+    pub fn restore(&mut self, saved: Counted<K>) {
         let room = self.room().saturating_add(MAX_LAST);
         for (key, count) in saved.counts {
             if self.counts.len() < room {
@@ -105,6 +107,24 @@ impl<K: Series> Limited<K> {
     /// How much was counted under other labels than its own.
     pub const fn overflowed(&self) -> u64 {
         self.overflowed
+    }
+}
+
+/// Counters, and how much was counted under other labels than its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted<K> {
+    pub(super) counts: Vec<(K, u64)>,
+    pub(super) overflowed: u64,
+}
+
+impl<K: Series> Counted<K> {
+    pub(super) fn of(limited: &Limited<K>) -> Self {
+        let counts = limited.iter();
+        Self {
+            counts: counts.map(|(key, count)| (key.clone(), count)).collect(),
+            overflowed: limited.overflowed(),
+        }
     }
 }
 
@@ -141,7 +161,7 @@ mod tests {
         for name in ["a", "b", "c", "d"] {
             counts.add((name, 1), 5);
         }
-        let mut saved = super::super::saved::Counted::of(&counts);
+        let mut saved = Counted::of(&counts);
         // The coarse ones first.
         saved
             .counts

@@ -11,7 +11,9 @@ mod limited;
 mod made;
 mod others;
 mod refusals;
+mod room;
 mod saved;
+mod series;
 mod supervisors;
 
 use std::{
@@ -20,16 +22,20 @@ use std::{
     sync::Arc,
 };
 
-pub use audit::{AuditLog, AuditSeries};
-pub use counters::{DenialSeries, KernelRow, KernelTotal, LsmSeries};
+pub use crate::finding::{NONE, OTHER, OVERFLOW};
+pub use audit::AuditLog;
+pub use counters::{KernelRow, KernelTotal};
 pub use denials::{Denials, FoldedRow, row_name};
-pub use episodes::{EpisodeSeries, Episodes, SkippedSeries};
+pub use episodes::Episodes;
 pub use leftover::Grounds;
 pub use limited::{Limited, Series};
 use made::MadeBeside;
 pub use others::Others;
-pub use refusals::{RefusalSeries, Refusals};
+pub use refusals::Refusals;
 pub use saved::{Kernel, Saved, SavedSource};
+pub use series::{
+    AuditSeries, DenialSeries, DropSeries, EpisodeSeries, LsmSeries, RefusalSeries, SkippedSeries,
+};
 pub use supervisors::{MAX_SERIES, Supervisors};
 
 use crate::{
@@ -43,13 +49,6 @@ use crate::{
     sight::{self, Lapses},
     time::Stamp,
 };
-
-/// The label of what no rule matched.
-pub const NONE: &str = "none";
-/// The label of what found no series of its own.
-pub const OVERFLOW: &str = "overflow";
-/// The label of versions beyond a bound.
-pub const OTHER: &str = "other";
 
 /// Rows of denials that a report lists.
 const MAX_LISTED: usize = 4_096;

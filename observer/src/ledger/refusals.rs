@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Limited, NONE, OVERFLOW,
-    limited::Series,
-    saved::{Counted, SavedRefusals},
+    NONE,
+    limited::{Counted, Limited},
+    saved::SavedRefusals,
+    series::RefusalSeries,
 };
 use crate::{
     correlate::explain_rule,
@@ -23,38 +22,6 @@ const OF_ROOT: usize = 512;
 const OF_USER: usize = 128;
 /// Rows of what belongs to no supervisor.
 const OF_NOBODY: usize = 512;
-
-/// Labels of `capwatch_rule_refusals_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RefusalSeries {
-    /// Name of the rule.
-    pub supervisor: String,
-    /// `supervisor`, `workload` or `none`.
-    pub role: String,
-    /// The call.
-    pub call: String,
-    /// The rule that refused it.
-    pub rule: String,
-}
-
-impl Series for RefusalSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            role: OVERFLOW.to_owned(),
-            call: OVERFLOW.to_owned(),
-            rule: OVERFLOW.to_owned(),
-        }
-    }
-}
 
 /// What a row is told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

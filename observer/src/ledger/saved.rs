@@ -3,34 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 
 use super::{
     AuditSeries, DenialSeries, EpisodeSeries, Ledger, LsmSeries, RefusalSeries, SkippedSeries,
-    limited::{Limited, Series},
+    limited::Counted,
 };
 use crate::{
     finding::{Audit, DenialCounts, EpisodeCounts, RuleCounts, RuleRefusal, Scope, Verdict},
     time::Stamp,
 };
-
-/// Counters, and how much was counted under other labels than its own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Counted<K> {
-    pub(super) counts: Vec<(K, u64)>,
-    pub(super) overflowed: u64,
-}
-
-impl<K: Series> Counted<K> {
-    pub(super) fn of(limited: &Limited<K>) -> Self {
-        let counts = limited.iter();
-        Self {
-            counts: counts.map(|(key, count)| (key.clone(), count)).collect(),
-            overflowed: limited.overflowed(),
-        }
-    }
-}
 
 /// The counters of denials.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -188,79 +170,4 @@ impl Ledger {
         }
         self.source_bases = sources;
     }
-}
-
-/// [`DenialSeries`] as it is read.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DenialLabels {
-    supervisor: String,
-    role: String,
-    capability: String,
-    layer: String,
-    audited: String,
-    expected: bool,
-}
-
-impl TryFrom<DenialLabels> for DenialSeries {
-    type Error = &'static str;
-
-    fn try_from(labels: DenialLabels) -> Result<Self, Self::Error> {
-        Ok(Self {
-            supervisor: labels.supervisor,
-            role: labels.role,
-            capability: labels.capability,
-            layer: word(&labels.layer)?,
-            audited: word(&labels.audited)?,
-            expected: labels.expected,
-        })
-    }
-}
-
-/// [`LsmSeries`] as it is read.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LsmLabels {
-    supervisor: String,
-    layer: String,
-    profile: String,
-    capability: String,
-}
-
-impl TryFrom<LsmLabels> for LsmSeries {
-    type Error = &'static str;
-
-    fn try_from(labels: LsmLabels) -> Result<Self, Self::Error> {
-        Ok(Self {
-            supervisor: labels.supervisor,
-            layer: word(&labels.layer)?,
-            profile: labels.profile,
-            capability: labels.capability,
-        })
-    }
-}
-
-// Derived, these would want what they are read from to live for ever.
-impl<'de> Deserialize<'de> for DenialSeries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let labels = DenialLabels::deserialize(deserializer)?;
-        labels.try_into().map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for LsmSeries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let labels = LsmLabels::deserialize(deserializer)?;
-        labels.try_into().map_err(D::Error::custom)
-    }
-}
-
-/// A word that series are told apart by.
-fn word(word: &str) -> Result<&'static str, &'static str> {
-    use crate::words::{Audited, Layer};
-
-    let layers = Layer::ALL.iter().map(|layer| layer.as_str());
-    let audited = Audited::ALL.iter().map(|audited| audited.as_str());
-    let known = layers.chain(audited).find(|known| *known == word);
-    known.ok_or("a label has a word that none has")
 }

@@ -11,8 +11,9 @@ use std::{
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{clean::clean, color::Color, columns::Layout, terminal, told::Told};
+use super::{color::Color, columns::Layout, terminal, told::Told};
 use crate::{
+    clean::clean,
     finding::{Episode, Event, EventKind, Verdict},
     ledger::NONE,
     sandbox::{self, Room},

@@ -1,11 +1,11 @@
 //! Findings as live columns.
 
 use super::{
-    clean::clean,
     color::Tint,
     fit::{clip, pad, pad_left, wrap},
 };
 use crate::{
+    clean::clean,
     correlate::listed,
     finding::{Container, Denial, Episode, Event, EventKind, Link, LossEvent, RuleRefusal},
 };

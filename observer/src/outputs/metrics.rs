@@ -5,8 +5,6 @@ mod findings;
 mod latency;
 mod own;
 
-pub use latency::Latency;
-
 use std::{borrow::Cow, time::Instant};
 
 use prometheus::{
@@ -15,9 +13,10 @@ use prometheus::{
 };
 
 use crate::{
-    agent::Shared,
+    config::label,
     finding::Scope,
     ledger::{Ledger, MAX_SERIES, OVERFLOW},
+    state::Shared,
 };
 
 /// Content type of the text form.
@@ -36,7 +35,7 @@ pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
         families.extend(health(&ledger));
         families
     };
-    families.push(shared.note_shown().family());
+    families.push(latency::family(&shared.note_shown()));
     families.extend(own::programs(shared));
     families.extend(own::process());
     families.push(gauge(
@@ -170,16 +169,6 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
             info.chain(overflow).collect(),
         ),
     ]
-}
-
-/// The name that a container's label has as a metric's.
-pub fn label(name: &str) -> String {
-    let plain = |character: char| match character {
-        'a'..='z' | 'A'..='Z' | '0'..='9' => character,
-        _ => '_',
-    };
-    let name: String = name.chars().map(plain).collect();
-    format!("label_{name}")
 }
 
 fn health(ledger: &Ledger) -> Vec<MetricFamily> {

@@ -1,14 +1,12 @@
 //! What shows findings: metrics, text, JSON lines, the page.
 
 pub mod alarms;
-pub mod clean;
 pub mod color;
 pub mod columns;
 mod fit;
 pub mod log;
 pub mod metrics;
 pub mod report;
-pub mod stream;
 pub mod terminal;
 pub mod told;
 mod view;

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::clean::clean;
-use crate::finding::{Event, EventKind, Verdict};
+use crate::{
+    clean::clean,
+    finding::{Event, EventKind, Verdict},
+};
 
 /// Episodes that are remembered.
 const MAX_KEPT: usize = 256;

@@ -9,9 +9,9 @@ use super::{
     web::{PinsStatus, STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node},
 };
 use crate::{
-    agent::Shared,
     finding::{Event, Report, Scope, Workload},
     sandbox,
+    state::Shared,
     time::Stamp,
 };
 

@@ -2,7 +2,7 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::sources::bpf::kernel_release;
+use crate::host::kernel_release;
 
 /// What a thread is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

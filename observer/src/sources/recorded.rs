@@ -7,8 +7,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
+    clean::clean,
     finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine},
-    outputs::clean::clean,
 };
 
 /// The field that every line has, and how its value begins, whatever its version.

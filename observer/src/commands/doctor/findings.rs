@@ -5,11 +5,12 @@ use serde::Serialize;
 use super::{facts::Facts, selftest::SelfTest};
 use crate::{
     caps::{self, CapSet},
+    finding::Mechanism,
     finding::{HookReport, SourceReport},
     privileges::{self, Privilege},
     sandbox::{self, ToldLapse},
     sight::{self, Sight},
-    sources::bpf::{Mechanism, is_rule_hook},
+    sources::bpf::is_rule_hook,
 };
 
 /// How much a finding matters.

@@ -17,7 +17,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::args::{DiagnosisForm, Doctor};
+use super::{args::Doctor, form::DiagnosisForm};
 use crate::{
     agent::{Agent, Options},
     caps::{self, CapSet},

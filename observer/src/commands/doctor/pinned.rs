@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    outputs::clean::clean,
+    clean::clean,
     sources::bpf::{Pins, PinsError},
     time::{Stamp, optional},
 };

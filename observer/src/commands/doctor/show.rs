@@ -7,7 +7,7 @@ use super::{
     facts::Inside,
     findings::{Finding, Level},
 };
-use crate::outputs::clean::clean;
+use crate::clean::clean;
 
 /// Writes it.
 pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {

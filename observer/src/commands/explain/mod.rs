@@ -18,11 +18,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use super::args::{DiagnosisForm, Explain};
+use super::{args::Explain, form::DiagnosisForm};
 use crate::{
     audit::{Parsed, parse_line},
+    clean::clean,
     config::Rules,
-    outputs::clean::clean,
 };
 use table::{Cause, Entry, Table};
 

@@ -13,8 +13,8 @@ use observer_ebpf::decide::rules::{self, FileSets, Sets};
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags};
 use serde::Serialize;
 
-use super::super::args::DiagnosisForm;
-use crate::{caps::CapSet, open, outputs::clean::clean};
+use super::super::form::DiagnosisForm;
+use crate::{caps::CapSet, clean::clean, open};
 
 /// Exit code of `--check`, as that of `record --fail-on`.
 const FAILED: u8 = 3;

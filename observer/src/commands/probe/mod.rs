@@ -12,10 +12,12 @@ mod file;
 mod show;
 mod steps;
 mod trial;
+mod typed;
 
-pub use behaviour::As;
+use behaviour::As;
 pub use steps::{StepsTrial, run_trial as run_steps};
 pub use trial::{Trial, run as run_trial};
+pub use typed::Probe;
 
 use std::{
     io::{self, Write as _},
@@ -27,7 +29,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::args::{DiagnosisForm, Probe};
+use super::form::DiagnosisForm;
 use crate::{
     agent::{Agent, Options, host},
     caps::{self, CapSet},

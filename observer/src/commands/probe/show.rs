@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Report, Row, steps};
-use crate::outputs::clean::clean;
+use crate::clean::clean;
 
 /// Writes the table, a sentence for each trial, and what the hooks are worth.
 pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {

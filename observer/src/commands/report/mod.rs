@@ -18,8 +18,8 @@ use anyhow::bail;
 
 use super::args::Report as Options;
 use crate::{
+    clean::clean,
     finding::{Container, Denial, Episode, Report},
-    outputs::clean::clean,
 };
 use facts::Facts;
 use secrets::Secrets;

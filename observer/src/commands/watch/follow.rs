@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{finding::Event, outputs::clean::clean, sources::bpf::Pins};
+use crate::{clean::clean, finding::Event, sources::bpf::Pins};
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 use super::{counter, family, number, sample};
 use crate::{
-    agent::Shared,
     sources::{bpf::Runs, proc::usage},
+    state::Shared,
     words::Note,
 };
 

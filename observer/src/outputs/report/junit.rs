@@ -6,8 +6,8 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::words;
 use crate::{
+    clean::clean,
     finding::{Denial, Episode, FailOn, Gate, Report, RuleRefusal, Verdict},
-    outputs::clean::clean,
     time::Stamp,
 };
 

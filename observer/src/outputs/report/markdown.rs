@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::words;
 use crate::{
+    clean::clean,
     finding::{Report, Verdict},
-    outputs::clean::clean,
 };
 
 /// The report.

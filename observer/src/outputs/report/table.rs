@@ -1,8 +1,8 @@
 //! Aligned columns, as wide as what is in them.
 
-use crate::outputs::{
+use crate::{
     clean::clean,
-    fit::{pad, pad_left, width},
+    outputs::fit::{pad, pad_left, width},
 };
 
 /// Where a column's text stands.

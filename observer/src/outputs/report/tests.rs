@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Form, Style, junit, write};
 use crate::{
+    finding::Mechanism,
     finding::{
         Audit, Command, Counts, Course, Denial, Episode, Exit, FailOn, Fate, Gate, HookReport,
         Host, Made, Namespace, REPORT_SCHEMA, Report, RuleRefusal, Running, Scope, Scoped,
         SourceReport, Verdict,
     },
     sight::{Lapse, Sight},
-    sources::bpf::Mechanism,
     time::Stamp,
 };
 

@@ -7,8 +7,9 @@ use super::{
     words,
 };
 use crate::{
+    clean::clean,
     finding::{Episode, Report},
-    outputs::{clean::clean, color::Tint, columns::chain, fit::wrap, web::short_version},
+    outputs::{color::Tint, columns::chain, fit::wrap, web::short_version},
 };
 
 /// The report as lines.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::answer;
 use super::filter::Filter;
 use super::page::{Lasting, lasting};
-use super::router::Shared;
+use super::shared::Shared;
 use super::summary::{Group, Headline, Summary};
 use super::view::{Status, Supervisor, TimedEpisode};
 use crate::finding::{Denial, Report, RuleRefusal, Workload};

@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod bind;
+mod bounded;
 mod brief;
 mod cache;
 mod connection;
@@ -20,9 +21,11 @@ mod places;
 mod router;
 mod secure;
 mod serve;
+mod shared;
 mod socket;
 mod summary;
 mod thread;
+mod transport;
 mod view;
 
 pub use bind::{BindError, bind, passed};

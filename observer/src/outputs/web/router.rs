@@ -18,6 +18,7 @@ use super::feed::{Detail, Feed};
 use super::guard::{Hosts, guard};
 use super::heavy::{Line, apart};
 use super::secure::{Gate, ask};
+use super::shared::Shared;
 use super::view::View;
 use super::{api, page};
 
@@ -27,17 +28,6 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const LISTS_BYTES: usize = 8 << 20;
 /// Bytes that scrapes may have together while they are sent.
 const METRICS_BYTES: usize = 4 << 20;
-
-/// What every handler has.
-#[derive(Clone)]
-pub struct Shared {
-    /// What is known.
-    pub view: Arc<dyn View>,
-    /// The live feed.
-    pub feed: Feed,
-    /// Whether it is ready also where needed hooks are not attached.
-    pub ready_without_hooks: bool,
-}
 
 /// Whom it answers, and how.
 pub struct Manner {

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connection::{Bounded, Patience};
+use super::bounded::Bounded;
+use super::connection::Patience;
 use super::feed::Feed;
 use super::guard::Hosts;
 use super::places::Places;

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::{netlink, wire};
+use super::{socket, wire};
 
 /// How long the first answer is waited for.
 const PATIENCE: Timespec = Timespec {
@@ -25,7 +25,7 @@ pub(super) struct LostCount {
 impl LostCount {
     /// Nothing where the kernel refuses to tell: that takes `CAP_AUDIT_CONTROL`.
     pub(super) fn open() -> Option<Self> {
-        let socket = netlink::open().ok()?;
+        let socket = socket::open().ok()?;
         ask(&socket)?;
         let mut fds = [PollFd::new(&socket, PollFlags::IN)];
         poll(&mut fds, Some(&PATIENCE)).ok()?;

@@ -24,6 +24,7 @@ pub mod netlink;
 mod ready;
 mod sequence;
 mod sink;
+mod socket;
 mod status;
 pub mod stream;
 mod wire;

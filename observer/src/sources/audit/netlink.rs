@@ -12,7 +12,7 @@ use std::time::Duration;
 use listenfd::ListenFd;
 use rustix::io::Errno;
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{RecvFlags, sockopt};
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -22,6 +22,7 @@ use super::event::LostReason;
 use super::ready;
 use super::sequence::Sequence;
 use super::sink::{Sink, realtime};
+use super::socket;
 use super::wire;
 use crate::audit::{Aside, MAX_LINE, parse_message};
 
@@ -93,7 +94,7 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`] says what is missing.
     pub fn bind() -> Result<Self, NetlinkError> {
-        let socket = open().map_err(|error| NetlinkError::Socket(error.into()))?;
+        let socket = socket::open().map_err(|error| NetlinkError::Socket(error.into()))?;
         // Beyond net.core.rmem_max needs CAP_NET_ADMIN; what is granted is used.
         if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
             sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)
@@ -263,11 +264,6 @@ fn nanos_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn open() -> rustix::io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(AUDIT))
-}
-
 /// The audit log's socket among those that systemd passed; the others stay there.
 pub fn take_passed(passed: &mut ListenFd) -> Option<OwnedFd> {
     (0..passed.len()).find_map(|index| {
@@ -319,7 +315,9 @@ mod tests {
 
     #[test]
     fn the_kernel_counts_what_a_socket_has_no_room_for() {
-        use rustix::net::{SendFlags, bind, netlink::USERSOCK, sendto};
+        use rustix::net::{
+            AddressFamily, SendFlags, SocketFlags, SocketType, bind, netlink::USERSOCK, sendto,
+        };
 
         let socket = || {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -9,13 +9,28 @@ use aya::{
 };
 use observer_ebpf::{Breach, BreachKey, Holder, Share, Table};
 
-use super::{batch, error::KernelError, kernel::take, observed::Grown};
-use crate::observation::identity;
+use super::{batch, error::KernelError, maps::take};
+use crate::observation::{self, identity};
 
 /// Keys from which on those that are idle are forgotten.
 const CROWDED: usize = 512;
 /// Idle: so many nanoseconds since the last refusal.
 const IDLE_NS: u64 = 60_000_000_000;
+
+/// The refusals of a key since it was looked at last.
+#[derive(Clone, Copy, Debug)]
+pub struct Grown {
+    /// The name of the kernel's key.
+    pub id: u64,
+    /// Of what.
+    pub key: observation::BreachKey,
+    /// How many.
+    pub count: u64,
+    /// How many there are of it in all.
+    pub total: u64,
+    /// Time of the last, of `CLOCK_MONOTONIC`.
+    pub last: u64,
+}
 
 /// The refusals, as far as they are known.
 pub struct Breaches {

@@ -4,8 +4,8 @@ use aya::maps::MapError;
 
 use super::{
     btf::BtfError,
-    pins::PinsError,
     privilege::{TO_LOAD, not_permitted},
+    refusal::PinsError,
 };
 
 /// Why the kernel side can't be had at all.

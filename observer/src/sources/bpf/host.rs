@@ -1,8 +1,13 @@
 //! What the loader asks of the host.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+pub use crate::host::kernel_release as release;
 use crate::open;
+
+/// What was under way when programs were attached, or when their turn came, has
+/// ended by then.
+pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 
 /// The active LSMs in their order; empty where securityfs is not mounted.
 pub fn active_lsms() -> Vec<String> {
@@ -35,14 +40,6 @@ pub fn preempts_programs() -> bool {
 /// (`BPF_LINK_TYPE_PERF_EVENT`) and ends with its descriptor.
 pub fn pins_kprobes() -> bool {
     release().is_some_and(|release| release >= (5, 15))
-}
-
-/// The kernel's version; none where it is not told.
-pub fn release() -> Option<(u32, u32)> {
-    let text = open::text("/proc/sys/kernel/osrelease").ok()?;
-    let mut numbers = text.split(['.', '-', '+']);
-    let major = numbers.next()?.parse().ok()?;
-    Some((major, numbers.next()?.parse().ok()?))
 }
 
 /// Before 5.11 maps count as locked memory, of which 64 KiB are allowed

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{kernel::Kernel, programs::Programs};
+use super::programs::Programs;
 use crate::time::seconds;
 
 /// Runs of one program.
@@ -26,9 +26,9 @@ const RUN_COUNT: usize = 200;
 const MISSES: usize = 208;
 const INFO_LEN: usize = 240;
 
-/// Runs of every loaded program.
-pub fn runs(kernel: &Kernel) -> Vec<Runs> {
-    let loaded = kernel.programs().filter_map(|(name, program)| {
+/// Runs of these loaded programs.
+pub(super) fn runs<'a>(programs: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>) -> Vec<Runs> {
+    let loaded = programs.filter_map(|(name, program)| {
         let info = info(program.as_raw_fd())?;
         let word = |at: usize| {
             info[at..]

@@ -1,7 +1,7 @@
 //! Attaching, and what outlives the agent: pins are made, taken as they are, or taken
 //! over by other programs.
 
-use std::{sync::Mutex, thread::sleep, time::Duration};
+use std::{sync::Mutex, thread::sleep};
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuHashMap};
 use observer_ebpf::{
@@ -10,22 +10,20 @@ use observer_ebpf::{
 };
 
 use super::{
-    attach::{self, Attached, Types},
+    attach::{self, Types},
     error::KernelError,
-    host::active_lsms,
-    kernel::{skip, verdict_word, write_hooks},
+    host::{IN_FLIGHT, active_lsms},
+    link::Attached,
+    maps::skip,
     mechanism::HookStatus,
     object::Attach,
     pins::{About, Away, Pins, Plan, Watched},
     programs::Programs,
     rules::is_rule_hook,
     storm::{self, Storm},
+    written::{verdict_word, write_hooks},
 };
 use crate::time::{Stamp, monotonic};
-
-/// What was under way when programs were attached, or when their turn came, has
-/// ended by now.
-pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 
 /// What outlives this agent.
 pub struct Kept {

@@ -8,34 +8,34 @@ use std::{
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
+    maps::{HashMap, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use aya_log::EbpfLogger;
 use observer_ebpf::{
-    Breach, BreachKey, Config, Episode, EpisodeEvent, Hook, Loss, Member, NAME_LEN, Note, Offsets,
-    PROFILE_LEN, RowKey, Rule, Table, Task, TotalKey,
-    decide::{BEGINNINGS, beginning},
+    Breach, BreachKey, Config, Episode, EpisodeEvent, Loss, Member, Note, Offsets, PROFILE_LEN,
+    RowKey, Table, Task, TotalKey,
 };
 
 use super::{
-    attach::{self, HookWords, Types},
+    attach::{self, Types},
     batch,
-    breaches::Breaches,
+    breaches::{Breaches, Grown},
     btf::Btf,
     error::KernelError,
     host::{allow_locked_memory, warn_of_memory_limit},
     kept::{self, Kept, Live, Losses, Setting},
     lanes::Lanes,
+    maps::{all, skip, take},
     marks::Marks,
     mechanism::HookStatus,
     named::text,
     object::{Attach, definitions},
-    observed::Grown,
     offsets,
     pins::{self, About, Away, Pins, Plan},
     programs::Programs,
     rows::{Counted, Rows},
     storm::Storm,
+    written::write_rules,
 };
 use crate::{config::Rules, time::monotonic};
 
@@ -68,15 +68,6 @@ struct Maps {
     members: HashMap<MapData, u32, Member>,
     notes: PerCpuArray<MapData, u64>,
     tasks: HashMap<MapData, u32, Task>,
-}
-
-/// Which mechanism counts checks, as the programs of a turn know it.
-pub(super) fn verdict_word(ebpf: &Ebpf, turn: u32) -> u32 {
-    let map = ebpf.map("HOOKS");
-    let map = map.and_then(|map| Array::<_, u32>::try_from(map).ok());
-    let place = Hook::Verdict.place(turn);
-    let word = map.and_then(|map| map.get(&place, 0).ok());
-    word.unwrap_or_default()
 }
 
 /// The two rings, for their reader.
@@ -556,25 +547,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An entry that vanished while the map was walked is no error.
-pub(super) fn skip<T>(map: &str, entry: Result<T, MapError>) -> Option<T> {
-    match entry {
-        Ok(entry) => Some(entry),
-        Err(MapError::KeyNotFound) => None,
-        Err(error) => {
-            tracing::warn!("cannot read the BPF map {map}: {error}");
-            None
-        }
-    }
-}
-
-/// A part of a map must not pass for all of it.
-fn all(map: &str, walked: std::io::Result<()>) -> Option<()> {
-    walked
-        .inspect_err(|error| tracing::warn!("cannot read the BPF map {map}: {error}"))
-        .ok()
-}
-
 fn load(
     object: &[u8],
     state_ring: Option<u32>,
@@ -598,92 +570,6 @@ fn load(
         .load(object)
         .map(Programs::from)
         .map_err(|error| KernelError::Load(Box::new(error)))
-}
-
-pub(super) fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
-where
-    T: TryFrom<Map, Error = MapError>,
-{
-    typed(ebpf.take_map(name), name)
-}
-
-/// A map that stays with the object.
-fn writable<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, KernelError>
-where
-    T: TryFrom<&'a mut Map, Error = MapError>,
-{
-    typed(ebpf.map_mut(name), name)
-}
-
-fn typed<M, T>(map: Option<M>, name: &'static str) -> Result<T, KernelError>
-where
-    T: TryFrom<M, Error = MapError>,
-{
-    let map = map.ok_or_else(|| MapError::InvalidName {
-        name: name.to_owned(),
-    });
-    map.and_then(T::try_from)
-        .map_err(|source| KernelError::Map { name, source })
-}
-
-fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
-    let names: std::collections::HashMap<_, _> = rules.basenames().collect();
-    // What is looked up is let through before there is anything to find.
-    write_beginnings(ebpf, names.keys(), true)?;
-    let error = |source| KernelError::Map {
-        name: "RULES",
-        source,
-    };
-    let mut map: HashMap<_, [u8; NAME_LEN], Rule> = writable(ebpf, "RULES")?;
-    let former: Vec<_> = map.keys().flatten().collect();
-    for name in former.iter().filter(|name| !names.contains_key(*name)) {
-        map.remove(name).map_err(error)?;
-    }
-    for (name, rule) in &names {
-        map.insert(name, Rule::from(*rule), 0).map_err(error)?;
-    }
-    write_beginnings(ebpf, names.keys(), false)
-}
-
-/// Tells the programs which names are worth a look-up, in place of the former ones
-/// or besides.
-fn write_beginnings<'a>(
-    ebpf: &mut Ebpf,
-    names: impl Iterator<Item = &'a [u8; NAME_LEN]>,
-    besides: bool,
-) -> Result<(), KernelError> {
-    let mut words = [0; BEGINNINGS as usize];
-    for bytes in names.filter_map(|name| name.first_chunk()) {
-        let (word, bit) = beginning(u64::from_le_bytes(*bytes));
-        words[word as usize] |= bit;
-    }
-    let error = |source| KernelError::Map {
-        name: "BEGINNINGS",
-        source,
-    };
-    let mut map: Array<_, u64> = writable(ebpf, "BEGINNINGS")?;
-    for (index, word) in (0..).zip(words) {
-        let former = if besides {
-            map.get(&index, 0).map_err(error)?
-        } else {
-            0
-        };
-        map.set(index, word | former, 0).map_err(error)?;
-    }
-    Ok(())
-}
-
-/// Tells the programs of a turn by which mechanism the verdict and the drops are told.
-pub(super) fn write_hooks(ebpf: &mut Ebpf, by: HookWords, turn: u32) -> Result<(), KernelError> {
-    let mut map: Array<_, u32> = writable(ebpf, "HOOKS")?;
-    for (hook, word) in by.words() {
-        map.set(hook.place(turn), word, 0)
-            .map_err(|source| KernelError::Map {
-                name: "HOOKS",
-                source,
-            })?;
-    }
-    Ok(())
 }
 
 // The programs read these as they are.

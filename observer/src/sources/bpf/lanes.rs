@@ -1,7 +1,7 @@
 //! Drops that may have been missed: where two mechanisms watch them, only what
 //! both were skipped for.
 
-use super::{attach::Attached, info::misses, programs::Programs};
+use super::{info::misses, link::Attached, programs::Programs};
 
 /// Programs that tell of a drop on their own, or by either of them: the
 /// trampoline's; the return probe, which reads the call from the task's

@@ -1,37 +1,6 @@
-//! The mechanisms, and what came of attaching each hook.
+//! Which mechanism is to be tried for a hook.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-/// How a program is attached to a kernel function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mechanism {
-    /// A BPF trampoline at the function's entry and exit (`CAP_BPF`, `CAP_PERFMON`).
-    Fexit,
-    /// kprobe and kretprobe (`CAP_SYS_ADMIN` on most distributions).
-    Kprobe,
-    /// A BTF tracepoint (`CAP_BPF`, `CAP_PERFMON`).
-    Tracepoint,
-}
-
-impl Mechanism {
-    /// The word for it in JSON and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fexit => "fexit",
-            Self::Kprobe => "kprobe",
-            Self::Tracepoint => "tracepoint",
-        }
-    }
-}
-
-impl fmt::Display for Mechanism {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
+pub use crate::finding::{HookReport as HookStatus, Mechanism};
 
 /// Which mechanisms may be used for the verdict and for drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,41 +21,5 @@ impl Choice {
             Self::Forced(Mechanism::Kprobe) => &[Mechanism::Kprobe],
             Self::Forced(Mechanism::Tracepoint) => &[Mechanism::Tracepoint],
         }
-    }
-}
-
-/// What came of one hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookStatus {
-    /// The kernel function or tracepoint.
-    pub hook: String,
-    /// The mechanism in use, or the last one tried; none where there was nothing to try.
-    pub mechanism: Option<Mechanism>,
-    /// Whether it is attached.
-    pub attached: bool,
-    /// Whether it would tell what no other hook does; one that is not needed and
-    /// not attached is no fault.
-    #[serde(default = "yes")]
-    pub needed: bool,
-    /// Why not, or why not by a better mechanism, or what is lost.
-    pub reason: Option<String>,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl HookStatus {
-    /// Whether drops are seen by it: the tracepoint tells them from the check of
-    /// SETPCAP.
-    pub fn watches_drops(&self) -> bool {
-        let by_tracepoint =
-            self.hook == "cap_capable" && self.mechanism == Some(Mechanism::Tracepoint);
-        self.attached && (by_tracepoint || self.hook == "cap_task_prctl")
-    }
-
-    /// Whether something can't be seen for want of this hook.
-    pub const fn is_missed(&self) -> bool {
-        self.needed && !self.attached
     }
 }

@@ -1,27 +1,20 @@
 //! What the kernel's tables hold, as observations with names.
 
-use super::{kernel::Kernel, rows::Counted};
-use crate::{
-    observation::{BreachKey, Episode, Open, Owner, Row, Task, Total, identity},
-    sources::bpf::KernelError,
+use super::{
+    breaches::Grown,
+    error::KernelError,
+    info::{self, Runs},
+    kernel::Kernel,
+    rows::Counted,
 };
-
-/// The refusals of a key since it was looked at last.
-#[derive(Clone, Copy, Debug)]
-pub struct Grown {
-    /// The name of the kernel's key.
-    pub id: u64,
-    /// Of what.
-    pub key: BreachKey,
-    /// How many.
-    pub count: u64,
-    /// How many there are of it in all.
-    pub total: u64,
-    /// Time of the last, of `CLOCK_MONOTONIC`.
-    pub last: u64,
-}
+use crate::observation::{BreachKey, Episode, Open, Owner, Row, Task, Total, identity};
 
 impl Kernel {
+    /// Runs of every loaded program.
+    pub fn runs(&self) -> Vec<Runs> {
+        info::runs(self.programs())
+    }
+
     /// Every row of denials, summed over the CPUs, with the name of its key: the same
     /// for as long as the kernel counts in it.
     pub fn rows(&self) -> Vec<(u64, Row, Counted)> {

@@ -14,7 +14,7 @@ use observer_ebpf::{Count, Holder, ROW_SLOTS, RowKey, Share, Table};
 use super::{
     batch,
     error::KernelError,
-    kernel::{skip, take},
+    maps::{skip, take},
     offsets,
     pins::{About, Pins},
 };

@@ -1,7 +1,7 @@
 //! The functions at whose exit it is seen what the kernel refuses by a rule of its
 //! own (`observer-ebpf/src/programs/rules.rs`).
 
-use super::attach::{Hook, part};
+use super::hook::{Hook, part};
 
 pub(super) const SETGROUPS: &str = if cfg!(target_arch = "aarch64") {
     "__arm64_sys_setgroups"

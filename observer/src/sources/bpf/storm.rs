@@ -18,15 +18,14 @@ use aya::maps::Array;
 use observer_ebpf::Hook as Word;
 
 use super::{
-    Pins,
-    attach::{
-        APPARMOR, Attached, COMMONCAP, Hook, SELINUX, VERDICT, attach_part, detach, load_kprobe,
-    },
+    hook::{APPARMOR, COMMONCAP, Hook, SELINUX, VERDICT},
     host::{has_kprobes, pins_kprobes},
     info::misses,
-    kernel::verdict_word,
+    link::{Attached, attach_part, detach, load_kprobe},
     mechanism::{HookStatus, Mechanism},
+    pins::Pins,
     programs::Programs,
+    written::verdict_word,
 };
 
 /// Skipped runs between two looks from which it is a storm: a few come of

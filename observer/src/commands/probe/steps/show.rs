@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Row, order::Without};
-use crate::outputs::clean::clean;
+use crate::clean::clean;
 
 /// Writes a line for each condition, and a sentence for each failure.
 pub fn show(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    agent::Shared,
     correlate::{Correlator, Tally},
     finding::{AuditEvent, Command, Event, EventKind, Exit, Fate, Namespace, Verdict},
     ledger::KernelRow,
     observation::{Comm, DenialEvent, DenialSeen, Observation, Owner, Row, identity},
-    outputs::{
-        report::text,
+    outputs::report::text,
+    state::{
+        Shared,
         stream::{Begin, Lines},
     },
     time::Stamp,

@@ -19,7 +19,7 @@ use axum::response::Response;
 
 use self::html::Html;
 use super::answer;
-use super::router::Shared;
+use super::shared::Shared;
 use super::summary::{Headline, Summary};
 use super::view::Status;
 use crate::finding::Report;

@@ -3,9 +3,9 @@
 use super::super::summary::{Group, Headline, Summary, plural, short_version};
 use super::super::view::Status;
 use super::html::Html;
+use crate::finding::Mechanism;
 use crate::finding::Verdict;
 use crate::sandbox::{State, Told, ToldLapse};
-use crate::sources::bpf::Mechanism;
 use crate::time::Stamp;
 
 /// Rows that the page itself shows; the JSON has all of them.

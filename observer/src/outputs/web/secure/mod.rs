@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 
-pub use tls::Transport;
 pub use users::{Gate, ask};
 
 use settings::Settings;

@@ -1,13 +1,13 @@
 //! What a folder of pins says of itself: what was pinned by whom, and who watches.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU32};
+use std::{collections::BTreeMap, fmt};
 
 use aya::Pod;
 use observer_ebpf::Loss;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    sources::bpf::HookStatus,
+    sources::bpf::mechanism::HookStatus,
     time::{Stamp, monotonic},
 };
 
@@ -217,30 +217,6 @@ impl fmt::Display for Away {
             .map(|(reason, count)| format!("{reason} {count}"));
         let lost: Vec<_> = lost.collect();
         write!(formatter, "; what found no room: {}", lost.join(", "))
-    }
-}
-
-/// Who has a folder of pins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id; 0 where it is not known yet.
-    pub pid: u32,
-    /// Since when.
-    pub since: Stamp,
-    /// The version that made the pins.
-    pub version: Option<String>,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(pid) = NonZeroU32::new(self.pid) else {
-            return formatter.write_str("a process that is starting");
-        };
-        write!(formatter, "pid {pid}")?;
-        if self.since.is_known() {
-            write!(formatter, " since {}", self.since)?;
-        }
-        Ok(())
     }
 }
 

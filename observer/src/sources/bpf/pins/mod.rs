@@ -25,15 +25,16 @@ use aya::{
 };
 use rustix::{fs::FlockOperation, io::Errno};
 
-pub use about::{About, Away, Holder, Watched};
+pub use about::{About, Away, Watched};
 pub(super) use plan::Plan;
 use remove::Ids;
 pub use remove::{Removed, remove};
 
 use super::{
-    attach::Attached,
     error::KernelError,
+    link::Attached,
     programs::{self, Programs},
+    refusal::{Holder, PinsError},
 };
 use crate::{
     open::{self, Refused},
@@ -59,68 +60,6 @@ const WATCHED: &str = "watched";
 const RULES: &str = "rules";
 /// Where the agent that runs is to be asked.
 const WEB: &str = "web";
-
-/// Why a folder can't be used for pins.
-#[derive(Debug, thiserror::Error)]
-pub enum PinsError {
-    /// It is on another file system.
-    #[error(
-        "cannot pin below {0}: it is not on a bpf file system; \
-         mount one (mount -t bpf bpf /sys/fs/bpf) and name a folder on it"
-    )]
-    NoBpfFs(PathBuf),
-    /// It belongs to somebody else, or a link leads there.
-    #[error("cannot pin below {path}: {source}; remove it, or name another folder with --pin")]
-    Refused {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: Refused,
-    },
-    /// Others may enter it.
-    #[error(
-        "cannot pin below {path}: others may enter it (mode {mode:o}); \
-         set its mode to 0700 (chmod 700 {path}) once you know who made it"
-    )]
-    Mode {
-        /// The folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Another agent runs with it.
-    #[error(
-        "another agent holds the pins below {path}: {holder}; \
-         stop it first, or name another folder with --pin"
-    )]
-    Held {
-        /// The folder.
-        path: PathBuf,
-        /// Who.
-        holder: Box<Holder>,
-    },
-    /// It was pinned by a version whose maps are others.
-    #[error(
-        "capwatch {version} pinned maps below {path} that this version can't go on with \
-         ({names}); run that version, or give up what they counted with `capwatch unload`"
-    )]
-    Layout {
-        /// The folder.
-        path: PathBuf,
-        /// Who pinned it.
-        version: String,
-        /// Which.
-        names: String,
-    },
-    /// Something can't be pinned, or read back.
-    #[error("cannot use the pins below {path}: {why}")]
-    Use {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        why: String,
-    },
-}
 
 /// A folder of pins, which this process alone holds until it ends: the lock is the
 /// kernel's, so that none outlives its holder.

@@ -13,13 +13,13 @@ use observer_ebpf::{
 };
 
 use super::{
-    About, MAPS, Pins, PinsError,
+    About, MAPS, Pins,
     about::{self, ROWS},
     remove,
 };
 use crate::{
     config::Rules,
-    sources::bpf::{error::KernelError, kept::IN_FLIGHT, object::Definition},
+    sources::bpf::{error::KernelError, host::IN_FLIGHT, object::Definition, refusal::PinsError},
 };
 
 /// The map that says what the programs are to do.

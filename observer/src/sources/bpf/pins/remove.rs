@@ -3,8 +3,8 @@
 
 use std::{fs, io, os::fd::OwnedFd, path::Path};
 
-use super::{ABOUT, LINKS, MAPS, MOST, PROGRAMS, Pins, PinsError, RULES, WATCHED, WEB};
-use crate::open;
+use super::{ABOUT, LINKS, MAPS, MOST, PROGRAMS, Pins, RULES, WATCHED, WEB};
+use crate::{open, sources::bpf::refusal::PinsError};
 
 /// What was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ledger::Saved, observation::identity, outputs::metrics::Latency, sources::bpf, time::Stamp,
-};
+use crate::{ledger::Saved, observation::identity, sources::bpf, state::Latency, time::Stamp};
 
 /// Its schema.
 const SCHEMA: &str = "capwatch.state/1";

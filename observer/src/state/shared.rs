@@ -11,17 +11,17 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::state::{Entry, Programs, State};
+use super::{
+    Latency,
+    kept::{Entry, Programs, State},
+    stream::{LeftOut, Lines, Recorder},
+};
 use crate::{
     correlate::{Finding, Tally},
     finding::{End, Event, EventKind, Header, LossEvent, Report, Scope},
     ledger::{KernelRow, KernelTotal, Ledger, row_name},
     observation::Row,
-    outputs::{
-        metrics::Latency,
-        stream::{LeftOut, Lines, Recorder},
-    },
-    sources::bpf::{Counted, Kernel, Runs, runs},
+    sources::bpf::{Counted, Kernel, Runs},
     time::{Clock, Stamp, monotonic, seconds},
     who::{Names, Scopes},
     words::Note,
@@ -69,11 +69,11 @@ pub struct Shared {
 
 /// What the kernel counted for an agent before, and counts no more.
 #[derive(Debug, Default)]
-pub(super) struct Before {
+pub(crate) struct Before {
     /// Runs of programs.
-    pub(super) programs: Programs,
+    pub(crate) programs: Programs,
     /// What the kernel side noted of itself.
-    pub(super) notes: Vec<u64>,
+    pub(crate) notes: Vec<u64>,
 }
 
 impl Shared {
@@ -112,17 +112,17 @@ impl Shared {
     }
 
     /// What is kept over restarts.
-    pub(super) const fn state(&self) -> Option<&Arc<State>> {
+    pub(crate) const fn state(&self) -> Option<&Arc<State>> {
         self.state.as_ref()
     }
 
-    pub(super) fn before(&self) -> MutexGuard<'_, Before> {
+    pub(crate) fn before(&self) -> MutexGuard<'_, Before> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs of the programs, with those for an agent before.
     pub fn runs(&self) -> Vec<Runs> {
-        let mut runs = self.kernel().as_ref().map(runs).unwrap_or_default();
+        let mut runs = self.kernel().as_ref().map(Kernel::runs).unwrap_or_default();
         let before = self.before();
         for run in &mut runs {
             if let Some((count, nanoseconds, misses)) = before.programs.get(&run.program) {
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Whether every line of the stream is written by now.
-    pub(super) fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.recorder().as_ref().is_none_or(Recorder::is_written)
     }
 

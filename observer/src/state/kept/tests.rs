@@ -1,7 +1,7 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::*;
-use crate::{config::Rules, finding::Host, ledger::Ledger, outputs::metrics::Latency};
+use crate::{config::Rules, finding::Host, ledger::Ledger, state::Latency};
 
 const BOOT: &str = "0b5c3a4e";
 

@@ -9,7 +9,7 @@ use crate::{
     finding::{AuditEvent, Event, RuleRefusal, Scope},
     ledger::FoldedRow,
     open,
-    outputs::metrics::Latency,
+    state::Latency,
     time::Stamp,
 };
 

@@ -1,0 +1,38 @@
+//! The command line of `probe`, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    super::{attach::Attach, form::DiagnosisForm},
+    behaviour::As,
+};
+
+/// `capwatch probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// How to attach.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// Do as this program does when a drop is refused
+    #[arg(long = "as", value_enum, default_value_t, value_name = "PROGRAM")]
+    pub program: As,
+    /// Try also under this `AppArmor` profile
+    #[arg(long = "apparmor-profile", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Exit with 3 where a supervisor with these privileges (and under the
+    /// profile, if one is given) can't clear its bounding set
+    #[arg(long)]
+    pub check: bool,
+    /// The form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: DiagnosisForm,
+    /// Try the steps of a sandbox under this path, to which an `AppArmor` profile
+    /// attaches: a new one, or, with `CAP_SYS_ADMIN`, that of a program
+    #[arg(long, value_name = "PATH")]
+    pub exe: Option<PathBuf>,
+    /// Say only whether this process could execute FILE, and with which capabilities
+    #[arg(conflicts_with_all = ["program", "profile", "exe"])]
+    pub file: Option<PathBuf>,
+}

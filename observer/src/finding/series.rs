@@ -1,0 +1,8 @@
+//! What stands in the place of a label that is none, or finds no room.
+
+/// The label of what no rule matched.
+pub const NONE: &str = "none";
+/// The label of what found no series of its own.
+pub const OVERFLOW: &str = "overflow";
+/// The label of versions beyond a bound.
+pub const OTHER: &str = "other";

@@ -1,0 +1,10 @@
+//! What is known now, for whoever shows it: the ledger, the kernel's counters, who
+//! listens, and what outlives the agent.
+
+pub mod kept;
+mod latency;
+mod shared;
+pub mod stream;
+
+pub use latency::Latency;
+pub use shared::Shared;
