@@ -2,22 +2,25 @@
 //! command is this agent with other outputs.
 
 mod breaches;
+mod heard;
 mod held;
 mod logged;
 mod look;
+mod options;
 mod posture;
 mod resume;
 mod storms;
+mod told;
 mod workloads;
 
 use held::Item;
 pub use held::{PATIENT, PROMPT};
+pub use options::{Options, ReloadError};
 use resume::{Resumed, shared_state};
 use workloads::Workloads;
 
 use std::{
     collections::HashMap,
-    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,86 +28,28 @@ use std::{
 use crate::{
     config::Rules,
     correlate::{self, Calls, Correlator, Finding},
-    finding::{Container, EventKind, HookReport, Host, Scope},
+    finding::{EventKind, HookReport, Host},
     ledger::Ledger,
     memory,
-    observation::{
-        AuditSeen, DenialSeen, Episode, EpisodeEnd, EpisodeSeen, Observation, Owner, ProcessChange,
-        ProcessEvent, ProcessSeen, WorkloadEvent, WorkloadSeen,
-    },
+    observation::{ProcessChange, ProcessEvent},
     open,
     privileges::silently_missing,
     sources::{
         adopt::{self, Adopted},
-        audit::{AuditSource, Live, SourceEvent},
-        bpf::{Attach, Kernel, KernelError, Pins, RingReader, Told, active_lsms},
+        audit::Live,
+        bpf::{Kernel, KernelError, RingReader, Told, active_lsms},
         proc,
     },
-    state::{
-        Shared,
-        kept::{Entry, Left, State},
-    },
+    state::{Shared, kept::Entry},
     time::{Clock, Stamp, monotonic},
-    who::{Desk, Identity, Who},
+    who::{Desk, Who},
     words::NAME_LEN,
 };
 
-/// Records that are taken before the rings get their turn again.
-const HEARD_AT_ONCE: usize = 256;
 /// How long the end may take to handle what lies in the rings.
 const CATCH_UP: Duration = Duration::from_millis(250);
 /// How often open episodes and losses are looked at.
 const TICK: Duration = Duration::from_millis(500);
-
-/// What an agent watches.
-pub struct Options {
-    /// How to attach.
-    pub attach: Attach,
-    /// The rules for supervisors.
-    pub rules: Arc<Rules>,
-    /// The sources of audit records to listen to; none for the best one.
-    pub audit: Vec<AuditSource>,
-    /// A socket of the audit multicast group that systemd passed.
-    pub audit_socket: Option<OwnedFd>,
-    /// Series of each metric.
-    pub series: usize,
-    /// How long an event may wait for its names: [`PROMPT`] or [`PATIENT`].
-    pub patience: Duration,
-    /// Where what the kernel keeps outlives the agent; none where nothing does.
-    pub pins: Option<Pins>,
-    /// Where counters outlive the agent, and what one before left there.
-    pub state: Option<(State, Left)>,
-    /// The programs of an agent that runs, to be looked through.
-    pub joined: Option<Kernel>,
-}
-
-impl Options {
-    /// With the best source of audit records, and nothing that outlives the agent.
-    pub const fn new(attach: Attach, rules: Arc<Rules>) -> Self {
-        Self {
-            attach,
-            rules,
-            audit: Vec::new(),
-            audit_socket: None,
-            series: usize::MAX,
-            patience: PROMPT,
-            pins: None,
-            state: None,
-            joined: None,
-        }
-    }
-}
-
-/// Why rules can't be exchanged while the agent runs.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// They are labels of a metric.
-    #[error("container.labels changed, which takes a restart of capwatch")]
-    Labels,
-    /// The kernel side did not take them.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-}
 
 /// The agent.
 pub struct Agent {
@@ -412,71 +357,6 @@ impl Agent {
         !self.held.is_empty() || self.correlator.waits(Stamp::now(), younger)
     }
 
-    /// Handles what else has come by now, up to a batch.
-    fn hear_more(&mut self) {
-        for _ in 0..HEARD_AT_ONCE {
-            let Some(event) = self.log.rest() else {
-                return;
-            };
-            self.hear(event);
-        }
-    }
-
-    fn hear(&mut self, event: SourceEvent) {
-        match event {
-            SourceEvent::Record {
-                source,
-                record,
-                received,
-            } => {
-                if self.log.wants_calls() {
-                    self.calls.record(&record);
-                }
-                if !record.is_about_capability() {
-                    return;
-                }
-                let task = record.pid.and_then(|pid| {
-                    let task = self.shared.kernel().as_ref()?.task(pid)?;
-                    // The end of the former owner of that number may have been missed.
-                    proc::is_same(pid, task.start).then_some(task)
-                });
-                let mut owner = task.map(|task| task.owner).unwrap_or_default();
-                let scope = self.scope_of_record(&owner, record.pid);
-                self.shared.names().rename(&mut owner, 0);
-                let seen = AuditSeen {
-                    received: Stamp(received),
-                    source: source.name().to_owned(),
-                    record: *record,
-                    supervisor: correlate::name(&self.rules, owner.rule),
-                    scope,
-                };
-                let findings = self.correlator.observe(Observation::Audit(Box::new(seen)));
-                self.settle(findings);
-            }
-            SourceEvent::Aside { aside } => self.hear_aside(&aside),
-            SourceEvent::Lost { reason, count, .. } => {
-                self.shared.lose("audit", reason.name(), count.max(1));
-            }
-            SourceEvent::Malformed { source, why } => {
-                tracing::debug!("malformed record from {}: {why}", source.name());
-            }
-            SourceEvent::Up { source } => tracing::info!("audit source {} is up", source.name()),
-            SourceEvent::Down { source, reason } => {
-                tracing::warn!("audit source {} is down: {reason}", source.name());
-            }
-        }
-    }
-
-    /// The scope of a record whose event is not known yet.
-    fn scope_of_record(&self, owner: &Owner, pid: Option<u32>) -> Scope {
-        let scopes = self.shared.scopes();
-        if owner.in_tree || !scopes.are_told() {
-            return scopes.of(owner, 0);
-        }
-        let cgroup = pid.map_or(0, |pid| self.who.cgroup_id(pid));
-        scopes.of(owner, cgroup)
-    }
-
     fn settle(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             self.note(&finding);
@@ -506,157 +386,6 @@ impl Agent {
         if !self.was_told(&finding) {
             self.shared.tell(finding);
         }
-    }
-
-    fn handle(&mut self, told: Told) {
-        match told {
-            Told::Denial(mut event) => {
-                let profile = self.profile(event.row.profile);
-                let container = self.container(&event.row.owner, event.row.cgroup);
-                let cgroup = event.row.cgroup;
-                let scope = self.shared.scopes().of(&event.row.owner, cgroup);
-                self.shared.names().rename(&mut event.row.owner, cgroup);
-                let time = self.clock.stamp(event.time);
-                self.enter(
-                    event.time,
-                    Observation::Denial(Box::new(DenialSeen {
-                        time,
-                        event: *event,
-                        profile,
-                        container,
-                        count: 1,
-                        scope,
-                    })),
-                );
-            }
-            Told::Episode(event) => {
-                let id = event.episode.id;
-                if event.end.open {
-                    self.told.insert(id, (event.episode.last, true));
-                } else {
-                    self.told.remove(&id);
-                }
-                let until = self.clock.stamp(event.end.time);
-                let seen = self.episode(&event.episode, Some(event.end), until);
-                self.enter(event.end.time, Observation::Episode(Box::new(seen)));
-            }
-            Told::Process(event) => self.process(*event),
-            // Its words were kept when it came.
-            Told::Argv(_) => {}
-            Told::Workload(event) => self.launched(*event),
-            Told::Breach(event) => self.breach(&event),
-        }
-    }
-
-    /// An episode with what is known of its process.
-    fn episode(&mut self, told: &Episode, end: Option<EpisodeEnd>, until: Stamp) -> EpisodeSeen {
-        let container = self.container(&told.owner, told.cgroup);
-        let identity = self.who.identity(&told.owner);
-        let mut episode = told.clone();
-        self.shared.names().rename(&mut episode.owner, told.cgroup);
-        let exe = told.exe.as_deref();
-        let own = exe.and_then(|exe| self.rules.by_basename(exe.as_bytes()));
-        let own = own.is_some_and(|rule| rule.id == episode.owner.rule);
-        self.shared.names().restore(&mut episode.owner, own);
-        EpisodeSeen {
-            first: self.clock.stamp(episode.first),
-            until,
-            end,
-            profile: self.profile(episode.profile),
-            container,
-            version: identity.version,
-            exe_uid: identity.exe_uid,
-            scope: self.shared.scopes().of(&told.owner, told.cgroup),
-            episode,
-        }
-    }
-
-    fn launched(&mut self, mut event: WorkloadEvent) {
-        let container = self.container(&event.owner, event.cgroup);
-        let Identity {
-            version, exe_uid, ..
-        } = self.who.identity(&event.owner);
-        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
-        self.shared.names().rename(&mut event.owner, event.cgroup);
-        let time = event.time;
-        let seen = WorkloadSeen {
-            time: self.clock.stamp(time),
-            event,
-            container,
-            version,
-            exe_uid,
-            scope,
-        };
-        self.enter(time, Observation::Workload(Box::new(seen)));
-    }
-
-    fn container(&self, owner: &Owner, cgroup: u64) -> Option<Container> {
-        let container = self.who.container_now(owner, cgroup);
-        container.map(Arc::unwrap_or_clone)
-    }
-
-    fn process(&mut self, mut event: ProcessEvent) {
-        let Identity {
-            container, version, ..
-        } = self.who.identity(&event.owner);
-        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
-        self.shared.names().rename(&mut event.owner, 0);
-        if event.owner.rule == 0 {
-            // By its path or its cgroup it is no supervisor after all.
-            return;
-        }
-        let time = event.time;
-        let seen = ProcessSeen {
-            time: self.clock.stamp(time),
-            event,
-            container: container.map(Arc::unwrap_or_clone),
-            version,
-            scope,
-        };
-        self.enter(time, Observation::Process(Box::new(seen)));
-    }
-
-    fn enter(&mut self, since: u64, observation: Observation) {
-        let findings = self.found(since, observation);
-        self.settle(findings);
-        self.note_latency(since);
-    }
-
-    /// What an observation comes to, with whether nobody listened at that time,
-    /// monotonic.
-    fn found(&mut self, since: u64, observation: Observation) -> Vec<Finding> {
-        let mut findings = self.correlator.observe(observation);
-        if self.was_away(since) {
-            for finding in &mut findings {
-                match &mut finding.event.kind {
-                    EventKind::Episode(episode) => episode.while_away = true,
-                    EventKind::RuleRefusal(refusal) => refusal.while_away = true,
-                    _ => {}
-                }
-            }
-        }
-        findings
-    }
-
-    fn note_latency(&self, since: u64) {
-        if since < self.began {
-            // It waited for this agent.
-            return;
-        }
-        self.shared
-            .latency()
-            .observe(monotonic().saturating_sub(since));
-    }
-
-    /// Whether nobody listened at this time, monotonic.
-    fn was_away(&self, time: u64) -> bool {
-        let kernel = self.shared.kernel();
-        let away = kernel.as_ref().and_then(Kernel::away);
-        away.is_some_and(|away| (away.since_monotonic..away.until_monotonic).contains(&time))
-    }
-
-    fn profile(&self, hash: u64) -> Option<String> {
-        self.shared.kernel().as_ref()?.profile(hash)
     }
 }
 

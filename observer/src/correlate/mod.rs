@@ -3,6 +3,7 @@
 
 mod calls;
 mod chain;
+mod denial;
 mod domain;
 mod episode;
 mod explain;
@@ -10,10 +11,12 @@ mod inferred;
 mod join;
 mod logged;
 mod near;
+mod record;
 mod refusal;
 mod workload;
 
 pub use calls::{Alive, Calls, Host as CallHost, SETTLE_NS};
+pub use denial::{Detail, Tally, denial, name, role};
 pub use episode::{CARRIED_ON_NS, Course, Now, verdict, wanted};
 pub use explain::{
     Refusal, denial as explain_denial, episode as explain_episode, listed,
@@ -32,18 +35,13 @@ use refusal::FailedExecs;
 use workload::Workloads;
 
 use crate::{
-    audit::Bytes,
-    caps,
     config::Rules,
-    finding::{
-        AuditEvent, Container, Denial, Event, EventKind, Link, LossEvent, Scope, SupervisorEvent,
-    },
+    finding::{Event, EventKind, LossEvent, Scope, SupervisorEvent},
     observation::{
-        AuditSeen, BreachSeen, DenialSeen, EpisodeSeen, Observation, Owner, ProcessSeen, Row,
-        WorkloadSeen,
+        BreachSeen, DenialSeen, EpisodeSeen, Observation, Owner, ProcessSeen, Row, WorkloadSeen,
     },
     time::Stamp,
-    words::{Reason, Role},
+    words::Role,
 };
 
 /// What an observation comes to.
@@ -312,156 +310,13 @@ impl Correlator {
     }
 }
 
-/// With stacked profiles the log tells of one profile at a time, and kernels since
-/// 6.14 leave out the one that refused (`audit_caps`,
-/// `security/apparmor/capability.c`).
-const CONTRADICTED: &str = "the log says that the check was allowed, by one profile of a stack; \
-    it was refused";
-
-/// The finding of a record. One that tells of no denial (complain mode, an
-/// `audit` rule) and met none is not expected to.
+/// The finding of a record.
 fn audit(joined: Joined) -> Finding {
-    let Joined {
-        seen,
-        row,
-        ambiguous,
-        contradicted,
-    } = joined;
-    let AuditSeen {
-        received,
-        source,
-        record,
-        supervisor,
-        scope,
-    } = seen;
-    let result = match (row.is_some(), join::is_denial(&record)) {
-        (true, _) => "matched",
-        (false, true) => "audit_only",
-        (false, false) => "not_a_denial",
-    };
-    let lossy = |bytes: &Option<Bytes<'_>>| {
-        bytes
-            .as_deref()
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    };
-    let time = match record.epoch {
-        Some(epoch) if !epoch.is_zero() => Stamp(epoch.nanos()),
-        _ => received,
-    };
-    let event = AuditEvent {
-        lsm: record.lsm.map(|lsm| lsm.as_str().to_owned()),
-        verdict: record.verdict.map(|verdict| verdict.as_str().to_owned()),
-        profile: lossy(&record.profile),
-        namespace: lossy(&record.namespace),
-        pid: record.pid,
-        comm: lossy(&record.comm),
-        capability: record.capability_label().map(std::borrow::Cow::into_owned),
-        supervisor,
-        result: result.to_owned(),
-        ambiguous,
-        note: contradicted.then(|| CONTRADICTED.to_owned()),
-        serial: record.serial,
-        source,
-        scope,
-    };
+    let (time, event, row) = record::finding(joined);
     Finding {
+        scope: event.scope,
         event: Event::new(time, EventKind::Audit(event)),
-        scope,
         row: None,
         joined: row,
     }
-}
-
-/// How often, and from when to when.
-#[derive(Clone, Copy, Debug)]
-pub struct Tally {
-    /// Denials.
-    pub count: u64,
-    /// The first.
-    pub first: Stamp,
-    /// The last.
-    pub last: Stamp,
-}
-
-/// What is known of a row beyond its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Detail {
-    /// Process id of the one that was told last.
-    pub pid: u32,
-    /// Basename of the executable.
-    pub exe: String,
-    /// Inode number of the namespace that the capability was asked for; 0 where it is not told.
-    pub target: u32,
-    /// The profile's policy namespace.
-    pub namespace: Option<String>,
-    /// Name of the profile.
-    pub profile: Option<String>,
-    /// The container it happened in.
-    pub container: Option<Container>,
-    /// The processes from the supervisor down.
-    pub chain: Vec<Link>,
-}
-
-/// The name of a rule; `None` for number 0.
-pub fn name(rules: &Rules, id: u16) -> Option<String> {
-    rules.get(id).map(|rule| rule.name.to_string())
-}
-
-/// The word for a role; `None` for a process that nobody owns.
-pub fn role(role: Role) -> Option<String> {
-    match role {
-        Role::None => None,
-        role => Some(role.as_str().to_owned()),
-    }
-}
-
-/// The finding of a row.
-pub fn denial(
-    key: &Row,
-    tally: Tally,
-    scope: Scope,
-    detail: Option<&Detail>,
-    rules: &Rules,
-) -> Denial {
-    let number = u32::from(key.capability);
-    let layer = key.layer;
-    let expectation = rules.expected(key.owner.rule, number, layer);
-    let profile = detail.and_then(|detail| detail.profile.clone());
-    let exe = detail.map(|detail| detail.exe.clone());
-    let mut denial = Denial {
-        scope,
-        supervisor: name(rules, key.owner.rule),
-        role: role(key.owner.role),
-        container: detail.and_then(|detail| detail.container.clone()),
-        comm: key.comm.to_string(),
-        exe: exe.filter(|exe| !exe.is_empty()),
-        pid: detail.map(|detail| detail.pid),
-        chain: detail.map_or_else(Vec::new, |detail| detail.chain.clone()),
-        capability: caps::name(number).into_owned(),
-        number,
-        layer: layer.as_str().to_owned(),
-        reason: match key.reason {
-            Reason::None => None,
-            reason => Some(reason.as_str().to_owned()),
-        },
-        profile,
-        namespace: detail.and_then(|detail| detail.namespace.clone()),
-        target_namespace: detail
-            .map(|detail| detail.target)
-            .filter(|inode| *inode != 0),
-        audited: key.audited.as_str().to_owned(),
-        expected: expectation.is_some(),
-        own_credentials: key.own_credentials,
-        via: key.via.as_str().to_owned(),
-        count: tally.count,
-        exact: true,
-        logged: None,
-        leftover: None,
-        first: tally.first,
-        last: tally.last,
-        explanation: String::new(),
-    };
-    let rule = rules.get(key.owner.rule);
-    denial.explanation = explain::denial(&denial, expectation, rule, rules.release());
-    denial
 }

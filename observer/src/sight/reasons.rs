@@ -1,0 +1,212 @@
+//! Why sight may be partial, what that hides, and what to do.
+
+/// The reasons that every host can have, for outputs that show them all. The
+/// loss counters of the kernel side bring others under their own names.
+pub const REASONS: [&str; 13] = [
+    DROPS_MISSED,
+    CHECKS_MISSED,
+    TREE_MISSED,
+    RULES_MISSED,
+    "episodes_full",
+    "episodes_lost",
+    "tree_full",
+    "rows_full",
+    HOOK_DOWN,
+    SOURCE_DOWN,
+    RECORDS_LOST,
+    LINES_UNREAD,
+    LINES_UNWRITTEN,
+];
+
+/// The kernel skipped runs of the programs that see drops.
+pub const DROPS_MISSED: &str = "drops_missed";
+/// The kernel skipped runs of the programs that see checks.
+pub const CHECKS_MISSED: &str = "checks_missed";
+/// The kernel skipped runs of the programs that see what rules refuse.
+pub const RULES_MISSED: &str = "rules_missed";
+/// The kernel skipped runs of the programs that follow processes.
+pub const TREE_MISSED: &str = "tree_missed";
+/// No agent ran for a while; what was pinned went on.
+pub const AGENT_AWAY: &str = "agent_away";
+/// A hook that is needed is not attached.
+pub const HOOK_DOWN: &str = "hook_down";
+/// A source of audit records is not heard.
+pub const SOURCE_DOWN: &str = "source_down";
+/// A capability is missing without which names can't be looked up.
+pub const PRIVILEGE_MISSING: &str = "privilege_missing";
+/// Audit records were lost on their way.
+pub const RECORDS_LOST: &str = "records_lost";
+/// Lines of a log or a stream could not be made sense of.
+pub const LINES_UNREAD: &str = "lines_unread";
+/// Lines of `--events` or `watch` could not be written.
+pub const LINES_UNWRITTEN: &str = "lines_unwritten";
+
+/// The reason that a loss stands for; one that is not told apart here has its own name.
+pub fn reason_of<'a>(stage: &str, loss: &'a str) -> &'a str {
+    match (stage, loss) {
+        ("audit", _) => RECORDS_LOST,
+        ("output", _) => LINES_UNWRITTEN,
+        (_, "tasks_full") => "tree_full",
+        (_, "state_ring_full" | "ring_unread") => "episodes_lost",
+        (_, "denial_ring_full") => "events_lost",
+        // A drop that was granted for the moment, and a return that was not seen.
+        (_, "provisional_full" | "return_missed") => DROPS_MISSED,
+        (_, "unpaired") => CHECKS_MISSED,
+        (_, own) => own,
+    }
+}
+
+/// The reason that the misses of a program stand for. Where drops have no hook of
+/// their own the checks tell them.
+pub fn reason_of_miss(program: &str, drops_are_hooked: bool) -> &'static str {
+    if program.starts_with("tree") {
+        TREE_MISSED
+    } else if program.starts_with("rule") {
+        RULES_MISSED
+    } else if program.contains("drop") || !drops_are_hooked {
+        DROPS_MISSED
+    } else {
+        CHECKS_MISSED
+    }
+}
+
+/// Whether a lapse of this reason can hide a finding, so that a gate that finds
+/// nothing proves nothing. The others cost details or text: the kernel's counts
+/// hold, and it is they that a gate looks at.
+pub fn hides(reason: &str) -> bool {
+    !matches!(
+        reason,
+        "events_lost"
+            | "rows_full"
+            | "rows_share"
+            | "breaches_share"
+            | "inflight_full"
+            | "profiles_full"
+            | "lookups_late"
+            | "workloads_full"
+            | AGENT_AWAY
+            | PRIVILEGE_MISSING
+            | SOURCE_DOWN
+            | RECORDS_LOST
+            | LINES_UNWRITTEN
+    )
+}
+
+/// What a lapse means and what to do, as a sentence each.
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub fn advice(reason: &str) -> (&'static str, &'static str) {
+    match reason {
+        DROPS_MISSED => (
+            "the kernel skipped runs of the programs that watch bounding-set drops, so failed drops may be missing",
+            "look for a process that calls prctl in a loop, and see `capwatch doctor` for a mechanism that does not miss",
+        ),
+        CHECKS_MISSED => (
+            "the kernel skipped runs of the programs that count capability checks, so counts may be too low",
+            "look for a process that asks for a capability in a loop",
+        ),
+        RULES_MISSED => (
+            "the kernel skipped runs of the programs that watch what rules refuse, so refused calls may be missing",
+            "look for a process that calls capset or execs in a loop",
+        ),
+        "breaches_full" => (
+            "the kernel had no room for another refusal by a rule, so refused calls may be missing",
+            "look for a process that changes its name in a loop",
+        ),
+        "breaches_share" => (
+            "one user or cgroup has its share of refusals by a rule: counts hold, names of theirs are missing",
+            "look for a process that changes its name in a loop",
+        ),
+        TREE_MISSED => (
+            "the kernel skipped runs of the programs that follow processes, so some may lack their supervisor",
+            "look for a process that forks or execs in a loop",
+        ),
+        "episodes_full" => (
+            "the kernel had no room for another open episode, so failed drops may be missing",
+            "look for a user with thousands of processes that each dropped a capability",
+        ),
+        "episodes_lost" => (
+            "the ring of episodes was full, so the ends of some episodes are missing",
+            "give capwatch more CPU time, or stop the storm",
+        ),
+        "tree_full" => (
+            "the kernel had no room for another followed process, so some lack their supervisor",
+            "look for a supervisor with tens of thousands of processes",
+        ),
+        "followers_full" => (
+            "the kernel had no room for what an episode's processes forked, so some verdicts may be missing",
+            "look for a process that forks in a loop after a refused drop",
+        ),
+        "episodes_share" => (
+            "one user or cgroup has its share of open episodes, so failed drops of theirs may be missing",
+            "look for a user with thousands of processes that each dropped a capability",
+        ),
+        "tasks_share" => (
+            "one user has its share of followed processes, so some of theirs lack their supervisor",
+            "look for a supervisor with tens of thousands of processes",
+        ),
+        "rows_share" => (
+            "one user or cgroup has its share of rows: counts hold, names of theirs are missing",
+            "look for a process that changes its name in a loop",
+        ),
+        "totals_full" => (
+            "the kernel had no room for another supervisor's counter: sums hold, owners are missing",
+            "look for a process that starts supervisors in a loop",
+        ),
+        "inflight_full" => (
+            "the kernel had no room for a layer's answer: some denials name the layer `lsm`",
+            "look for a storm of refused checks",
+        ),
+        "profiles_full" => (
+            "the kernel had no room for another profile's name: counts hold",
+            "look for profiles that are made in a loop",
+        ),
+        "rows_full" => (
+            "the kernel had no room for another row of denials: counts hold, names are missing",
+            "look for a process that changes its name in a loop",
+        ),
+        "events_lost" => (
+            "the ring of denials was full: counts hold, details are missing",
+            "look for a denial storm",
+        ),
+        AGENT_AWAY => (
+            "no capwatch ran for a while: the pinned programs counted on, audit records of that time are missing",
+            "see the log of capwatch for why it ended",
+        ),
+        PRIVILEGE_MISSING => (
+            "the agent lacks a capability to look up names, so versions of supervisors or containers are missing",
+            "run `capwatch doctor` as the agent's user and grant what it names",
+        ),
+        HOOK_DOWN => (
+            "a hook is not attached, so what it sees is missing",
+            "run `capwatch doctor` on the host and grant what it names",
+        ),
+        SOURCE_DOWN => (
+            "an audit source is not connected: eBPF still counts denials, their records are missing",
+            "run `capwatch doctor` on the host, or leave the source out with --audit-source",
+        ),
+        RECORDS_LOST => (
+            "audit records were lost: eBPF still counts denials, their records are missing",
+            "raise the audit backlog (auditctl -b 8192)",
+        ),
+        LINES_UNREAD => (
+            "lines could not be understood, so what they say is missing",
+            "`capwatch replay --records` shows each of them with its line number",
+        ),
+        LINES_UNWRITTEN => (
+            "lines of the event output could not be written: metrics and page have what they said",
+            "make room on the disk of --events, or read its pipe faster",
+        ),
+        "workloads_full" => (
+            "more workloads run with leftover capabilities than are watched: counters hold",
+            "fix the cause of the refused drops, then restart the workloads",
+        ),
+        "lookups_late" => (
+            "looking up containers or versions took too long, so some names are missing",
+            "look for a hung mount or a slow disk",
+        ),
+        _ => (
+            "something was lost in the kernel or on the way",
+            "see capwatch_events_lost_total for where and why",
+        ),
+    }
+}

@@ -1,0 +1,91 @@
+use super::*;
+
+fn who() -> Who {
+    Who::new(
+        Arc::new(Rules::load(None).unwrap()),
+        Arc::default(),
+        Arc::default(),
+    )
+}
+
+fn container(id: &str) -> Container {
+    Container {
+        runtime: "podman".to_owned(),
+        id: id.to_owned(),
+        ..Container::default()
+    }
+}
+
+fn owner(who: &Who, tgid: u32, maker: Arc<Container>) -> Owner {
+    let identity = Identity {
+        container: Some(maker),
+        version: None,
+        exe_uid: None,
+    };
+    who.known().supervisors.insert((tgid, 1), identity);
+    Owner {
+        tgid,
+        start: 1,
+        ..Owner::default()
+    }
+}
+
+fn enter(who: &Who, cgroup: u64, container: Container) {
+    let entry = Cgroup {
+        container: Some(Arc::new(container)),
+        since: Instant::now(),
+        is_joined: false,
+    };
+    who.known().cgroups.insert(cgroup, entry);
+}
+
+#[test]
+fn sources_of_the_same_id_are_joined_and_the_nearer_of_two_counts() {
+    let who = who();
+    enter(&who, 5, container("outer"));
+    let mut words = container("outer");
+    words.name = Some("web".to_owned());
+    words.origin.insert("name".to_owned(), "conmon".to_owned());
+    words.vouch(1000);
+    let same = owner(&who, 1, Arc::new(words));
+    let told = who.container_now(&same, 5).unwrap();
+    assert_eq!(told.name.as_deref(), Some("web"));
+    assert_eq!(told.origin["name"], "conmon");
+    assert_eq!(
+        told.vouched_by(),
+        Some(1000),
+        "the least trusted word counts"
+    );
+
+    // Podman in Podman: the inner one has no cgroup of its own.
+    let place = Some(Arc::new(container("outer")));
+    let inner = owner(&who, 2, joined(place, container("inner")));
+    let told = who.container_now(&inner, 5).unwrap();
+    assert_eq!(
+        (told.id.as_str(), told.within.as_deref()),
+        ("inner", Some("outer"))
+    );
+
+    // A maker elsewhere does not name what runs in another's cgroup.
+    let other = owner(&who, 3, Arc::new(container("other")));
+    assert_eq!(who.container_now(&other, 5).unwrap().id, "outer");
+    let mut unit = container("web.service");
+    "systemd".clone_into(&mut unit.runtime);
+    enter(&who, 6, unit);
+    assert_eq!(who.container_now(&other, 6).unwrap().id, "other");
+    assert_eq!(who.container_now(&other, 7).unwrap().id, "other");
+}
+
+#[test]
+fn a_user_whose_files_do_not_answer_has_no_more_of_them_read() {
+    let who = who();
+    let first = who.may_read(1000);
+    assert!(first.is_some() && who.may_read(1000).is_some());
+    let hung = Instant::now().checked_sub(HUNG * 2).unwrap();
+    who.known().busy.insert(1000, hung);
+    who.known().busy.insert(0, hung);
+    assert!(who.may_read(1000).is_none());
+    assert!(who.may_read(0).is_some() && who.may_read(1001).is_some());
+    drop(first);
+    assert!(who.may_read(1000).is_some(), "it answered after all");
+}
