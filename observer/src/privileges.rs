@@ -1,6 +1,6 @@
 //! The capabilities that the agent uses, and what is lost without each.
 //!
-//! The unit grants these and no others; README's table says the same, and
+//! The unit grants these and no others; docs/privileges.md says the same, and
 //! `tests/vm/privileges.sh` takes each away in turn.
 
 use crate::caps::{CapSet, SYS_ADMIN};

@@ -13,7 +13,7 @@ const UNIT: &str = include_str!("../../deploy/systemd/capwatch.service");
 const AUDIT_SOCKET: &str = include_str!("../../deploy/systemd/capwatch-audit.socket");
 const VALUES: &str = include_str!("../../deploy/helm/capwatch/values.yaml");
 const PACKAGED: &str = include_str!("../../deploy/capwatch.toml");
-const README: &str = include_str!("../../README.md");
+const PRIVILEGES: &str = include_str!("../../docs/privileges.md");
 
 #[test]
 fn the_chart_has_the_alerts_of_the_dashboards() {
@@ -25,7 +25,7 @@ fn the_chart_has_the_alerts_of_the_dashboards() {
 }
 
 #[test]
-fn unit_and_chart_have_the_capabilities_that_the_readme_explains() {
+fn unit_and_chart_have_the_capabilities_that_the_documents_explain() {
     let line = |name: &str| {
         let line = UNIT.lines().find_map(|line| line.strip_prefix(name));
         let words = line.unwrap().split(' ');
@@ -43,8 +43,8 @@ fn unit_and_chart_have_the_capabilities_that_the_readme_explains() {
             "{bare} is not in values.yaml"
         );
         assert!(
-            README.contains(capability),
-            "README does not explain {capability}"
+            PRIVILEGES.contains(capability),
+            "docs/privileges.md does not explain {capability}"
         );
     }
     assert!(!ambient.iter().any(|name| name == "CAP_SYS_ADMIN"));

@@ -20,12 +20,45 @@ fn help(words: &[&str]) -> String {
 #[test]
 fn the_command_line_is_as_documented() {
     insta::assert_snapshot!("capwatch", help(&[]));
-    for task in [
-        "run", "watch", "record", "replay", "doctor", "probe", "config", "explain", "report",
-        "unload",
-    ] {
+    for task in TASKS {
         insta::assert_snapshot!(task, help(&[task]));
     }
+}
+
+/// The commands in the order of the reference.
+const TASKS: [&str; 10] = [
+    "run", "watch", "record", "replay", "doctor", "probe", "explain", "report", "config", "unload",
+];
+
+#[test]
+fn the_reference_of_commands_is_their_help() {
+    use std::fmt::Write as _;
+
+    let mut page = String::from(
+        "# Commands\n\nThe help of each command, as `capwatch COMMAND --help` prints it. The man pages \
+         (`capwatch man COMMAND`) add exit statuses, files and examples.\n",
+    );
+    for words in std::iter::once(&[][..]).chain(TASKS.iter().map(std::slice::from_ref)) {
+        let title = words
+            .first()
+            .map_or("capwatch".to_owned(), |task| format!("capwatch {task}"));
+        write!(
+            page,
+            "\n## {title}\n\n```text\n{}\n```\n",
+            help(words).trim_end()
+        )
+        .unwrap();
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(path, page).unwrap();
+        return;
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        page,
+        "update it: INSTA_UPDATE=always cargo test -p observer --test help"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Each capability of the unit is taken away in turn: what `doctor` says then, what the
-# agent says of itself, and what a finding lacks. README's table is written from it.
+# agent says of itself, and what a finding lacks. docs/privileges.md is written from it.
 # kernels: 6.12
 # timeout: 300
 # full-only

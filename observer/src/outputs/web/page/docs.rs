@@ -16,22 +16,36 @@ macro_rules! documents {
     };
 }
 
-/// Nothing is read from a disk, so a path leads nowhere else.
+/// In the order of `docs/SUMMARY.md`. Nothing is read from a disk, so a path leads
+/// nowhere else.
 const DOCUMENTS: &[Document] = documents![
+    "start",
+    "install",
+    "privileges",
+    "layers",
+    "episodes",
+    "verdicts",
+    "supervisors",
+    "rootless-podman",
+    "ci",
+    "kubernetes",
+    "alarms",
     "runbook",
     "troubleshooting",
-    "install",
-    "doctor",
-    "errors",
     "wrong-diagnoses",
+    "commands",
+    "errors",
+    "doctor",
     "probe",
-    "ci",
     "metrics",
     "events",
     "api",
+    "metrics-panels",
     "how-it-works",
     "kernels",
     "overhead",
+    "others",
+    "releasing",
 ];
 
 /// One of them.
@@ -156,6 +170,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_documents_are_in_the_order_of_the_summary() {
+        let summary = include_str!("../../../../../docs/SUMMARY.md");
+        let links = summary.split("](").skip(1);
+        let listed: Vec<_> = links.filter_map(|rest| rest.split_once(".md)")).collect();
+        let listed: Vec<_> = listed.into_iter().map(|(name, _)| name).collect();
+        let served: Vec<_> = all().map(|document| document.name).collect();
+        assert_eq!(served, listed);
     }
 
     #[test]
