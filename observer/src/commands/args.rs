@@ -24,17 +24,16 @@ what); 126 when the command cannot be executed, 127 when it is not found, 128+N 
 signal N killed it; 1 when capwatch itself failed, 2 for wrong arguments.";
 
 const WATCH_FOLLOWS: &str = "\
-Beside an agent that runs with --pin and serves without TLS or passwords, watch shows what \
-that one sees, unless --own, --config, --hooks, --bpf-object or --audit-source ask for \
-programs of its own.";
+If an agent runs with --pin and serves without TLS or passwords, watch shows what that agent \
+sees. --own, --config, --hooks, --bpf-object or --audit-source attach separate programs instead.";
 
 const INSTALL_COMPLETIONS: &str = "\
-Install them where the shell looks: /usr/share/bash-completion/completions/capwatch, \
+Install them where the shell looks for them: /usr/share/bash-completion/completions/capwatch, \
 /usr/share/zsh/site-functions/_capwatch, /usr/share/fish/vendor_completions.d/capwatch.fish.";
 
 const INSTALL_MAN: &str = "\
-Install the pages in /usr/share/man/man1: capwatch.1, capwatch-record.1 and so on; without \
-that, capwatch man record | man -l -";
+Install the pages in /usr/share/man/man1 as capwatch.1, capwatch-record.1 and so on. To read \
+one without installing it: capwatch man record | man -l -";
 
 /// Where metrics and the page are served by default.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
@@ -42,7 +41,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:11400";
 /// Where the packaged unit keeps its state.
 const DEFAULT_STATE: &str = "/var/lib/capwatch";
 
-/// Which layer refused a capability, was it harmful, and did the process go on?
+/// Explains capability denials: which layer said no, whether it mattered, and whether the process carried on.
 #[derive(Debug, Parser)]
 #[command(name = "capwatch", version, long_version = version::long(), about, max_term_width = 100)]
 pub struct Cli {
@@ -85,17 +84,17 @@ pub fn public_command(supervisors: &[String]) -> clap::Command {
 /// What holds for every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Configuration, in TOML: rules for supervisors, which add to the built-in
+    /// Read this TOML configuration: rules for supervisors, which add to the built-in
     /// catalogue, and options of `run`
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Say more on stderr; twice or three times for more still
+    /// More logging on stderr (-vv, -vvv for more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say only errors on stderr
+    /// Log only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// When to colour; `NO_COLOR` turns auto off
+    /// Colour the output; `NO_COLOR` turns auto off
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
@@ -107,13 +106,13 @@ pub enum Task {
     Run(Run),
     /// Show denials and episodes as they happen
     Watch(Watch),
-    /// Run a command with everything attached, follow its whole tree, print a report
+    /// Run a command, follow its whole process tree, and print a report
     Record(Record),
-    /// Read a log of the audit side, or a recorded stream, and report what it tells
+    /// Make a report from an audit log or a recorded stream
     Replay(Replay),
-    /// Say what this host can show, with a denial provoked on purpose and looked for
+    /// Check what capwatch can see on this host (triggers harmless test denials)
     Doctor(Doctor),
-    /// Try what supervisors do, with and without SETPCAP: fork, clear the bounding set, exec
+    /// Try what supervisors do (fork, clear the bounding set, exec), with and without SETPCAP
     Probe(Probe),
     /// One trial of `probe`
     #[command(hide = true)]
@@ -121,11 +120,11 @@ pub enum Task {
     /// The steps of `probe` under one condition
     #[command(hide = true)]
     ProbeSteps(StepsTrial),
-    /// Remove what agents with --pin and --state left, and look whether any of it is left
+    /// Remove what agents left with --pin and --state, and check that it is gone
     Unload(Unload),
-    /// Explain an error message: who says it, what can be behind it, how to tell, what to do
+    /// Explain an error message: its program, causes, a check for each, and the fix
     Explain(Explain),
-    /// Print a block of Markdown for a bug report, with nothing secret in it
+    /// Print a bug report in Markdown, without names, addresses or command lines
     Report(Report),
     /// Check a configuration, or print the built-in one
     #[command(subcommand)]
@@ -148,9 +147,9 @@ pub enum Task {
 /// Where audit records come from.
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// Listen to this source of audit records: netlink, kmsg, log:FILE (auditd's
-    /// log, followed through rotation), pipe:FILE (any form, journald's export and
-    /// JSON too), or - for stdin; may be repeated, and a record that several tell
+    /// Read audit records from this source: netlink, kmsg, log:FILE (auditd's log,
+    /// followed through rotation), pipe:FILE (any form, including journald's export
+    /// and JSON), or - for stdin. May be repeated; a record from several sources
     /// counts once [default: netlink, else kmsg]
     #[arg(long = "audit-source", value_name = "SOURCE")]
     pub audit: Vec<AuditSource>,
@@ -165,55 +164,54 @@ pub struct Run {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// Serve metrics and the page here, HOST:PORT or unix:PATH; may be repeated
+    /// Serve metrics and the page on HOST:PORT or unix:PATH; may be repeated
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR",
         default_value = DEFAULT_ADDRESS
     )]
     pub listen: Vec<String>,
-    /// Read TLS and passwords from this file, in the form of Prometheus's exporters; a
-    /// change of it, or of a certificate, holds within seconds
+    /// Read TLS settings and passwords from this file, in the format of Prometheus
+    /// exporters; changes to it, or to a certificate, apply within seconds
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config: Option<PathBuf>,
-    /// Ask no password for /-/healthy and /-/ready
+    /// Serve /-/healthy and /-/ready without a password
     #[arg(long = "web.open-probes")]
     pub open_probes: bool,
-    /// Serve on the sockets that systemd passes, and besides only on a
-    /// --web.listen-address that is given
+    /// Serve on the sockets that systemd passes, and on --web.listen-address only if it
+    /// is given
     #[arg(long = "web.systemd-socket")]
     pub systemd_socket: bool,
-    /// Answer to this host name too, besides addresses, localhost and the
+    /// Accept requests for this host name too, besides IP addresses, localhost and the
     /// host's own name; may be repeated
     #[arg(long = "web.host", value_name = "NAME")]
     pub hosts: Vec<String>,
-    /// Also append findings as JSON lines to this file, which `replay` reads;
-    /// `-` is stdout
+    /// Append findings to this file as JSON lines, which `replay` reads; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
-    /// Answer /-/ready with 200 even without these; it names what is missing
+    /// Answer /-/ready with 200 even without these; the answer names what is missing
     /// either way
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub ready_without: Vec<ReadyWithout>,
-    /// Write the log, alarms included, as lines with date and level in this form
+    /// Write the log, including alarms, in this format with date and level
     #[arg(long, value_enum, value_name = "FORM")]
     pub log_format: Option<LogFormat>,
-    /// What the agent gives up once it is attached: capabilities that a thread does
-    /// not need, other programs, the network, files to write but its own
+    /// Restrict the agent once it is attached: drop unneeded capabilities, and forbid other
+    /// programs, new sockets, and writes except to its own files
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub sandbox: sandbox::Mode,
-    /// Series of each metric, beyond which findings count as "overflow"
+    /// Maximum series per metric; the rest are counted as "overflow"
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub max_series: usize,
-    /// Pin maps and programs below this folder of a bpf file system: they go on
-    /// counting while no agent runs, and the next one takes them over
+    /// Pin maps and programs in this folder of a bpf file system: they keep counting
+    /// while no agent runs, and the next agent takes them over
     #[arg(long, value_name = "DIR")]
     pub pin: Option<PathBuf>,
-    /// Attach, pin and end: what happens from then on is counted and kept for the
-    /// agent that comes later (needs --pin)
+    /// Attach, pin and exit: the kernel counts and keeps findings for the agent that
+    /// starts later (needs --pin)
     #[arg(long)]
     pub attach_only: bool,
-    /// Keep counters in this folder over restarts, until the next boot
+    /// Keep counters in this folder across restarts, until the next boot
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
@@ -247,33 +245,32 @@ pub struct Watch {
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: LineForm,
-    /// Only denials
+    /// Show only denials
     #[arg(long)]
     pub denials: bool,
-    /// Only episodes
+    /// Show only episodes
     #[arg(long, conflicts_with = "denials")]
     pub episodes: bool,
-    /// Only what this supervisor and its workloads do; "none" for what no rule matches
+    /// Show only this supervisor and its workloads; "none" is what no rule matches
     #[arg(long, value_name = "NAME")]
     pub supervisor: Option<String>,
-    /// Only episodes with one of these verdicts, and denials with `denied`
+    /// Show only episodes with one of these verdicts; `denied` adds denials
     #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_enum)]
     pub verdict: Vec<Shown>,
-    /// Only this capability, with or without `CAP_`: denials of it, and episodes that
+    /// Show only this capability, with or without `CAP_`: its denials, and episodes that
     /// could not drop it
     #[arg(long, value_name = "CAP")]
     pub capability: Option<String>,
-    /// Only this container or unit, by its name or the beginning of its id
+    /// Show only this container or unit, by its name or the start of its ID
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
-    /// Show what the agent at this address sees, HOST:PORT or unix:PATH; that takes no
-    /// privilege
+    /// Show what the agent at HOST:PORT or unix:PATH sees; needs no privilege
     #[arg(long, value_name = "ADDR", conflicts_with = "own")]
     pub web: Option<String>,
-    /// Attach programs even where an agent runs that could be followed
+    /// Attach programs even if an agent runs that could be followed
     #[arg(long)]
     pub own: bool,
-    /// Look here for the pins of an agent that runs
+    /// Look for the pins of a running agent in this folder
     #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
     pub pin: PathBuf,
 }
@@ -289,7 +286,7 @@ pub enum Shown {
     Pending,
     /// Harmless episodes
     Harmless,
-    /// Episodes in which all went well
+    /// Episodes without a problem
     Ok,
     /// Denials
     Denied,
@@ -315,18 +312,18 @@ pub struct Record {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied, or
-    /// blind (something was missed that could hide a finding)
+    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, or blind
+    /// (something was missed that could hide a finding)
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,
-    /// Let --fail-on look at this role only
+    /// Apply --fail-on to this role only
     #[arg(long, value_enum, value_name = "ROLE")]
     pub role: Option<RoleFilter>,
-    /// Whose findings the report has, and --fail-on looks at
+    /// Choose whose findings the report and --fail-on include
     #[arg(long, value_enum, default_value = "beside", value_name = "SCOPE")]
     pub scope: Scope,
-    /// Once the command ended, follow what still runs of its tree, and of what was
-    /// made beside it, for up to this long (such as 500ms, 10s, 2m)
+    /// After the command exits, follow what still runs of its tree, and of what was
+    /// started beside it, for up to this long (such as 500ms, 10s, 2m)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
     /// Run the command as this user, with its groups and home
@@ -335,14 +332,14 @@ pub struct Record {
     /// Write the report to this file instead of stderr; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Also write findings as JSON lines to this file, from which `replay` makes
-    /// the same report
+    /// Write findings to this file as JSON lines, from which `replay` makes the same
+    /// report
     #[arg(long, value_name = "FILE")]
     pub stream: Option<PathBuf>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,
-    /// The command and its words
+    /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
 }
@@ -374,33 +371,33 @@ pub struct Replay {
     /// Print one JSON object for each record instead of a report
     #[arg(long)]
     pub records: bool,
-    /// With --records: also print objects for lines that hold none
+    /// With --records: also print objects for lines without a record
     #[arg(long, requires = "records")]
     pub all: bool,
-    /// Exit with 0 even where nothing was understood, and read what is no log
+    /// Exit with 0 even if nothing was understood, and read files that are no log
     #[arg(long)]
     pub lenient: bool,
-    /// Exit with 3 when one of these is found: fatal, degraded, pending, denied, or
-    /// blind (something was missed that could hide a finding)
+    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, or blind
+    /// (something was missed that could hide a finding)
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,
-    /// Let --fail-on look at this role only
+    /// Apply --fail-on to this role only
     #[arg(long, value_enum, value_name = "ROLE")]
     pub role: Option<RoleFilter>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,
-    /// The log or stream, plain or compressed by gzip or zstd; `-` is stdin
+    /// The log or stream, plain or compressed with gzip or zstd; `-` is stdin
     pub file: PathBuf,
 }
 
 /// `capwatch unload`
 #[derive(Debug, Args)]
 pub struct Unload {
-    /// Remove maps, programs and links below this folder
+    /// Remove maps, programs and links in this folder
     #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
     pub pin: PathBuf,
-    /// Remove the counters that are kept in this folder; other files stay
+    /// Remove the counters kept in this folder; other files stay
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
     pub state: PathBuf,
 }
@@ -411,7 +408,7 @@ pub struct Doctor {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
-    /// Look at what is pinned below this folder
+    /// Check what is pinned in this folder
     #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
     pub pin: PathBuf,
     /// The form of the diagnosis
@@ -422,14 +419,14 @@ pub struct Doctor {
 /// `capwatch config`
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Say whether a configuration is valid: this file, else the one given with --config
+    /// Check a configuration: this file, else the one given with --config
     Check {
         /// The configuration, in TOML
         file: Option<PathBuf>,
     },
     /// Print every option of `run` as a commented key, and the built-in catalogue
     Default,
-    /// Print rules for programs that dropped capabilities and that no rule names
+    /// Print rules for programs that dropped capabilities and have no rule
     Suggest {
         /// A report (`record -o json --report`), a stream (`--stream`, `--events`), or
         /// an agent's `/api/v1/report`; `-` is stdin
@@ -441,7 +438,7 @@ pub enum Config {
 /// `capwatch explain`
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The message as it was shown, or an audit record; `-` reads it from stdin
+    /// The error message as printed, or an audit record; `-` reads it from stdin
     #[arg(required = true, value_name = "TEXT")]
     pub text: Vec<String>,
     /// The form of the output
@@ -452,13 +449,13 @@ pub struct Explain {
 /// `capwatch report`
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The episode to show, by its id [default: the worst that the agent knows]
+    /// Show the episode with this ID [default: the worst one the agent has]
     #[arg(long, value_name = "ID", conflicts_with = "pid")]
     pub episode: Option<String>,
-    /// The process to show, and its findings [default: capwatch itself]
+    /// Show this process and its findings [default: capwatch itself]
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
-    /// Where the agent listens; without one the block has no finding
+    /// Connect to the agent at this address; without an agent the report has no finding
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub web: String,
 }

@@ -12,11 +12,11 @@ use crate::{
 /// How to attach.
 #[derive(Debug, Args)]
 pub struct Attach {
-    /// Force one mechanism for the verdict and for drops
+    /// Attach with this mechanism only; the default picks the best available
     #[arg(long, value_enum, default_value_t, value_name = "MECHANISM")]
     pub hooks: Hooks,
-    /// Load the programs from this object, for example one with diagnostics
-    /// (`cargo xtask bpf --log FILE`; shown with -vv), in place of the built-in one
+    /// Load the BPF programs from this object instead of the built-in one, for example
+    /// one with diagnostics (`cargo xtask bpf --log FILE`; shown with -vv)
     #[arg(long, value_name = "FILE")]
     pub bpf_object: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ impl From<&Attach> for bpf::Attach {
 /// A choice of mechanism.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Hooks {
-    /// The best that this kernel has
+    /// The best one that this kernel supports
     #[default]
     Auto,
     /// BPF trampolines

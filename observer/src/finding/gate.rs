@@ -18,7 +18,7 @@ pub enum FailOn {
     Pending,
     /// A denial that is neither expected nor unaudited
     Denied,
-    /// A call that the kernel refused by a rule of its own, without a check
+    /// A call that the kernel refused by a rule, without a capability check
     Rule,
     /// Anything missed that could hide a finding: skipped runs, full tables, missing hooks
     Blind,

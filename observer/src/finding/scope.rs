@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub enum Scope {
     /// The command and what descends from it
     Tree,
-    /// Also containers, machines and transient units that daemons made while it ran
+    /// Also containers, machines and transient units that daemons started while it ran
     Beside,
     /// Everything on the host while it ran
     #[default]

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[value(rename_all = "kebab-case")]
 pub enum As {
-    /// gives up when a raised bit is refused
+    /// stops when a capability in the set is refused
     #[default]
     Fatal,
-    /// ignores what is refused, and goes on
+    /// ignores refusals and continues
     Tolerant,
     /// as fatal
     Openshell,
@@ -19,7 +19,7 @@ pub enum As {
     Youki,
     /// as fatal
     SystemdNspawn,
-    /// gives up at the first refusal, also of a lowered bit
+    /// stops at the first refusal, even of an absent capability
     Crun,
     /// as crun
     Firejail,
@@ -33,13 +33,13 @@ pub enum As {
     Buildah,
     /// as runc
     Setpriv,
-    /// rootless; its crun gives up at the first refusal
+    /// rootless; its crun stops at the first refusal
     Podman,
     /// drops nothing from its bounding set
     Chromium,
     /// as runc
     Nsjail,
-    /// sandbox-runtime; ends its drops at the first refusal, and goes on
+    /// sandbox-runtime; ends its drops at the first refusal, and continues
     Srt,
 }
 
