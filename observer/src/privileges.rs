@@ -22,13 +22,13 @@ pub struct Privilege {
 pub const WANTED: [Privilege; 5] = [
     Privilege {
         number: 39,
-        lost: "no program can be loaded, so the audit log is all that is seen",
+        lost: "no BPF program can be loaded, so the audit log is the only source",
         admin_has_it: true,
         only_names: false,
     },
     Privilege {
         number: 38,
-        lost: "no program can be attached, so the audit log is all that is seen",
+        lost: "no BPF program can be attached, so the audit log is the only source",
         admin_has_it: true,
         only_names: false,
     },
@@ -40,15 +40,15 @@ pub const WANTED: [Privilege; 5] = [
     },
     Privilege {
         number: 19,
-        lost: "executables of other users' processes can't be read, so supervisors have no \
-               version, and those that ran before the agent no name",
+        lost: "it cannot read the executables of other users' processes, so supervisors have no \
+               version, and those that started before the agent have no name",
         admin_has_it: false,
         only_names: true,
     },
     Privilege {
         number: 2,
-        lost: "cgroups can't be found by their id, nor the containers that other users keep, \
-               so findings lack their container",
+        lost: "it cannot find cgroups by their ID or read other users' container state, so \
+               findings lack their container",
         admin_has_it: false,
         only_names: true,
     },

@@ -222,7 +222,7 @@ async fn the_sandbox_is_shown_with_what_it_lacks() {
     let page = server.get("/").await;
     let sandbox = page.split_once("id=\"sandbox\">").unwrap().1;
     let sandbox = sandbox.split_once("</p>").unwrap().0;
-    for word in ["partial", "landlock", "lsm= leaves it out", "boot with"] {
+    for word in ["partial", "landlock", "lsm= does not list it", "boot with"] {
         assert!(sandbox.contains(word), "{word}: {sandbox}");
     }
 }
@@ -282,11 +282,11 @@ async fn lists_are_filtered_and_cut() {
     assert_eq!(status["findings"]["level"], "fatal");
     assert_eq!(
         status["findings"]["title"],
-        "openshell 0.0.91 ended after a refused drop"
+        "openshell 0.0.91 exited after a refused drop"
     );
     let detail = status["findings"]["detail"].as_str().unwrap();
     assert!(
-        detail.contains("6 refused outside of any supervisor."),
+        detail.contains("6 failures in unknown processes."),
         "{detail}"
     );
     let groups = supervisors["groups"].as_array().unwrap();
@@ -302,7 +302,7 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
         "<title>capwatch on worker-7</title>",
         "<b><bdi>worker-7</bdi></b>",
         "href=\"/docs/runbook\"",
-        "openshell 0.0.91 ended after a refused drop",
+        "openshell 0.0.91 exited after a refused drop",
         "<code>selinux_capable</code>",
         "auditd takes the records",
         "href=\"/episodes/ep-59\"",

@@ -312,7 +312,7 @@ fn host() -> Host {
 /// A sandbox without Landlock, as of a kernel before 5.13.
 fn sandbox() -> Told {
     let text = r#"{"mode":"auto","state":"partial","lapses":[{"part":"landlock","why":
-        "the kernel has none, or lsm= leaves it out","what":"files are not restricted","remedy":
+        "the kernel lacks it, or lsm= does not list it","what":"files are not restricted","remedy":
         "boot with landlock in lsm="}]}"#;
     serde_json::from_str(text).expect("it is a sandbox")
 }

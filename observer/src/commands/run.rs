@@ -204,7 +204,7 @@ fn warn_of_missing(hooks: &[HookReport]) {
         tracing::warn!("CAP_{name} is missing: {}", one.lost);
     }
     for hook in hooks.iter().filter(|hook| hook.is_missed()) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
+        let reason = hook.reason.as_deref().unwrap_or("unknown reason");
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
 }

@@ -91,7 +91,7 @@ fn attached(watch: &Watch, rules: Arc<Rules>) -> anyhow::Result<(Agent, Events)>
     }
     let shared = agent.shared();
     for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
+        let reason = hook.reason.as_deref().unwrap_or("unknown reason");
         tracing::warn!("not attached: {}: {reason}", hook.hook);
     }
     let events = Events::Own(shared.subscribe(), shared);

@@ -63,7 +63,7 @@ pub(super) fn restrict(room: Room, plan: &Plan) -> Result<(), String> {
     };
     match rules() {
         Ok(RulesetStatus::NotEnforced) => {
-            Err("the kernel has none, or lsm= leaves it out".to_owned())
+            Err("the kernel lacks it, or lsm= does not list it".to_owned())
         }
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),

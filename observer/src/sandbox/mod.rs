@@ -56,7 +56,7 @@ pub struct Plan {
 
 /// A part of the sandbox that could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("{part} can't be had: {why}")]
+#[error("{part} is not available: {why}")]
 pub struct Lapse {
     /// `no_new_privs`, `seccomp`, `landlock` or `capabilities`.
     pub part: Cow<'static, str>,
@@ -83,12 +83,12 @@ pub fn enter(room: Room) {
     };
     for lapse in confine(room, plan, *maps_ask) {
         if plan.mode == Mode::Required {
-            eprintln!("capwatch: {lapse}; start without --sandbox required to go on without");
+            eprintln!("capwatch: {lapse}; start without --sandbox required to run without it");
             process::exit(1);
         }
         let mut lapses = LAPSES.lock().unwrap_or_else(PoisonError::into_inner);
         if !lapses.iter().any(|known| known.part == lapse.part) {
-            tracing::warn!("the sandbox is not whole: {lapse}");
+            tracing::warn!("the sandbox is incomplete: {lapse}");
             lapses.push(lapse);
         }
     }

@@ -93,17 +93,17 @@ impl fmt::Display for Told {
 fn advice(part: &str) -> (&'static str, &'static str) {
     match part {
         "landlock" => (
-            "Landlock does not restrict the agent's files: the seccomp filter and the lack of \
-             capabilities hold",
-            "boot Linux 5.13 or newer with landlock in lsm=",
+            "Landlock does not restrict the agent's files; the seccomp filter and the dropped \
+             capabilities still do",
+            "boot Linux 5.13 or newer, with landlock in lsm= on the kernel command line",
         ),
         "seccomp" => (
             "no seccomp filter is installed: the agent may start programs and open sockets",
             "use a kernel with CONFIG_SECCOMP_FILTER",
         ),
         "capabilities" => (
-            "the agent's threads keep the capabilities that they started with",
-            "look for a security module that refuses capset to capwatch",
+            "the agent's threads keep the capabilities they started with",
+            "run `capwatch doctor` and check the log for a security module that refuses capset to capwatch",
         ),
         _ => (
             "the agent may gain privileges by executing a file",

@@ -158,9 +158,7 @@ fn audit() -> Audit {
 
 fn why(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EPERM) => {
-            "CAP_AUDIT_CONTROL is missing, which the agent does not need".to_owned()
-        }
+        Some(libc::EPERM) => "CAP_AUDIT_CONTROL is missing (the agent does not need it)".to_owned(),
         Some(libc::EPROTONOSUPPORT) => {
             "there is no audit socket: audit=0, or a kernel without CONFIG_AUDIT".to_owned()
         }

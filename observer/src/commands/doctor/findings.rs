@@ -107,8 +107,8 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
     let facts = seen.facts;
     if !facts.btf {
         list.problem(
-            "this kernel shows no BTF, so that neither fields nor functions can be found",
-            "boot a kernel with CONFIG_DEBUG_INFO_BTF; until then the audit log alone is read; auditctl -a always,exit -F arch=b64 -S prctl -F a0=24 makes it tell of drops (docs/kernels.md)",
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux), so no hook can be attached",
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF. Until then capwatch reads only the audit log; to log drops there: auditctl -a always,exit -F arch=b64 -S prctl -F a0=24 (docs/kernels.md)",
         );
     }
     if facts.lockdown.as_deref() == Some("confidentiality") {
@@ -116,45 +116,45 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
         list.problem(
             if others.any(|other| mechanism(seen, other)) {
                 "lockdown=confidentiality forbids reading the kernel's memory: kprobes, profile \
-                 names and long names of executables are lost, counts and layers are not"
+                 names and long executable names are missing; counts and layers are complete"
             } else {
-                "lockdown=confidentiality forbids kprobes, and no other hook that tells denials \
-                 is attached: the audit log alone tells them"
+                "lockdown=confidentiality forbids kprobes, and no other hook for denials is \
+                 attached: they come only from the audit log"
             },
-            "boot with lockdown=integrity, which forbids nothing that is needed",
+            "boot with lockdown=integrity on the kernel command line: capwatch needs nothing that it forbids",
         );
     }
     if seen.lsm.is_empty() {
         list.problem(
-            "the active security modules are not told, so that their hooks are not attached",
+            "cannot list active LSMs (securityfs is not mounted), so their hooks were skipped",
             "mount securityfs: mount -t securityfs securityfs /sys/kernel/security",
         );
     }
     let paranoid = facts.setting("kernel.perf_event_paranoid").unwrap_or(0);
     if paranoid > 2 && !seen.held.contains(caps::SYS_ADMIN) && !mechanism(seen, Mechanism::Fexit) {
         list.problem(
-            format!("kernel.perf_event_paranoid is {paranoid}: kprobes take CAP_SYS_ADMIN"),
-            "grant CAP_SYS_ADMIN, or use a kernel with trampolines, which don't need it",
+            format!("kernel.perf_event_paranoid is {paranoid}: kprobes need CAP_SYS_ADMIN"),
+            "grant CAP_SYS_ADMIN (systemd: AmbientCapabilities=CAP_SYS_ADMIN), or use a kernel with trampolines, which do not need it",
         );
     }
     let old = version(seen.kernel) < (5, 11);
     if old && facts.locked_memory.is_some() && !seen.held.contains(24) {
         list.problem(
-            "before 5.11 maps count as locked memory, and the limit can't be raised",
-            "LimitMEMLOCK=infinity, or grant CAP_SYS_RESOURCE",
+            "before Linux 5.11 BPF maps count as locked memory, and this process cannot raise its limit",
+            "set LimitMEMLOCK=infinity in the unit (shell: ulimit -l unlimited)",
         );
     }
     if facts.setting("kernel.unprivileged_bpf_disabled") == Some(0) {
         list.note(
-            "kernel.unprivileged_bpf_disabled is 0: anybody may load programs of some types",
-            "set it to 1 or 2; capwatch has CAP_BPF and does not need it",
+            "kernel.unprivileged_bpf_disabled is 0: any user may load some types of BPF programs",
+            "sysctl -w kernel.unprivileged_bpf_disabled=2; capwatch uses CAP_BPF instead",
         );
     }
     if facts.setting("kernel.apparmor_restrict_unprivileged_userns") == Some(1) {
         list.note(
-            "AppArmor restricts unprivileged user namespaces: whoever enters one without a \
-             profile of its own gets `unprivileged_userns`, which refuses every capability",
-            "a supervisor needs a profile with `userns,`; see `capwatch probe`",
+            "AppArmor restricts unprivileged user namespaces: a program that enters one without \
+             its own profile gets `unprivileged_userns`, which refuses every capability",
+            "add a profile with `userns,` for each supervisor; `capwatch probe` shows whether one fails here",
         );
     }
     if facts.setting("user.max_user_namespaces") == Some(0)
@@ -162,17 +162,17 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
     {
         list.note(
             "unprivileged user namespaces are off: rootless containers can't start",
-            "sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces=10000, if \
-             they are wanted",
+            "if you need them: sysctl -w kernel.unprivileged_userns_clone=1 \
+             user.max_user_namespaces=10000",
         );
     }
 }
 
 fn hooks(list: &mut List, seen: &Seen<'_>) {
     for hook in seen.hooks.iter().filter(|hook| hook.is_missed()) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
+        let reason = hook.reason.as_deref().unwrap_or("unknown reason");
         list.problem(
-            format!("{} is not hooked: {reason}", hook.hook),
+            format!("{} is not attached: {reason}", hook.hook),
             hook_remedy(&hook.hook, seen),
         );
     }
@@ -183,10 +183,10 @@ fn rules(list: &mut List, seen: &Seen<'_>) {
     let unseen = |hook: &HookReport| is_rule_hook(&hook.hook) && !hook.attached && !hook.needed;
     if seen.hooks.iter().any(unseen) {
         list.note(
-            "what the kernel refuses by a rule of its own (exec of a file with capabilities, \
-             capset, id maps, setgroups) is not seen, or not all of it: neither the tracepoint \
-             nor lockdown=confidentiality allows it",
-            "use a kernel with trampolines or kprobes; `capwatch probe FILE` tells beforehand \
+            "what the kernel refuses by a rule (exec of a file with capabilities, capset, id \
+             maps, setgroups) is missing or incomplete, because the tracepoint and \
+             lockdown=confidentiality do not show it",
+            "use a kernel with trampolines or kprobes; `capwatch probe FILE` checks beforehand \
              whether a file can be executed",
         );
     }
@@ -200,15 +200,17 @@ fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
             .any(|hook| hook.hook == "cap_capable" && hook.attached);
     match hook {
         "security_capable" if tracepoint => {
-            "the tracepoint tells commoncap's denials; a security module's can't be seen here"
+            "nothing to do: the tracepoint shows commoncap's denials. Denials by a security module come only from the audit log"
         }
         "cap_task_prctl" if tracepoint => {
-            "the tracepoint tells drops from the SETPCAP check; nothing to do"
+            "nothing to do: the tracepoint shows drops through their SETPCAP check"
         }
         _ if seen.facts.inside.user_namespace => {
-            "run it in the host's user namespace: capabilities of another one count for nothing"
+            "run it in the host's user namespace, as root of the host: capabilities of another one do not count"
         }
-        _ => "a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and the privileges above",
+        _ => {
+            "boot a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and grant the privileges above"
+        }
     }
 }
 
@@ -216,8 +218,8 @@ fn audit(list: &mut List, seen: &Seen<'_>) {
     let audit = &seen.facts.audit;
     if audit.off_at_boot {
         list.problem(
-            "audit=0 was given at boot: no security module writes any record",
-            "boot without it; until then layers and profiles are told by eBPF alone",
+            "the kernel was booted with audit=0: no security module writes a record",
+            "remove audit=0 from the kernel command line; until then layers and profiles come only from eBPF",
         );
     }
     let heard = |name: &str| {
@@ -226,28 +228,31 @@ fn audit(list: &mut List, seen: &Seen<'_>) {
             .any(|source| source.up && source.name == name)
     };
     for source in seen.sources.iter().filter(|source| !source.up) {
-        let reason = source.reason.as_deref().unwrap_or("not told");
+        let reason = source.reason.as_deref().unwrap_or("unknown reason");
         let remedy = match source.name.as_str() {
             "kmsg" if seen.facts.setting("kernel.dmesg_restrict") == Some(1) => {
-                "kernel.dmesg_restrict is 1: grant CAP_SYSLOG, or better CAP_AUDIT_READ for netlink"
+                "kernel.dmesg_restrict is 1: grant CAP_AUDIT_READ for netlink (systemd: AmbientCapabilities=CAP_AUDIT_READ)"
             }
-            _ => "the layers are told by eBPF all the same; records name what it can't",
+            _ => "eBPF still identifies the layer; audit records only add detail",
         };
         list.problem(
-            format!("audit source {} is not heard: {reason}", source.name),
+            format!("audit source {} is not connected: {reason}", source.name),
             remedy,
         );
     }
     if let Some(owner) = &audit.owner {
         let comm = owner.comm.as_deref().unwrap_or("a process");
         let what = format!(
-            "{comm} (pid {}) takes the audit records: the kernel's own log has none",
+            "{comm} (pid {}) receives the audit records, so the kernel's own log has none",
             owner.pid
         );
         if heard("netlink") {
-            list.note(what, "nothing to do: the multicast group stands beside it");
+            list.note(
+                what,
+                "nothing to do: capwatch uses the multicast group, which works next to it",
+            );
         } else {
-            list.problem(what, "grant CAP_AUDIT_READ, for the multicast group");
+            list.problem(what, "grant CAP_AUDIT_READ for the multicast group");
         }
     } else if heard("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
         list.problem(
@@ -258,7 +263,7 @@ fn audit(list: &mut List, seen: &Seen<'_>) {
                     .unwrap_or(10),
                 seen.facts.setting("kernel.printk_ratelimit").unwrap_or(5),
             ),
-            "grant CAP_AUDIT_READ, for the multicast group, or set kernel.printk_ratelimit=0",
+            "grant CAP_AUDIT_READ for the multicast group, or set kernel.printk_ratelimit=0",
         );
     }
     let Some(status) = &audit.status else {
@@ -284,10 +289,10 @@ fn audit(list: &mut List, seen: &Seen<'_>) {
     {
         list.problem(
             format!(
-                "{} of {} records wait: audit is about to drop some",
+                "{} of {} records are queued: audit is about to drop some",
                 status.backlog, status.backlog_limit
             ),
-            "auditctl -b 8192, and see what holds up the daemon that takes them",
+            "auditctl -b 8192, and check why the audit daemon is slow (systemctl status auditd)",
         );
     }
 }
@@ -302,13 +307,13 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
         if test.name == "kmsg" && netlink {
             continue;
         }
-        let why = test.why_not.as_deref().unwrap_or("not told");
+        let why = test.why_not.as_deref().unwrap_or("unknown reason");
         let remedy = match test.kind {
             "source" if seen.facts.inside.network_namespace == Some(true) => {
                 "run it in the host's network namespace (podman run --network=host)"
             }
-            "source" => "see `auditctl -l` for rules that exclude records",
-            _ => "see the hooks above; -v tells what the verifier said",
+            "source" => "run `auditctl -l` and remove rules that exclude records",
+            _ => "fix the hooks above; run `capwatch doctor -v` for the verifier's messages",
         };
         list.problem(format!("self-test of {}: {why}", test.name), remedy);
     }
@@ -344,7 +349,7 @@ fn sandbox(list: &mut List, seen: &Seen<'_>) {
             remedy,
         } = told;
         list.note(
-            format!("the sandbox of `run` is not whole ({lapse}): {what}"),
+            format!("the sandbox of `run` is incomplete ({lapse}): {what}"),
             remedy.clone(),
         );
     }
@@ -354,29 +359,29 @@ fn surroundings(list: &mut List, seen: &Seen<'_>) {
     let inside = &seen.facts.inside;
     if inside.user_namespace {
         list.problem(
-            "this is not the host's user namespace: its capabilities count for nothing here",
+            "this is not the host's user namespace: its capabilities do not count here",
             "run it as root of the host (podman: as root, with --privileged and --userns=host)",
         );
     }
     if let Some(engine) = inside.container {
         list.note(
             format!("inside a container ({engine}): names and paths are the container's"),
-            "--pid=host --network=host --cgroupns=host, and /sys/fs/cgroup of the host",
+            "start the container with --pid=host --network=host --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:ro",
         );
     }
     if let Some(machine) = &inside.virtual_machine {
         list.note(
-            format!("inside a virtual machine ({machine}): what other machines do is not seen"),
-            "run an agent in each",
+            format!("inside a virtual machine ({machine}): it cannot see other machines"),
+            "run an agent in each machine",
         );
     }
     if matches!(seen.facts.cgroup, "v1" | "none") {
         list.problem(
             format!(
-                "cgroup {}: containers can't be told apart by their cgroup",
+                "cgroup {}: containers cannot be distinguished by their cgroup",
                 seen.facts.cgroup
             ),
-            "boot with systemd.unified_cgroup_hierarchy=1",
+            "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line",
         );
     }
 }
@@ -447,10 +452,10 @@ mod unit {
             reason: None,
         };
         let kept = lost(std::slice::from_ref(&hook)).unwrap();
-        assert!(kept.contains("counts and layers are not"), "{kept}");
+        assert!(kept.contains("counts and layers are complete"), "{kept}");
         hook.attached = false;
         let blind = lost(&[hook]).unwrap();
-        assert!(blind.contains("the audit log alone"), "{blind}");
+        assert!(blind.contains("only from the audit log"), "{blind}");
     }
 
     fn told(findings: &[Finding], word: &str) -> Option<Level> {

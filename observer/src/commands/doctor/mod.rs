@@ -108,7 +108,7 @@ fn join(attach: &Attach, pin: &Path) -> Option<Kernel> {
     match Kernel::join(attach, &pins) {
         Ok(joined) => joined,
         Err(error) => {
-            tracing::warn!("the agent's programs can't be used, so others are attached: {error}");
+            tracing::warn!("cannot use the agent's programs, so doctor attaches others: {error}");
             None
         }
     }

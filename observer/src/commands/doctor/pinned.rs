@@ -58,7 +58,7 @@ impl Pinned {
         let (maps, programs) = pins.counts();
         let problem = about
             .is_none()
-            .then(|| "not whole: the next agent makes them anew".to_owned());
+            .then(|| "incomplete: the next agent replaces them".to_owned());
         Some(Self {
             folder,
             problem,
@@ -100,7 +100,7 @@ impl Pinned {
         if let Some(problem) = &self.problem {
             return writeln!(out, "pinned        {folder}: {}", clean(problem));
         }
-        let version = self.version.as_deref().unwrap_or("not told");
+        let version = self.version.as_deref().unwrap_or("unknown");
         writeln!(
             out,
             "pinned        {folder}: {} links, {} programs, {} maps since {} by capwatch {}; {} \
@@ -117,18 +117,21 @@ impl Pinned {
                 writeln!(out, "pinned        held by pid {pid} since {since}")?;
             }
             (true, ..) => writeln!(out, "pinned        held by a process that is starting")?,
-            (false, ..) => writeln!(out, "pinned        no agent runs: the kernel counts on")?,
+            (false, ..) => writeln!(
+                out,
+                "pinned        no agent runs: the kernel keeps counting"
+            )?,
         }
         if self.used {
             writeln!(
                 out,
-                "pinned        the hooks are that agent's: doctor attached none of its own"
+                "pinned        the hooks belong to that agent; doctor attached none"
             )?;
         }
         if !self.unpinned.is_empty() {
             writeln!(
                 out,
-                "pinned        without an agent these do not run, since this kernel can't pin \
+                "pinned        without an agent these do not run, because this kernel cannot pin \
                  them: {}",
                 clean(&self.unpinned.join(", "))
             )?;

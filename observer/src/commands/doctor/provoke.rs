@@ -65,7 +65,7 @@ pub fn raise_permitted() -> Result<(), String> {
 /// Has `AppArmor` refuse `CAP_SYS_CHROOT`, by a profile that is loaded already.
 pub fn apparmor() -> Result<(), String> {
     let loaded = open::text("/sys/kernel/security/apparmor/profiles");
-    let loaded = loaded.map_err(|error| format!("the profiles can't be listed: {error}"))?;
+    let loaded = loaded.map_err(|error| format!("cannot list the profiles: {error}"))?;
     let mut profiles: Vec<&str> = loaded
         .lines()
         .filter_map(|line| line.strip_suffix(" (enforce)"))
@@ -74,7 +74,7 @@ pub fn apparmor() -> Result<(), String> {
     // Ubuntu's allows no capability at all.
     profiles.sort_by_key(|name| *name != "unprivileged_userns");
     if profiles.is_empty() {
-        return Err("no profile that enforces is loaded".to_owned());
+        return Err("no profile in enforce mode is loaded".to_owned());
     }
     let mut failure = String::new();
     for profile in profiles.into_iter().take(PROFILES) {
@@ -89,7 +89,7 @@ pub fn apparmor() -> Result<(), String> {
 fn confined(profile: &str) -> Result<(), String> {
     let held = capabilities(None).map_err(|error| error.to_string())?;
     if !held.effective.contains(CapabilitySet::SYS_CHROOT) {
-        return Err("CAP_SYS_CHROOT is missing, so that commoncap refuses first".to_owned());
+        return Err("CAP_SYS_CHROOT is missing, so commoncap refuses first".to_owned());
     }
     let text = format!("changeprofile {profile}");
     let paths = [

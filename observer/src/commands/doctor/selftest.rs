@@ -213,16 +213,16 @@ async fn sources(ears: &mut Ears) -> Vec<SelfTest> {
     for (source, deaf) in ears.sources() {
         let test = SelfTest::new("source", source);
         let test = match (&said, deaf) {
-            (_, Some(why)) => test.not_provoked(format!("it can't be listened to: {why}")),
+            (_, Some(why)) => test.not_provoked(format!("cannot connect to it: {why}")),
             (Err(error), None) => test.not_provoked(format!(
-                "no record could be made: {error} (CAP_AUDIT_WRITE, which the agent does not need)"
+                "cannot write a test record: {error} (CAP_AUDIT_WRITE, which the agent does not need)"
             )),
             (Ok(()), None) => {
                 let silent = if source == "kmsg" {
-                    "the record did not come: a daemon takes the records, or the rate limit \
+                    "the record did not arrive: a daemon receives the records, or the rate limit \
                      of printk was reached"
                 } else {
-                    "the record did not come"
+                    "the record did not arrive"
                 };
                 test.look(silent, || ears.heard(source, &word)).await
             }
@@ -243,7 +243,7 @@ fn attached(agent: &Agent, name: &str) -> bool {
 
 fn blind(agent: &Agent) -> &'static str {
     if agent.sees() {
-        "hooks are attached, and none of them told of it"
+        "hooks are attached, but none of them reported it"
     } else {
         "no hook is attached"
     }

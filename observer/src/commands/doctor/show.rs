@@ -27,7 +27,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         findings,
     } = diagnosis;
     let lsm = if host.lsm.is_empty() {
-        "not told (is securityfs mounted?)".to_owned()
+        "unknown (mount securityfs: mount -t securityfs securityfs /sys/kernel/security)".to_owned()
     } else {
         host.lsm.join(",")
     };
@@ -38,7 +38,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     writeln!(
         out,
         "lockdown      {}",
-        clean(facts.lockdown.as_deref().unwrap_or("not told"))
+        clean(facts.lockdown.as_deref().unwrap_or("unknown"))
     )?;
     writeln!(out, "btf           {}", yes(facts.btf))?;
     writeln!(out, "kprobes       {}", yes(facts.kprobes))?;
@@ -58,7 +58,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         )?,
         (None, reason) => writeln!(
             out,
-            "audit         not told: {}",
+            "audit         unknown: {}",
             clean(reason.as_deref().unwrap_or("no reason given"))
         )?,
     }
@@ -74,7 +74,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         writeln!(out, "hook          {state} {:<20} {mechanism}", hook.hook)?;
     }
     for source in sources {
-        let state = if source.up { "heard   " } else { "silent  " };
+        let state = if source.up { "connected" } else { "missing  " };
         writeln!(out, "audit source  {state} {}", source.name)?;
     }
     if let Some(pins) = pins {
@@ -86,10 +86,10 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     writeln!(out, "sight         {}", words.join(" "))?;
     for test in self_tests {
         let result = match (test.seen, test.after_seconds, &test.why_not) {
-            (Some(true), Some(after), _) => format!("seen after {after:.6} s"),
-            (Some(false), _, Some(why)) => format!("NOT seen: {why}"),
+            (Some(true), Some(after), _) => format!("found after {after:.6} s"),
+            (Some(false), _, Some(why)) => format!("NOT found: {why}"),
             (_, _, Some(why)) => format!("not provoked: {why}"),
-            _ => "not told".to_owned(),
+            _ => "unknown".to_owned(),
         };
         writeln!(
             out,

@@ -78,8 +78,8 @@ impl Opening {
             Netlink::passed(socket).map_err(|error| error.to_string())
         } else if in_initial_network_namespace() == Some(false) {
             Err(
-                "not in the initial network namespace, where alone the kernel sends audit \
-                 records: run in the host's (podman run --network=host)"
+                "not in the initial network namespace, and the kernel delivers audit records \
+                 only there: run it in the host's (podman run --network=host)"
                     .to_owned(),
             )
         } else {

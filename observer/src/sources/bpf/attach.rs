@@ -192,9 +192,7 @@ fn no_direct_checks() -> HookStatus {
         mechanism: None,
         attached: false,
         needed: false,
-        reason: Some(
-            "before 6.14 it sees no check that security_capable doesn't tell of".to_owned(),
-        ),
+        reason: Some("before 6.14 it adds no check that security_capable does not show".to_owned()),
     }
 }
 

@@ -193,8 +193,8 @@ fn anew(ebpf: &mut Programs, setting: &Setting<'_>) -> (Vec<HookStatus>, Vec<Att
             status.needed = false;
         }
         for status in hooks.iter_mut().filter(|status| status.attached) {
-            let lost = "lockdown forbids bpf_probe_read_kernel: \
-                        profile names and long executable names are lost";
+            let lost = "lockdown forbids bpf_probe_read_kernel: profile names and long \
+                        executable names are missing";
             let reason = status
                 .reason
                 .take()

@@ -29,8 +29,8 @@ pub fn not_permitted(wanted: &[(u32, &str)]) -> String {
 /// `locked` is the limit of locked memory, in bytes, where maps count as that.
 fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u64>) -> String {
     if !initial {
-        return "not permitted: capabilities of another user namespace than the host's count for \
-                nothing; run it as root of the host"
+        return "not permitted: capabilities of another user namespace do not count; run it as \
+                root of the host"
             .to_owned();
     }
     // It stands for both others (`bpf_capable`, `perfmon_capable`, 5.8).
@@ -48,7 +48,7 @@ fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u
     }
     if let Some(limit) = locked {
         return format!(
-            "not permitted: before 5.11 maps count as locked memory, of which {limit} bytes are \
+            "not permitted: before 5.11 BPF maps count as locked memory, of which {limit} bytes are \
              allowed; set LimitMEMLOCK=infinity or grant CAP_SYS_RESOURCE"
         );
     }

@@ -106,7 +106,7 @@ mod tests {
             partial.contains("<code>drops_missed</code> (56, began"),
             "{partial}"
         );
-        assert!(partial.contains("Look for a process"), "{partial}");
+        assert!(partial.contains("Stop the process"), "{partial}");
         let complete = shown(&status(Some(Stamp(2_000_000_000))));
         assert!(
             complete.contains(" hidden") && !complete.contains("<li>"),
