@@ -94,10 +94,10 @@ check "b: fatal, and who it was" captest check /tmp/b.json \
     'sum(denials[comm=unshare, layer=apparmor].count) >= 1' \
     'lost.events == 0'
 for words in 'podman container b (image registry.example/openshell/supervisor:0.0.73)' \
-    'could not drop chown' 'commoncap refused' \
-    "SETPCAP is not among the container's capabilities" 'no LSM was asked' \
-    'ended without exec after' 'Invalid argument' \
-    'is of another process and not the cause'; do
+    'could not drop chown' 'the kernel (commoncap) refused' \
+    "SETPCAP is not among the container's capabilities" 'refused before asking AppArmor or SELinux' \
+    'without running another program' 'Invalid argument' \
+    'concerns another process, ' 'and is not the cause'; do
     check "b: the sentence says: $words" captest check /tmp/b.json \
         "episodes[supervisor=openshell].explanation ~ $words"
 done

@@ -258,7 +258,7 @@ fn threads() -> Vec<Scenario> {
             "episodes[supervisor=testsup].refused_raised == 0",
             "count(episodes[supervisor=testsup].residual) >= 40",
             "episodes[supervisor=testsup].dropping_thread > 0",
-            "episodes[supervisor=testsup].explanation ~ each thread has a set of its own",
+            "episodes[supervisor=testsup].explanation ~ Each thread has its own set",
         ]),
         Scenario::new(
             "lowered_on_one_thread_forked_on_another",

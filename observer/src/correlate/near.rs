@@ -121,8 +121,8 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
-    const TEXT: &str = "The AppArmor record of unshare (pid 9, sys_admin) at the same time is of \
-                        another process and not the cause.";
+    const TEXT: &str = "The AppArmor record logged at the same time concerns another process, \
+                        unshare (pid 9, sys_admin), and is not the cause.";
 
     #[test]
     fn a_denial_before_the_episode_is_named_in_it() {

@@ -103,12 +103,13 @@ impl Denial {
     pub fn in_passing(&self) -> Option<&'static str> {
         match (self.layer.as_str(), self.number, self.via.as_str()) {
             ("commoncap", caps::SETPCAP, "direct") => Some(
-                "for it whenever a process sets its capabilities (capset), and goes on without \
-                 unless it adds to its inheritable set; prctl(PR_SET_SECUREBITS) alone needs it",
+                "for it whenever a process sets its capabilities (capset), and continues without \
+                 it unless the process adds to its inheritable set; only \
+                 prctl(PR_SET_SECUREBITS) needs it",
             ),
             ("commoncap", caps::FSETID, _) => Some(
-                "whether a file may keep its set-user-ID and set-group-ID bits, and no call fails \
-                 for it",
+                "for it to decide whether a file keeps its set-user-ID and set-group-ID bits, \
+                 and no call fails because of it",
             ),
             _ => None,
         }

@@ -234,7 +234,7 @@ fn what_a_daemon_makes_for_a_client_is_named_though_nothing_is_found() {
     });
     let text = outcome.stderr;
     assert!(
-        text.contains("made while it ran: machine capwatch: no process dropped"),
+        text.contains("made while it ran: machine capwatch: no bounding-set drops"),
         "{text}"
     );
     assert!(!text.contains("a daemon does the work"), "{text}");

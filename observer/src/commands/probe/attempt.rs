@@ -79,27 +79,31 @@ impl Attempt {
     /// One sentence for a person.
     pub fn sentence(&self) -> String {
         if self.drops == 0 {
-            return "made no call, since SETPCAP is not in its effective set: \
-                    the workload's bounding set is as it was"
+            return "made no call, because SETPCAP is not in its effective set: the workload's \
+                    bounding set is unchanged"
                 .to_owned();
         }
         let Some(first) = self.first_refused else {
             return match self.verdict() {
-                Some(Verdict::Harmless) => "refused, but every bit was lowered already".to_owned(),
+                Some(Verdict::Harmless) => {
+                    "only capabilities already absent from the set were refused".to_owned()
+                }
                 _ => "every drop was granted".to_owned(),
             };
         };
         let why = match (self.layer(), self.profile()) {
-            (Some("commoncap"), _) => "commoncap refused, since CAP_SETPCAP is not in its \
-                                       effective set; nothing is logged anywhere"
-                .to_owned(),
+            (Some("commoncap"), _) => {
+                "the kernel (commoncap) refused because CAP_SETPCAP is not in its \
+                                       effective set, so there is no audit record"
+                    .to_owned()
+            }
             (Some("apparmor"), Some(profile)) => format!("AppArmor's profile {profile} refused"),
             (layer, _) => format!("{} refused", layer.unwrap_or("lsm")),
         };
         let end = if self.gave_up {
-            "it gave up before exec"
+            "it stopped before exec"
         } else {
-            "the workload runs with what it should not have"
+            "the workload runs with capabilities that should be gone"
         };
         format!("could not drop {}: {why}; {end}", caps::name(first))
     }

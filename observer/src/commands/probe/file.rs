@@ -208,7 +208,7 @@ pub fn answer(caps: Option<FileCaps>, own: &Own, place: Place) -> Answer {
     };
     let ignored = ignored.or((promised != permitted).then_some("no_new_privs is set"));
     let but = ignored.map_or_else(String::new, |why| {
-        format!("; what else the file promises is ignored, because {why}")
+        format!("; the file's other capabilities are ignored, because {why}")
     });
     Answer {
         schema: "capwatch.probe-file/1",

@@ -20,7 +20,11 @@ pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
             out,
             "{:<10} {:<8} {:<20} {:<9} {:<10} {:>5} {:>7}  {:<5} {}",
             row.namespace,
-            row.setpcap.replace('_', " "),
+            if row.setpcap == "given_up" {
+                "dropped"
+            } else {
+                &row.setpcap
+            },
             clean(profile),
             row.verdict.map_or("-", |verdict| verdict.as_str()),
             row.layer.unwrap_or("-"),
@@ -34,7 +38,7 @@ pub fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(reason) = &report.hooks.reason {
         writeln!(
             out,
-            "\nno hook is attached ({}): the layers are told from the calls' answers alone",
+            "\nno hook is attached ({}): the layers are derived from the results of the calls only",
             clean(reason)
         )?;
     }
@@ -53,7 +57,7 @@ fn seen(report: &Report, row: &Row) -> String {
     match &row.seen {
         Some(seen) if seen.agrees => "the same".to_owned(),
         Some(seen) => format!(
-            "otherwise: {} by {}",
+            "differs: {} by {}",
             seen.verdict,
             clean(seen.layer.as_deref().unwrap_or("nobody"))
         ),

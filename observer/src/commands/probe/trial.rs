@@ -83,7 +83,7 @@ fn prepare(trial: &Trial) -> Result<(), String> {
         // SAFETY: no descriptor or memory is shared with another thread: there is none.
         unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }.map_err(|error| {
             format!(
-                "no user namespace can be had: {error} (user.max_user_namespaces, \
+                "cannot create a user namespace: {error} (user.max_user_namespaces, \
                  kernel.unprivileged_userns_clone, a security module or a seccomp filter)"
             )
         })?;
@@ -94,7 +94,7 @@ fn prepare(trial: &Trial) -> Result<(), String> {
             sets.permitted.remove(CapabilitySet::SETPCAP);
             set_capabilities(None, sets)
         });
-        lowered.map_err(|error| format!("SETPCAP can't be given up: {error}"))?;
+        lowered.map_err(|error| format!("cannot drop SETPCAP: {error}"))?;
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ fn change_profile(profile: &str) -> Result<(), String> {
     }
     let error = failure.map_or_else(String::new, |error| error.to_string());
     Err(format!(
-        "profile {profile} can't be taken on: {error} (is it loaded? `aa-status` lists them)"
+        "cannot change to profile {profile}: {error} (is it loaded? `aa-status` lists profiles)"
     ))
 }
 

@@ -32,7 +32,7 @@ pub fn logged(denial: &Denial, release: Release) -> String {
         (_, time) => format!(", most recently at {time}"),
     };
     let mut text = format!(
-        "{who} was refused {}{last} {why} (reported by the audit log alone).",
+        "{who} was refused {}{last} {why} (from the audit log only).",
         denial.capability
     );
     if let Some(remedy) = remedy(denial, None, release) {
@@ -68,12 +68,13 @@ pub fn denial(
     } else if let Some(passing) = denial.in_passing() {
         text = format!("{text}; the kernel asks {passing}");
     } else if denial.audited == "no" {
-        text += "; the kernel asked without wanting a record, so nothing is logged";
+        text += "; the kernel made this check without audit, so there is no record";
     } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
-        text += "; it may be memory accounting within another call (the tracepoint can't tell)";
+        text += "; this is probably routine memory accounting, which can be ignored: do not grant \
+                 SYS_ADMIN for it (the tracepoint cannot tell)";
     }
     if !denial.own_credentials {
-        text += "; the check was made with other credentials than the task's own";
+        text += "; the check used credentials other than the process's own";
     }
     text.push('.');
     if denial.is_telling()
@@ -96,7 +97,7 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
             format!("by commoncap: it is not in the effective set{lacks}")
         }
         ("commoncap", Some("namespace")) => {
-            "by commoncap: the resource belongs to a user namespace that its credential has no power over"
+            "by commoncap: the process has no authority over the user namespace that owns the resource"
                 .to_owned()
         }
         ("commoncap", _) => "by commoncap".to_owned(),
@@ -116,10 +117,10 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
 }
 
 /// What to look at before anybody gives a capability to pass over a file's mode.
-const FILE: &str = "A file's owner and mode did not fit, and the kernel asks for DAC_OVERRIDE and \
-    DAC_READ_SEARCH in turn before it answers EACCES. Many programs only try (a search along PATH, \
-    access(2)), so whether it matters is undecided. If it does: fix the owner or the mode of the \
-    file first.";
+const FILE: &str = "The file's permissions did not allow the access, and the kernel then checks \
+    DAC_OVERRIDE and DAC_READ_SEARCH before it answers EACCES. Many programs only try (a search \
+    along PATH, access(2)), so whether it matters is undecided. If it does: fix the owner or the \
+    mode of the file; do not grant a capability for it.";
 
 /// What to change: for a module's denial, and for what a supervisor was
 /// refused; what a workload is refused is often the sandbox at work.
@@ -147,8 +148,8 @@ fn remedy(denial: &Denial, container: Option<&Container>, release: Release) -> O
                 ..Case::default()
             };
             Some(format!(
-                "Whether the call failed for it is undecided: capwatch sees the check, not the \
-                 call's result. If it failed and matters: {}.",
+                "Whether the call failed because of it is undecided: capwatch sees the check, \
+                 not the call's result. If it failed and matters: {}.",
                 give(&case)
             ))
         }

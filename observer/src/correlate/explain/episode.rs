@@ -15,6 +15,9 @@ use crate::{
     words::Reason,
 };
 
+/// commoncap is asked first.
+const UNASKED: &str = "It refused before asking AppArmor or SELinux";
+
 /// What is known of a refused drop beyond the episode.
 pub struct Refusal<'a> {
     /// Why commoncap refused.
@@ -51,34 +54,36 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
     let sentence = match episode.verdict {
         _ if episode.skipped => format!("{who} {}", skipped(episode, refusal)),
         Verdict::Ok if episode.retried && episode.refilled => format!(
-            "{who} was refused drops from its bounding set, then went into a new user namespace, \
-             which filled the set anew: that grants nothing outside of the namespace."
+            "{who} was refused drops from its bounding set, then entered a new user namespace. \
+             That fills the set again and grants nothing outside the namespace: nothing to do."
         ),
         Verdict::Ok if episode.refilled && episode.bounding_after != "0x0" => format!(
-            "{who} dropped from its bounding set and was refused nothing ({} calls); a new user \
-             namespace then filled the set anew, which grants nothing outside of the namespace.",
-            episode.drops
+            "{who} dropped from its bounding set without a refusal ({}). A new user namespace \
+             then filled the set again, which grants nothing outside the namespace.",
+            calls(episode.drops)
         ),
         Verdict::Ok if episode.retried => format!(
-            "{who} was refused drops from its bounding set at first and lowered every bit in the end: nothing to do."
+            "{who} was refused at first, and every refused capability was gone from its bounding \
+             set by the end: nothing to do."
         ),
         Verdict::Ok if episode.unknown_capability == episode.drops => format!(
-            "{who} asked to drop capability numbers that this kernel does not know: nothing to do."
+            "{who} tried to drop capability numbers that this kernel does not know: nothing to do."
         ),
         Verdict::Ok => format!(
-            "{who} dropped from its bounding set and was refused nothing ({} calls).",
-            episode.drops
+            "{who} dropped from its bounding set without a refusal ({}).",
+            calls(episode.drops)
         ),
         Verdict::Harmless => format!(
-            "{who} was refused drops of bits that were lowered already ({} calls): nothing was left raised.",
-            episode.refused_lowered
+            "{who} was refused only capabilities already absent from its bounding set ({}): \
+             nothing to do.",
+            calls(episode.refused_lowered)
         ),
         Verdict::Degraded if episode.refused_raised == 0 => {
             format!("{who} {}", on_another_thread(episode))
         }
         Verdict::Pending | Verdict::Degraded | Verdict::Fatal => {
             format!(
-                "{who} {}; {}. {}",
+                "{who} {}. {}. {}",
                 refused(episode, refusal),
                 became(episode),
                 remedy(episode, refusal)
@@ -103,27 +108,28 @@ fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
     let what = format!("could not drop {capability} from its bounding set: ");
     let why = match (episode.layer.as_deref(), episode.profile.as_deref()) {
         (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
-            "commoncap refused, since its credential has no power over that user namespace; \
-             no LSM was asked"
-                .to_owned()
+            format!(
+                "the kernel (commoncap) refused because the process has no authority over that \
+                 user namespace. {UNASKED}"
+            )
         }
         (Some("commoncap"), _) => format!(
-            "commoncap refused, since CAP_SETPCAP is not in its effective set{}; \
-             no LSM was asked and nothing was logged",
+            "the kernel (commoncap) refused because CAP_SETPCAP is not in its effective set{}. \
+             {UNASKED}, so there is no audit record",
             missing(episode, refusal)
         ),
         (Some("apparmor"), Some(profile)) => {
             format!("AppArmor profile {profile:?} refused CAP_SETPCAP, which it holds")
         }
         (Some("apparmor"), None) => {
-            "AppArmor refused CAP_SETPCAP, which it holds; the profile is not told".to_owned()
+            "AppArmor refused CAP_SETPCAP, which it holds; the name of the profile is unknown".to_owned()
         }
         (Some("selinux"), domain) => {
             let domain = domain.map_or(String::new(), |domain| format!(", in domain {domain:?}"));
             format!("SELinux refused CAP_SETPCAP, which it holds{domain}")
         }
         (Some("seccomp"), _) => "a seccomp filter refused the call".to_owned(),
-        _ => "it holds CAP_SETPCAP, so a security module refused (inferred: it is not told which)"
+        _ => "it holds CAP_SETPCAP, so a security module refused (inferred; it could not be identified)"
             .to_owned(),
     };
     what + &why
@@ -162,21 +168,27 @@ fn became(episode: &Episode) -> String {
     let gave_up = stopped_trying(episode);
     match episode.fate {
         Fate::Exec => format!(
-            "{} after {after}, and runs with {} still in the set{}{gave_up}",
-            launched(episode),
+            "{} {after} later, with {} still in its bounding set{}{gave_up}",
+            ran(episode),
             left_of(episode),
             others(episode)
         ),
-        Fate::Running => format!("it is still running after {after} with {left} still raised"),
+        Fate::Running => {
+            format!("The process still runs after {after} with {left} still in its bounding set")
+        }
         Fate::CarriedOn if episode.exit.is_none() => {
-            format!("it carried on in spite of that, and runs with {left} still raised{gave_up}")
+            format!(
+                "The process carried on, and runs with {left} still in its bounding set{gave_up}"
+            )
         }
         Fate::CarriedOn => format!(
-            "it carried on in spite of that with {left} still raised{gave_up}, and ended after \
-             {after}, {}",
-            how(episode)
+            "The process carried on with {left} still in its bounding set{gave_up}, and {}",
+            ended(episode, &after)
         ),
-        Fate::Exit => format!("it ended without exec after {after}, {}", how(episode)),
+        Fate::Exit => format!(
+            "The process {}, without running another program",
+            ended(episode, &after)
+        ),
     }
 }
 
@@ -192,43 +204,47 @@ fn dropped(episode: &Episode) -> Vec<String> {
 /// the kernel refuses one beyond the bounding set by a rule, without a check.
 fn exec_failed(episode: &Episode, code: i32) -> String {
     if code == 127 {
-        return "Exit code 127 usually means that the program to execute was not found (inferred)."
+        return "Exit status 127 usually means that the program was not found (inferred)."
             .to_owned();
     }
     let dropped = dropped(episode);
-    let meaning = "Exit code 126 usually means that the program was found and could not be \
+    let meaning = "Exit status 126 usually means that the program was found and could not be \
                    executed (inferred)";
     if dropped.is_empty() {
         return format!("{meaning}.");
     }
     format!(
-        "{meaning}. The kernel refuses to execute a file whose capabilities have the effective \
-         bit and are not all in the bounding set, without a check or a record; {} just left \
-         that set. If `getcap FILE` shows one of these, keep it in the bounding set, or remove \
-         the file's (`setcap -r FILE`); else look at the file's mode and mount.",
+        "{meaning}. The kernel refuses, without a check or a record, to execute a file with the \
+         effective bit that needs a capability outside the bounding set; {} just left that set. \
+         If `getcap FILE` shows one of these, keep it in the bounding set, or remove it from \
+         the file (`setcap -r FILE`). Otherwise check the file's mode and mount.",
         list(&dropped)
     )
 }
 
-fn how(episode: &Episode) -> String {
+fn ended(episode: &Episode, after: &str) -> String {
     match episode.exit.map(|exit| (exit.code, exit.signal)) {
-        Some((Some(code), _)) => format!("with code {code}"),
-        Some((None, Some(signal))) => format!("by signal {signal}"),
-        Some((None, None)) | None => "in an unknown way".to_owned(),
+        Some((Some(code), _)) => format!("exited {after} later with status {code}"),
+        Some((None, Some(signal))) => format!("was killed by signal {signal} {after} later"),
+        Some((None, None)) | None => format!("ended {after} later with an unknown status"),
     }
 }
 
+fn calls(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "call" } else { "calls" })
+}
+
 /// Which program went on with the set.
-fn launched(episode: &Episode) -> String {
+fn ran(episode: &Episode) -> String {
     let Some(workload) = &episode.workload else {
-        return "it went on to exec".to_owned();
+        return "The process then ran another program".to_owned();
     };
     let program = workload.exe.as_deref().map_or("a program".into(), shown);
     if workload.pid == episode.pid {
-        format!("it went on to exec {program}, its workload, which started")
+        format!("The process then ran {program}, its workload,")
     } else {
         format!(
-            "{program} (pid {}), its workload, was executed by a process forked from it",
+            "A process forked from it then ran {program} (pid {}), its workload,",
             workload.pid
         )
     }
@@ -252,7 +268,7 @@ fn left_of(episode: &Episode) -> String {
     let before = episode.bounding_before.parse::<CapSet>();
     match (after, before) {
         (Ok(after), Ok(before)) if after == before && after.len() > 1 => {
-            format!("{left} (the whole set of {}, as it was)", after.len())
+            format!("{left} (the whole set of {}, unchanged)", after.len())
         }
         _ => left,
     }
@@ -261,7 +277,7 @@ fn left_of(episode: &Episode) -> String {
 fn stopped_trying(episode: &Episode) -> &'static str {
     let whole = episode.bounding_after == episode.bounding_before;
     if episode.drops == 1 && whole && episode.bounding_after.len() > 3 {
-        "; it stopped trying after the first"
+        "; it stopped trying after the first refusal"
     } else {
         ""
     }
@@ -278,28 +294,28 @@ fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
     let asked = if refusal.rule.is_some_and(|rule| rule.runtime) {
         "its container's configuration does not ask for"
     } else {
-        "it should have dropped"
+        "should have been dropped"
     };
     let tried = if episode.drops > 0 {
-        "it dropped some, and never tried the rest"
+        "It dropped some and never tried the rest"
     } else {
-        "it never tried"
+        "It never tried"
     };
     let (why, remedy) = if setpcap {
         (
             String::new(),
-            "Have it empty its bounding set before it launches anything.".to_owned(),
+            "Have it empty its bounding set before it starts anything.".to_owned(),
         )
     } else {
         (
-            ": CAP_SETPCAP was not effective (inferred: it is not in its bounding set), and \
-             programs that look first make no call without it"
+            ": CAP_SETPCAP was not effective (inferred from its bounding set), and programs that \
+             check first make no call without it"
                 .to_owned(),
             format!("{}.", remedy::give(&case(episode, refusal))),
         )
     };
     format!(
-        "launched {program} with {} in the bounding set, which {asked}; {tried}{why}. {remedy}",
+        "started {program} with {} in the bounding set, which {asked}. {tried}{why}. {remedy}",
         list(&episode.residual)
     )
 }
@@ -312,16 +328,24 @@ fn case<'a>(episode: &'a Episode, refusal: &Refusal<'a>) -> Case<'a> {
         is_outside: is_outside(refusal, episode),
         uid: refusal.uid,
         in_bounding: Some(has_setpcap(&episode.bounding_before)),
-        launcher: refusal.launcher,
+        launcher: refusal.launcher.or_else(|| became_it(episode, refusal)),
     }
+}
+
+/// The launcher that became the process, outside of any container.
+fn became_it<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
+    let is_workload = episode.role.as_deref() == Some("workload");
+    let rule = refusal.rule.filter(|rule| rule.launcher && is_workload);
+    let name = rule.map(|rule| &*rule.name);
+    name.filter(|_| episode.container.is_none() && !is_nested(episode, refusal))
 }
 
 /// That a set was lowered on one thread, and a program executed with that of another.
 fn on_another_thread(episode: &Episode) -> String {
     let left = list(&episode.residual);
     let thread = match episode.dropping_thread {
-        Some(thread) => format!("on thread {thread} alone"),
-        None => "on one of its threads alone".to_owned(),
+        Some(thread) => format!("on thread {thread} only"),
+        None => "on one of its threads only".to_owned(),
     };
     let program = episode
         .workload
@@ -329,16 +353,16 @@ fn on_another_thread(episode: &Episode) -> String {
         .and_then(|workload| workload.exe.as_deref())
         .map_or("its workload".into(), shown);
     format!(
-        "dropped from its bounding set {thread}, and launched {program} from another one, which \
-         kept {left}: each thread has a set of its own. Drop before the first thread is started, \
-         on every thread (Go: syscall.AllThreadsSyscall), or on the thread that executes."
+        "dropped from its bounding set {thread}, and started {program} from another thread, \
+         which kept {left}. Each thread has its own set: drop before the first thread starts, on \
+         every thread (Go: syscall.AllThreadsSyscall), or on the thread that starts the program."
     )
 }
 
 fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
     match (episode.layer.as_deref(), episode.profile.as_deref()) {
         (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
-            "Have it drop in the user namespace that its credential belongs to.".to_owned()
+            "Have it drop before it enters another user namespace.".to_owned()
         }
         (Some("commoncap"), _) if of_rule(episode, refusal).is_some() => {
             format!("{}.", of_rule(episode, refusal).unwrap_or_default())
@@ -347,8 +371,14 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
             format!("{}.", remedy::keep(&case(episode, refusal)))
         }
         (Some("commoncap"), _) => format!(
-            "{}, or have it not drop what it may not.",
-            remedy::give(&case(episode, refusal))
+            "{}{}.",
+            remedy::give(&case(episode, refusal)),
+            // Where it is known who started it, there is one remedy.
+            if is_placed(episode, refusal) {
+                ""
+            } else {
+                ", or stop it from dropping capabilities that it is not allowed to drop"
+            }
         ),
         (Some("apparmor"), Some(profile)) => module::apparmor(
             "setpcap",
@@ -361,6 +391,16 @@ fn remedy(episode: &Episode, refusal: &Refusal<'_>) -> String {
         (Some("seccomp"), _) => "Allow prctl in the seccomp profile.".to_owned(),
         _ => "See the audit log and the LSMs in `capwatch doctor` for who refused.".to_owned(),
     }
+}
+
+/// Whether it is known what started the process, and so where it gets its capabilities.
+fn is_placed(episode: &Episode, refusal: &Refusal<'_>) -> bool {
+    let Case {
+        container,
+        launcher,
+        ..
+    } = case(episode, refusal);
+    container.is_some() || launcher.is_some()
 }
 
 /// What the rule of a supervisor itself says to change.
@@ -396,7 +436,8 @@ pub fn not_the_cause(denial: &Denial) -> String {
         .pid
         .map_or(String::new(), |pid| format!("pid {pid}, "));
     format!(
-        "The {module} record of {} ({pid}{}) at the same time is of another process and not the cause.",
+        "The {module} record logged at the same time concerns another process, {} ({pid}{}), and is \
+         not the cause.",
         shown(&denial.comm),
         denial.capability
     )

@@ -22,7 +22,7 @@ pub fn logged_episode(episode: &Episode) -> String {
     let calls = if episode.drops == 1 { "call" } else { "calls" };
     if episode.verdict == Verdict::Ok && episode.refused_raised == 0 {
         return format!(
-            "{who} dropped from its bounding set and was refused nothing ({} {calls}).",
+            "{who} dropped from its bounding set without a refusal ({} {calls}).",
             episode.drops
         );
     }
@@ -34,7 +34,7 @@ pub fn logged_episode(episode: &Episode) -> String {
     }
     if episode.verdict == Verdict::Harmless {
         return format!(
-            "{who} was refused drops of capabilities that are gone from its set already ({} \
+            "{who} was refused only capabilities already absent from its bounding set ({} \
              {calls}): nothing to do.",
             episode.refused_lowered
         );
@@ -42,31 +42,25 @@ pub fn logged_episode(episode: &Episode) -> String {
     let profile = episode.profile.as_deref();
     let why = match (episode.layer.as_deref(), profile) {
         (Some("apparmor"), Some(profile)) => {
-            format!(
-                "AppArmor profile {profile:?} refused CAP_SETPCAP, by the record of the same call"
-            )
+            format!("AppArmor profile {profile:?} refused CAP_SETPCAP (record of the same call)")
         }
         (Some("selinux"), Some(domain)) => {
-            format!(
-                "SELinux refused CAP_SETPCAP in domain {domain:?}, by the record of the same call"
-            )
+            format!("SELinux refused CAP_SETPCAP in domain {domain:?} (record of the same call)")
         }
         (Some("seccomp"), _) => {
-            "a seccomp filter refused the call, by the record of the same call".to_owned()
+            "a seccomp filter refused the call (record of the same call)".to_owned()
         }
         (Some("lsm"), _) => {
-            "its program was executed with CAP_SETPCAP, by the record of that exec, so that a \
-             security module or a seccomp filter refused without a record (inferred)"
+            "a security module or a seccomp filter refused without a record (inferred: the record \
+             of its exec shows that it had CAP_SETPCAP)"
                 .to_owned()
         }
         _ if !episode.effective.is_empty() => {
-            "its program was executed without CAP_SETPCAP, by the record of that exec".to_owned()
+            "the record of its exec shows that it had no CAP_SETPCAP".to_owned()
         }
-        _ => {
-            "no module's record stands beside it, so that CAP_SETPCAP is not in its effective set \
-              (inferred: commoncap writes no records, nor does AppArmor of a denial like its last one)"
-                .to_owned()
-        }
+        _ => "CAP_SETPCAP is not in its effective set (inferred: no module logged this call. \
+             commoncap writes no records, and AppArmor leaves out a denial like its last one)"
+            .to_owned(),
     };
     let program = episode
         .workload
@@ -74,23 +68,23 @@ pub fn logged_episode(episode: &Episode) -> String {
         .and_then(|workload| workload.exe.as_deref());
     let became = match (episode.fate, program) {
         (Fate::Exec, Some(program)) => {
-            format!("It executed a program afterwards ({})", shown(program))
+            format!("It then ran a program ({})", shown(program))
         }
-        (Fate::Exec, None) => "It executed a program afterwards".to_owned(),
-        (Fate::CarriedOn, _) => "It carried on in spite of that".to_owned(),
+        (Fate::Exec, None) => "It then ran a program".to_owned(),
+        (Fate::CarriedOn, _) => "It carried on".to_owned(),
         (Fate::Exit, _) if episode.verdict == Verdict::Fatal => {
-            "It has ended, and the log tells of no exec before".to_owned()
+            "It exited, and the log shows no exec before that".to_owned()
         }
         (Fate::Exit, _) => {
-            "It has ended since; whether it executed a program before, only an audit rule for \
-             execve would tell"
+            "It has exited since; only an audit rule for execve would show whether it ran a \
+             program before"
                 .to_owned()
         }
-        (Fate::Running, _) => "The log does not tell what became of it".to_owned(),
+        (Fate::Running, _) => "The log does not show what became of it".to_owned(),
     };
     let still = match episode.fate {
         Fate::Exit => "",
-        _ => "; what of these was in its set still is",
+        _ => "; these capabilities stay in its set",
     };
     let left = list(&episode.residual);
     let remedy = remedy(episode);
@@ -115,7 +109,9 @@ fn remedy(episode: &Episode) -> String {
             module::selinux("setpcap", crate::caps::SETPCAP, episode.profile.as_deref())
         }
         Some("seccomp") => "Allow prctl in its seccomp profile.".to_owned(),
-        Some("lsm") => "See `capwatch doctor` for the security modules of that host.".to_owned(),
+        Some("lsm") => {
+            "Run `capwatch doctor` on that host: it lists the security modules.".to_owned()
+        }
         _ => {
             let case = Case {
                 capability: "setpcap",

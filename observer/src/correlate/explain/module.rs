@@ -47,7 +47,7 @@ pub fn apparmor(
         names.dedup();
         return format!(
             "The label is a stack, and each of its profiles must allow it: {}. If it needs it, add \
-             {rule} to whichever lacks it.",
+             {rule} to each profile that lacks it.",
             names.join(" and ")
         );
     }
@@ -55,7 +55,7 @@ pub fn apparmor(
     let inside = if place.is_empty() {
         ""
     } else {
-        " Such a profile is loaded from within the container that the namespace belongs to."
+        " Load such a profile from within the container that owns the namespace."
     };
     // Profiles that a program writes: an edit would not last.
     let how = if let Some(rest) = profile.strip_prefix("snap.") {
@@ -83,9 +83,9 @@ pub fn apparmor(
     match how {
         Some(how) => format!("If it needs it, {how}{place}.{inside}"),
         None => format!(
-            "If it needs it, allow {rule} in profile {profile:?}{place} (in the file under \
-             /etc/apparmor.d that has it, or in the one of that name under local/ where it includes \
-             that), then load the file with apparmor_parser -r.{inside}"
+            "If it needs it, allow {rule} in profile {profile:?}{place} (its file in \
+             /etc/apparmor.d, or the file in local/ that it includes), then load the profile: \
+             apparmor_parser -r FILE.{inside}"
         ),
     }
 }
@@ -106,11 +106,11 @@ fn own_profile(capability: &str, comm: &str, release: Release) -> String {
         "Fix".to_owned()
     };
     format!(
-        "It made a user namespace without a profile of its own, and AppArmor refuses every \
-         capability there. {fix}: a file /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
+        "It created a user namespace without its own profile, and AppArmor refuses every \
+         capability there. {fix}: create /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
          <tunables/global> profile local-{name} /PATH/{name} flags=(unconfined) {{ userns, }}\", \
-         where /PATH/{name} is the file that is really executed (readlink -f), loaded with \
-         apparmor_parser -r; this allows userns and, with it, {capability}. Last resort: sysctl \
+         where /PATH/{name} is the file that is really executed (readlink -f), and load it: \
+         apparmor_parser -r /etc/apparmor.d/local-{name}. This allows userns and, with it, {capability}. Last resort: sysctl \
          kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
          program of every user."
     )
@@ -126,10 +126,9 @@ fn of_distribution(capability: &str, release: Release) -> String {
     let otherwise = format!("Fix for another file, or if what it starts needs {capability}");
     match release {
         Release::Ubuntu(of, at) if (of, at) >= Release::WITH_BWRAP => format!(
-            "Ubuntu {of}.{at:02} loads a profile for /usr/bin/bwrap, so that this is most likely \
-             another file, which a program brought along, or the profile is not loaded \
-             (apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict loads it). Fix for another \
-             file"
+            "Ubuntu {of}.{at:02} loads a profile for /usr/bin/bwrap. This is probably another file, \
+             which a program brought along, or the profile is not loaded (load it: apparmor_parser -r \
+             /etc/apparmor.d/bwrap-userns-restrict). Fix for another file"
         ),
         Release::Ubuntu(of, at) => format!(
             "Fix for /usr/bin/bwrap: load Ubuntu's own profile for it, which Ubuntu {of}.{at:02} does \
@@ -147,8 +146,8 @@ fn of_distribution(capability: &str, release: Release) -> String {
 fn below_bwrap(capability: &str) -> String {
     format!(
         "The distribution's profile for bwrap (bwrap-userns-restrict) refuses every capability to \
-         what bwrap starts. If the program needs {capability}: start it by a copy of bwrap at a path \
-         of its own, with a profile of its own (\"profile local-bwrap /PATH/bwrap flags=(unconfined) \
+         programs that bwrap starts. If the program needs {capability}: start it with a copy of bwrap \
+         at its own path, with its own profile (\"profile local-bwrap /PATH/bwrap flags=(unconfined) \
          {{ userns, }}\"); the distribution's profile stays as it is."
     )
 }
@@ -165,7 +164,7 @@ pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
     let overrides = matches!(capability, "dac_override" | "dac_read_search");
     // Mostly a file of another user, which its owner and mode settle.
     let first = if overrides {
-        "First look for the file's owner and mode (an SELinux record of this capability mostly means \
+        "First check the file's owner and mode (an SELinux record of this capability mostly means \
          that they do not fit the user it runs as). "
     } else {
         ""
@@ -192,8 +191,9 @@ pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
         ""
     };
     format!(
-        "{first}If it needs it, allow it for its domain by a module with {rule} (class cap_userns or \
-         cap2_userns where the record has that; audit2allow -M writes it, semodule -i loads it), or run it in a type that has it{container}."
+        "{first}If it needs it, allow it for its domain in a module with {rule} (class cap_userns or \
+         cap2_userns where the record has that; write it with audit2allow -M, load it with \
+         semodule -i), or run it in a type that has it{container}."
     )
 }
 
@@ -268,7 +268,7 @@ mod tests {
         assert!(load < place(&noble, "local-bwrap"), "{noble}");
         let plucky = of(Release::Ubuntu(25, 4));
         assert!(!plucky.contains("apt install"), "{plucky}");
-        assert!(plucky.contains("most likely another file"), "{plucky}");
+        assert!(plucky.contains("probably another file"), "{plucky}");
         assert!(of(Release::Other).contains("from 25.04 on (before: apt install"));
     }
 
@@ -279,7 +279,7 @@ mod tests {
             text.contains("\"allow web_t self:capability2 bpf;\""),
             "{text}"
         );
-        assert!(selinux("dac_override", 1, Some("web_t")).starts_with("First look"));
+        assert!(selinux("dac_override", 1, Some("web_t")).starts_with("First check"));
         assert!(!selinux("chown", 0, Some("a_t; allow x")).contains("allow x"));
         assert!(selinux("chown", 0, Some("container_t")).contains("label=type:TYPE"));
     }

@@ -17,35 +17,36 @@ pub fn other(row: &Other) -> String {
         Sort::Seccomp => seccomp(row, &who),
         Sort::Capset => capset(row, &who),
         Sort::UsernsCreate if row.verdict.as_deref() == Some("audit") => format!(
-            "{who} made a user namespace, and AppArmor moved it into another profile, which refuses \
-             capabilities there."
+            "{who} created a user namespace, and AppArmor moved it into another profile, which \
+             refuses capabilities there."
         ),
         Sort::UsernsCreate if row.lsm.as_deref() == Some("selinux") => format!(
-            "SELinux refused {who} a new user namespace, in domain {profile:?}. If it needs it: a \
-             module with user_namespace create for that domain (audit2allow -M)."
+            "SELinux refused {who} a new user namespace, in domain {profile:?}. If it needs one: \
+             write a module with user_namespace create for that domain (audit2allow -M) and load \
+             it (semodule -i)."
         ),
         Sort::UsernsCreate if row.verdict.as_deref() == Some("allowed") => format!(
-            "{who} made a user namespace under AppArmor profile {profile:?} in complain mode; it \
-             would be refused in enforce mode."
+            "{who} created a user namespace under AppArmor profile {profile:?} in complain mode; \
+             enforce mode would refuse it."
         ),
         Sort::UsernsCreate => format!(
             "AppArmor refused {who} a new user namespace (profile {profile:?}); sandboxes and \
-             rootless containers need one. Fix: a profile of its own with \"userns,\" for the file \
-             that is really executed. Last resort: sysctl \
+             rootless containers need one. Fix: add a profile with \"userns,\" for the file that is \
+             really executed. Last resort: sysctl \
              kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
              program."
         ),
         Sort::Complain => format!(
-            "{who} asked for {capability} under AppArmor profile {profile:?} in complain mode: \
-             allowed, and would be refused in enforce mode."
+            "{who} requested {capability} under AppArmor profile {profile:?} in complain mode: \
+             allowed, but would be refused in enforce mode."
         ),
         Sort::Permissive => format!(
-            "{who} asked for {capability} in SELinux domain {profile:?}, which is permissive: \
-             allowed, and would be refused in enforcing mode."
+            "{who} requested {capability} in SELinux domain {profile:?}, which is permissive: \
+             allowed, but would be refused in enforcing mode."
         ),
         Sort::Granted => format!(
-            "{who} asked for {capability} under {profile:?}: granted, and logged because a rule asks \
-             for the record."
+            "{who} requested {capability} under {profile:?}: granted, and logged because a rule \
+             requires a record."
         ),
         Sort::Other => {
             let module = match row.lsm.as_deref() {
@@ -79,8 +80,8 @@ fn capset(row: &Other, who: &str) -> String {
         }
         Some("seccomp") => format!("capset of {who} failed: a seccomp filter refused the call."),
         _ => format!(
-            "capset of {who} failed (EPERM): no module's record stands beside it, so that it \
-             probably asked for capabilities that it does not hold."
+            "capset of {who} failed (EPERM): it probably requested capabilities that it does not \
+             hold (inferred: no module logged this call)."
         ),
     }
 }
@@ -89,7 +90,7 @@ fn seccomp(row: &Other, who: &str) -> String {
     let call = row.operation.as_deref();
     let call = call.map_or_else(|| "a system call".to_owned(), |call| shown(call).into());
     let drops = match row.operation.as_deref() {
-        Some("prctl") => " (which drops from the bounding set, among others)",
+        Some("prctl") => " (which drops from the bounding set, among other things)",
         Some("capset") => " (which sets a process's capabilities)",
         Some("unshare" | "clone" | "clone3" | "setns") => " (which makes or enters namespaces)",
         _ => "",

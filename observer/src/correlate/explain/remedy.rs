@@ -70,7 +70,7 @@ pub fn give(case: &Case<'_>) -> String {
     let Some(container) = case.container else {
         return format!(
             "Give it CAP_{capability} (in a container: --cap-add {capability}; \
-             under systemd: AmbientCapabilities=)"
+             under systemd: AmbientCapabilities=CAP_{capability})"
         );
     };
     if container.is_unit() {
@@ -78,8 +78,8 @@ pub fn give(case: &Case<'_>) -> String {
     }
     if case.is_outside {
         return format!(
-            "Start the container's runtime from a process that has CAP_{capability}: it runs \
-             outside of the container, so that the container's own capabilities do not help"
+            "Start the container runtime from a process that has CAP_{capability}: the runtime \
+             runs outside of the container, so the container's own capabilities do not help"
         );
     }
     let asked = container.requested.as_ref();
@@ -98,11 +98,13 @@ pub fn keep(case: &Case<'_>) -> String {
     let capability = case.capability.to_ascii_uppercase();
     match case.uid {
         Some(uid) if uid != 0 => format!(
-            "Have it drop before it changes its user: uid {uid} has no {capability} any more \
-             (setuid takes it away). If `exec --user` started it, it never had it: use \
+            "Have it drop before it changes its user: uid {uid} no longer has {capability} \
+             (setuid removes it). If `exec --user` started it, it never had it: use \
              `exec --user 0`"
         ),
-        _ => format!("Have it drop first, before it gives {capability} up (setuid and capset do)"),
+        _ => format!(
+            "Have it drop first, before it loses {capability} (setuid and capset remove it)"
+        ),
     }
 }
 
@@ -114,13 +116,13 @@ fn of_launcher(name: &str, capability: &str) -> Option<String> {
         "setpriv" => {
             let name = capability.to_ascii_lowercase();
             return Some(format!(
-                "Leave CAP_{capability} to it where setpriv starts it (no -{name} in \
-                 --bounding-set, and +{name} in --inh-caps and --ambient-caps)"
+                "Keep CAP_{capability} where setpriv starts it (setpriv --inh-caps +{name} \
+                 --ambient-caps +{name}, and no -{name} in --bounding-set)"
             ));
         }
         "capsh" => {
             return Some(format!(
-                "Leave CAP_{capability} to it where capsh starts it (not in --drop, and in --caps)"
+                "Keep CAP_{capability} where capsh starts it (in --caps, and not in --drop)"
             ));
         }
         _ => return None,
@@ -139,8 +141,8 @@ fn of_unit(unit: &Container, case: &Case<'_>, capability: &str) -> String {
     let is_service = matches!(unit.id.rsplit_once('.'), Some((_, "service")));
     if let Some(uid) = unit.vouched_by() {
         return format!(
-            "Run it in a unit of the system with User= and AmbientCapabilities=CAP_{capability}: \
-             {name} is one of uid {uid}, whose manager has no capability to give"
+            "Run it in a system unit with User= and AmbientCapabilities=CAP_{capability}: {name} \
+             belongs to uid {uid}, whose manager has no capability to give"
         );
     }
     if !is_service || unit.id.starts_with("user@") {
@@ -180,8 +182,8 @@ fn of_user(container: &Container, capability: &str, asked: Option<&Requested>) -
         _ => String::new(),
     };
     format!(
-        "Run it as root in the container ({how}) and have it change the user after the drop: \
-         {} gives a user that is not root no capability{file}",
+        "Run it as root in the container ({how}), and change the user after the drop: {} gives \
+         effective capabilities only to root{file}",
         container.runtime
     )
 }
@@ -221,13 +223,10 @@ pub fn missing(requested: &Requested, uid: Option<u32>) -> &'static str {
     }
     match uid {
         Some(uid) if uid != 0 && !is_not_root(requested) => {
-            ": the container was given SETPCAP, and this process runs as another user, who has \
-             given it up or never had it"
+            ": the container has SETPCAP, but this process runs as another user, who lost it or \
+             never had it"
         }
-        _ => {
-            ": the container was given SETPCAP, so this process, or one above it, has given it \
-             up (inferred)"
-        }
+        _ => ": the container has SETPCAP, so this process, or one above it, lost it (inferred)",
     }
 }
 

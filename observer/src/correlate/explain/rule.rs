@@ -66,7 +66,7 @@ fn said(refusal: &RuleRefusal) -> (String, String) {
         ),
         (_, "other_process") => (
             "could not set the capabilities of another process".to_owned(),
-            "Have each process set its own",
+            "Have each process set its own capabilities",
         ),
         (_, "not_permitted") => (
             format!("could not raise {missing} in its ambient set: not in its permitted set"),
@@ -96,27 +96,27 @@ fn said(refusal: &RuleRefusal) -> (String, String) {
 fn of_ids(refusal: &RuleRefusal) -> (String, String) {
     let (what, remedy) = match (refusal.call.as_str(), refusal.rule.as_str()) {
         (_, "creator_lacks_setfcap") => (
-            "could not map user id 0 of the parent namespace: who made this namespace had no \
-             SETFCAP in its effective set"
+            "could not map user id 0 of the parent namespace: the process that created this \
+             namespace had no SETFCAP in its effective set"
                 .to_owned(),
-            "Give SETFCAP to the process that makes the user namespace (in a container: \
-             --cap-add SETFCAP), or do not map the parent's id 0; SYS_ADMIN does not help",
+            "Give SETFCAP to the process that creates the user namespace (in a container: \
+             --cap-add SETFCAP), or do not map the parent's id 0; do not grant SYS_ADMIN for this",
         ),
         ("gid_map", "not_own_id") => (
             "could not map group ids: without SETGID over the parent namespace a process may \
-             map its own id alone, in one line, once setgroups is denied"
+             map only its own id, in one line, once setgroups is denied"
                 .to_owned(),
             "Write `deny` to /proc/PID/setgroups first, then its own id in one line, or use \
              newgidmap with a range in /etc/subgid",
         ),
         (_, "not_own_id") => (
             "could not map user ids: without SETUID over the parent namespace a process may \
-             map its own id alone, in one line"
+             map only its own id, in one line"
                 .to_owned(),
             "Map its own id in one line, or use newuidmap with a range in /etc/subuid",
         ),
         (call, "written_before") => (
-            format!("could not write {call}: it can be written once"),
+            format!("could not write {call}: it can be written only once"),
             "Write all lines in one call",
         ),
         (call, "other_opener") => (
@@ -137,7 +137,7 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
             "Map more group ids, or take the group out of the user's list",
         ),
         ("userns", "unmapped") => (
-            "could not make a user namespace: its own ids have no mapping in the present one"
+            "could not create a user namespace: its own ids have no mapping in the current one"
                 .to_owned(),
             "Map its ids in the namespace above first",
         ),
@@ -146,20 +146,21 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
             "Map only ids that the parent namespace has",
         ),
         (_, "chroot") => (
-            "could not make a user namespace within a chroot".to_owned(),
-            "Use pivot_root in place of chroot, or make the namespace before it",
+            "could not create a user namespace inside a chroot".to_owned(),
+            "Use pivot_root instead of chroot, or create the namespace before the chroot",
         ),
         (_, "limit") => (
-            "could not make another user namespace: user.max_user_namespaces is reached".to_owned(),
+            "could not create another user namespace: user.max_user_namespaces is reached"
+                .to_owned(),
             "Raise it: sysctl -w user.max_user_namespaces=15000",
         ),
         (_, "depth") => (
-            "could not make another user namespace: 33 levels is the most".to_owned(),
+            "could not create another user namespace: 33 levels is the limit".to_owned(),
             "Look for a program that nests without end",
         ),
         (call, "unseen") => (
-            format!("was refused {call} by a rule whose details were not seen"),
-            "Repeat the call: another one took the place of what was kept of it",
+            format!("was refused {call} by a rule whose details were not recorded"),
+            "Repeat the call: a later refusal replaced its details",
         ),
         (call, rule) => (
             format!("was refused {call} by a rule ({rule})"),
@@ -204,11 +205,11 @@ fn lost(refusal: &RuleRefusal, rule: &str) -> (String, String) {
         ),
         "lost_foreign_mount" => (
             "its mount belongs to another mount or user namespace",
-            "Mount its file system in the namespaces that it is executed in",
+            "Mount its file system in the namespaces in which it is executed",
         ),
         _ => (
             "it is traced",
-            "Trace it as root, or attach after it has started",
+            "Trace it as root, or attach after it started",
         ),
     };
     (
@@ -241,7 +242,7 @@ fn keep(refusal: &RuleRefusal) -> String {
 
 fn removal(refusal: &RuleRefusal) -> String {
     let file = file(refusal);
-    format!("remove the file's (`setcap -r {file}`), or clear its effective bit")
+    format!("remove it from the file (`setcap -r {file}`), or clear the effective bit")
 }
 
 fn capitalized(text: &str) -> String {

@@ -234,7 +234,11 @@ fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
         seconds: 0.0,
         outcome,
     };
-    let reason = |reason: &Option<String>| reason.clone().unwrap_or_else(|| "not told".to_owned());
+    let reason = |reason: &Option<String>| {
+        reason
+            .clone()
+            .unwrap_or_else(|| "unknown reason".to_owned())
+    };
     let mut cases: Vec<Case> = Vec::new();
     for hook in report.hooks.iter().filter(|hook| hook.needed) {
         let outcome = if hook.attached {

@@ -78,7 +78,7 @@ fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
     let mut notes: Vec<_> = notes.iter().map(|note| escape(note)).collect();
     notes.extend(words::left_out(report).iter().map(|note| escape(note)));
     for hook in words::missing_hooks(report) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
+        let reason = hook.reason.as_deref().unwrap_or("unknown reason");
         notes.push(format!(
             "not attached: {} ({})",
             code(&hook.hook),
@@ -86,9 +86,9 @@ fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
         ));
     }
     for source in words::silent_sources(report) {
-        let reason = source.reason.as_deref().unwrap_or("not told");
+        let reason = source.reason.as_deref().unwrap_or("unknown reason");
         let name = code(&source.name);
-        notes.push(format!("not heard: {name} ({})", escape(reason)));
+        notes.push(format!("not connected: {name} ({})", escape(reason)));
     }
     for (reason, count) in words::losses(report) {
         notes.push(format!("lost: {count} ({})", escape(reason)));
@@ -111,7 +111,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         text,
         "### Bounding-set drops, by process\n\n\
-         | Verdict | Supervisor | Version | Process | PID | Layer | Profile | Drops | Refused | Became | Left raised |\n\
+         | Verdict | Supervisor | Version | Process | PID | Layer | Profile | Drops | Refused | Became | Still in set |\n\
          |---|---|---|---|---:|---|---|---:|---:|---|---|"
     )?;
     let shown = words::shown_episodes(&episodes);

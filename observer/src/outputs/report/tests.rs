@@ -293,7 +293,7 @@ fn what_was_taken_in_beside_is_said_and_pushes_nothing_out() {
         let text = shown(form, &report).replace('\\', "");
         for wanted in [
             "beside the command, made while it ran: podman container web, unit run-u7.service, \
-             docker container 888888888888 and 3 more: 300 fatal; no denial",
+             docker container 888888888888 and 3 more: 300 fatal; no capability denials",
             "the command's own tree: 1 fatal, 1 degraded, 1 pending, 2 ok; 25 denials, 3 expected",
             "(pid 77) and 1 more; --wait DURATION follows them",
             "openshell [beside]",
@@ -384,7 +384,7 @@ fn text_of_nothing() {
     nothing.command = None;
     nothing.sight = Sight::default();
     insta::assert_snapshot!(shown(Form::Text, &nothing), @r"
-    capwatch: no process dropped from its bounding set; no denial
+    capwatch: no bounding-set drops; no capability denials
       kernel 6.12.48, LSMs landlock, apparmor
       sight: complete
     ");

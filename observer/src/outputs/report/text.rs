@@ -58,7 +58,7 @@ fn write(
     }
     let others = words::others(report);
     if !others.is_empty() {
-        let heading = Tint::Bold.paint("BESIDE CAPABILITY DENIALS", color);
+        let heading = Tint::Bold.paint("OTHER RECORDS", color);
         writeln!(text, "\n{heading}")?;
         for line in others {
             writeln!(text, "{}", wrap(&clean(&line), "  ", columns))?;
@@ -87,12 +87,16 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
         writeln!(text, "  {}", Tint::Warning.paint(line, color))
     };
     for hook in words::missing_hooks(report) {
-        let reason = hook.reason.as_deref().unwrap_or("not told");
+        let reason = hook.reason.as_deref().unwrap_or("unknown reason");
         warn(format!("not attached: {} ({})", hook.hook, clean(reason)))?;
     }
     for source in words::silent_sources(report) {
-        let reason = source.reason.as_deref().unwrap_or("not told");
-        warn(format!("not heard: {} ({})", source.name, clean(reason)))?;
+        let reason = source.reason.as_deref().unwrap_or("unknown reason");
+        warn(format!(
+            "not connected: {} ({})",
+            source.name,
+            clean(reason)
+        ))?;
     }
     for note in words::notes(report) {
         warn(clean(&note).into_owned())?;
@@ -131,7 +135,7 @@ fn write_episodes(
         ("DROPS", Side::Right),
         ("REFUSED", Side::Right),
         ("BECAME", Side::Left),
-        ("LEFT RAISED", Side::Left),
+        ("STILL IN SET", Side::Left),
     ]);
     let shown = words::shown_episodes(&episodes);
     for episode in &shown {

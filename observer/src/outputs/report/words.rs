@@ -45,7 +45,7 @@ fn summary(counts: &Counts) -> String {
         })
         .collect();
     if parts.is_empty() {
-        parts.push("no process dropped from its bounding set".to_owned());
+        parts.push("no bounding-set drops".to_owned());
     }
     let denials = denials(&counts.denials);
     format!("{}; {denials}", parts.join(", "))
@@ -63,7 +63,7 @@ pub fn others(report: &Report) -> Vec<String> {
     let mut lines: Vec<_> = others.iter().take(SHOWN).map(line).collect();
     if others.len() > SHOWN {
         lines.push(format!(
-            "and {} more sorts of them; -o json lists all",
+            "and {} more kinds; -o json lists all",
             others.len() - SHOWN
         ));
     }
@@ -86,7 +86,7 @@ pub fn refusals(report: &Report) -> Vec<String> {
     let mut lines: Vec<_> = refusals.iter().take(SHOWN).map(line).collect();
     if refusals.len() > SHOWN {
         lines.push(format!(
-            "and {} more sorts of them; -o json lists all",
+            "and {} more kinds; -o json lists all",
             refusals.len() - SHOWN
         ));
     }
@@ -147,7 +147,7 @@ fn made(scope: &Scoped) -> String {
 fn name_of(made: &Made) -> String {
     let Made { runtime, id, name } = made;
     match runtime.as_str() {
-        "unknown" if id.is_empty() => "one that was gone before it could be named".to_owned(),
+        "unknown" if id.is_empty() => "one that was gone before its name could be read".to_owned(),
         "systemd" => format!("unit {id}"),
         "systemd-nspawn" => format!("machine {id}"),
         runtime => {
@@ -166,7 +166,7 @@ pub fn left_out(report: &Report) -> Vec<String> {
     let course = &scope.course;
     if let Some(why) = &course.beside_unknown {
         lines.push(format!(
-            "containers and units that daemons made beside the command are not recognised: {why}"
+            "containers and units that daemons started for the command are not recognised: {why}"
         ));
     }
     let clients = course.clients.join(", ");
@@ -177,8 +177,8 @@ pub fn left_out(report: &Report) -> Vec<String> {
     } else if !clients.is_empty() && scope.made.is_empty() {
         lines.push(format!(
             "{clients}: a daemon does the work, and nothing was found in a container, unit or \
-             machine made while the command ran; its work is not in this report if it ran in an \
-             existing or installed one (see --scope host), on another host, or later (see --wait)"
+             machine that started while the command ran. This report lacks its work if it ran in \
+             an existing one (use --scope host), on another host, or later (use --wait)"
         ));
     }
     if !course.running.is_empty() {
@@ -231,7 +231,7 @@ pub fn shown_denials(denials: &[Denial]) -> Vec<&Denial> {
 
 fn denials(counts: &DenialCounts) -> String {
     let mut text = match counts.denied(None) {
-        0 => "no denial".to_owned(),
+        0 => "no capability denials".to_owned(),
         1 => "1 denial".to_owned(),
         count => format!("{count} denials"),
     };
@@ -325,8 +325,8 @@ fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
         _ => format!("{count} checks of sys_admin are"),
     };
     Some(format!(
-        "{checks} routine: the kernel asks for it of every process that takes memory, and goes \
-         on without. Do not grant SYS_ADMIN for it."
+        "{checks} routine memory accounting: the kernel makes it for every process that allocates \
+         memory, and continues without it. Do not grant SYS_ADMIN for it."
     ))
 }
 
@@ -447,8 +447,8 @@ pub fn audit(report: &Report) -> Option<String> {
     let audit = &report.audit;
     (audit.records + audit.ebpf_only > 0).then(|| {
         format!(
-            "{} capability records, {} joined with an event, {} without one; \
-             {} denials by a security module left no record",
+            "{} capability records: {} matched a kernel event, {} did not; \
+             {} denials by a security module have no record",
             audit.records, audit.matched, audit.audit_only, audit.ebpf_only
         )
     })

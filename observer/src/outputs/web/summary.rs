@@ -230,8 +230,8 @@ impl Summary {
         }
         if let Some((group, verdict)) = inferred {
             let below = format!(
-                " No rule names {}: it is a supervisor by what it does, and this is a warning \
-                 until `capwatch config suggest` has made it a rule.{below}",
+                " No rule names {}, so this is a warning only: `capwatch config suggest` prints a \
+                 rule.{below}",
                 group.supervisor
             );
             return self.failed("warning", group, verdict, now, &below);
@@ -243,21 +243,21 @@ impl Summary {
                 title: format!(
                     "{pending} {} with capabilities left after a refused drop",
                     if pending == 1 {
-                        "process goes on"
+                        "process is running"
                     } else {
-                        "processes go on"
+                        "processes are running"
                     }
                 ),
-                detail: format!("None of them is a supervisor's own.{below}"),
+                detail: format!("None of them is a supervisor.{below}"),
             };
         }
         let own = self.groups.iter().filter(|group| group.standing() > 0);
         let episodes: u64 = own.map(Group::all).sum();
         Headline {
             level: "ok",
-            title: "No supervisor was refused a drop".to_owned(),
+            title: "No known supervisor failed to drop capabilities".to_owned(),
             detail: format!(
-                "{episodes} {} of supervisors known, none of them fatal, degraded or pending.{below}",
+                "{episodes} supervisor {}, none of them fatal, degraded or pending.{below}",
                 plural(episodes, "episode")
             ),
         }
@@ -270,11 +270,11 @@ impl Summary {
         let strangers: u64 = strangers.map(Group::refused).sum();
         let mut below = String::new();
         for (count, place) in [
-            (workloads, "inside workloads"),
-            (strangers, "outside of any supervisor"),
+            (workloads, "in workloads"),
+            (strangers, "in unknown processes"),
         ] {
             if count > 0 {
-                let _ = write!(below, " {count} refused {place}.");
+                let _ = write!(below, " {count} {} {place}.", plural(count, "failure"));
             }
         }
         below
@@ -304,14 +304,18 @@ impl Summary {
             .filter(|group| group.worst() >= Some(Verdict::Pending))
             .count() as u64;
         let last = match &group.last {
-            Some(last) => format!("; the last of {} {}", group.supervisor, ago(now, last.time)),
+            Some(last) => format!(
+                " Most recent: {}, {}.",
+                group.supervisor,
+                ago(now, last.time)
+            ),
             None => String::new(),
         };
         Headline {
             level,
             title: format!("{} {}", group.name(), what_became(verdict)),
             detail: format!(
-                "Refused by {}. {counts} in {affected} {} of supervisors{last}.{below}",
+                "Refused by {}. {counts} ({affected} supervisor {}).{last}{below}",
                 group.layers(),
                 plural(affected, "version"),
             ),
@@ -337,7 +341,7 @@ fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headlin
             }
         ),
         detail: format!(
-            "{} (pid {}){of} has {} left; restart it once drops work again.{below}",
+            "{} (pid {}){of} still has {}: fix the cause, then restart it.{below}",
             first.comm,
             first.pid,
             listed(&first.residual)
@@ -389,11 +393,11 @@ impl Headline {
         } else if hooks == 0 && sources == 0 {
             ("blind", "The agent sees nothing")
         } else if !complete {
-            ("partial", "The agent sees a part")
+            ("partial", "The agent sees only a part")
         } else if lost > 0 {
             ("partial", "The agent lost events")
         } else {
-            ("ok", "The agent sees everything it asked for")
+            ("ok", "The agent sees everything")
         };
         let reason = match (&status.reason, status.ready) {
             (Some(reason), false) => format!(" {reason}."),
@@ -403,7 +407,7 @@ impl Headline {
             level,
             title: title.to_owned(),
             detail: format!(
-                "{hooks} of {} hooks attached, {sources} of {} audit sources heard, {lost} {} lost.{reason}",
+                "{hooks} of {} hooks attached, {sources} of {} audit sources connected, {lost} {} lost.{reason}",
                 hooks + missed,
                 status.sources.len(),
                 plural(lost, "event"),
@@ -418,9 +422,9 @@ fn of_workload(episode: &Episode) -> bool {
 
 const fn what_became(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Fatal => "ended after a refused drop",
+        Verdict::Fatal => "exited after a refused drop",
         Verdict::Degraded => "runs its workload with capabilities left",
-        Verdict::Pending => "goes on with capabilities left",
+        Verdict::Pending => "is running with capabilities left",
         Verdict::Harmless | Verdict::Ok => "is well",
     }
 }

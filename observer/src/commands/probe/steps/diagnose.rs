@@ -92,7 +92,9 @@ fn user_namespace(errno: i32, account: &Account, settings: &Settings) -> (&'stat
             .map_or("?".to_owned(), |max| max.to_string());
         return (
             "sysctl",
-            format!("the limit is reached: user.max_user_namespaces is {value}; raise it"),
+            format!(
+                "the limit is reached: user.max_user_namespaces is {value}; raise it (sysctl -w user.max_user_namespaces=15000)"
+            ),
         );
     }
     if matches!(errno, libc::EINVAL | libc::ENOSYS) {
@@ -101,14 +103,14 @@ fn user_namespace(errno: i32, account: &Account, settings: &Settings) -> (&'stat
     if settings.userns_clone == Some(0) && account.uid != 0 {
         return (
             "sysctl",
-            "kernel.unprivileged_userns_clone is 0; set it to 1".to_owned(),
+            "kernel.unprivileged_userns_clone is 0; run sysctl -w kernel.unprivileged_userns_clone=1".to_owned(),
         );
     }
     if account.chroot {
         return (
             "rule",
             "the process is in a chroot, where the kernel makes no user namespace; enter the tree \
-             by pivot_root instead"
+             with pivot_root instead"
                 .to_owned(),
         );
     }
@@ -148,16 +150,16 @@ fn map(step: Step, errno: i32, account: &Account) -> (&'static str, String) {
     if zero && !account.setfcap {
         return (
             "rule",
-            "CAP_SETFCAP was not effective when the user namespace was made, so the kernel \
+            "CAP_SETFCAP was not effective when the user namespace was created, so the kernel \
              refuses a map of the parent's id 0; add SETFCAP (`--cap-add SETFCAP`), or run as \
-             another user; SYS_ADMIN and the bounding set do not matter"
+             another user; do not grant SYS_ADMIN for this"
                 .to_owned(),
         );
     }
     if step == Step::UidMapZero && account.uid != 0 {
         return (
             "rule",
-            "a process may map its own id only; newuidmap maps others by /etc/subuid".to_owned(),
+            "a process may map only its own id; use newuidmap with a range in /etc/subuid for others".to_owned(),
         );
     }
     within(account)
@@ -178,7 +180,7 @@ fn within(account: &Account) -> (&'static str, String) {
 fn seccomp() -> (&'static str, String) {
     (
         "seccomp",
-        "probably the seccomp filter that is on (Seccomp: 2): no module confines the process, and \
+        "probably the active seccomp filter (Seccomp: 2): no module confines the process, and \
          no rule refuses it; allow the call in the container's profile"
             .to_owned(),
     )
@@ -202,15 +204,14 @@ fn confined(label: Option<&str>) -> Option<(&'static str, String)> {
     }
     Some((
         "selinux",
-        format!("SELinux refuses it to {label}; `ausearch -m AVC -ts recent` shows the rule"),
+        format!("SELinux refuses it in {label}; `ausearch -m AVC -ts recent` shows the record"),
     ))
 }
 
 fn unknown() -> (&'static str, String) {
     (
         "lsm",
-        "neither a setting, a filter nor a label explains it: a security module without a label \
-         of its own, or BPF"
+        "no setting, filter or label explains it: probably a security module without a label, or BPF"
             .to_owned(),
     )
 }

@@ -36,7 +36,7 @@ function facts(episode) {
     ["Refused while lowered", episode.refused_lowered],
     ["Unknown to the kernel", episode.unknown_capability],
     episode.first_refused && ["First refused", episode.first_refused],
-    ["Left raised", episode.residual.join(", ") || "nothing"],
+    ["Still in set", episode.residual.join(", ") || "nothing"],
     ["Bounding set before", episode.bounding_before],
     ["Bounding set after", episode.bounding_after],
     ["Effective set", episode.effective],

@@ -59,7 +59,7 @@ export function groups(list, now) {
       number(group.workload_refused, group.workload_refused ? "" : "zero"),
     );
   });
-  fill("groups", rows.length ? rows : [empty(11, "No supervisor was seen yet.")]);
+  fill("groups", rows.length ? rows : [empty(11, "No supervisor yet.")]);
 }
 
 /** Live workloads with capabilities left raised; the section hides where there are none. */
@@ -128,7 +128,7 @@ export function episodes(list, now, known) {
         td(fate(one)),
       ),
     );
-  const sentence = known ? "No episode fits the filters." : "No process dropped a capability from its bounding set yet.";
+  const sentence = known ? "No episodes match the filters." : "No bounding-set drops yet.";
   fill("episodes", rows.length ? rows : [empty(9, sentence)]);
 }
 
@@ -148,7 +148,7 @@ export function denials(list, now, known) {
       el("td", { class: "sentence" }, one.explanation),
     ),
   );
-  const sentence = known ? "No denial fits the filters." : "No capability check was refused yet.";
+  const sentence = known ? "No denials match the filters." : "No capability denials yet.";
   fill("denials", rows.length ? rows : [empty(8, sentence)]);
 }
 
@@ -159,13 +159,13 @@ export function agent(status) {
     "hooks",
     status.hooks.length
       ? status.hooks.map((hook) => el("tr", {}, el("th", { scope: "row" }, el("code", {}, hook.hook)), td(optional(hook.mechanism)), state(hook.attached, "attached", hook.needed ? "not attached" : "not needed", hook.reason, hook.needed)))
-      : [empty(3, "No hook was asked for.")],
+      : [empty(3, "No hook was requested.")],
   );
   fill(
     "sources",
     status.sources.length
       ? status.sources.map((source) => el("tr", {}, el("th", { scope: "row" }, source.name), state(source.up, "heard", "down", source.reason), number(source.records), number(source.lost)))
-      : [empty(4, "No source was asked for.")],
+      : [empty(4, "No source was requested.")],
   );
   byId("lost").replaceChildren(...Object.entries(status.lost).map(([reason, count]) => el("div", {}, el("dt", {}, `Lost: ${reason}`), el("dd", {}, count))));
   const { state: kept, lapses } = status.sandbox;

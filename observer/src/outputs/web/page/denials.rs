@@ -22,7 +22,7 @@ pub fn section(html: &mut Html, mut denials: Vec<Denial>, all: u64, now: Stamp) 
     });
     html.raw(
         "<section class=\"card\" aria-labelledby=\"denials-title\"><h2 id=\"denials-title\">Denials</h2>\
-         <p class=\"hint\">Refused capability checks, those alike in one row; first those of supervisors, last what a rule expects.",
+         <p class=\"hint\">Refused capability checks, one row for each kind: supervisors first, expected denials last.",
     );
     how_many(html, denials.len().min(ROWS), all);
     html.raw(
@@ -36,9 +36,7 @@ pub fn section(html: &mut Html, mut denials: Vec<Denial>, all: u64, now: Stamp) 
         row(html, denial, now);
     }
     if denials.is_empty() {
-        html.raw(
-            "<tr><td colspan=\"8\" class=\"empty\">No capability check was refused yet.</td></tr>",
-        );
+        html.raw("<tr><td colspan=\"8\" class=\"empty\">No capability denials yet.</td></tr>");
     }
     html.raw("</tbody></table></div></section>");
 }
@@ -72,9 +70,7 @@ fn row(html: &mut Html, denial: &Denial, now: Stamp) {
         .text(&denial.audited)
         .raw("</td><td class=\"number\">");
     if !denial.exact {
-        html.raw(
-            "<span title=\"names of the process are not told apart for all of these\">~</span>",
-        );
+        html.raw("<span title=\"these come from processes with different names\">~</span>");
     }
     html.text(denial.count).raw("</td><td class=\"sentence\">");
     html.text(&denial.explanation).raw("</td></tr>");

@@ -62,7 +62,7 @@ pub fn article(html: &mut Html, timed: &TimedEpisode) {
     if let Some(first) = &episode.first_refused {
         fact(html, "First refused", first);
     }
-    fact(html, "Left raised", list(&episode.residual));
+    fact(html, "Still in set", list(&episode.residual));
     fact(html, "Bounding set before", &episode.bounding_before);
     fact(html, "Bounding set after", &episode.bounding_after);
     fact(html, "Effective set", &episode.effective);

@@ -12,7 +12,7 @@ const ROWS: usize = 100;
 pub fn section(html: &mut Html, episodes: &[TimedEpisode], all: u64, now: Stamp) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"episodes-title\"><h2 id=\"episodes-title\">Episodes</h2>\
-         <p class=\"hint\">All bounding-set drops of one process, from the first until it execs or ends; the newest first.",
+         <p class=\"hint\">All bounding-set drops of one process, until it runs another program or exits. Newest first.",
     );
     how_many(html, episodes.len().min(ROWS), all);
     html.raw(
@@ -20,13 +20,13 @@ pub fn section(html: &mut Html, episodes: &[TimedEpisode], all: u64, now: Stamp)
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
          <th scope=\"col\">Verdict</th><th scope=\"col\">When</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Process</th><th scope=\"col\">Layer</th><th scope=\"col\" class=\"number\">Drops</th>\
-         <th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Left raised</th><th scope=\"col\">Fate</th></tr></thead><tbody>",
+         <th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Still in set</th><th scope=\"col\">Fate</th></tr></thead><tbody>",
     );
     for timed in episodes.iter().rev().take(ROWS) {
         row(html, timed, now);
     }
     if episodes.is_empty() {
-        html.raw("<tr><td colspan=\"9\" class=\"empty\">No process dropped a capability from its bounding set yet.</td></tr>");
+        html.raw("<tr><td colspan=\"9\" class=\"empty\">No bounding-set drops yet.</td></tr>");
     }
     html.raw("</tbody></table></div></section>");
 }

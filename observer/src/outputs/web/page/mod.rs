@@ -99,7 +99,7 @@ pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Re
         detail::article(&mut html, timed);
         StatusCode::OK
     } else {
-        html.raw("<h1>No such episode</h1><p>The id is wrong, or the episode is forgotten by now: the agent keeps the worst and the newest.</p>");
+        html.raw("<h1>No such episode</h1><p>The ID is wrong, or the agent no longer keeps the episode: it keeps the worst and the newest.</p>");
         StatusCode::NOT_FOUND
     };
     html.raw("</main>");

@@ -34,7 +34,7 @@ pub fn groups(html: &mut Html, summary: &Summary, now: Stamp) {
         row(html, group, now);
     }
     if summary.groups.is_empty() {
-        html.raw("<tr><td colspan=\"11\" class=\"empty\">No supervisor was seen yet.</td></tr>");
+        html.raw("<tr><td colspan=\"11\" class=\"empty\">No supervisor yet.</td></tr>");
     }
     html.raw("</tbody></table></div></section>");
 }
@@ -121,9 +121,7 @@ fn sandbox(html: &mut Html, told: &Told) {
         State::Off => badge(html, "idle", "off"),
     }
     if told.state == State::Off {
-        html.raw(
-            " <span class=\"reason\">the agent keeps every capability that it started with</span>",
-        );
+        html.raw(" <span class=\"reason\">the agent keeps every capability it started with</span>");
     }
     for ToldLapse {
         lapse,
@@ -163,7 +161,7 @@ fn hooks(html: &mut Html, status: &Status) {
         html.raw("</td></tr>");
     }
     if status.hooks.is_empty() {
-        html.raw("<tr><td colspan=\"3\" class=\"empty\">No hook was asked for.</td></tr>");
+        html.raw("<tr><td colspan=\"3\" class=\"empty\">No hook was requested.</td></tr>");
     }
     html.raw("</tbody></table></div></section>");
 }
@@ -195,7 +193,7 @@ fn sources(html: &mut Html, status: &Status) {
             .raw("</td></tr>");
     }
     if status.sources.is_empty() {
-        html.raw("<tr><td colspan=\"4\" class=\"empty\">No source was asked for.</td></tr>");
+        html.raw("<tr><td colspan=\"4\" class=\"empty\">No source was requested.</td></tr>");
     }
     html.raw("</tbody></table></div><dl id=\"lost\" class=\"facts\">");
     for (reason, count) in &status.lost {

@@ -16,11 +16,11 @@ pub fn section(html: &mut Html, workloads: &[Workload], now: Stamp) {
         html.raw(" hidden");
     }
     html.raw(
-        "><h2 id=\"workloads-title\">Running with capabilities left raised</h2>\
+        "><h2 id=\"workloads-title\">Running with capabilities that should be gone</h2>\
          <p class=\"hint\">Live workloads whose bounding set is not what it should be.</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"workloads-title\"><table id=\"workloads\"><thead><tr>\
          <th scope=\"col\">Process</th><th scope=\"col\">Supervisor</th><th scope=\"col\">Container</th>\
-         <th scope=\"col\">Left raised</th><th scope=\"col\">Found by</th><th scope=\"col\">Since</th></tr></thead><tbody>",
+         <th scope=\"col\">Still in set</th><th scope=\"col\">Found by</th><th scope=\"col\">Since</th></tr></thead><tbody>",
     );
     for workload in workloads.iter().take(ROWS) {
         row(html, workload, now);
