@@ -7,6 +7,7 @@ mod report;
 mod script;
 mod source;
 mod vms;
+mod words;
 
 use std::process::ExitCode;
 

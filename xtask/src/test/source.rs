@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use super::report::{Check, Report, Tally};
+use super::words;
 use crate::cmd;
 use crate::tools::Tool;
 
@@ -29,6 +30,7 @@ pub fn ring(report: &mut Report, quick: bool) {
         )?;
         Ok(Tally::pass())
     });
+    words::ring(report, quick);
     report.step("unit tests", || {
         cargo_test(cmd::cargo().args(["test", "--locked", "--workspace"]))
     });
