@@ -77,7 +77,7 @@ fn a_truncated_archive_tells_where_and_keeps_what_it_read() {
         let text = error.to_string();
         assert!(
             text.starts_with(&format!(
-                "cannot read on after line {line}, byte {offset} of the {name} log: "
+                "cannot read further after line {line}, byte {offset} of the {name} log: "
             )),
             "{text}"
         );
@@ -99,7 +99,7 @@ fn a_source_that_fails_midway_keeps_what_it_gave() {
     assert_eq!(
         text,
         format!(
-            "cannot read on after line 3, byte {} of the uncompressed log: the disk is gone",
+            "cannot read further after line 3, byte {} of the uncompressed log: the disk is gone",
             plain.len()
         )
     );

@@ -148,7 +148,7 @@ fn a_log_says_that_its_process_ids_mean_nothing_here() {
         report["notes"][0]
             .as_str()
             .expect("a note")
-            .contains("process ids")
+            .contains("PIDs are from the host")
     );
     assert_eq!(report["denials"][0]["leftover"], "hook_missing");
     let text = Command::new(env!("CARGO_BIN_EXE_capwatch"))

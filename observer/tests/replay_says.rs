@@ -101,7 +101,7 @@ fn a_log_in_which_nothing_is_understood_is_an_error_unless_that_is_wanted() {
     ] {
         let (code, _, error) = said(log, &[]);
         assert_eq!(code, Some(1), "{log}");
-        assert!(error.contains("says nothing of denials"), "{error}");
+        assert!(error.contains("cannot show denials"), "{error}");
         assert!(error.contains(words), "{error}");
         assert_eq!(said(log, &["--lenient"]).0, Some(0), "{log}");
     }
@@ -211,7 +211,7 @@ fn what_is_refused_beside_capabilities_has_a_line_in_every_form() {
             assert!(out.contains(words), "{form}, {words}: {out}");
         }
         let (_, out, _) = said(&log, &["-o", "markdown"]);
-        assert!(out.contains("### Beside capability denials"), "{out}");
+        assert!(out.contains("### Other records"), "{out}");
         assert!(
             report(&log)["others"][0]["explanation"]
                 .as_str()

@@ -76,7 +76,7 @@ if [ -e rebooted ]; then
     # --- removed ---
     apt remove capwatch >removed 2>&1
     cat removed
-    check "apt removes it, and the kernel holds nothing of it" grep -q "the kernel holds none of them" removed
+    check "apt removes it, and the kernel holds nothing of it" grep -q "the kernel no longer holds any of them" removed
     gone() { ! pidof capwatch >/dev/null; }
     check "nothing runs" wait_for 10 gone
     check "nothing is pinned" sh -c '! ls /sys/fs/bpf/capwatch/* 2>/dev/null'

@@ -38,7 +38,7 @@ export default dashboard(
       title: "Refused by a rule",
       height: 9,
       panels: [
-        series("By rule", "Calls that the kernel refused by a rule of its own, without asking for a capability: no log has them.", "ops", [query(`sum by (call, rule) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{call}}: {{rule}}")]),
+        series("By rule", "Calls that the kernel refused by a rule, without a capability check: no log has them.", "ops", [query(`sum by (call, rule) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{call}}: {{rule}}")]),
         series("Refused by a rule, by supervisor", "The same calls by supervisor.", "ops", [query(`sum by (supervisor) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{supervisor}}")]),
       ],
     },

@@ -3,7 +3,7 @@ import { ALARM, NEED_ONE, SCOPE, WARN, dashboard, grown, query, series, stat, st
 export default dashboard(
   "capwatch-health",
   "capwatch: agent health",
-  "Does the agent see everything it asked for, does it lose anything, and what does it cost?",
+  "Does the agent see everything, does it lose anything, and what does it cost?",
   [
     {
       title: "In short",
@@ -11,7 +11,7 @@ export default dashboard(
       panels: [
         stat("Agents scraped", "Agents that Prometheus reads.", "short", [query(`sum(up{${SCOPE}} and on (job, instance) capwatch_build_info{${SCOPE}}) or vector(0)`, "up", { instant: true })], NEED_ONE),
         stat("Hooks not attached", "Hooks that no mechanism could attach.", "short", [query(`count(max by (job, instance, hook) (capwatch_hook_attached{${SCOPE}}) == 0) or vector(0)`, "down", { instant: true })], WARN),
-        stat("Sources not heard", "Audit sources that are down.", "short", [query(`count(capwatch_source_up{${SCOPE}} == 0) or vector(0)`, "down", { instant: true })], WARN),
+        stat("Sources not connected", "Audit sources that are down.", "short", [query(`count(capwatch_source_up{${SCOPE}} == 0) or vector(0)`, "down", { instant: true })], WARN),
         stat("Events lost", "Events that were dropped in the chosen time; counts hold.", "short", [query(`sum(${grown(`capwatch_events_lost_total{${SCOPE}}`, "$__range")}) or vector(0)`, "lost", { instant: true })], ALARM),
         stat("Series overflow", "Increments that were counted under the overflow label in the chosen time.", "short", [query(`sum(increase(capwatch_series_overflow_total{${SCOPE}}[$__range])) or vector(0)`, "overflow", { instant: true })], WARN),
       ],
@@ -21,7 +21,7 @@ export default dashboard(
       height: 9,
       panels: [
         state("Hooks", "Whether each hook is attached, by mechanism.", [query(`max by (instance, hook, mechanism) (capwatch_hook_attached{${SCOPE}})`, "{{instance}} {{hook}} ({{mechanism}})")]),
-        state("Audit sources", "Whether each source is heard.", [query(`max by (instance, source) (capwatch_source_up{${SCOPE}})`, "{{instance}} {{source}}")]),
+        state("Audit sources", "Whether each source is connected.", [query(`max by (instance, source) (capwatch_source_up{${SCOPE}})`, "{{instance}} {{source}}")]),
       ],
     },
     {

@@ -17,7 +17,7 @@ export default dashboard(
       height: 5,
       panels: [
         stat("Supervisors refused", "Supervisors that a drop of a raised capability was refused to in the chosen time. Counts first failures too, which a counter's increase cannot see.", "short", [query(failedRecently, "supervisors", { instant: true })], ALARM),
-        stat("Fatal episodes", "Supervisors that ended after a refused drop, in the chosen time.", "short", [query(own("fatal"), "fatal", { instant: true })], ALARM),
+        stat("Fatal episodes", "Supervisors that exited after a refused drop, in the chosen time.", "short", [query(own("fatal"), "fatal", { instant: true })], ALARM),
         stat("Degraded episodes", "Supervisors that started their workload after a refused drop, in the chosen time.", "short", [query(own("degraded"), "degraded", { instant: true })], ALARM),
         stat("Pending", "Processes that go on after a refused drop, now.", "short", [query(`sum(capwatch_bounding_drops_pending{${SUPERVISED}})`, "pending", { instant: true })], WARN),
         stat("Live supervisors", "Supervisors that run now.", "short", [query(`sum(capwatch_supervisors{${SUPERVISED}})`, "live", { instant: true })], PLAIN),
@@ -30,14 +30,14 @@ export default dashboard(
       panels: [
         table(
           "Episodes by supervisor, version and layer",
-          "Episodes in the chosen time, by verdict. A version that stands here with fatal or degraded while another stands with ok is the answer.",
+          "Episodes in the chosen time, by verdict. If one version shows fatal or degraded and another only ok, that version is the regression.",
           "short",
           query(`sum by (supervisor, role, version, verdict, layer) (${grown(`capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "$__range")}) > 0`, "", { instant: true, format: "table" }),
           { supervisor: "Supervisor", role: "Role", version: "Version", verdict: "Verdict", layer: "Layer", Value: "Episodes" },
         ),
         table(
           "Residual capabilities now",
-          "Live workloads that run with a capability left raised in their bounding set after a refused drop.",
+          "Live workloads that run with a capability that should be gone from their bounding set.",
           "short",
           query(`sum by (supervisor, capability, instance) (capwatch_residual_capabilities{${SUPERVISED}}) > 0`, "", { instant: true, format: "table" }),
           { supervisor: "Supervisor", capability: "Capability", instance: "Instance", Value: "Workloads" },

@@ -237,7 +237,9 @@ impl Agent {
         let adopted = match adopted {
             Ok(adopted) => adopted,
             Err(error) => {
-                tracing::error!("processes that ran before are not all attributed: {error}");
+                tracing::error!(
+                    "some processes that were running already have no supervisor: {error}"
+                );
                 return;
             }
         };

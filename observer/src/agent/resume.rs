@@ -96,9 +96,9 @@ pub(super) fn restore(shared: &Shared, left: Left) -> (Resumed, Vec<(u64, u64, b
             .sight
             .enter(AGENT_AWAY, away.since, away.until, away.count());
         if away.lost.is_empty() {
-            tracing::info!("went on with what is pinned: {away}");
+            tracing::info!("took over the pinned programs: {away}");
         } else {
-            tracing::warn!("went on with what is pinned: {away}");
+            tracing::warn!("took over the pinned programs: {away}");
         }
     }
     (resumed, open)
@@ -331,7 +331,7 @@ fn read_told(path: &Path) -> HashSet<Known> {
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::warn!("cannot read what {} tells: {error}", path.display());
+            tracing::warn!("cannot read {}: {error}", path.display());
             return told;
         }
     };

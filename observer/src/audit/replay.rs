@@ -36,7 +36,7 @@ impl Tally {
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// Reading failed.
-    #[error("cannot read on after line {line}, byte {offset} of the {} log: {source}", compression.name())]
+    #[error("cannot read further after line {line}, byte {offset} of the {} log: {source}", compression.name())]
     Read {
         /// The last line read.
         line: u64,

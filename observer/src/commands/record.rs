@@ -75,7 +75,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         command,
     } = record;
     if audit.audit.contains(&AuditSource::Stdin) {
-        bail!("standard input is the command's: give audit records by pipe:FILE");
+        bail!("the command uses standard input: give audit records with pipe:FILE");
     }
     let login = user.as_deref().map(Login::find).transpose()?;
     // Before the command runs: a report that can't be written is no report.
@@ -99,7 +99,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         let hooks = agent.shared().ledger().hooks.clone();
         let why = hooks.into_iter().find_map(|hook| hook.reason);
         return Err(anyhow!(
-            "no hook can be attached, so there is nothing to record: {}",
+            "no hook can be attached, so there is nothing to record (see `capwatch doctor`): {}",
             why.unwrap_or_default()
         ));
     }

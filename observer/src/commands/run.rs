@@ -109,7 +109,7 @@ pub async fn run(
     let shared = agent.shared();
     if let Some(out) = out {
         if waits_for_a_reader(&out) {
-            tracing::warn!("nobody reads the events yet: they are lost until somebody does");
+            tracing::warn!("no reader for the events yet: they are lost until one opens the pipe");
         }
         let kept = shared.keep_stream(Box::new(out));
         kept.context("cannot write events")?;
@@ -155,7 +155,7 @@ pub async fn run(
 /// and ends.
 pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     let pin = run.pin.as_deref();
-    let pin = pin.context("--attach-only leaves nothing behind without --pin DIR")?;
+    let pin = pin.context("--attach-only needs --pin DIR")?;
     let pins = Pins::open(pin)?;
     let rules = pins.number(rules);
     let (mut kernel, _rings) = Kernel::open(&(&run.attach).into(), &rules, Some(pins))?;
@@ -165,7 +165,7 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     warn_of_missing(&hooks);
     ensure!(
         hooks.iter().any(|hook| hook.attached),
-        "nothing can be attached: see `capwatch doctor`"
+        "nothing can be attached: run `capwatch doctor` for the reason"
     );
     if kernel.away().is_none() {
         // From here on nobody listens.
@@ -173,7 +173,9 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     }
     let links = kernel.pinned().map_or(0, |(pins, _)| pins.links().len());
     let path = pin.display();
-    eprintln!("capwatch: {links} links below {path}: the kernel counts until an agent comes");
+    eprintln!(
+        "capwatch: {links} links pinned in {path}: the kernel counts until an agent takes over"
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -225,7 +227,7 @@ async fn listen_on(
             let address = listener.local_addr()?;
             if address.tcp().is_some() && in_initial_network_namespace() == Some(false) {
                 tracing::warn!(
-                    "nobody reaches {address}: the service has a network namespace of its own; set \
+                    "{address} is unreachable: the service has its own network namespace; set \
                      ListenStream= instead (systemctl edit capwatch.socket)"
                 );
             }
@@ -311,7 +313,7 @@ fn reload(agent: &mut Agent, config: Option<&Path>, options: &toml::Table) {
     let rules = match Rules::load(config).map(|rules| rules.on(Release::of_host())) {
         Ok(rules) => rules,
         Err(error) => {
-            tracing::error!("{error}; the former rules stay in force");
+            tracing::error!("{error}; the previous rules stay active");
             return;
         }
     };
@@ -321,8 +323,8 @@ fn reload(agent: &mut Agent, config: Option<&Path>, options: &toml::Table) {
         );
     }
     match agent.reload(rules) {
-        Ok(()) => tracing::info!("the rules were read again"),
-        Err(error) => tracing::error!("{error}; the former rules stay in force"),
+        Ok(()) => tracing::info!("reloaded the rules"),
+        Err(error) => tracing::error!("{error}; the previous rules stay active"),
     }
 }
 

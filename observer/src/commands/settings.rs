@@ -53,7 +53,7 @@ pub fn check(options: &Table, path: &str) -> Result<(), ConfigError> {
 /// Every option as a commented key, with its help and its default.
 pub fn commented() -> String {
     let mut text = String::from(
-        "# Options of `capwatch run`, by their long names; one on the command line beats the key\n\
+        "# Options of `capwatch run`, by their long names. The command line overrides a key\n\
          # here. They are read when the agent starts.\n\
          # [run]\n",
     );

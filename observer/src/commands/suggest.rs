@@ -145,7 +145,7 @@ impl Seen {
 const HEAD: &str = "\
 # Rules for programs that dropped from their bounding set and that no rule names.
 # Keep those that confine others, then try them: capwatch --config FILE config check
-# An exe may be an absolute path with globs, so that other programs of this name don't fit.
+# An exe may be an absolute path with globs, so other programs of this name do not match.
 ";
 
 /// A name for the rule: the program's, unless another rule has it, which would be

@@ -30,7 +30,7 @@ pub fn run(options: &Unload) -> anyhow::Result<ExitCode> {
     let folder = state.display().to_string();
     let folder = clean(&folder);
     match pins::remove(pin)? {
-        None => writeln!(out, "nothing is pinned below {pins}")?,
+        None => writeln!(out, "nothing is pinned in {pins}")?,
         Some(removed) => {
             let Removed {
                 links,
@@ -62,19 +62,19 @@ fn prove(removed: &Removed, out: &mut impl io::Write) -> anyhow::Result<()> {
             Err(error) => {
                 writeln!(
                     out,
-                    "the kernel does not list what it holds ({error}): run it as root for the proof"
+                    "the kernel does not list what it holds ({error}): run it as root to check"
                 )?;
                 return Ok(());
             }
         };
         if left.is_empty() {
-            writeln!(out, "the kernel holds none of them any more")?;
+            writeln!(out, "the kernel no longer holds any of them")?;
             return Ok(());
         }
         ensure!(
             Instant::now() < until,
             "the kernel still holds {}: another process has them open; \
-             end it, or look for it with `bpftool prog show`",
+             find it with `bpftool prog show`, and end it",
             left.join(", ")
         );
         sleep(Duration::from_millis(20));

@@ -74,7 +74,9 @@ async fn followed(watch: &Watch, configured: bool) -> anyhow::Result<Option<Feed
     let feed = follow::of_pins(&watch.pin).await;
     if let Some(feed) = &feed {
         let address = &feed.address;
-        eprintln!("capwatch: this is what the agent at {address} sees; --own attaches anew");
+        eprintln!(
+            "capwatch: showing what the agent at {address} sees; --own attaches separate programs"
+        );
     }
     Ok(feed)
 }
@@ -87,7 +89,9 @@ fn attached(watch: &Watch, rules: Arc<Rules>) -> anyhow::Result<(Agent, Events)>
         ..Options::new((&watch.attach).into(), rules)
     })?;
     if !agent.sees() {
-        return Err(anyhow!("nothing can be attached: see `capwatch doctor`"));
+        return Err(anyhow!(
+            "nothing can be attached: run `capwatch doctor` for the reason"
+        ));
     }
     let shared = agent.shared();
     for hook in shared.ledger().hooks.iter().filter(|hook| hook.is_missed()) {

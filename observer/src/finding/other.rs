@@ -112,8 +112,8 @@ impl LogRead {
         });
         let left_out = (self.left_out > 0).then(|| {
             format!(
-                "{} of {all} left out, since another program than the kernel or the audit daemon \
-                 may have written it{}",
+                "{} of {all} left out, because a program other than the kernel or the audit \
+                 daemon may have written it{}",
                 self.left_out,
                 place(&self.first_left_out)
             )

@@ -77,19 +77,21 @@ impl Grounds {
 /// A clause for the sentence of a denial that the log does not have.
 pub fn clause(leftover: &str) -> Option<&'static str> {
     Some(match leftover {
-        "source_missing" => "nothing hears the audit log, so that it is not known what it says",
-        "lost" => "the log may have had it, as records were lost",
+        "source_missing" => "no audit source is connected, so the log could not be checked",
+        "lost" => "the log may have had it: records were lost",
         "log_says_allowed" => {
-            "the log says that it was allowed, by one profile of a stack, and leaves out the \
-             profile that refused"
+            "the log shows that one profile of a stack allowed it, and leaves out the profile \
+             that refused"
         }
         "duplicate" => {
-            "the log has a like record and left out the others, which AppArmor takes for duplicates"
+            "the log has one record like it; AppArmor leaves out the others as duplicates"
         }
-        "quiet_rule" => "the log has no record of it: a rule of the policy keeps it quiet",
+        "quiet_rule" => {
+            "the log has no record of it: a quiet rule of the policy (deny without audit, dontaudit)"
+        }
         "quiet_rule_or_duplicate" => {
-            "the log has no record of it: a rule that keeps it quiet (deny without audit), or \
-             AppArmor had logged a like one before"
+            "the log has no record of it: a quiet rule (deny without audit), or AppArmor logged \
+             one like it before"
         }
         _ => return None,
     })

@@ -239,7 +239,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         gauge(
             "capwatch_source_up",
-            "Whether a source of audit records can be heard.",
+            "Whether a source of audit records is connected.",
             sources.collect(),
         ),
         counter(

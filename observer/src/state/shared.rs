@@ -188,7 +188,7 @@ impl Shared {
         let ledger = self.ledger();
         let sees = ledger.hooks.iter().any(|hook| hook.attached);
         let hears = ledger.sources.iter().any(|source| source.up);
-        (!sees && !hears).then_some("no hook is attached and no audit source is heard")
+        (!sees && !hears).then_some("no hook is attached and no audit source is connected")
     }
 
     /// Says that every hook and source has been tried.

@@ -102,7 +102,7 @@ fn what_attached_and_ended_counts_for_the_agent_that_comes_later() {
     let mut early = rig.fail(Duration::from_secs(2));
     let (code, said) = attach(&rig);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("links below"), "{said}");
+    assert!(said.contains("links pinned in"), "{said}");
     assert!(!rig.path("state").exists() && !rig.path("events.jsonl").exists());
     rig.fail(Duration::ZERO).wait().expect("no end");
     early.wait().expect("no end");

@@ -109,9 +109,9 @@ fn what_is_pinned_takes_other_rules_from_within_the_sandbox() {
     rig.configure(&[&rig.name, "another"]);
     rig.signal(libc::SIGHUP);
     until("the rules to be read", || {
-        rig.said().contains("rules stay in force") || rig.said().contains("were read again")
+        rig.said().contains("rules stay active") || rig.said().contains("reloaded the rules")
     });
-    assert!(rig.said().contains("were read again"), "{}", rig.said());
+    assert!(rig.said().contains("reloaded the rules"), "{}", rig.said());
 }
 
 fn field<'a>(status: &'a str, name: &str) -> &'a str {

@@ -99,7 +99,7 @@ fn a_source_that_can_not_be_is_refused_before_anything_runs() {
         return;
     };
     for (source, wanted) in [
-        ("-", "standard input is the command's"),
+        ("-", "the command uses standard input"),
         (
             "log:/nowhere/audit.log",
             "cannot open /nowhere/audit.log: No such file",

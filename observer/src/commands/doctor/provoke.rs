@@ -57,7 +57,7 @@ pub fn raise_permitted() -> Result<(), String> {
         match set_capabilities(None, sets) {
             Err(Errno::PERM) => Ok(()),
             Err(error) => Err(error.to_string()),
-            Ok(()) => Err("a capability that was given up came back".to_owned()),
+            Ok(()) => Err("a dropped capability came back".to_owned()),
         }
     })
 }

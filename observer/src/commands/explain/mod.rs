@@ -87,7 +87,7 @@ fn text_of(words: &[String]) -> anyhow::Result<(String, bool)> {
     if words == ["-"] {
         if io::stdin().is_terminal() {
             bail!(
-                "nothing is piped to stdin: name the message, or pipe it to `capwatch explain -`"
+                "stdin is a terminal: give the message as an argument, or pipe it to `capwatch explain -`"
             );
         }
         let mut input = io::stdin().take(LONGEST as u64 + 1);
@@ -163,8 +163,7 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
     if !known {
         return writeln!(
             out,
-            "This message is unknown: nothing can be said about it. Known ones are in \
-             docs/errors.md.\nRun the failing command under `capwatch record -- COMMAND` to see \
+            "This message is unknown. docs/errors.md lists the known ones.\nRun the failing command under `capwatch record -- COMMAND` to see \
              whether a capability was refused."
         );
     }
@@ -193,7 +192,7 @@ fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
         out,
         "  {}",
         if many {
-            "Causes, the likeliest first:"
+            "Causes, most likely first:"
         } else {
             "Cause:"
         }
@@ -201,7 +200,7 @@ fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
     for (number, cause) in fit.causes.iter().enumerate() {
         writeln!(out, "  {}. {}", number + 1, cause.what)?;
         writeln!(out, "     check: {}", cause.check)?;
-        writeln!(out, "     it is this if it shows: {}", cause.sign)?;
+        writeln!(out, "     this is the cause if it shows: {}", cause.sign)?;
         writeln!(out, "     fix: {}", cause.fix)?;
     }
     writeln!(out, "  Read in: {}\n", fit.source.join(" "))

@@ -10,8 +10,7 @@ const HEAD: &str = "# Error messages and what is behind them
 
 What programs say when a privilege, a namespace or an exec is refused, and how to
 find out why. `capwatch explain MESSAGE` looks a message up; this page is made of
-the same table (`observer/src/commands/explain/errors.toml`). Causes are in order
-of likelihood. Run a check where the program runs: in its container, as its user.
+the same table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first. Run a check where the program runs: in its container, as its user.
 
 See also [known wrong diagnoses](wrong-diagnoses.md).
 ";
@@ -33,7 +32,10 @@ pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
             entry.program,
             entry.means.replace('|', "\\|")
         )?;
-        writeln!(page, "| cause | check | it is this if it shows | fix |")?;
+        writeln!(
+            page,
+            "| cause | check | this is the cause if it shows | fix |"
+        )?;
         writeln!(page, "|---|---|---|---|")?;
         for cause in table.causes(entry) {
             let Cause {

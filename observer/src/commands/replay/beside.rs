@@ -52,8 +52,8 @@ impl Beside {
             let late = time.since(denial.last) > NEAR_NS;
             if denial.last.is_known() && !early && !late {
                 denial.explanation = format!(
-                    "{} The same process was refused {what} at that moment: that call failed, and is \
-                     the likely cause of what went wrong.",
+                    "{} The same process was refused {what} at that moment: that call failed, \
+                     and is the likely cause of the failure.",
                     denial.explanation
                 );
             }

@@ -19,7 +19,7 @@ use crate::{
 
 /// A log in which nothing was understood is no log without a denial.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing in {name} was understood, so that it says nothing of denials: {why}")]
+#[error("nothing in {name} was understood, so it cannot show denials: {why}")]
 pub struct NothingRead {
     name: String,
     why: String,
@@ -44,8 +44,8 @@ pub fn nothing_read(report: &mut Report, kept: &Kept, name: &str) -> Option<anyh
     }
     if kept.is_log() {
         report.notes.push(format!(
-            "none of its {} lines is an audit record: if denials are expected, name the log that has \
-             them (/var/log/audit/audit.log where auditd runs, else journalctl -k)",
+            "none of its {} lines is an audit record: if you expect denials, name the log that \
+             has them (/var/log/audit/audit.log if auditd runs, otherwise pipe journalctl -k)",
             log.lines
         ));
         return None;
@@ -56,7 +56,7 @@ pub fn nothing_read(report: &mut Report, kept: &Kept, name: &str) -> Option<anyh
     let kind = if kept.is_binary() {
         "it is binary data"
     } else {
-        "no line is an audit record, or begins as a log's line"
+        "no line is an audit record or looks like a log line"
     };
     nothing(format!(
         "{kind}; name auditd's log, or pipe journalctl or dmesg to it"
@@ -66,8 +66,7 @@ pub fn nothing_read(report: &mut Report, kept: &Kept, name: &str) -> Option<anyh
 /// Records by which one that the log holds in two forms is known again.
 const REMEMBERED: usize = 4_096;
 /// What to know of a log's process ids.
-const OF_A_LOG: &str = "read from a log: process ids are those of the host that wrote it, at that \
-    time, and mean nothing here";
+const OF_A_LOG: &str = "read from a log: PIDs are from the host that wrote the log";
 
 /// The report of a log. No event stands beside its records, so that each
 /// denial is known from its record alone.
@@ -154,8 +153,8 @@ pub fn report_of(
     let folded = ledger.audit.folded();
     if folded > 0 {
         notes.push(format!(
-            "{folded} denials have so many names of profiles and processes that they are reported \
-             together, as profile \"overflow\"; the most frequent ones are listed"
+            "{folded} denials have too many different profile and process names; they are \
+             reported together as profile \"overflow\", and the most frequent ones are listed"
         ));
     }
     let mut report = Report {
@@ -232,7 +231,7 @@ fn count(item: &Item<'_>, log: &mut LogRead) {
             log.left_out += 1;
             log.first_left_out.get_or_insert_with(|| {
                 place(
-                    "it looks like a record, and nothing says that the kernel wrote it".to_owned(),
+                    "it looks like a record, but nothing shows that the kernel wrote it".to_owned(),
                 )
             });
         }

@@ -63,7 +63,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
     if *records {
         if is_stream {
             bail!(
-                "{name} is a recorded stream: its lines are JSON already, and --records is for logs"
+                "{name} is a recorded stream: its lines are JSON already, so replay it without --records"
             );
         }
         let out = io::BufWriter::new(stdout.lock());
@@ -122,7 +122,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
 pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
-            bail!("nothing is piped to stdin: name a file, or pipe a log to it");
+            bail!("stdin is a terminal: name a file, or pipe a log to it");
         }
         return Ok(Box::new(io::stdin()));
     }

@@ -240,14 +240,14 @@ impl Broken {
     fn told(self, lines: u64, replayed: &Replayed) -> Option<String> {
         let more = match self.lines {
             0 | 1 => String::new(),
-            count => format!(" ({count} such lines)"),
+            count => format!(" ({count} lines like this)"),
         };
         match (self.first, &replayed.end) {
             (Some(first), _) => Some(first + &more),
             (None, Some(_)) => None,
             (None, None) => Some(format!(
-                "it was cut short after line {lines}: there is no line of kind \"end\", so that \
-                 counts are those of the last checkpoint"
+                "it was cut short after line {lines}: there is no line of kind \"end\", so \
+                 counts are from the last checkpoint"
             )),
         }
     }

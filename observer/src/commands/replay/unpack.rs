@@ -69,7 +69,7 @@ impl<R: Read> Read for Bound<R> {
         let packed = self.packed.load(Ordering::Relaxed);
         if self.count > self.free.saturating_add(packed.saturating_mul(RATIO)) {
             return Err(io::Error::other(format!(
-                "{packed} bytes unpack to more than {} MiB, which no log does; --lenient reads on",
+                "{packed} bytes unpack to more than {} MiB, which no log does; --lenient reads it anyway",
                 self.count >> 20
             )));
         }

@@ -38,7 +38,7 @@ const MAGIC: [(&[u8], What); 20] = [
         b"LPKSHHRH",
         what(
             "a binary journal of systemd",
-            "pipe its text, journalctl --file FILE -o export | capwatch replay -",
+            "pipe its text: journalctl --file FILE -o export | capwatch replay -",
         ),
     ),
     (b"\xff\xfe", UTF16),
@@ -59,7 +59,7 @@ const MAGIC: [(&[u8], What); 20] = [
         b"PK\x03\x04",
         what(
             "a zip archive",
-            "pipe the log that is in it, unzip -p FILE NAME | capwatch replay -",
+            "pipe the log inside it: unzip -p FILE NAME | capwatch replay -",
         ),
     ),
     (
@@ -82,7 +82,7 @@ const MAGIC: [(&[u8], What); 20] = [
     ),
     (
         b"7z\xbc\xaf\x27\x1c",
-        what("a 7z archive", "unpack it and name the log that is in it"),
+        what("a 7z archive", "unpack it and name the log inside it"),
     ),
     (b"\x1f\x8b", TWICE),
     (b"\x28\xb5\x2f\xfd", TWICE),
@@ -90,7 +90,7 @@ const MAGIC: [(&[u8], What); 20] = [
         b"\x7fELF",
         what(
             "a program or a core dump",
-            "name the log that was written beside it",
+            "name the log that was written with it",
         ),
     ),
     (
@@ -118,7 +118,7 @@ const TWICE: What = what(
 );
 const TAR: What = what(
     "a tar archive",
-    "pipe the log that is in it, tar xOf FILE NAME | capwatch replay -",
+    "pipe the log inside it: tar xOf FILE NAME | capwatch replay -",
 );
 
 /// What an input is, if that is no log, whose kernel it is of, and all of its bytes.

@@ -20,17 +20,18 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// When nobody answers there, or what answers is no agent.
 pub fn report(address: &str) -> anyhow::Result<Report> {
-    let asked = || format!("cannot ask the agent at {address}: is `capwatch run` running there?");
+    let asked =
+        || format!("cannot connect to the agent at {address}: is `capwatch run` running there?");
     let body = get(address, "/api/v1/report").with_context(asked)?;
     serde_json::from_slice(&body)
-        .with_context(|| format!("what answers at {address} is no capwatch agent of this version"))
+        .with_context(|| format!("the server at {address} is not a capwatch agent of this version"))
 }
 
 /// HTTP/1.0, so that the answer is neither chunked nor kept open.
 fn get(address: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let resolved: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let Some(first) = resolved.first() else {
-        bail!("{address} is no address");
+        bail!("{address} is not an address; give HOST:PORT or unix:PATH");
     };
     let mut stream = TcpStream::connect_timeout(first, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -73,7 +74,7 @@ mod tests {
     fn what_is_no_agent_is_said() {
         for (answer, word) in [
             ("HTTP/1.0 404 Not Found\r\n\r\n", "404"),
-            ("HTTP/1.0 200 OK\r\n\r\n{}", "no capwatch agent"),
+            ("HTTP/1.0 200 OK\r\n\r\n{}", "not a capwatch agent"),
             ("SSH-2.0\r\n", "no HTTP answer"),
         ] {
             let error = format!("{:#}", answered(answer).unwrap_err());

@@ -112,7 +112,7 @@ fn block(
     let _ = facts.write(&mut text);
     match (known, episode) {
         (Known::Nobody(why), _) => {
-            let _ = writeln!(text, "\n**Finding**: none, no agent was asked ({why})");
+            let _ = writeln!(text, "\n**Finding**: none, no agent answered ({why})");
         }
         (Known::Report(report), None) => {
             let _ = writeln!(text, "\n**Finding**: no episode");

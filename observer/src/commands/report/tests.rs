@@ -149,7 +149,7 @@ fn without_an_agent_it_says_why_and_stays_short() {
     facts.status.truncate(1);
     let block = super::block(&facts, &known, None, None, &Secrets::default());
     assert!(
-        block.contains("no agent was asked (nobody listens at …"),
+        block.contains("no agent answered (nobody listens at …"),
         "{block}"
     );
 }

@@ -29,7 +29,7 @@ pub async fn of_pins(path: &Path) -> Option<Feed> {
     for address in pins.addresses() {
         match Feed::open(&address).await {
             Ok(feed) => return Some(feed),
-            Err(error) => tracing::debug!("the agent at {address} is not followed: {error:#}"),
+            Err(error) => tracing::debug!("cannot follow the agent at {address}: {error:#}"),
         }
     }
     None
@@ -78,7 +78,7 @@ async fn ask(address: &str) -> anyhow::Result<Lines<BufReader<Box<dyn AsyncRead 
         Box::new(stream)
     } else {
         let first = lookup_host(address).await?.next();
-        let first = reachable(first.context("it is no address")?);
+        let first = reachable(first.context("it is not an address")?);
         let mut stream = TcpStream::connect(first).await?;
         stream
             .write_all(request(&first.to_string()).as_bytes())
@@ -89,7 +89,7 @@ async fn ask(address: &str) -> anyhow::Result<Lines<BufReader<Box<dyn AsyncRead 
     let status = lines.next_line().await?.unwrap_or_default();
     match status.split(' ').nth(1) {
         Some("200") => {}
-        Some("401") => bail!("it asks for a password"),
+        Some("401") => bail!("it requires a password"),
         _ => bail!("it answered {:?}", clean(&status)),
     }
     let mut is_feed = false;
@@ -97,7 +97,7 @@ async fn ask(address: &str) -> anyhow::Result<Lines<BufReader<Box<dyn AsyncRead 
         is_feed |= line.to_ascii_lowercase().contains("text/event-stream");
     }
     if !is_feed {
-        bail!("what answers there is no capwatch agent");
+        bail!("the server there is not a capwatch agent");
     }
     Ok(lines)
 }
@@ -152,7 +152,7 @@ mod tests {
         for (answer, word) in [
             ("HTTP/1.0 404 Not Found\r\n\r\n", "404"),
             ("HTTP/1.0 401 Unauthorized\r\n\r\n", "password"),
-            ("HTTP/1.0 200 OK\r\n\r\n{}", "no capwatch agent"),
+            ("HTTP/1.0 200 OK\r\n\r\n{}", "not a capwatch agent"),
             ("SSH-2.0\u{1b}[31m\r\n", "it answered"),
         ] {
             let error = format!("{:#}", answered(answer).await.err().unwrap());

@@ -62,7 +62,7 @@ fn refusals(ledger: &Ledger) -> MetricFamily {
     });
     counter(
         "capwatch_rule_refusals_total",
-        "Calls that the kernel refused by a rule of its own, without asking for a capability.",
+        "Calls that the kernel refused by a rule, without a capability check.",
         refusals.collect(),
     )
 }

@@ -219,7 +219,7 @@ fn others(report: &Report) -> Vec<Case> {
     let lines = words::others(report).into_iter().enumerate();
     let case = |(place, line): (usize, String)| Case {
         class: "capwatch.others".to_owned(),
-        name: format!("record beside capability denials {}", place + 1),
+        name: format!("other record {}", place + 1),
         seconds: 0.0,
         outcome: Outcome::Skipped(line),
     };
@@ -254,10 +254,13 @@ fn sight(report: &Report, gate: &Gate) -> Vec<Case> {
         } else {
             Outcome::Skipped(reason(&source.reason))
         };
-        cases.push(case(format!("source {} is heard", source.name), outcome));
+        cases.push(case(
+            format!("source {} is connected", source.name),
+            outcome,
+        ));
     }
     for note in words::left_out(report) {
-        let name = "what the command had done is covered".to_owned();
+        let name = "the work of the command's daemons is covered".to_owned();
         cases.push(case(name, Outcome::Skipped(note)));
     }
     for (what, count) in words::losses(report) {

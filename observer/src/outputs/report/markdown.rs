@@ -55,7 +55,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     let others = words::others(report);
     if !others.is_empty() {
-        writeln!(text, "### Beside capability denials\n")?;
+        writeln!(text, "### Other records\n")?;
         for line in others {
             writeln!(text, "- {}", escape(&line))?;
         }
@@ -96,7 +96,7 @@ fn write_blindness(text: &mut String, report: &Report) -> std::fmt::Result {
     if notes.is_empty() {
         return Ok(());
     }
-    writeln!(text, "What was not seen:\n")?;
+    writeln!(text, "Not covered:\n")?;
     for note in notes {
         writeln!(text, "- {note}")?;
     }

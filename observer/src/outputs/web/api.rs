@@ -120,7 +120,7 @@ pub async fn episode(State(shared): State<Shared>, Path(id): Path<String>) -> Re
         Some(timed) => answer::json(timed),
         None => answer::problem(
             StatusCode::NOT_FOUND,
-            "no such episode, or it is forgotten by now",
+            "no such episode, or the agent no longer keeps it",
         ),
     }
 }

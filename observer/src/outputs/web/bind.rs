@@ -101,8 +101,8 @@ fn unix(text: &str, path: &Path) -> Result<Listening, BindError> {
     let failed = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "another process listens there: choose another path",
-            io::ErrorKind::NotFound => "make its folder, in systemd by RuntimeDirectory=",
-            _ => "give unix:PATH with a path that this user may make to --web.listen-address",
+            io::ErrorKind::NotFound => "create its folder (systemd: RuntimeDirectory=)",
+            _ => "give --web.listen-address unix:PATH with a path that this user may create",
         };
         BindError {
             address: text.to_owned(),
@@ -137,7 +137,7 @@ pub fn passed(passed: &mut ListenFd) -> Result<Vec<Listening>, BindError> {
     let failed = |reason: String| BindError {
         address: "the sockets of systemd".to_owned(),
         reason,
-        remedy: "start the agent by a .socket unit with ListenStream=, or leave out \
+        remedy: "start the agent from a .socket unit with ListenStream=, or remove \
                  --web.systemd-socket",
     };
     let mut listeners = Vec::new();
@@ -200,14 +200,14 @@ mod tests {
 
         let nowhere = format!("unix:{}/none/web.sock", folder.path().display());
         let error = bind(&[&nowhere]).await.unwrap_err().to_string();
-        assert!(error.contains("make its folder"), "{error}");
+        assert!(error.contains("create its folder"), "{error}");
     }
 
     #[tokio::test]
     async fn without_sockets_of_systemd_that_is_said() {
         let error = passed(&mut ListenFd::empty()).unwrap_err().to_string();
         assert!(
-            error.contains("none was passed; start the agent by a .socket unit"),
+            error.contains("none was passed; start the agent from a .socket unit"),
             "{error}"
         );
     }

@@ -83,14 +83,14 @@ pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> 
     let mut response = if !hosts.allow_all_of(request.headers(), request.uri().authority()) {
         answer::problem(
             StatusCode::MISDIRECTED_REQUEST,
-            "this server is not called by that name; use its IP address or allow the name with --web.host",
+            "this server does not accept that host name; use its IP address, or allow the name with --web.host",
         )
     } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         next.run(request).await
     } else {
         let mut refused = answer::problem(
             StatusCode::METHOD_NOT_ALLOWED,
-            "only GET and HEAD are answered here",
+            "only GET and HEAD are allowed here",
         );
         refused
             .headers_mut()

@@ -91,7 +91,7 @@ fn problem(error: &dyn std::error::Error) -> Response {
 fn busy() -> Response {
     let mut busy = answer::problem(
         StatusCode::SERVICE_UNAVAILABLE,
-        "too many ask for this at once; try again later",
+        "too many requests for this at once; try again later",
     );
     let headers = busy.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -137,7 +137,8 @@ impl Budget {
             let piece = {
                 let mut held = lock(&own);
                 let Some(text) = held.as_ref() else {
-                    let cut = "the answer was cut off for another; read faster";
+                    let cut =
+                        "the answer was cut off to free memory for another client; read faster";
                     return Some((Err(cut), (Arc::clone(&own), usize::MAX)));
                 };
                 if sent >= text.len() {

@@ -89,8 +89,8 @@ impl Opening {
         match netlink {
             Ok(netlink) => {
                 let blind = (!netlink.knows_kernel_lost()).then(|| {
-                    "the kernel's own count of lost records can't be asked: CAP_AUDIT_CONTROL is \
-                     missing, which a reader need not hold"
+                    "cannot read the kernel's count of lost records: CAP_AUDIT_CONTROL is \
+                     missing (capwatch does not need it)"
                         .to_owned()
                 });
                 let sink = self.note(SourceName::Netlink, true, blind);
@@ -134,7 +134,7 @@ impl Opening {
             }
             AuditSource::Pipe(path) => {
                 stream::check(path).map_err(file)?;
-                let waiting = format!("nobody writes to {} yet", path.display());
+                let waiting = format!("no writer for {} yet", path.display());
                 let sink = self.note(name, false, Some(waiting));
                 stream::spawn_path(path, sink).map_err(thread)?;
             }

@@ -108,7 +108,7 @@ fn read(input: impl Read + Send, mut sink: Sink) {
             Err(error) => {
                 let lines = reader.lines();
                 return sink.down(format!(
-                    "cannot read on after line {}, byte {} of the {} log: {error}",
+                    "cannot read further after line {}, byte {} of the {} log: {error}",
                     lines.number(),
                     lines.offset(),
                     compression.name()

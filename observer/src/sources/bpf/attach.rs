@@ -144,7 +144,7 @@ fn attach_tree(
     }
     HookStatus {
         reason: Some(format!(
-            "by the tracepoint alone, which the kernel may skip in a storm; {}",
+            "only by the tracepoint, which the kernel may skip in a storm; {}",
             second.reason.unwrap_or_default()
         )),
         ..status
@@ -175,7 +175,7 @@ fn attach_drops(
     let reason = second.reason.unwrap_or_default();
     let status = HookStatus {
         reason: Some(format!(
-            "by one mechanism alone, which the kernel may skip in a storm; {reason}"
+            "only by one mechanism, which the kernel may skip in a storm; {reason}"
         )),
         ..first
     };
@@ -246,9 +246,7 @@ fn attach_parts(
     parts: &[Part],
 ) -> Result<Vec<Attached>, String> {
     if mechanism == Mechanism::Kprobe && !has_kprobes() {
-        return Err(
-            "this kernel shows no kprobes (/sys/bus/event_source/devices/kprobe)".to_owned(),
-        );
+        return Err("this kernel has no kprobes (/sys/bus/event_source/devices/kprobe)".to_owned());
     }
     let mut attached = Vec::new();
     let result = parts.iter().try_for_each(|part| {

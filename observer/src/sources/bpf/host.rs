@@ -82,8 +82,8 @@ pub fn warn_of_memory_limit() {
     if limit < TO_LOAD_MIB + ROOM_MIB {
         tracing::warn!(
             "the memory limit of this cgroup is {limit} MiB, and loading takes {TO_LOAD_MIB} MiB \
-             for a moment: if it ends here, it was killed for that; raise MemoryMax= or the \
-             container's limit"
+             for a moment: if capwatch disappears now, the OOM killer ended it; raise MemoryMax= \
+             or the container's limit"
         );
     }
 }

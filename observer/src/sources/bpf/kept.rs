@@ -166,7 +166,7 @@ fn keep(
     for link in links {
         let (link, why) = pins.keep(ebpf, link);
         if let Some(why) = why {
-            tracing::warn!("not pinned, so that it ends with this agent: {why}");
+            tracing::warn!("not pinned, so it ends with this agent: {why}");
             about.unpinned.push(link.program.clone());
         }
         kept.push(link);

@@ -52,7 +52,7 @@ fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u
              allowed; set LimitMEMLOCK=infinity or grant CAP_SYS_RESOURCE"
         );
     }
-    "not permitted, though every capability is held: lockdown or the kernel's configuration \
+    "not permitted, although every capability is held: lockdown or the kernel's configuration \
      forbids it"
         .to_owned()
 }

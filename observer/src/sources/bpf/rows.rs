@@ -251,7 +251,7 @@ impl Rows {
         let generation = self.generation.get(&0, 0).unwrap_or(0);
         let result = self.generation.set(0, generation.wrapping_add(1), 0);
         if let Err(error) = &result {
-            tracing::warn!("cannot have rows looked up anew: {error}");
+            tracing::warn!("cannot reset the row cache: {error}");
         }
         result.is_ok()
     }
@@ -289,7 +289,7 @@ impl Rows {
             };
             match result {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(error) => tracing::warn!("cannot count shares anew: {error}"),
+                Err(error) => tracing::warn!("cannot recount shares: {error}"),
             }
         }
     }
@@ -308,7 +308,7 @@ impl Rows {
                 .and_then(|()| self.users.set(slot, 0, 0))
                 .and_then(|()| self.free.push(slot, 0));
             if let Err(error) = given {
-                tracing::warn!("cannot give the slot of a row back: {error}");
+                tracing::warn!("cannot free the slot of a row: {error}");
             }
         }
     }

@@ -88,7 +88,7 @@ impl Journal {
                 failed: false,
             },
             Err(why) => {
-                tracing::warn!("cannot go on writing down what comes: {why}");
+                tracing::warn!("cannot continue the journal: {why}");
                 Self::none(number)
             }
         }
@@ -118,7 +118,7 @@ impl Journal {
         if let Err(error) = file.write_all(&line)
             && !std::mem::replace(&mut self.failed, true)
         {
-            tracing::warn!("cannot write down what comes: {error}");
+            tracing::warn!("cannot write the journal: {error}");
         }
     }
 
@@ -143,7 +143,7 @@ pub fn read(bytes: &[u8]) -> Vec<Entry> {
         match serde_json::from_slice(line) {
             Ok(entry) => entries.push(entry),
             Err(error) => {
-                tracing::warn!("the journal ends where it can't be understood: {error}");
+                tracing::warn!("the journal is unreadable from this point: {error}");
                 break;
             }
         }

@@ -51,7 +51,7 @@ const MAX_ASIDE: usize = 8;
 pub enum StateError {
     /// It can't be made or opened.
     #[error(
-        "cannot keep state in {path}: {source}; make the folder, or name another one with --state"
+        "cannot keep state in {path}: {source}; create the folder, or name another one with --state"
     )]
     Refused {
         /// The folder.
@@ -150,7 +150,7 @@ impl State {
         snapshot.number = number;
         let text = serde_json::to_vec(&snapshot)?;
         if text.len() as u64 > MAX_SNAPSHOT {
-            return Err(io::Error::other("there is more of it than is read again"));
+            return Err(io::Error::other("it is larger than the limit"));
         }
         let mut next = open::create_in(&self.folder, NEXT)?;
         next.write_all(&text)?;
@@ -242,11 +242,11 @@ fn set_aside(folder: &OwnedFd, path: &Path, names: &[String], why: &str) {
     let place = path.join(SNAPSHOT);
     match rustix::fs::renameat(folder, SNAPSHOT, folder, &other) {
         Ok(()) => tracing::warn!(
-            "cannot go on from {}: {why}; it is kept as {other}, and counters begin at 0",
+            "cannot restore {}: {why}; it is kept as {other}, and counters start at 0",
             place.display()
         ),
         Err(error) => tracing::warn!(
-            "cannot go on from {}: {why}; counters begin at 0, and it can't be renamed: {error}",
+            "cannot restore {}: {why}; counters start at 0, and it cannot be renamed: {error}",
             place.display()
         ),
     }

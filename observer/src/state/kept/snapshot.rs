@@ -95,15 +95,16 @@ impl Snapshot {
         struct Head {
             schema: String,
         }
-        let head: Head =
-            serde_json::from_slice(bytes).map_err(|error| format!("it is no state: {error}"))?;
+        let head: Head = serde_json::from_slice(bytes)
+            .map_err(|error| format!("it is not a state file: {error}"))?;
         if head.schema != SCHEMA {
             let schema: String = head.schema.chars().take(64).collect();
             return Err(format!(
                 "it is {schema:?}, and this version reads {SCHEMA:?}"
             ));
         }
-        serde_json::from_slice(bytes).map_err(|error| format!("it is no whole state: {error}"))
+        serde_json::from_slice(bytes)
+            .map_err(|error| format!("the state file is incomplete: {error}"))
     }
 
     /// Whether its journal's events, and its rows, are named as this version does.

@@ -147,7 +147,7 @@ impl Keeper {
                 self.state.fails.store(true, Ordering::Release);
                 if self.failed.is_none() {
                     tracing::warn!(
-                        "cannot write events to {}: {error}; lines are lost until it works again",
+                        "cannot write events to {}: {error}; lines are lost until this works again",
                         self.out.name()
                     );
                 }

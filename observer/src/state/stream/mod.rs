@@ -272,7 +272,7 @@ impl Recorder {
             if Instant::now() > until {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "whoever reads them has stalled",
+                    "their reader has stalled",
                 ));
             }
             sleep(Duration::from_millis(5));

@@ -134,7 +134,7 @@ fn namespace(errno: i32, account: &Account) -> (&'static str, String) {
     if matches!(errno, libc::ENOSPC | libc::EUSERS) {
         return (
             "sysctl",
-            "the limit of such namespaces is reached (`sysctl user | grep max_`), or they are \
+            "the limit of these namespaces is reached (`sysctl user | grep max_`), or they are \
              nested too deep"
                 .to_owned(),
         );

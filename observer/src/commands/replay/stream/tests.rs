@@ -456,7 +456,7 @@ fn a_bad_line_is_named_and_the_others_are_read() {
         assert_eq!(report.lost["rows_full"], 4, "{bad}");
     }
     let (_, error) = replay(&format!("{LOSS}\nx\ny\n"));
-    assert!(error.expect("bad lines").ends_with("(2 such lines)"));
+    assert!(error.expect("bad lines").ends_with("(2 lines like this)"));
 }
 
 /// A loss is a lapse also where the stream was cut short, or says nothing of sight

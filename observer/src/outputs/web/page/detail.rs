@@ -56,8 +56,12 @@ pub fn article(html: &mut Html, timed: &TimedEpisode) {
         fact(html, "Profile", profile);
     }
     fact(html, "Drops", episode.drops);
-    fact(html, "Refused while raised", episode.refused_raised);
-    fact(html, "Refused while lowered", episode.refused_lowered);
+    fact(html, "Refused while in set", episode.refused_raised);
+    fact(
+        html,
+        "Refused while already absent",
+        episode.refused_lowered,
+    );
     fact(html, "Unknown to the kernel", episode.unknown_capability);
     if let Some(first) = &episode.first_refused {
         fact(html, "First refused", first);

@@ -192,7 +192,7 @@ fn feed(html: &mut Html) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"feed-title\"><div class=\"card-head\"><h2 id=\"feed-title\">Live</h2>\
          <button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></div>\
-         <noscript><p class=\"empty\">The live feed needs scripts. This page loads anew every 30 seconds; \
+         <noscript><p class=\"empty\">The live feed needs scripts. This page reloads every 30 seconds; \
          <code>capwatch watch</code> shows the same in a terminal.</p></noscript>\
          <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event. Denials that a rule expects, or that nobody wanted logged, are left out here.</p>\
          <p id=\"feed-more\" class=\"empty\" hidden></p>\

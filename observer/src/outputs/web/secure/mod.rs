@@ -117,7 +117,7 @@ impl Security {
     }
 
     fn again(&self) {
-        const STAYS: &str = "the former web configuration stays in force";
+        const STAYS: &str = "the previous web configuration stays active";
         match read(&self.path) {
             Ok(Loaded {
                 expired: Some(expired),
@@ -126,7 +126,7 @@ impl Security {
             Ok(loaded) => {
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
                 *current = Arc::new(loaded);
-                tracing::info!("the web configuration was read again");
+                tracing::info!("reloaded the web configuration");
             }
             Err(error) => tracing::error!("{error}; {STAYS}"),
         }

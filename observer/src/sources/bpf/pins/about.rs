@@ -207,16 +207,20 @@ impl Away {
 impl fmt::Display for Away {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.until.seconds_since(self.since);
-        write!(formatter, "nobody listened for {seconds:.1} s")?;
+        write!(formatter, "no agent ran for {seconds:.1} s")?;
         if self.lost.is_empty() {
-            return formatter.write_str("; everything that happened found room in the kernel");
+            return formatter.write_str("; the kernel kept everything that happened");
         }
         let lost = self
             .lost
             .iter()
             .map(|(reason, count)| format!("{reason} {count}"));
         let lost: Vec<_> = lost.collect();
-        write!(formatter, "; what found no room: {}", lost.join(", "))
+        write!(
+            formatter,
+            "; the kernel had no room for: {}",
+            lost.join(", ")
+        )
     }
 }
 
@@ -256,7 +260,7 @@ mod tests {
         let away = Away::new(&before, 3_500_000_000, Stamp(10_000_000_000), &losses).unwrap();
         assert_eq!(
             away.to_string(),
-            "nobody listened for 2.5 s; what found no room: state_ring_full 3"
+            "no agent ran for 2.5 s; the kernel had no room for: state_ring_full 3"
         );
         assert_eq!(away.count(), 3);
         assert_eq!(Away::new(&Watched::default(), 1, Stamp(1), &losses), None);

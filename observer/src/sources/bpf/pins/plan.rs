@@ -70,8 +70,8 @@ impl Pins {
         }
         let Some(about) = self.about() else {
             tracing::warn!(
-                "the pins below {} are not whole, since an agent ended while it made or removed \
-                 them: they are made anew",
+                "the pins below {} are incomplete, because an agent ended while it created or \
+                 removed them: they are replaced",
                 self.path.display()
             );
             self.clear()?;
@@ -80,8 +80,7 @@ impl Pins {
         let known = self.rule_names();
         if known.is_none_or(|known| !rules.names().starts_with(&known)) {
             tracing::warn!(
-                "the pins below {} do not say which rules their numbers stand for, or had too \
-                 many: they are made anew, and what they counted ends here",
+                "the pins below {} do not show which rules their numbers mean, or had too many: they are replaced, and their counts end here",
                 self.path.display()
             );
             self.clear()?;
