@@ -157,7 +157,7 @@ fn a_log_says_that_its_process_ids_mean_nothing_here() {
         .output()
         .expect("capwatch runs");
     let text = String::from_utf8(text.stdout).expect("UTF-8");
-    assert!(text.contains("process ids are those of the host"), "{text}");
+    assert!(text.contains("PIDs are from the host"), "{text}");
 }
 
 /// As journald and a syslog daemon keep them.

@@ -55,7 +55,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// They are labels of a metric.
-    #[error("container.labels changed, which takes a restart of capwatch")]
+    #[error("container.labels changed: restart capwatch to apply it")]
     Labels,
     /// The kernel side did not take them.
     #[error(transparent)]

@@ -160,7 +160,7 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     let rules = pins.number(rules);
     let (mut kernel, _rings) = Kernel::open(&(&run.attach).into(), &rules, Some(pins))?;
     adopt::adopt(&mut kernel, &rules)
-        .context("processes that ran before are not all attributed")?;
+        .context("some processes that were running already have no supervisor")?;
     let hooks: Vec<_> = kernel.hooks().to_vec();
     warn_of_missing(&hooks);
     ensure!(

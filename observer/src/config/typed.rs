@@ -133,14 +133,14 @@ pub(super) fn resolve(typed: Typed) -> Result<Supervisor, String> {
     }
     if exe.is_empty() && !owner.is_empty() {
         return Err(
-            "with a cgroup alone no executable is looked at: owner needs exe = [\"basename\"]"
+            "a rule with only a cgroup has no executable: owner needs exe = [\"basename\"]"
                 .to_owned(),
         );
     }
     let says_more = !cgroup.is_empty() || !owner.is_empty();
     if !owns_tree && (says_more || exe.iter().any(|exe| exe.starts_with('/'))) {
         return Err(
-            "with tree = false the executable's basename alone is known: give exe = [\"basename\"]"
+            "with tree = false only the executable's basename is known: give exe = [\"basename\"]"
                 .to_owned(),
         );
     }

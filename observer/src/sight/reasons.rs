@@ -98,14 +98,14 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
     match reason {
         DROPS_MISSED => (
             "the kernel skipped runs of the programs that watch bounding-set drops, so failed drops may be missing",
-            "look for a process that calls prctl in a loop, and see `capwatch doctor` for a mechanism that does not miss",
+            "stop the process that calls prctl in a loop; `capwatch doctor` names a mechanism that misses nothing",
         ),
         CHECKS_MISSED => (
             "the kernel skipped runs of the programs that count capability checks, so counts may be too low",
-            "look for a process that asks for a capability in a loop",
+            "stop the process that is refused a capability in a loop",
         ),
         RULES_MISSED => (
-            "the kernel skipped runs of the programs that watch what rules refuse, so refused calls may be missing",
+            "the kernel skipped runs of the programs that watch rule refusals, so refused calls may be missing",
             "look for a process that calls capset or execs in a loop",
         ),
         "breaches_full" => (
@@ -113,7 +113,7 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "look for a process that changes its name in a loop",
         ),
         "breaches_share" => (
-            "one user or cgroup has its share of refusals by a rule: counts hold, names of theirs are missing",
+            "one user or cgroup used up its share of rule refusals: counts are right, some of its names are missing",
             "look for a process that changes its name in a loop",
         ),
         TREE_MISSED => (
@@ -133,51 +133,51 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "look for a supervisor with tens of thousands of processes",
         ),
         "followers_full" => (
-            "the kernel had no room for what an episode's processes forked, so some verdicts may be missing",
+            "the kernel had no room for the children of an episode's processes, so some verdicts may be missing",
             "look for a process that forks in a loop after a refused drop",
         ),
         "episodes_share" => (
-            "one user or cgroup has its share of open episodes, so failed drops of theirs may be missing",
+            "one user or cgroup used up its share of open episodes, so some of its failed drops may be missing",
             "look for a user with thousands of processes that each dropped a capability",
         ),
         "tasks_share" => (
-            "one user has its share of followed processes, so some of theirs lack their supervisor",
+            "one user used up its share of followed processes, so some of them lack their supervisor",
             "look for a supervisor with tens of thousands of processes",
         ),
         "rows_share" => (
-            "one user or cgroup has its share of rows: counts hold, names of theirs are missing",
+            "one user or cgroup used up its share of rows: counts are right, some of its names are missing",
             "look for a process that changes its name in a loop",
         ),
         "totals_full" => (
-            "the kernel had no room for another supervisor's counter: sums hold, owners are missing",
+            "the kernel had no room for another supervisor's counter: sums are right, owners are missing",
             "look for a process that starts supervisors in a loop",
         ),
         "inflight_full" => (
-            "the kernel had no room for a layer's answer: some denials name the layer `lsm`",
+            "the kernel could not store an LSM's answer: some denials may be reported as `lsm`",
             "look for a storm of refused checks",
         ),
         "profiles_full" => (
-            "the kernel had no room for another profile's name: counts hold",
-            "look for profiles that are made in a loop",
+            "the kernel had no room for another profile's name: counts are right",
+            "stop the program that creates profiles in a loop",
         ),
         "rows_full" => (
-            "the kernel had no room for another row of denials: counts hold, names are missing",
+            "the kernel had no room for another row of denials: counts are right, names are missing",
             "look for a process that changes its name in a loop",
         ),
         "events_lost" => (
-            "the ring of denials was full: counts hold, details are missing",
+            "the ring of denials was full: counts are right, details are missing",
             "look for a denial storm",
         ),
         AGENT_AWAY => (
-            "no capwatch ran for a while: the pinned programs counted on, audit records of that time are missing",
-            "see the log of capwatch for why it ended",
+            "no capwatch ran for a while: the pinned programs kept counting, but audit records of that time are missing",
+            "find out why it ended: journalctl -u capwatch",
         ),
         PRIVILEGE_MISSING => (
             "the agent lacks a capability to look up names, so versions of supervisors or containers are missing",
             "run `capwatch doctor` as the agent's user and grant what it names",
         ),
         HOOK_DOWN => (
-            "a hook is not attached, so what it sees is missing",
+            "a hook is not attached, so its findings are missing",
             "run `capwatch doctor` on the host and grant what it names",
         ),
         SOURCE_DOWN => (
@@ -189,24 +189,24 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "raise the audit backlog (auditctl -b 8192)",
         ),
         LINES_UNREAD => (
-            "lines could not be understood, so what they say is missing",
+            "some log lines could not be parsed, so their records are missing",
             "`capwatch replay --records` shows each of them with its line number",
         ),
         LINES_UNWRITTEN => (
-            "lines of the event output could not be written: metrics and page have what they said",
-            "make room on the disk of --events, or read its pipe faster",
+            "some lines of the event output could not be written; metrics and page have their content",
+            "free space on the disk of --events, or read its pipe faster",
         ),
         "workloads_full" => (
-            "more workloads run with leftover capabilities than are watched: counters hold",
+            "more workloads run with leftover capabilities than capwatch can follow: counters are right",
             "fix the cause of the refused drops, then restart the workloads",
         ),
         "lookups_late" => (
             "looking up containers or versions took too long, so some names are missing",
-            "look for a hung mount or a slow disk",
+            "look for a hung mount (findmnt -t nfs,nfs4,fuse) or a slow disk",
         ),
         _ => (
             "something was lost in the kernel or on the way",
-            "see capwatch_events_lost_total for where and why",
+            "see the metric capwatch_events_lost_total for where and why",
         ),
     }
 }

@@ -15,24 +15,24 @@ pub struct Probe {
     /// How to attach.
     #[command(flatten)]
     pub attach: Attach,
-    /// Do as this program does when a drop is refused
+    /// Behave like this program when a drop is refused
     #[arg(long = "as", value_enum, default_value_t, value_name = "PROGRAM")]
     pub program: As,
-    /// Try also under this `AppArmor` profile
+    /// Also try under this `AppArmor` profile
     #[arg(long = "apparmor-profile", value_name = "NAME")]
     pub profile: Option<String>,
-    /// Exit with 3 where a supervisor with these privileges (and under the
-    /// profile, if one is given) can't clear its bounding set
+    /// Exit with 3 if a supervisor with these privileges (and under the profile, if one
+    /// is given) cannot clear its bounding set
     #[arg(long)]
     pub check: bool,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
-    /// Try the steps of a sandbox under this path, to which an `AppArmor` profile
-    /// attaches: a new one, or, with `CAP_SYS_ADMIN`, that of a program
+    /// Try the steps of a sandbox under this path, because `AppArmor` profiles attach by
+    /// path: a new path, or with `CAP_SYS_ADMIN` that of an existing program
     #[arg(long, value_name = "PATH")]
     pub exe: Option<PathBuf>,
-    /// Say only whether this process could execute FILE, and with which capabilities
+    /// Check only whether this process could execute FILE, and with which capabilities
     #[arg(conflicts_with_all = ["program", "profile", "exe"])]
     pub file: Option<PathBuf>,
 }

@@ -88,7 +88,7 @@ impl Attached {
                 point.take_link(id).map(Into::into).map_err(text)
             }
             (Some(Program::KProbe(_)), link @ Link::KProbe(_)) if !pins_kprobes() => {
-                return kept(link, "before 5.15 the link of a kprobe can't be pinned");
+                return kept(link, "before 5.15 a kprobe's link cannot be pinned");
             }
             (Some(Program::KProbe(probe)), Link::KProbe(id)) => probe
                 .take_link(id)

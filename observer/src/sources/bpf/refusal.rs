@@ -24,7 +24,7 @@ pub enum PinsError {
     /// Others may enter it.
     #[error(
         "cannot pin below {path}: others may enter it (mode {mode:o}); \
-         set its mode to 0700 (chmod 700 {path}) once you know who made it"
+         find out who created it, then chmod 700 {path}"
     )]
     Mode {
         /// The folder.
@@ -45,8 +45,8 @@ pub enum PinsError {
     },
     /// It was pinned by a version whose maps are others.
     #[error(
-        "capwatch {version} pinned maps below {path} that this version can't go on with \
-         ({names}); run that version, or give up what they counted with `capwatch unload`"
+        "capwatch {version} pinned maps below {path} that this version cannot use ({names}); run \
+         that version, or discard their counts with `capwatch unload`"
     )]
     Layout {
         /// The folder.
