@@ -5,3 +5,28 @@ pub use observer_ebpf::{Audited, Broken, Call, Layer, Loss, Note, Reason, Role, 
 
 /// Bytes of a name as the kernel side compares it, with the zero at its end.
 pub const NAME_LEN: usize = observer_ebpf::NAME_LEN;
+
+/// A word of the decisions.
+pub trait Word: Copy + 'static {
+    /// Every one.
+    fn all() -> &'static [Self];
+
+    /// Its text.
+    fn text(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($($word:ty),*) => {
+        $(impl Word for $word {
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+
+            fn text(self) -> &'static str {
+                self.as_str()
+            }
+        })*
+    };
+}
+
+words!(Audited, Broken, Call, Layer, Reason, Role, Via);

@@ -51,7 +51,9 @@ impl Agent {
                     supervisor: correlate::name(&self.rules, owner.rule),
                     scope,
                 };
-                let findings = self.correlator.observe(Observation::Audit(Box::new(seen)));
+                let observation = Observation::Audit(Box::new(seen));
+                self.shared.record(&observation);
+                let findings = self.correlator.observe(observation);
                 self.settle(findings);
             }
             SourceEvent::Aside { aside } => self.hear_aside(&aside),

@@ -44,7 +44,10 @@ impl Agent {
         let unlisted = std::mem::take(&mut calls.unlisted);
         self.calls = calls;
         let findings = episodes.into_iter();
-        let findings = findings.map(|(time, episode)| self.correlator.logged(episode, time));
+        let findings = findings.map(|(time, episode)| {
+            self.shared.record_logged(&episode, time);
+            self.correlator.logged(episode, time)
+        });
         let findings = findings.collect();
         self.settle(findings);
         let mut ledger = self.shared.ledger();

@@ -57,7 +57,11 @@ impl Agent {
         if let Some(kernel) = self.shared.kernel().as_ref() {
             kernel.watch();
         }
-        let expired = self.correlator.expire(Stamp::now());
+        let now = Stamp::now();
+        if self.correlator.is_waiting() {
+            self.shared.record_clock(now);
+        }
+        let expired = self.correlator.expire(now);
         self.settle(expired);
         self.settle_calls(Stamp::now());
         self.note_sources();

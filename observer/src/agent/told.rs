@@ -138,6 +138,7 @@ impl Agent {
     /// What an observation comes to, with whether nobody listened at that time,
     /// monotonic.
     pub(super) fn found(&mut self, since: u64, observation: Observation) -> Vec<Finding> {
+        self.shared.record(&observation);
         let mut findings = self.correlator.observe(observation);
         if self.was_away(since) {
             for finding in &mut findings {

@@ -93,7 +93,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         audit: audit.audit,
         series: MAX_SERIES,
         patience: crate::agent::PATIENT,
-        ..Options::new(attach, rules)
+        ..Options::new(attach, Arc::clone(&rules))
     })?;
     if !agent.sees() {
         let hooks = agent.shared().ledger().hooks.clone();
@@ -107,7 +107,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     if let Some(stream) = stream {
         // A failure to write is told by `end_stream` below.
         shared
-            .record_stream(Box::new(stream), argv.clone(), scope)
+            .record_stream(Box::new(stream), argv.clone(), scope, &rules)
             .context("cannot write the stream")?;
     }
     let mut signals = Signals::new()?;

@@ -7,6 +7,7 @@ use std::{
     io::{self, Read, Write},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -36,12 +37,21 @@ pub fn run(file: &Path, rules: &Rules) -> anyhow::Result<ExitCode> {
     let mut seen = Seen::default();
     if is_stream {
         let mut lines = Recorded::new(input);
+        let mut observed = replay::Observed::new(Arc::new(rules.clone()));
         while let Some(line) = lines.next_line().with_context(read)? {
             let line = line.with_context(|| format!("{name}, line {}", lines.number()))?;
-            if let Line::Event(event, _) = line
-                && let EventKind::Episode(episode) = event.kind
-            {
-                seen.add(&episode);
+            let events = match line {
+                Line::Event(event, _) => vec![*event],
+                Line::State(_) => Vec::new(),
+                Line::Seen(line) => {
+                    let findings = observed.take(*line).map_err(|why| anyhow!(why))?;
+                    findings.into_iter().map(|finding| finding.event).collect()
+                }
+            };
+            for event in events {
+                if let EventKind::Episode(episode) = event.kind {
+                    seen.add(&episode);
+                }
             }
         }
     } else {

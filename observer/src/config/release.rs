@@ -1,8 +1,11 @@
 //! The release of the distribution whose kernel a host runs, where a remedy depends
 //! on it.
 
+use serde::{Deserialize, Serialize};
+
 /// Which distribution's release it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Release {
     /// Not known, or one that no remedy depends on.
     #[default]

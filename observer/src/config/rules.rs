@@ -8,7 +8,7 @@ use super::{
     labels::label as as_label,
     numbers::Numbers,
     supervisor::{Expectation, Recognised, Supervisor, basename, glob, padded},
-    typed::{File, resolve},
+    typed::{File, Typed, resolve},
 };
 use crate::{
     open,
@@ -35,6 +35,8 @@ pub struct Rules {
     labels: Vec<String>,
     release: Release,
     options: toml::Table,
+    /// The user's own, as they were typed.
+    typed: Vec<toml::Value>,
 }
 
 impl Rules {
@@ -58,6 +60,7 @@ impl Rules {
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let mut rules = Self::default();
         rules.add(CATALOGUE, "(built-in catalogue)")?;
+        rules.typed.clear();
         if let Some(path) = path {
             let shown = path.display().to_string();
             let text = open::named_text(path).map_err(|source| ConfigError::Read {
@@ -80,19 +83,12 @@ impl Rules {
         })?;
         self.options.extend(file.run);
         for typed in file.supervisor {
-            let name = typed.name.clone();
-            let rule = resolve(typed).map_err(|message| ConfigError::Rule {
-                path: path.to_owned(),
-                name,
-                message,
-            })?;
-            let mut known = self.supervisors.iter_mut();
-            if let Some(old) = known.find(|old| old.name == rule.name) {
-                *old = rule;
-            } else {
-                self.supervisors.push(rule);
-                self.numbers.push();
-            }
+            self.put(typed, path)?;
+        }
+        let read: Result<toml::Table, _> = toml::from_str(text);
+        if let Some(toml::Value::Array(typed)) = read.ok().and_then(|mut t| t.remove("supervisor"))
+        {
+            self.typed.extend(typed);
         }
         for label in file.container.labels {
             if label.is_empty() {
@@ -127,6 +123,45 @@ impl Rules {
                 path: path.to_owned(),
                 message: format!("more than {MAX_NAMES} executable names: name fewer"),
             });
+        }
+        Ok(())
+    }
+
+    /// Adds rules that were typed elsewhere.
+    ///
+    /// # Errors
+    /// When one makes no sense.
+    pub fn add_typed(&mut self, rules: &[toml::Value], from: &str) -> Result<(), ConfigError> {
+        for rule in rules {
+            let typed = rule.clone().try_into();
+            let typed = typed.map_err(|error: toml::de::Error| ConfigError::Syntax {
+                path: from.to_owned(),
+                message: error.to_string().trim_end().to_owned(),
+            })?;
+            self.put(typed, from)?;
+            self.typed.push(rule.clone());
+        }
+        Ok(())
+    }
+
+    /// The user's own rules, as they were typed.
+    pub fn typed(&self) -> &[toml::Value] {
+        &self.typed
+    }
+
+    fn put(&mut self, typed: Typed, path: &str) -> Result<(), ConfigError> {
+        let name = typed.name.clone();
+        let rule = resolve(typed).map_err(|message| ConfigError::Rule {
+            path: path.to_owned(),
+            name,
+            message,
+        })?;
+        let mut known = self.supervisors.iter_mut();
+        if let Some(old) = known.find(|old| old.name == rule.name) {
+            *old = rule;
+        } else {
+            self.supervisors.push(rule);
+            self.numbers.push();
         }
         Ok(())
     }

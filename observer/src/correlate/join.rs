@@ -24,7 +24,7 @@ const AFTER_NS: u64 = 260_000_000;
 /// How long the kernel side does not tell a row again (`TELL_AGAIN_NS`).
 const QUIET_NS: u64 = 1_000_000_000;
 /// How long either waits for the other.
-const HOLD_NS: u64 = 2_000_000_000;
+pub const HOLD_NS: u64 = 2_000_000_000;
 /// Events and records that wait at one time; beyond, the oldest is settled.
 const MAX_WAITING: usize = 8_192;
 
@@ -143,16 +143,18 @@ impl Join {
     /// Gives up on what has waited for too long; gives the records among it.
     pub fn expire(&mut self, now: Stamp) -> Vec<Joined> {
         let mut settled = Vec::new();
-        while let Some(event) = self
-            .events
-            .pop_front_if(|event| now.since(event.time) > HOLD_NS)
-        {
+        // Whatever came before it: each waits for so long and no longer.
+        let old = |since: Stamp| now.since(since) > HOLD_NS;
+        let events = std::mem::take(&mut self.events).into_iter();
+        let (late, events): (VecDeque<_>, _) = events.partition(|event| old(event.time));
+        self.events = events;
+        for event in late {
             settled.extend(self.contradicted(event));
         }
-        while let Some(record) = self
-            .records
-            .pop_front_if(|record| now.since(record.received) > HOLD_NS)
-        {
+        let records = std::mem::take(&mut self.records).into_iter();
+        let (late, records): (VecDeque<_>, _) = records.partition(|record| old(record.received));
+        self.records = records;
+        for record in late {
             settled.push(self.alone(record));
         }
         let old = HOLD_NS + QUIET_NS;
@@ -204,6 +206,11 @@ impl Join {
                 contradicted: false,
             },
         }
+    }
+
+    /// Whether anything waits, or is remembered for what comes.
+    pub fn is_waiting(&self) -> bool {
+        !self.events.is_empty() || !self.records.is_empty() || !self.told.is_empty()
     }
 
     /// Whether an event younger than so many nanoseconds still waits for its record.

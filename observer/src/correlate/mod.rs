@@ -23,7 +23,9 @@ pub use explain::{
     logged as explain_logged, other as explain_other, rule_refusal as explain_rule,
 };
 pub use inferred::{cleaned, is_reserved};
+pub use join::HOLD_NS;
 pub use logged::{LoggedDrops, episode as logged_episode};
+pub use near::NEAR_NS;
 
 use std::sync::Arc;
 
@@ -144,6 +146,11 @@ impl Correlator {
         let launched = self.workloads.expire(now);
         findings.extend(launched.iter().filter_map(|seen| self.skipped(seen)));
         findings
+    }
+
+    /// Whether it matters that time passes.
+    pub fn is_waiting(&self) -> bool {
+        self.join.is_waiting() || self.holds_states()
     }
 
     /// Whether something that the kernel told waits.

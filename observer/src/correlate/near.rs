@@ -1,7 +1,7 @@
 //! A security module's denial near a drop that commoncap refused: the log
 //! shows the one and not the other, so people take it for the cause.
 
-use std::collections::VecDeque;
+use std::{cmp::Reverse, collections::VecDeque};
 
 use super::{Finding, explain};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How far apart the two may be to be taken for one another.
-const NEAR_NS: u64 = 1_000_000_000;
+pub const NEAR_NS: u64 = 1_000_000_000;
 /// Of either, so many are remembered.
 const MAX_KEPT: usize = 64;
 
@@ -32,9 +32,14 @@ impl Near {
         if episode.verdict < Verdict::Pending || episode.layer.as_deref() != Some("commoncap") {
             return;
         }
-        let near = self.denials.iter().rev();
+        let near = self.denials.iter();
         let near = near.filter(|(denial, at)| concerns(episode, denial, time, *at));
-        if let Some((denial, _)) = near.max_by_key(|(denial, _)| related(episode, denial)) {
+        // Of several the earliest, in whatever order they came.
+        let likeliest = near.max_by_key(|(denial, at)| {
+            let earliest = (Reverse(*at), Reverse(denial.pid));
+            (related(episode, denial), earliest)
+        });
+        if let Some((denial, _)) = likeliest {
             acquit(episode, denial);
             return;
         }

@@ -5,7 +5,7 @@ mod shown;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::Hash,
     sync::Arc,
 };
@@ -69,6 +69,8 @@ pub struct Denials {
     told: BTreeMap<String, Denial>,
     /// How many denials the rows have that found no room among these.
     beyond: HashMap<u64, u64>,
+    /// Rows of which a recording says that the log has others like them.
+    likes: HashSet<Row>,
 }
 
 /// Whether a security module refused, which writes records.
@@ -123,6 +125,7 @@ impl Denials {
             folded: Scope::ALL.map(|_| Folded::new()),
             told: BTreeMap::new(),
             beyond: HashMap::new(),
+            likes: HashSet::new(),
         }
     }
 

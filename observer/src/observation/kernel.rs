@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::forms::{names, sets, words};
 use crate::{
     caps::CapSet,
     finding::Link,
@@ -13,7 +16,7 @@ use crate::{
 };
 
 /// Whose a process is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// When the supervisor started; 0 where there is none.
     pub start: u64,
@@ -22,6 +25,7 @@ pub struct Owner {
     /// Number of its rule; 0 where there is none.
     pub rule: u16,
     /// What the process is to it.
+    #[serde(with = "words")]
     pub role: Role,
     /// Whether the process is of the recorded tree.
     pub in_tree: bool,
@@ -50,6 +54,22 @@ impl Comm {
     }
 }
 
+impl Serialize for Comm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        names::serialize(self.bytes(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Comm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = names::deserialize(deserializer)?;
+        let mut comm = Self::default();
+        let length = name.len().min(comm.0.len());
+        comm.0[..length].copy_from_slice(&name[..length]);
+        Ok(comm)
+    }
+}
+
 impl fmt::Display for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.bytes()))
@@ -63,7 +83,7 @@ impl fmt::Debug for Comm {
 }
 
 /// What denials are counted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// Whose process was refused.
     pub owner: Owner,
@@ -78,32 +98,38 @@ pub struct Row {
     /// Number of the capability.
     pub capability: u8,
     /// Who refused.
+    #[serde(with = "words")]
     pub layer: Layer,
     /// Why commoncap did.
+    #[serde(with = "words")]
     pub reason: Reason,
     /// Whether an audit record was asked for.
+    #[serde(with = "words")]
     pub audited: Audited,
     /// By which way the check came.
+    #[serde(with = "words")]
     pub via: Via,
     /// Whether it was made with the task's own credentials.
     pub own_credentials: bool,
 }
 
 /// What denials are counted by that found no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Total {
     /// Whose process was refused.
     pub owner: Owner,
     /// Number of the capability.
     pub capability: u8,
     /// Who refused.
+    #[serde(with = "words")]
     pub layer: Layer,
     /// Whether an audit record was asked for.
+    #[serde(with = "words")]
     pub audited: Audited,
 }
 
 /// The detail of a denial.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialEvent {
     /// When it was refused.
     pub time: u64,
@@ -121,7 +147,7 @@ pub struct DenialEvent {
 }
 
 /// All drops of one process, and what became of it and of what was forked from it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// Its number in the kernel.
     pub id: u64,
@@ -140,10 +166,13 @@ pub struct Episode {
     /// Id of its cgroup.
     pub cgroup: u64,
     /// The bounding set before the first drop.
+    #[serde(with = "sets")]
     pub before: CapSet,
     /// The same after the last one.
+    #[serde(with = "sets")]
     pub after: CapSet,
     /// The effective set.
+    #[serde(with = "sets")]
     pub effective: CapSet,
     /// Hash of the name of the profile that refused; 0 where none did.
     pub profile: u64,
@@ -172,8 +201,10 @@ pub struct Episode {
     /// The first capability that was refused while in the set.
     pub first_refused: Option<u32>,
     /// Who refused it.
+    #[serde(with = "words")]
     pub layer: Layer,
     /// Why commoncap did.
+    #[serde(with = "words")]
     pub reason: Reason,
     /// Programs executed with something that it tried to drop.
     pub raised: u32,
@@ -182,8 +213,10 @@ pub struct Episode {
     /// How often its set was filled anew.
     pub refilled: u32,
     /// Capabilities that were refused while in the set.
+    #[serde(with = "sets")]
     pub refused: CapSet,
     /// Capabilities of which a drop was granted.
+    #[serde(with = "sets")]
     pub granted: CapSet,
     /// Name of the thread at the first drop.
     pub comm: String,
@@ -194,9 +227,10 @@ pub struct Episode {
 }
 
 /// A program that was executed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executed {
     /// The bounding set of the thread that did.
+    #[serde(with = "sets")]
     pub bounding: CapSet,
     /// Its process.
     pub tgid: u32,
@@ -207,7 +241,8 @@ pub struct Executed {
 }
 
 /// How a process left its episode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Left {
     /// By executing a program.
     Exec,
@@ -216,11 +251,12 @@ pub enum Left {
 }
 
 /// An episode that is told by the kernel side itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeEnd {
     /// When.
     pub time: u64,
     /// The bounding set then.
+    #[serde(with = "sets")]
     pub after: CapSet,
     /// How the last of it left.
     pub left: Left,
@@ -263,7 +299,8 @@ pub struct Open {
 }
 
 /// How a supervisor came or went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ProcessChange {
     /// It was executed.
     Started,
@@ -285,7 +322,7 @@ impl ProcessChange {
 }
 
 /// A supervisor came or went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessEvent {
     /// What happened.
     pub change: ProcessChange,
@@ -319,7 +356,7 @@ pub struct ArgvEvent {
 }
 
 /// A supervisor's process became its workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadEvent {
     /// When.
     pub time: u64,
@@ -328,8 +365,10 @@ pub struct WorkloadEvent {
     /// Id of its cgroup.
     pub cgroup: u64,
     /// Its bounding set.
+    #[serde(with = "sets")]
     pub bounding: CapSet,
     /// Its effective set.
+    #[serde(with = "sets")]
     pub effective: CapSet,
     /// Number of the episode that this closes; 0 where there is none.
     pub episode: u64,
@@ -354,7 +393,7 @@ pub struct WorkloadEvent {
 }
 
 /// What refusals by a rule are counted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BreachKey {
     /// Whose process was refused.
     pub owner: Owner,
@@ -363,19 +402,22 @@ pub struct BreachKey {
     /// Inode number of its executable.
     pub exe_inode: u64,
     /// Capabilities that were missing.
+    #[serde(with = "sets")]
     pub missing: CapSet,
     /// Name of the thread.
     pub comm: Comm,
     /// What was called.
+    #[serde(with = "words")]
     pub call: Call,
     /// The rule.
+    #[serde(with = "words")]
     pub rule: Broken,
     /// What the call returned.
     pub errno: u16,
 }
 
 /// A rule refused a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreachEvent {
     /// When.
     pub time: u64,

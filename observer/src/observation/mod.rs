@@ -1,6 +1,9 @@
 //! What the sources tell, with times already turned into stamps.
 
+mod forms;
 mod kernel;
+mod record;
+pub mod stream;
 
 pub use kernel::{
     ArgvEvent, BreachEvent, BreachKey, Comm, DenialEvent, Episode, EpisodeEnd, EpisodeEvent,
@@ -9,6 +12,10 @@ pub use kernel::{
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
+use forms::nanos;
+
 use crate::{
     audit::Record,
     finding::{Container, Scope},
@@ -16,7 +23,8 @@ use crate::{
 };
 
 /// One thing that a source tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Observation {
     /// The detail of a denial.
     Denial(Box<DenialSeen>),
@@ -33,9 +41,10 @@ pub enum Observation {
 }
 
 /// The detail of a denial.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DenialSeen {
     /// When it was refused.
+    #[serde(with = "nanos")]
     pub time: Stamp,
     /// What the kernel side told.
     pub event: DenialEvent,
@@ -49,6 +58,32 @@ pub struct DenialSeen {
     pub scope: Scope,
 }
 
+impl Observation {
+    /// How far from the recorded command it is, as far as that is known yet.
+    pub const fn scope(&self) -> Scope {
+        match self {
+            Self::Denial(seen) => seen.scope,
+            Self::Episode(seen) => seen.scope,
+            Self::Process(seen) => seen.scope,
+            Self::Workload(seen) => seen.scope,
+            Self::Breach(seen) => seen.scope,
+            Self::Audit(seen) => seen.scope,
+        }
+    }
+
+    /// The process that it is about, where it is about one.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Denial(seen) => Some(seen.event.tgid),
+            Self::Episode(seen) => Some(seen.episode.tgid),
+            Self::Process(seen) => Some(seen.event.owner.tgid),
+            Self::Workload(seen) => Some(seen.event.tgid),
+            Self::Breach(seen) => seen.event.caller.map(|(pid, _)| pid),
+            Self::Audit(seen) => seen.record.pid,
+        }
+    }
+}
+
 impl DenialSeen {
     /// The row that counts it.
     pub const fn row(&self) -> &Row {
@@ -57,11 +92,13 @@ impl DenialSeen {
 }
 
 /// An episode.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpisodeSeen {
     /// When it began.
+    #[serde(with = "nanos")]
     pub first: Stamp,
     /// When it ended, or was copied.
+    #[serde(with = "nanos")]
     pub until: Stamp,
     /// What the kernel side told.
     pub episode: Episode,
@@ -80,9 +117,10 @@ pub struct EpisodeSeen {
 }
 
 /// A supervisor came or went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessSeen {
     /// When.
+    #[serde(with = "nanos")]
     pub time: Stamp,
     /// What the kernel side told.
     pub event: ProcessEvent,
@@ -95,9 +133,10 @@ pub struct ProcessSeen {
 }
 
 /// A supervisor's process became its workload, with something in its bounding set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkloadSeen {
     /// When.
+    #[serde(with = "nanos")]
     pub time: Stamp,
     /// What the kernel side told.
     pub event: WorkloadEvent,
@@ -112,9 +151,10 @@ pub struct WorkloadSeen {
 }
 
 /// A rule refused calls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BreachSeen {
     /// When it refused the last.
+    #[serde(with = "nanos")]
     pub time: Stamp,
     /// What the kernel side told.
     pub event: BreachEvent,
@@ -129,13 +169,15 @@ pub struct BreachSeen {
 }
 
 /// An audit record about a capability.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditSeen {
     /// When it was received.
+    #[serde(with = "nanos")]
     pub received: Stamp,
     /// The source that told it first.
     pub source: String,
     /// What it says.
+    #[serde(with = "record")]
     pub record: Record<'static>,
     /// Name of the rule that the process belongs to, where it is known.
     pub supervisor: Option<String>,

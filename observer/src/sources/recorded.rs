@@ -9,10 +9,11 @@ use thiserror::Error;
 use crate::{
     clean::clean,
     finding::{Denial, EVENT_SCHEMA, Event, EventKind, StateLine},
+    observation::stream::{self, STREAM_SCHEMA},
 };
 
 /// The field that every line has, and how its value begins, whatever its version.
-const SCHEMA: (&[u8], &[u8]) = (b"\"schema\"", b"\"capwatch.event/");
+const SCHEMA: (&[u8], [&[u8]; 2]) = (b"\"schema\"", [b"\"capwatch.event/", b"\"capwatch.stream/"]);
 /// So much of a first line tells what it is.
 const HEAD: usize = 64 << 10;
 /// The longest line that is looked at: a command's words may be megabytes.
@@ -56,29 +57,32 @@ fn may_be_told(head: &[u8]) -> bool {
 }
 
 fn is_head(head: &[u8]) -> bool {
-    let (name, value) = SCHEMA;
+    let (name, values) = SCHEMA;
     head.trim_ascii_start().starts_with(b"{")
         && memchr::memmem::find_iter(head, name).any(|at| {
             let rest = head[at + name.len()..].trim_ascii_start();
             rest.strip_prefix(b":")
-                .is_some_and(|rest| rest.trim_ascii_start().starts_with(value))
+                .map(<[u8]>::trim_ascii_start)
+                .is_some_and(|rest| values.iter().any(|value| rest.starts_with(value)))
         })
 }
 
 /// One line of a stream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Line {
     /// A finding, and the row that a denial counts in.
     Event(Box<Event>, Option<String>),
     /// What a report needs besides.
     State(Box<StateLine>),
+    /// A line of a recording: what sources saw.
+    Seen(Box<stream::Line>),
 }
 
 /// Why a line can't be used.
 #[derive(Debug, Error)]
 pub enum BadLine {
     /// It is of another version.
-    #[error("its schema is {0:?}, and this capwatch reads {EVENT_SCHEMA:?}")]
+    #[error("its schema is {0:?}, and this capwatch reads {STREAM_SCHEMA:?} and {EVENT_SCHEMA:?}")]
     Schema(String),
     /// Of a kind that this version does not have.
     #[error("no line of {EVENT_SCHEMA:?} has the kind {0:?}")]
@@ -165,6 +169,9 @@ struct InRow {
 
 fn parse(line: &[u8]) -> Result<Line, BadLine> {
     let Head { schema, kind } = serde_json::from_slice(line)?;
+    if schema == STREAM_SCHEMA {
+        return Ok(Line::Seen(Box::new(serde_json::from_slice(line)?)));
+    }
     if schema != EVENT_SCHEMA {
         return Err(BadLine::Schema(schema));
     }

@@ -15,12 +15,14 @@ use tokio::sync::broadcast;
 use super::{
     Latency,
     kept::{Entry, Programs, State},
-    stream::{LeftOut, Lines, Recorder},
+    stream::{LeftOut, Lines, Recorder, Recording},
 };
 use crate::{
+    config::Rules,
     correlate::Finding,
-    finding::{End, Event, EventKind, Header, LossEvent, Report, Scope},
+    finding::{End, Episode, Event, EventKind, Header, LossEvent, Report, Scope},
     ledger::Ledger,
+    observation::Observation,
     sources::bpf::{Kernel, Runs},
     time::{Stamp, monotonic, seconds},
     who::{Names, Scopes},
@@ -50,6 +52,7 @@ pub struct Shared {
     kernel: RwLock<Option<Kernel>>,
     events: broadcast::Sender<Arc<Event>>,
     recorder: Mutex<Option<Recorder>>,
+    recording: Mutex<Option<Recording>>,
     latency: Mutex<Latency>,
     started: Stamp,
     ready: AtomicBool,
@@ -85,6 +88,7 @@ impl Shared {
             kernel: RwLock::new(kernel),
             events: broadcast::Sender::new(EVENTS),
             recorder: Mutex::new(None),
+            recording: Mutex::new(None),
             latency: Mutex::new(Latency::default()),
             started: Stamp::now(),
             ready: AtomicBool::new(false),
@@ -248,6 +252,11 @@ impl Shared {
                 recorder.finding(&finding);
             }
         }
+        if let (EventKind::Loss(loss), Some(recording)) =
+            (&finding.event.kind, self.recording().as_ref())
+        {
+            recording.loss(loss);
+        }
         // Nobody listening is no loss: the ledger has it.
         let _ = self.events.send(Arc::new(finding.event));
     }
@@ -256,11 +265,35 @@ impl Shared {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records what happens in a command's scope from now on.
+    fn recording(&self) -> MutexGuard<'_, Option<Recording>> {
+        let recording = self.recording.lock();
+        recording.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what sources see of a command's scope from now on.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn record_stream(
+        &self,
+        out: Box<dyn io::Write + Send>,
+        command: Vec<String>,
+        scope: Scope,
+        rules: &Rules,
+    ) -> io::Result<()> {
+        let header = Header {
+            command: Some(command),
+            scope: Some(scope),
+            ..self.header()
+        };
+        let recording = Recording::begin(out, header, rules)?;
+        *self.recording() = Some(recording);
+        Ok(())
+    }
+
+    /// Records what was found of a command, as 0.1 did.
+    #[cfg(test)]
+    pub(crate) fn record_findings(
         &self,
         out: Box<dyn io::Write + Send>,
         command: Vec<String>,
@@ -271,9 +304,29 @@ impl Shared {
             scope: Some(scope),
             ..self.header()
         };
-        let recorder = Recorder::record(out, header)?;
-        *self.recorder() = Some(recorder);
+        *self.recorder() = Some(Recorder::record(out, header)?);
         Ok(())
+    }
+
+    /// Records what a source told, before it is judged.
+    pub(crate) fn record(&self, observation: &Observation) {
+        if let Some(recording) = self.recording().as_mut() {
+            recording.observed(observation);
+        }
+    }
+
+    /// Records that the clock was looked at while something waited.
+    pub(crate) fn record_clock(&self, now: Stamp) {
+        if let Some(recording) = self.recording().as_mut() {
+            recording.clock(now);
+        }
+    }
+
+    /// Records drops that a log alone told of.
+    pub(crate) fn record_logged(&self, episode: &Episode, time: Stamp) {
+        if let Some(recording) = self.recording().as_ref() {
+            recording.logged(episode, time);
+        }
     }
 
     /// Writes a stream of the host from now on, for as long as the agent runs,
@@ -320,6 +373,10 @@ impl Shared {
 
     /// Writes the state of rows and sources to the stream, if there is one.
     pub fn checkpoint_stream(&self) {
+        if self.recording().is_some() {
+            self.refresh();
+            self.record_counts();
+        }
         let Some(told_of) = self.recorder().as_ref().map(Recorder::scope) else {
             return;
         };
@@ -358,11 +415,47 @@ impl Shared {
         self.note_left_out();
     }
 
+    /// Records what the kernel has counted by now, and what is not seen.
+    fn record_counts(&self) {
+        let Some(scope) = self.recording().as_ref().map(Recording::scope) else {
+            return;
+        };
+        let (rows, totals, sources, sight) = {
+            let ledger = self.ledger();
+            (
+                ledger.denials.counted_rows(scope),
+                ledger.denials.counted_totals(scope),
+                ledger.sources.clone(),
+                ledger.sight.overall(),
+            )
+        };
+        if let Some(recording) = self.recording().as_mut() {
+            for row in rows {
+                recording.row(row);
+            }
+            for total in totals {
+                recording.total(total);
+            }
+            recording.sources(&sources, &sight);
+        }
+    }
+
     /// Ends the stream, if there is one, with what a report says at the end.
     ///
     /// # Errors
     /// When it could not be written.
     pub fn end_stream(&self, report: &Report) -> io::Result<()> {
+        self.record_counts();
+        let end = End {
+            sources: report.sources.clone(),
+            command: report.command.clone(),
+            failed_on: report.failed_on.clone(),
+            sight: Some(report.sight.clone()),
+            scope: report.scope.clone().map(Box::new),
+        };
+        if let Some(recording) = self.recording().take() {
+            return recording.finish(end);
+        }
         let Some(mut recorder) = self.recorder().take() else {
             return Ok(());
         };
@@ -372,12 +465,6 @@ impl Shared {
             recorder.row(name, denial, false);
         }
         drop(ledger);
-        recorder.finish(End {
-            sources: report.sources.clone(),
-            command: report.command.clone(),
-            failed_on: report.failed_on.clone(),
-            sight: Some(report.sight.clone()),
-            scope: report.scope.clone().map(Box::new),
-        })
+        recorder.finish(end)
     }
 }

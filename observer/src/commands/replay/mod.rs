@@ -3,6 +3,7 @@
 
 mod beside;
 mod log;
+mod observed;
 mod stream;
 mod unpack;
 mod what;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub(super) use log::report_of;
+pub(super) use observed::Observed;
 
 /// Runs the command.
 pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {

@@ -4,11 +4,13 @@ use std::{io::Read, sync::Arc};
 
 use anyhow::anyhow;
 
+use super::observed::Observed;
 use crate::{
     config::Rules,
     correlate::Finding,
     finding::{End, EventKind, Header, Host, Report, Scope, Scoped, Sources, State, StateLine},
     ledger::{Ledger, MAX_SERIES},
+    observation::stream::Says,
     sight::{LINES_UNREAD, Sight},
     sources::recorded::{Line, Recorded},
     time::Stamp,
@@ -19,33 +21,96 @@ use crate::{
 /// once holds several streams, of which the last is reported.
 pub fn report(input: impl Read, name: &str, rules: Arc<Rules>) -> (Report, Option<anyhow::Error>) {
     let mut lines = Recorded::new(input);
-    let mut replayed = Replayed::new(rules);
+    let mut reading = Reading {
+        findings: Replayed::new(Arc::clone(&rules)),
+        observed: None,
+        rules,
+        streams: 0,
+    };
     let mut broken = Broken::default();
     loop {
         match lines.next_line() {
-            Ok(Some(Ok(line))) => replayed.take(line),
+            Ok(Some(Ok(line))) => {
+                if let Err(why) = reading.take(line) {
+                    broken.line(lines.number(), &why);
+                }
+            }
             Ok(Some(Err(why))) => broken.line(lines.number(), &why),
             Ok(None) => break,
             Err(error) => {
-                broken.stop(lines.number(), &error);
+                broken.line(lines.number() + 1, &error);
                 break;
             }
         }
     }
-    if replayed.streams > 1 {
+    if reading.streams > 1 {
         tracing::warn!(
             "{name} holds {} recordings; the last one is reported",
-            replayed.streams
+            reading.streams
         );
     }
     if broken.lines > 0 {
-        let (first, last) = (replayed.first, replayed.last);
-        let sight = &mut replayed.ledger.sight;
-        sight.enter(LINES_UNREAD, first, last, broken.lines);
+        reading.lose_lines(broken.lines);
     }
-    let error = broken.told(lines.number(), &replayed);
+    let error = broken.told(lines.number(), reading.is_whole());
     let error = error.map(|why| anyhow!("{why}").context(format!("cannot replay all of {name}")));
-    (replayed.report(), error)
+    (reading.report(), error)
+}
+
+/// What was read of a file, which may hold streams of either version.
+struct Reading {
+    /// The last stream of findings.
+    findings: Replayed,
+    /// The last recording of observations, where it came after that.
+    observed: Option<Observed>,
+    rules: Arc<Rules>,
+    streams: u64,
+}
+
+impl Reading {
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Seen(line) => {
+                self.streams += u64::from(matches!(line.says, Says::Header(_)));
+                let rules = &self.rules;
+                let observed = self
+                    .observed
+                    .get_or_insert_with(|| Observed::new(Arc::clone(rules)));
+                observed.take(*line).map(|_| ())
+            }
+            line => {
+                if let Line::State(state) = &line
+                    && matches!(state.state, State::Header(_))
+                {
+                    self.streams += 1;
+                    self.observed = None;
+                }
+                self.findings.take(line);
+                Ok(())
+            }
+        }
+    }
+
+    const fn is_whole(&self) -> bool {
+        match &self.observed {
+            Some(observed) => observed.is_whole(),
+            None => self.findings.end.is_some(),
+        }
+    }
+
+    fn lose_lines(&mut self, lines: u64) {
+        match &mut self.observed {
+            Some(observed) => observed.lose_lines(lines),
+            None => self.findings.lose_lines(lines),
+        }
+    }
+
+    fn report(self) -> Report {
+        match self.observed {
+            Some(observed) => observed.report(),
+            None => self.findings.report(),
+        }
+    }
 }
 
 /// What a stream told so far.
@@ -53,7 +118,6 @@ struct Replayed {
     rules: Arc<Rules>,
     ledger: Ledger,
     end: Option<End>,
-    streams: u64,
     /// Whose findings it has.
     scope: Scope,
     /// Whether its findings are a command's tree's, and don't say so: they were
@@ -72,7 +136,6 @@ impl Replayed {
             ledger: Ledger::new(Arc::clone(&rules), Host::default(), MAX_SERIES),
             rules,
             end: None,
-            streams: 0,
             scope: Scope::Host,
             is_of_tree: false,
             tells_sight: false,
@@ -85,6 +148,7 @@ impl Replayed {
         let time = match &line {
             Line::Event(event, _) => event.time,
             Line::State(line) => line.time,
+            Line::Seen(line) => line.time,
         };
         if self.first == Stamp::default() {
             self.first = time;
@@ -116,7 +180,14 @@ impl Replayed {
                 let StateLine { time, state, .. } = *line;
                 self.state(time, state);
             }
+            // Of the other version.
+            Line::Seen(_) => {}
         }
+    }
+
+    fn lose_lines(&mut self, lines: u64) {
+        let sight = &mut self.ledger.sight;
+        sight.enter(LINES_UNREAD, self.first, self.last, lines);
     }
 
     /// What a stream of before there was sight tells of it.
@@ -147,7 +218,6 @@ impl Replayed {
                 ..
             }) => {
                 *self = Self {
-                    streams: self.streams + 1,
                     scope: scope.unwrap_or_default(),
                     is_of_tree: command.is_some() && scope.is_none(),
                     ..Self::new(Arc::clone(&self.rules))
@@ -227,25 +297,21 @@ struct Broken {
 }
 
 impl Broken {
-    fn line(&mut self, number: u64, why: &dyn std::error::Error) {
+    fn line(&mut self, number: u64, why: &dyn std::fmt::Display) {
         self.lines += 1;
         self.first
             .get_or_insert_with(|| format!("line {number}: {why}"));
     }
 
-    fn stop(&mut self, number: u64, why: &dyn std::error::Error) {
-        self.line(number + 1, why);
-    }
-
-    fn told(self, lines: u64, replayed: &Replayed) -> Option<String> {
+    fn told(self, lines: u64, is_whole: bool) -> Option<String> {
         let more = match self.lines {
             0 | 1 => String::new(),
             count => format!(" ({count} lines like this)"),
         };
-        match (self.first, &replayed.end) {
+        match (self.first, is_whole) {
             (Some(first), _) => Some(first + &more),
-            (None, Some(_)) => None,
-            (None, None) => Some(format!(
+            (None, true) => None,
+            (None, false) => Some(format!(
                 "it was cut short after line {lines}: there is no line of kind \"end\", so \
                  counts are from the last checkpoint"
             )),

@@ -1,9 +1,13 @@
 //! Rows as a recorded stream tells them.
 
-use super::{Denials, MAX_BEYOND, MAX_TOLD};
+use super::{Denials, MAX_BEYOND, MAX_DETAILS, MAX_TOLD, of_lsm, of_total};
 use crate::{
-    finding::{Denial, Row},
-    observation::identity,
+    finding::{Denial, Row, Scope},
+    ledger::KernelRow,
+    observation::{
+        self, identity,
+        stream::{CountedRow, CountedTotal},
+    },
 };
 
 impl Denials {
@@ -75,5 +79,57 @@ impl Denials {
 
     fn is_beyond(&self, name: &str) -> bool {
         self.beyond.contains_key(&identity(&name))
+    }
+
+    /// The kernel's rows of a scope, as a recording has them.
+    pub fn counted_rows(&self, scope: Scope) -> Vec<CountedRow> {
+        let rows = self.rows.iter();
+        let rows = rows.filter(|(_, _, row)| scope.takes(*row));
+        rows.map(|(row, tally, scope)| CountedRow {
+            row: *row,
+            count: tally.count,
+            first: tally.first,
+            last: tally.last,
+            scope: *scope,
+            like: self.is_alike(row),
+            folded: false,
+        })
+        .collect()
+    }
+
+    /// The same of rows that the kernel is about to forget.
+    pub fn folded_row(&self, row: &KernelRow) -> CountedRow {
+        CountedRow {
+            row: row.key,
+            count: row.tally.count,
+            first: row.tally.first,
+            last: row.tally.last,
+            scope: row.scope,
+            like: self.is_alike(&row.key),
+            folded: true,
+        }
+    }
+
+    /// What found no row, of a scope, as a recording has it.
+    pub fn counted_totals(&self, scope: Scope) -> Vec<CountedTotal> {
+        let totals = self.totals.iter();
+        let totals = totals.filter(|(total, _)| scope.takes(of_total(total)));
+        totals
+            .map(|(total, count)| CountedTotal {
+                total: *total,
+                count: *count,
+            })
+            .collect()
+    }
+
+    fn is_alike(&self, row: &observation::Row) -> bool {
+        of_lsm(row.layer) && self.has_like(row)
+    }
+
+    /// Takes it from a recording that the log has others like this row.
+    pub fn note_like(&mut self, row: observation::Row) {
+        if self.likes.len() < MAX_DETAILS {
+            self.likes.insert(row);
+        }
     }
 }

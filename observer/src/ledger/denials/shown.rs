@@ -89,7 +89,10 @@ impl Denials {
     }
 
     /// Whether the log has a denial of the same profile and capability.
-    fn has_like(&self, key: &Row) -> bool {
+    pub(super) fn has_like(&self, key: &Row) -> bool {
+        if self.likes.contains(key) {
+            return true;
+        }
         self.logged.keys().any(|other| {
             (other.layer, other.profile, other.capability)
                 == (key.layer, key.profile, key.capability)

@@ -71,6 +71,13 @@ impl Shared {
                         (row_name(&row.key), denial)
                     }));
                 }
+                if let Some(recording) = self.recording().as_mut() {
+                    let of_scope = |row: &&KernelRow| recording.scope().takes(row.scope);
+                    let rows: Vec<_> = gone.iter().filter(of_scope).collect();
+                    for row in rows {
+                        recording.row(ledger.denials.folded_row(row));
+                    }
+                }
                 ledger.denials.fold(&gone, &grounds);
             }
             // Their texts are made without holding up whoever wants the ledger.

@@ -5,9 +5,11 @@
 
 mod file;
 mod keeper;
+mod recording;
 
 pub use file::{EventsOutput, waits_for_a_reader};
 pub use keeper::{Begin, Lines};
+pub use recording::Recording;
 
 use std::{
     collections::HashMap,
@@ -50,6 +52,7 @@ pub enum WhenFull {
     /// Leave lines out, and count them: an agent must go on.
     Drop,
     /// Wait: a recording is to be whole.
+    #[cfg(test)]
     Wait,
 }
 
@@ -83,11 +86,12 @@ pub struct LeftOut {
 }
 
 impl Recorder {
-    /// Begins a recording with its header: it is to be whole, and a failure to
+    /// Begins a recording as 0.1 wrote it, of findings: it is to be whole, and a failure to
     /// write is told by [`Recorder::finish`].
     ///
     /// # Errors
     /// When no thread can be started.
+    #[cfg(test)]
     pub fn record(out: Box<dyn Write + Send>, header: Header) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
         let writer = Builder::new()
@@ -277,9 +281,7 @@ impl Recorder {
             }
             sleep(Duration::from_millis(5));
         }
-        writer
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
+        whole(writer)
     }
 
     fn state(&mut self, time: Stamp, state: State) -> bool {
@@ -306,9 +308,16 @@ impl Recorder {
                 taken || self.writer.is_finished()
             }
             // A writer that failed tells so at the end.
+            #[cfg(test)]
             WhenFull::Wait => self.queue.send(text).is_ok() || self.writer.is_finished(),
         }
     }
+}
+
+/// Waits for a writer; whether it could write everything.
+fn whole(writer: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    let written = writer.join();
+    written.unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
 }
 
 fn write(out: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>) -> io::Result<()> {

@@ -176,7 +176,7 @@ impl Live {
 
     fn begin(&self, memory: Memory, argv: Option<Vec<String>>) {
         let begun = match argv {
-            Some(argv) => self.shared.record_stream(Box::new(memory), argv, CHOSEN),
+            Some(argv) => self.shared.record_findings(Box::new(memory), argv, CHOSEN),
             None => self.shared.keep_stream(Box::new(memory)),
         };
         begun.expect("a thread");
@@ -545,7 +545,10 @@ fn what_the_disk_refuses_is_told_at_the_end() {
     }
     let live = Live::new(true);
     let argv = vec!["x".to_owned()];
-    let begun = live.shared.record_stream(Box::new(Full), argv, CHOSEN);
+    let rules = Rules::default();
+    let begun = live
+        .shared
+        .record_stream(Box::new(Full), argv, CHOSEN, &rules);
     begun.expect("a thread");
     let report = live.shared.ledger().report(Scope::Host, None);
     let error = live.shared.end_stream(&report).expect_err("a full disk");
