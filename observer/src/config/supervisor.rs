@@ -33,7 +33,7 @@ pub struct Expectation {
 
 /// A rule: programs that confine others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate key")]
 pub struct Supervisor {
     /// Its name, as reports and labels show it.
     pub name: Arc<str>,

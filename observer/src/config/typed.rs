@@ -29,7 +29,7 @@ pub(super) struct TypedContainer {
 /// A rule as it was typed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate key")]
 pub(super) struct Typed {
     pub(super) name: String,
     #[serde(default)]

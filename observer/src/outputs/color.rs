@@ -51,10 +51,12 @@ impl Tint {
             Self::Plain => "",
             Self::Dim => "2",
             Self::Bold => "1",
-            Self::Warning | Self::Verdict(Verdict::Pending) => "33",
+            // As on the page and the dashboards: red, orange, purple, blue, green.
+            Self::Warning => "33",
+            Self::Verdict(Verdict::Pending) => "35",
             Self::Verdict(Verdict::Ok) => "32",
             Self::Verdict(Verdict::Harmless) => "36",
-            Self::Verdict(Verdict::Degraded) => "1;35",
+            Self::Verdict(Verdict::Degraded) => "1;33",
             Self::Verdict(Verdict::Fatal) => "1;31",
         }
     }

@@ -28,14 +28,14 @@ async function open(options, path = "") {
   page.on("dialog", (dialog) => faults.push(`a dialog opened: ${dialog.message()}`));
   page.on("request", (request) => new URL(request.url()).origin === new URL(url).origin || request.url().startsWith("data:") || foreign.push(request.url()));
   await page.goto(url + path);
-  if (options.javaScriptEnabled !== false) await page.locator("#live.on").waitFor();
+  if (options.javaScriptEnabled !== false && path === "") await page.locator("#live.on").waitFor();
   await page.waitForTimeout(1200);
   return page;
 }
 
 async function accessible(page) {
   const { violations } = await page.evaluate(`(() => { ${axe}; return axe.run(); })()`);
-  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`);
+  return violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes[0].html} ${nodes[0].failureSummary}`);
 }
 
 /** What of the verdicts a phone shows only after scrolling: sideways, or for the table of
@@ -65,7 +65,17 @@ for (const colorScheme of ["light", "dark"]) {
   report(`what was found before the page was opened is in Live at once, ${colorScheme}`, recent.some((text) => text.includes("fatal") && text.includes("openshell")) ? [] : [`there are ${recent.length}`]);
   await page.screenshot({ path: `${folder}/page-${colorScheme}.png` });
   await page.screenshot({ path: `${folder}/page-${colorScheme}-full.png`, fullPage: true });
-  report(`axe-core has nothing serious to say, ${colorScheme}`, await accessible(page));
+  report(`axe-core finds nothing, ${colorScheme}`, await accessible(page));
+  await page.context().close();
+}
+
+// The other pages, and the phone in the dark.
+for (const [path, options] of [["docs/", {}], ["docs/runbook", {}], ["docs/events", { viewport: { width: 390, height: 844 } }], ["docs/layers", { viewport: { width: 390, height: 844 }, colorScheme: "dark" }], ["", { viewport: { width: 390, height: 844 }, colorScheme: "dark" }]]) {
+  const page = await open(options, path);
+  const { width = 1440 } = options.viewport ?? {};
+  const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  await page.screenshot({ path: `${folder}/page-${path.replaceAll("/", "-")}${width}${options.colorScheme ?? ""}.png` });
+  report(`axe-core finds nothing on /${path} at ${width}${options.colorScheme ? `, ${options.colorScheme}` : ""}`, [...(await accessible(page)), ...(wide > 0 ? [`${wide} pixels stand out`] : [])]);
   await page.context().close();
 }
 
@@ -75,7 +85,7 @@ for (const width of [320, 390, 768, 1920]) {
   report(`fits a width of ${width}`, wide > 0 ? [`${wide} pixels stand out`] : []);
   if (width === 390) {
     await page.screenshot({ path: `${folder}/page-phone.png` });
-    report("axe-core has nothing serious to say, phone", await accessible(page));
+    report("axe-core finds nothing, phone", await accessible(page));
     report("verdicts come first on a phone", await hidden(page));
     await page.screenshot({ path: `${folder}/page-phone-full.png`, fullPage: true });
   }

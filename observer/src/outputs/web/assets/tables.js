@@ -164,7 +164,7 @@ export function agent(status) {
   fill(
     "sources",
     status.sources.length
-      ? status.sources.map((source) => el("tr", {}, el("th", { scope: "row" }, source.name), state(source.up, "heard", "down", source.reason), number(source.records), number(source.lost)))
+      ? status.sources.map((source) => el("tr", {}, el("th", { scope: "row" }, source.name), state(source.up, "connected", "down", source.reason), number(source.records), number(source.lost)))
       : [empty(4, "No source was requested.")],
   );
   byId("lost").replaceChildren(...Object.entries(status.lost).map(([reason, count]) => el("div", {}, el("dt", {}, `Lost: ${reason}`), el("dd", {}, count))));

@@ -27,7 +27,7 @@ pub fn section(html: &mut Html, mut denials: Vec<Denial>, all: u64, now: Stamp) 
     how_many(html, denials.len().min(ROWS), all);
     html.raw(
         "</p>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"denials-title\"><table id=\"denials\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"denials-title\"><table id=\"denials\"><thead><tr>\
          <th scope=\"col\">Last</th><th scope=\"col\">Capability</th><th scope=\"col\">Layer</th>\
          <th scope=\"col\">Supervisor</th><th scope=\"col\">Process</th><th scope=\"col\">Audited</th>\
          <th scope=\"col\" class=\"number\">Count</th><th scope=\"col\">Explanation</th></tr></thead><tbody>",

@@ -17,7 +17,7 @@ pub fn section(html: &mut Html, episodes: &[TimedEpisode], all: u64, now: Stamp)
     how_many(html, episodes.len().min(ROWS), all);
     html.raw(
         "</p>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"episodes-title\"><table id=\"episodes\"><thead><tr>\
          <th scope=\"col\">Verdict</th><th scope=\"col\">When</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Process</th><th scope=\"col\">Layer</th><th scope=\"col\" class=\"number\">Drops</th>\
          <th scope=\"col\" class=\"number\">Refused</th><th scope=\"col\">Still in set</th><th scope=\"col\">Fate</th></tr></thead><tbody>",

@@ -16,7 +16,7 @@ pub fn section(html: &mut Html, refusals: &[RuleRefusal], now: Stamp) {
     html.raw(
         "><h2 id=\"refusals-title\">Refused by a rule</h2>\
          <p class=\"hint\">Calls that the kernel refused without checking a capability: no LSM and no log shows them.</p>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"refusals-title\"><table id=\"refusals\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"refusals-title\"><table id=\"refusals\"><thead><tr>\
          <th scope=\"col\">Call</th><th scope=\"col\">Rule</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Calls</th><th scope=\"col\">Why, and what to change</th><th scope=\"col\">Last</th></tr></thead><tbody>",
     );

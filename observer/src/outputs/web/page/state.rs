@@ -23,7 +23,7 @@ pub fn headline(html: &mut Html, id: &'static str, headline: &Headline) {
 pub fn groups(html: &mut Html, summary: &Summary, now: Stamp) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"groups-title\"><h2 id=\"groups-title\">Supervisors</h2>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"groups-title\"><table id=\"groups\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"groups-title\"><table id=\"groups\"><thead><tr>\
          <th scope=\"col\">Supervisor</th><th scope=\"col\" class=\"number\">Fatal</th>\
          <th scope=\"col\" class=\"number\">Degraded</th><th scope=\"col\" class=\"number\">Pending</th>\
          <th scope=\"col\" class=\"number\">Harmless</th><th scope=\"col\" class=\"number\">Ok</th>\
@@ -139,7 +139,7 @@ fn sandbox(html: &mut Html, told: &Told) {
 fn hooks(html: &mut Html, status: &Status) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"hooks-title\"><h2 id=\"hooks-title\">Hooks</h2>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"hooks-title\"><table id=\"hooks\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"hooks-title\"><table id=\"hooks\"><thead><tr>\
          <th scope=\"col\">Kernel function</th><th scope=\"col\">Mechanism</th><th scope=\"col\">State</th></tr></thead><tbody>",
     );
     for hook in &status.hooks {
@@ -169,7 +169,7 @@ fn hooks(html: &mut Html, status: &Status) {
 fn sources(html: &mut Html, status: &Status) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"sources-title\"><h2 id=\"sources-title\">Audit sources and losses</h2>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"sources-title\"><table id=\"sources\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"sources-title\"><table id=\"sources\"><thead><tr>\
          <th scope=\"col\">Source</th><th scope=\"col\">State</th><th scope=\"col\" class=\"number\">Records</th>\
          <th scope=\"col\" class=\"number\">Lost</th></tr></thead><tbody>",
     );
@@ -178,7 +178,7 @@ fn sources(html: &mut Html, status: &Status) {
             .text(&source.name)
             .raw("</th><td>");
         if source.up {
-            badge(html, "ok", "heard");
+            badge(html, "ok", "connected");
         } else {
             badge(html, "down", "down");
         }

@@ -18,7 +18,7 @@ pub fn section(html: &mut Html, workloads: &[Workload], now: Stamp) {
     html.raw(
         "><h2 id=\"workloads-title\">Running with capabilities that should be gone</h2>\
          <p class=\"hint\">Live workloads whose bounding set is not what it should be.</p>\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"workloads-title\"><table id=\"workloads\"><thead><tr>\
+         <div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"workloads-title\"><table id=\"workloads\"><thead><tr>\
          <th scope=\"col\">Process</th><th scope=\"col\">Supervisor</th><th scope=\"col\">Container</th>\
          <th scope=\"col\">Still in set</th><th scope=\"col\">Found by</th><th scope=\"col\">Since</th></tr></thead><tbody>",
     );
