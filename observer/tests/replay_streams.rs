@@ -7,7 +7,13 @@
     reason = "the agent starts no programs, its tests do"
 )]
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -91,4 +97,67 @@ fn a_recording_of_observations_is_judged_by_the_rules_that_are_given() {
     // Findings are as they were.
     let (then, now) = (replayed(&[], "0.1"), replayed(&words, "0.1"));
     assert_eq!(then["episodes"], now["episodes"]);
+}
+
+/// A server that ends with the test.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a server");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it listens");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+}
+
+#[test]
+fn the_page_is_served_over_either_recording() {
+    for version in ["0.1", "0.2"] {
+        let mut serving = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+            .args(["replay", "--serve", "127.0.0.1:0"])
+            .arg(golden(&format!("{version}.jsonl")))
+            .stderr(Stdio::piped())
+            .spawn()
+            .map(Serving)
+            .expect("capwatch runs");
+        let mut said = BufReader::new(serving.0.stderr.take().expect("piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("where it is");
+        let address = line
+            .trim()
+            .rsplit_once("http://")
+            .expect(&line)
+            .1
+            .to_owned();
+        let report: Value = serde_json::from_str(&get(&address, "/api/v1/report")).expect("JSON");
+        assert_eq!(report["episodes"], replayed(&[], version)["episodes"]);
+        let page = get(&address, "/");
+        let file = format!("{version}.jsonl");
+        assert!(
+            page.contains(&file) && page.contains("7953") == (version == "0.2"),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn a_log_has_no_page() {
+    let log = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audit/selinux.in");
+    let output = Command::new(env!("CARGO_BIN_EXE_capwatch"))
+        .args(["replay", "--serve", "127.0.0.1:0"])
+        .arg(log)
+        .output()
+        .expect("capwatch runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--serve needs a recorded stream"), "{said}");
 }

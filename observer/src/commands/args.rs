@@ -332,7 +332,7 @@ pub struct Record {
     /// Write the report to this file instead of stderr; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write findings to this file as JSON lines, from which `replay` makes the same
+    /// Write what was seen to this file as JSON lines, from which `replay` makes the same
     /// report
     #[arg(long, value_name = "FILE")]
     pub stream: Option<PathBuf>,
@@ -384,6 +384,10 @@ pub struct Replay {
     /// Apply --fail-on to this role only
     #[arg(long, value_enum, value_name = "ROLE")]
     pub role: Option<RoleFilter>,
+    /// Serve the status page over a recorded stream here, HOST:PORT or unix:PATH, until
+    /// a signal ends it
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["records", "fail_on", "output"])]
+    pub serve: Option<String>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,

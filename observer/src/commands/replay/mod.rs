@@ -4,6 +4,7 @@
 mod beside;
 mod log;
 mod observed;
+mod serve;
 mod stream;
 mod unpack;
 mod what;
@@ -15,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::{args::Replay, record::FAILED};
 use log::{NothingRead, nothing_read};
@@ -45,6 +46,7 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
         lenient,
         fail_on,
         role,
+        serve,
         output,
         file,
     } = replay;
@@ -78,6 +80,18 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
             tally.malformed
         );
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(address) = serve {
+        ensure!(
+            is_stream,
+            "{name} is a log: --serve needs a recorded stream (`record --stream`, `run --events`)"
+        );
+        let (report, ledger, broken) = stream::read(input, &name, rules);
+        if let Some(error) = broken {
+            tracing::warn!("{error:#}");
+        }
+        let short = file.file_name().unwrap_or(file.as_os_str());
+        return serve::run(address, &short.to_string_lossy(), report, ledger);
     }
     let gate = Gate {
         fail_on: fail_on.clone(),

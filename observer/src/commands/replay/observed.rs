@@ -190,8 +190,8 @@ impl Observed {
         sight.enter(LINES_UNREAD, self.first, self.last, lines);
     }
 
-    /// The report.
-    pub fn report(mut self) -> Report {
+    /// The report, and the ledger that it was made of.
+    pub fn report(mut self) -> (Report, Ledger) {
         if self.end.is_none() {
             for finding in self.correlator.finish() {
                 self.ledger.enter(&finding);
@@ -217,10 +217,11 @@ impl Observed {
         for made in scoped.made {
             self.ledger.keep_made(made, scoped.made_unlisted);
         }
-        Report {
+        let report = Report {
             failed_on,
             ..self.ledger.report(self.scope, command)
-        }
+        };
+        (report, self.ledger)
     }
 }
 

@@ -20,6 +20,16 @@ use crate::{
 /// reported all the same. A file that `run --events` was started on more than
 /// once holds several streams, of which the last is reported.
 pub fn report(input: impl Read, name: &str, rules: Arc<Rules>) -> (Report, Option<anyhow::Error>) {
+    let (report, _, error) = read(input, name, rules);
+    (report, error)
+}
+
+/// The same, with the ledger that the report was made of.
+pub fn read(
+    input: impl Read,
+    name: &str,
+    rules: Arc<Rules>,
+) -> (Report, Ledger, Option<anyhow::Error>) {
     let mut lines = Recorded::new(input);
     let mut reading = Reading {
         findings: Replayed::new(Arc::clone(&rules)),
@@ -54,7 +64,8 @@ pub fn report(input: impl Read, name: &str, rules: Arc<Rules>) -> (Report, Optio
     }
     let error = broken.told(lines.number(), reading.is_whole());
     let error = error.map(|why| anyhow!("{why}").context(format!("cannot replay all of {name}")));
-    (reading.report(), error)
+    let (report, ledger) = reading.report();
+    (report, ledger, error)
 }
 
 /// What was read of a file, which may hold streams of either version.
@@ -105,7 +116,7 @@ impl Reading {
         }
     }
 
-    fn report(self) -> Report {
+    fn report(self) -> (Report, Ledger) {
         match self.observed {
             Some(observed) => observed.report(),
             None => self.findings.report(),
@@ -244,7 +255,7 @@ impl Replayed {
         }
     }
 
-    fn report(mut self) -> Report {
+    fn report(mut self) -> (Report, Ledger) {
         let malformed = self.ledger.sources.iter().map(|source| source.malformed);
         let malformed = malformed.sum();
         self.ledger.audit.set_malformed(malformed);
@@ -266,7 +277,7 @@ impl Replayed {
         if self.is_of_tree {
             of_tree(&mut report);
         }
-        report
+        (report, self.ledger)
     }
 }
 

@@ -142,7 +142,7 @@ fn replay(stream: &str, given: &Arc<Rules>) -> Report {
         };
         observed.take(*line).expect("a line that can be used");
     }
-    observed.report()
+    observed.report().0
 }
 
 fn json(report: &Report) -> String {
