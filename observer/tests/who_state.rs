@@ -443,6 +443,30 @@ fn a_runtime_without_an_engine_is_known_by_its_own_state() {
     assert_eq!(sets(&host.of_runtime("/box4").unwrap().0).0, "0x120");
 }
 
+/// The places as buildah 1.28 and Docker 20.10 make them.
+#[test]
+fn a_step_of_a_build_names_what_builds() {
+    let host = Host::new();
+    for (id, bundle, builder) in [
+        (
+            "buildah-buildah1853210384",
+            "/var/tmp/buildah1853210384",
+            Some("buildah"),
+        ),
+        (
+            "n4ilk0xmv2pqmfqpnczwnbjt9",
+            "/var/lib/docker/buildkit/executor/n4ilk0xmv2pqmfqpnczwnbjt9",
+            Some("buildkit"),
+        ),
+        ("buildah-like", "/bundles/executor/x", None),
+    ] {
+        let cgroup = format!("/{id}");
+        host.write(&format!("run/runc/{id}/state.json"), &runc(&cgroup, bundle));
+        let (container, _) = host.of_runtime(&cgroup).unwrap();
+        assert_eq!(container.build.as_deref(), builder, "{id}");
+    }
+}
+
 #[test]
 fn a_runtimes_state_counts_for_its_own_cgroup_and_its_own_user() {
     let host = Host::new();

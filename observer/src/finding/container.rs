@@ -35,6 +35,10 @@ pub struct Container {
     /// Id of the container around it, where it is a container within one.
     #[serde(default)]
     pub within: Option<String>,
+    /// What builds an image with it, where it is a step of a build: `buildah` (also of
+    /// `podman build`) or `buildkit` (of `docker build`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Where each field comes from: `cgroup`, `conmon`, `shim`, `config.json`,
     /// `storage`, `docker`, `kubelet`, `state`; `not_on_disk` where it can't be known.
     #[serde(default)]
@@ -110,6 +114,7 @@ impl Container {
             requested,
             unit,
             within,
+            build,
             origin,
             trust: _,
         } = self;
@@ -130,6 +135,9 @@ impl Container {
         let asked = other.requested.clone();
         joined |= tell(requested, asked, origin, "requested", from("requested"));
         joined |= tell(unit, other.unit.clone(), origin, "unit", from("unit"));
+        if build.is_none() {
+            build.clone_from(&other.build);
+        }
         if within.is_none() {
             within.clone_from(&other.within);
         }

@@ -5,7 +5,10 @@
 //! Each name on the way to a cgroup is tried as an id, and counts where that one's
 //! state has the same cgroup.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -116,6 +119,11 @@ impl State {
         container.vouch(uid);
         let Container { name, origin, .. } = &mut container;
         tell(name, Some(bounded(id.as_bytes())), origin, "name", FROM);
+        container.build = told
+            .bundle
+            .as_deref()
+            .and_then(|bundle| builder(id, bundle))
+            .map(str::to_owned);
         let bundle = told.bundle.and_then(|bundle| self.folder(&bundle, uid));
         let spec = bundle.and_then(|bundle| Spec::read(&bundle, owner));
         if let Some(spec) = spec.or(told.spec) {
@@ -124,6 +132,18 @@ impl State {
         }
         Some(container)
     }
+}
+
+/// What builds an image with a container: `buildah` names those of its steps so (1.28
+/// to 1.39, `run_linux.go`), and BuildKit's lie below its executor's folder (Docker 20.10
+/// to 28, `builder-next`).
+fn builder(id: &str, bundle: &Path) -> Option<&'static str> {
+    if id.starts_with("buildah-buildah") {
+        return Some("buildah");
+    }
+    let executor = bundle.parent()?;
+    let of_buildkit = executor.parent()?.file_name()? == "buildkit";
+    (of_buildkit && executor.file_name()? == "executor").then_some("buildkit")
 }
 
 /// The id of a container by its folder: systemd's scopes are `runc-ID.scope`, and

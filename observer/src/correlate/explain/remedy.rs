@@ -251,6 +251,16 @@ fn how(container: &Container, capability: &str) -> String {
         let label = container.labels.get("PODMAN_SYSTEMD_UNIT");
         label.map(String::as_str)
     });
+    match container.build.as_deref() {
+        Some("buildah") => return format!("podman build --cap-add {capability}"),
+        // BuildKit gives a step the default capabilities or all of them.
+        Some(_) => {
+            return "RUN --security=insecure, built with docker buildx build \
+                    --allow security.insecure"
+                .to_owned();
+        }
+        None => {}
+    }
     match container.runtime.as_str() {
         _ if container.pod.is_some() => {
             format!("securityContext.capabilities.add: [{capability}]")
@@ -311,6 +321,11 @@ mod tests {
             container.labels.insert(key.to_owned(), value.to_owned());
             container
         };
+        let built = |by: &str| {
+            let mut container = container("runc");
+            container.build = Some(by.to_owned());
+            container
+        };
         let mut pod = container("containerd");
         pod.pod = Some(Pod::default());
         let mut quadlet = container("podman");
@@ -325,6 +340,8 @@ mod tests {
             ),
             (container("lxc"), "lxc.cap.keep with setpcap"),
             (container("cri-o"), "capabilities.add: [SETPCAP]"),
+            (built("buildah"), "(podman build --cap-add SETPCAP)"),
+            (built("buildkit"), "--allow security.insecure)"),
             (pod, "(securityContext.capabilities.add: [SETPCAP])"),
             (
                 quadlet,

@@ -62,6 +62,13 @@ fn place(container: &Container) -> String {
         let name = pod.name.as_deref().or(pod.uid.as_deref()).unwrap_or("-");
         format!(" of pod {}/{}", shown(namespace), shown(name))
     });
+    if let Some(builder) = &container.build {
+        let runtime = &container.runtime;
+        return format!(
+            " in a step of an image build ({builder}, {runtime} container {})",
+            shown(name)
+        );
+    }
     let image = container.image.as_deref().or(container.digest.as_deref());
     let image = image.map_or(String::new(), |image| format!(" (image {})", shown(image)));
     let whose = container.vouched_by();
