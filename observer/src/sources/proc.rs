@@ -138,10 +138,19 @@ pub fn in_initial_user_namespace() -> bool {
 
 /// The effective set of this process; empty where `/proc` can't be read.
 pub fn effective_capabilities() -> CapSet {
-    let status = open::text("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    let bits = own_status("CapEff:").and_then(|bits| u64::from_str_radix(&bits, 16).ok());
     CapSet(bits.unwrap_or_default())
+}
+
+/// Whether a seccomp filter is on this thread.
+pub fn has_seccomp_filter() -> bool {
+    own_status("Seccomp:").is_some_and(|mode| mode != "0")
+}
+
+fn own_status(key: &str) -> Option<String> {
+    let status = open::text("/proc/thread-self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(value.trim().to_owned())
 }
 
 /// What the agent itself uses.

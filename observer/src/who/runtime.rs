@@ -135,7 +135,7 @@ impl State {
 }
 
 /// What builds an image with a container: `buildah` names those of its steps so (1.28
-/// to 1.39, `run_linux.go`), and BuildKit's lie below its executor's folder (Docker 20.10
+/// to 1.39, `run_linux.go`), and `BuildKit`'s lie below its executor's folder (Docker 20.10
 /// to 28, `builder-next`).
 fn builder(id: &str, bundle: &Path) -> Option<&'static str> {
     if id.starts_with("buildah-buildah") {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::sources::{
     audit::{AuditStatus, audit_sockets, audit_status, netlink::in_initial_network_namespace},
     bpf::has_kprobes,
-    proc::in_initial_user_namespace,
+    proc::{has_seccomp_filter, in_initial_user_namespace},
 };
 
 /// The sysctls that decide what can be seen.
@@ -174,16 +174,12 @@ fn comm(pid: u32) -> Option<String> {
 }
 
 fn inside() -> Inside {
-    let status = read("/proc/self/status").unwrap_or_default();
-    let seccomp = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Seccomp:"));
     Inside {
         container: container(),
         user_namespace: !in_initial_user_namespace(),
         network_namespace: in_initial_network_namespace().map(|initial| !initial),
         virtual_machine: virtual_machine(),
-        seccomp: seccomp.is_some_and(|mode| mode.trim() != "0"),
+        seccomp: has_seccomp_filter(),
     }
 }
 

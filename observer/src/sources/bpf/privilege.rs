@@ -5,7 +5,7 @@ use rustix::process::{Resource, getrlimit};
 use super::host::counts_locked_memory;
 use crate::{
     caps::{CapSet, SYS_ADMIN},
-    sources::proc::{effective_capabilities, in_initial_user_namespace},
+    sources::proc::{effective_capabilities, has_seccomp_filter, in_initial_user_namespace},
 };
 
 /// Capabilities that loading takes.
@@ -23,11 +23,18 @@ pub fn not_permitted(wanted: &[(u32, &str)]) -> String {
         effective_capabilities(),
         in_initial_user_namespace(),
         limit,
+        has_seccomp_filter(),
     )
 }
 
 /// `locked` is the limit of locked memory, in bytes, where maps count as that.
-fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u64>) -> String {
+fn explain(
+    wanted: &[(u32, &str)],
+    held: CapSet,
+    initial: bool,
+    locked: Option<u64>,
+    filtered: bool,
+) -> String {
     if !initial {
         return "not permitted: capabilities of another user namespace do not count; run it as \
                 root of the host"
@@ -52,6 +59,12 @@ fn explain(wanted: &[(u32, &str)], held: CapSet, initial: bool, locked: Option<u
              allowed; set LimitMEMLOCK=infinity or grant CAP_SYS_RESOURCE"
         );
     }
+    if filtered {
+        return "not permitted, although every capability is held: probably by the seccomp filter \
+                of this process, as container engines set one (podman or docker run \
+                --security-opt seccomp=unconfined)"
+            .to_owned();
+    }
     "not permitted, although every capability is held: lockdown or the kernel's configuration \
      forbids it"
         .to_owned()
@@ -66,12 +79,14 @@ mod tests {
         let none = CapSet::EMPTY;
         let root = CapSet(u64::MAX);
         let admin = CapSet(1 << SYS_ADMIN);
-        let told = |held, initial, locked| explain(TO_LOAD, held, initial, locked);
+        let told = |held, initial, locked| explain(TO_LOAD, held, initial, locked, false);
         assert!(told(none, true, None).contains("CAP_BPF, CAP_PERFMON missing"));
         assert!(told(root, false, None).contains("another user namespace"));
         assert!(told(admin, true, Some(65_536)).contains("65536 bytes"));
         assert!(told(root, true, None).contains("lockdown"));
-        let attach = explain(TO_ATTACH, CapSet(1 << 39 | 1 << 38), true, None);
+        let filtered = explain(TO_LOAD, root, true, None, true);
+        assert!(filtered.contains("seccomp=unconfined"), "{filtered}");
+        let attach = explain(TO_ATTACH, CapSet(1 << 39 | 1 << 38), true, None, true);
         assert!(attach.contains("CAP_SYS_ADMIN missing"), "{attach}");
     }
 }

@@ -1,7 +1,7 @@
 //! Removing pins: what says that they are whole goes first, then links, so that
 //! nothing counts any more, then programs and maps.
 
-use std::{fs, io, os::fd::OwnedFd, path::Path};
+use std::{error::Error, fs, io, os::fd::OwnedFd, path::Path};
 
 use super::{ABOUT, LINKS, MAPS, MOST, PROGRAMS, Pins, RULES, WATCHED, WEB};
 use crate::{open, sources::bpf::refusal::PinsError};
@@ -40,19 +40,37 @@ impl Removed {
         } = &self.ids;
         let mut left = Vec::new();
         for link in aya::programs::loaded_links() {
-            let id = link.map_err(io::Error::other)?.id();
-            left.extend(links.contains(&id).then(|| format!("link {id}")));
+            let id = held(link)?.map(|link| link.id());
+            let id = id.filter(|id| links.contains(id));
+            left.extend(id.map(|id| format!("link {id}")));
         }
         for program in aya::programs::loaded_programs() {
-            let id = program.map_err(io::Error::other)?.id();
-            left.extend(programs.contains(&id).then(|| format!("program {id}")));
+            let id = held(program)?.map(|program| program.id());
+            let id = id.filter(|id| programs.contains(id));
+            left.extend(id.map(|id| format!("program {id}")));
         }
         for map in aya::maps::loaded_maps() {
-            let id = map.map_err(io::Error::other)?.id();
-            left.extend(maps.contains(&id).then(|| format!("map {id}")));
+            let id = held(map)?.map(|map| map.id());
+            let id = id.filter(|id| maps.contains(id));
+            left.extend(id.map(|id| format!("map {id}")));
         }
         Ok(left)
     }
+}
+
+/// What the kernel listed; none where it let it go before it could be looked at.
+fn held<T, E: Error + Send + Sync + 'static>(listed: Result<T, E>) -> io::Result<Option<T>> {
+    listed.map(Some).or_else(|error| {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(it) = cause {
+            let code = it.downcast_ref::<io::Error>();
+            if code.and_then(io::Error::raw_os_error) == Some(libc::ENOENT) {
+                return Ok(None);
+            }
+            cause = it.source();
+        }
+        Err(io::Error::other(error))
+    })
 }
 
 /// Removes everything below a folder that is not in use, and the folder; none
