@@ -1,4 +1,4 @@
-//! What stands beside a module's record, or alone where an audit rule asks for it.
+//! Records that come with a module's record, or without one if an audit rule asks for them.
 //!
 //! SYSCALL records of the calls that change capabilities:
 //! `arch=c000003e syscall=157 success=no exit=-1 a0=18 a1=15 a2=0 a3=0 items=0

@@ -3,7 +3,7 @@
 //!
 //! journald takes records from the audit multicast group itself
 //! (`process_audit_string`, `src/journal/journald-audit.c`, systemd 252) and
-//! keeps type, serial and stamp in fields of their own; the same record may
+//! keeps type, serial and stamp in separate fields; the same record may
 //! stand beside it as a copy of the kernel's log.
 
 use std::borrow::Cow;

@@ -3,7 +3,7 @@
 //! Bytes in, [`Record`]s out. [`parse_line`] takes a line of any log that holds
 //! audit records, [`parse_message`] a datagram of the kernel's, and [`Reader`] a
 //! whole log whatever its framing. What comes in ends in one of three outcomes
-//! ([`Parsed`]), so that no line is lost silently.
+//! ([`Parsed`]): no line is lost silently.
 //!
 //! Parsing borrows: nothing is allocated unless a value was hexadecimal or the
 //! line was a journal entry.

@@ -1,4 +1,4 @@
-//! Whether what stands before a record is something a logger puts there.
+//! Whether the text before a record is something a logger puts there.
 //!
 //! Anyone may write `audit: type=1400 …` into a log by `logger`; in a syslog
 //! line that text comes after the tag of the program that said it. A record is

@@ -1,4 +1,4 @@
-//! What becomes of a line: one of three, so that none is lost silently.
+//! What becomes of a line: one of three, and none is lost silently.
 
 use thiserror::Error;
 

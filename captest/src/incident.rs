@@ -1,5 +1,5 @@
 //! The incident's supervisor in small: a child that clears its bounding set
-//! between fork and exec, with std and capctl, and the error as std tells it.
+//! between fork and exec, with std and capctl, and the error as std reports it.
 
 use std::{
     io::{self, Write as _},

@@ -1,4 +1,4 @@
-//! Calls that the kernel refuses by a rule of its own, each just once.
+//! Calls that the kernel refuses by a rule, each once.
 
 use std::{
     ffi::CString,

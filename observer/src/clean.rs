@@ -1,4 +1,4 @@
-//! Hostile text made safe to show: names come from whoever runs a program.
+//! Hostile text made safe to show: names come from anyone who runs a program.
 
 use std::borrow::Cow;
 

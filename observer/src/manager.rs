@@ -1,4 +1,4 @@
-//! The service manager, told how the agent is: systemd's `Type=notify` and
+//! Reports the agent's state to the service manager: systemd's `Type=notify` and
 //! `WatchdogSec=`.
 //!
 //! Its socket is connected once, at the start: later the sandbox allows neither to make

@@ -1,4 +1,4 @@
-//! Records in every form, beside what they say. `UPDATE_GOLDEN=1` writes anew.
+//! Records in every form, beside what they say. `UPDATE_GOLDEN=1` writes them again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

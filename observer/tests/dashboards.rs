@@ -273,6 +273,45 @@ fn panels_are_described_and_do_not_overlap() {
     }
 }
 
+/// Where a panel is about one verdict, it has that verdict's colour, as on the page.
+#[test]
+fn a_verdict_has_one_colour() {
+    let colours = [
+        ("fatal", "red"),
+        ("degraded", "orange"),
+        ("pending", "purple"),
+        ("harmless", "blue"),
+        ("ok", "green"),
+    ];
+    let mut about = 0;
+    for (name, dashboard) in dashboards() {
+        for panel in list(&dashboard, "/panels") {
+            let place = format!("{name}, panel {}", text(panel, "title"));
+            let first = text(panel, "title").to_lowercase();
+            let verdict = colours
+                .iter()
+                .find(|(verdict, _)| first.split(' ').next() == Some(*verdict));
+            if let Some((_, colour)) = verdict.filter(|_| text(panel, "type") == "stat") {
+                let steps = list(panel, "/fieldConfig/defaults/thresholds/steps");
+                let last = steps.last().map(|step| text(step, "color"));
+                assert_eq!(last, Some(*colour), "{place}");
+                about += 1;
+            }
+            for rule in list(panel, "/fieldConfig/overrides") {
+                let pattern = text(&rule["matcher"], "options");
+                for (verdict, colour) in colours {
+                    if pattern.contains(&format!("b{verdict}\\")) {
+                        let fixed = rule.pointer("/properties/0/value/fixedColor");
+                        assert_eq!(fixed.and_then(Value::as_str), Some(colour), "{place}");
+                        about += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(about > 7, "{about} places");
+}
+
 #[test]
 fn queries_parse_and_keep_the_rules() {
     for (name, dashboard) in dashboards() {

@@ -1,4 +1,4 @@
-import { ALARM, PLAIN, SUPERVISED, WARN, dashboard, grown, query, series, stat, table } from "./parts.mjs";
+import { ALARM, PLAIN, SUPERVISED, dashboard, grown, query, series, stat, table, verdictSteps } from "./parts.mjs";
 
 const episodes = (matchers) => `capwatch_bounding_drop_episodes_total{${SUPERVISED}, ${matchers}}`;
 
@@ -16,12 +16,12 @@ export default dashboard(
       title: "Now",
       height: 5,
       panels: [
-        stat("Supervisors refused", "Supervisors that a drop of a raised capability was refused to in the chosen time. Counts first failures too, which a counter's increase cannot see.", "short", [query(failedRecently, "supervisors", { instant: true })], ALARM),
-        stat("Fatal episodes", "Supervisors that exited after a refused drop, in the chosen time.", "short", [query(own("fatal"), "fatal", { instant: true })], ALARM),
-        stat("Degraded episodes", "Supervisors that started their workload after a refused drop, in the chosen time.", "short", [query(own("degraded"), "degraded", { instant: true })], ALARM),
-        stat("Pending", "Processes that go on after a refused drop, now.", "short", [query(`sum(capwatch_bounding_drops_pending{${SUPERVISED}})`, "pending", { instant: true })], WARN),
+        stat("Supervisors refused", "Supervisors that were refused a drop in the chosen time. Includes first failures, which a counter's increase cannot show.", "short", [query(failedRecently, "supervisors", { instant: true })], ALARM),
+        stat("Fatal episodes", "Supervisors that exited after a refused drop, in the chosen time.", "short", [query(own("fatal"), "fatal", { instant: true })], verdictSteps("fatal")),
+        stat("Degraded episodes", "Supervisors that started their workload after a refused drop, in the chosen time.", "short", [query(own("degraded"), "degraded", { instant: true })], verdictSteps("degraded")),
+        stat("Pending", "Processes that still run after a refused drop, now.", "short", [query(`sum(capwatch_bounding_drops_pending{${SUPERVISED}})`, "pending", { instant: true })], verdictSteps("pending")),
         stat("Live supervisors", "Supervisors that run now.", "short", [query(`sum(capwatch_supervisors{${SUPERVISED}})`, "live", { instant: true })], PLAIN),
-        stat("Last refused drop", "How long ago a drop of a raised capability was last refused.", "s", [query(`time() - max(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}, supervisor!="none"} > 0)`, "ago", { instant: true })], PLAIN),
+        stat("Last refused drop", "Time since a drop was last refused.", "s", [query(`time() - max(capwatch_last_failed_drop_timestamp_seconds{${SUPERVISED}, supervisor!="none"} > 0)`, "ago", { instant: true })], PLAIN),
       ],
     },
     {
@@ -49,15 +49,15 @@ export default dashboard(
       height: 9,
       panels: [
         series("Episodes by verdict", "Closed episodes, by verdict.", "short", [query(`sum by (verdict) (${grown(`capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "$__rate_interval")})`, "{{verdict}}")], { bars: true, verdicts: true }),
-        series("Refused drops by supervisor", "Calls that were refused while the capability was raised.", "ops", [query(`sum by (supervisor) (rate(capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}[$__rate_interval]))`, "{{supervisor}}")]),
+        series("Refused drops by supervisor", "Calls that were refused while the capability was in the set.", "ops", [query(`sum by (supervisor) (rate(capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}[$__rate_interval]))`, "{{supervisor}}")]),
       ],
     },
     {
       title: "What changed",
       height: 9,
       panels: [
-        series("Live supervisors by version", "Supervisors that run now, by version. Blue marks on the time axis say when a version came.", "short", [query(`count by (supervisor, version) (capwatch_supervisor_info{${SUPERVISED}})`, "{{supervisor}} {{version}}")]),
-        series("Fatal and degraded by version and layer", "Episodes that went wrong, of the supervisor itself.", "short", [query(`sum by (supervisor, version, layer, verdict) (${grown(episodes('role="supervisor", verdict=~"fatal|degraded"'), "$__rate_interval")}) > 0`, "{{supervisor}} {{version}}, {{layer}}: {{verdict}}")], { bars: true }),
+        series("Live supervisors by version", "Supervisors that run now, by version. Blue marks on the time axis show when a version appeared.", "short", [query(`count by (supervisor, version) (capwatch_supervisor_info{${SUPERVISED}})`, "{{supervisor}} {{version}}")]),
+        series("Fatal and degraded by version and layer", "Failed episodes of the supervisor itself.", "short", [query(`sum by (supervisor, version, layer, verdict) (${grown(episodes('role="supervisor", verdict=~"fatal|degraded"'), "$__rate_interval")}) > 0`, "{{supervisor}} {{version}}, {{layer}}: {{verdict}}")], { bars: true }),
       ],
     },
   ],

@@ -37,6 +37,8 @@ export function layout(rows) {
 }
 
 const steps = (...pairs) => ({ mode: "absolute", steps: pairs.map(([value, color]) => ({ value, color })) });
+/** Green, and from 1 on in the colour of a verdict. */
+export const verdictSteps = (verdict) => steps([null, "green"], [1, VERDICT_COLOURS[verdict]]);
 export const ALARM = steps([null, "green"], [1, "red"]);
 export const WARN = steps([null, "green"], [1, "orange"]);
 export const NEED_ONE = steps([null, "red"], [1, "green"]);

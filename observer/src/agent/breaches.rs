@@ -1,4 +1,4 @@
-//! Refusals by a rule: the kernel counts them and tells details now and then; here
+//! Refusals by a rule: the kernel counts them and reports details now and then; here
 //! both become observations, each refusal in one of them.
 
 use std::collections::HashMap;

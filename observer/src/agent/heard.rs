@@ -1,4 +1,4 @@
-//! What sources of audit records tell.
+//! What sources of audit records report.
 
 use super::Agent;
 use crate::{

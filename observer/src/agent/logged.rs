@@ -1,4 +1,4 @@
-//! Drops that the audit log alone tells of, where no hook watches them.
+//! Drops that only the audit log reports, where no hook watches them.
 
 use std::collections::HashMap;
 

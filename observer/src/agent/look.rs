@@ -1,4 +1,4 @@
-//! What no event tells and has to be looked at: open episodes, losses, ended
+//! What no event reports and has to be polled: open episodes, losses, ended
 //! workloads, the clocks.
 
 use std::{

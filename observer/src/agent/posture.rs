@@ -5,7 +5,7 @@
 //! empties the set (`empties = true`): then nothing may be raised. And where a
 //! runtime's container has its configuration on disk, nothing may be raised
 //! that this does not ask for. Of all others nothing is expected, and nothing
-//! is told. Looked at is the first process of each workload; those below it
+//! is reported. It looks at the first process of each workload; those below it
 //! have the same set or a smaller one.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Looks for storms in which the kernel skips programs, on a thread of its own:
+//! Looks for storms in which the kernel skips programs, on a separate thread:
 //! what is late here is missed for good.
 
 use std::{

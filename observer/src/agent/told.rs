@@ -1,4 +1,4 @@
-//! What the kernel side tells, as observations with what is known of whom it is about.
+//! What the kernel side reports, as observations, with what is known of the process.
 
 use std::sync::Arc;
 

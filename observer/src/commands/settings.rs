@@ -1,5 +1,5 @@
 //! The options of `run` as keys of the configuration's `[run]` table: each option of the
-//! command line has the key of its long name, so that a new one has its key already.
+//! command line has the key of its long name: a new option has its key at once.
 //!
 //! The table is turned into words of the command line, and clap judges them as it
 //! judges those that were typed. An option that was typed beats its key.

@@ -1,4 +1,4 @@
-//! From an episode as the kernel tells it to a finding with its verdict.
+//! From an episode as the kernel reports it to a finding with its verdict.
 
 use observer_ebpf::decide::{Ran, ran};
 

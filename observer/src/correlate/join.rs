@@ -3,7 +3,7 @@
 //!
 //! LSMs leave records out by design, so an event without a record is normal; a
 //! record without an event means that a hook is missing or an event was lost,
-//! and is told, never thrown away.
+//! and is reported, never thrown away.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! An episode that a log alone tells of: calls and what came of them, but no sets,
+//! An episode that only a log reports: calls and what came of them, but no sets,
 //! and of the process's end only that it executed a program, if at all.
 
 use super::explain;

@@ -1,5 +1,5 @@
 //! Joins observations and gives verdicts. No I/O and no clock: observations
-//! carry their stamps, so that a recorded stream gives the same findings.
+//! carry their stamps: a recorded stream gives the same findings.
 
 mod calls;
 mod chain;

@@ -1,4 +1,4 @@
-//! What a log tells beside capability denials, and lines that it does not tell.
+//! What a log has besides capability denials, and lines that are left out.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the kernel refused by a rule of its own.
+//! What the kernel refused by a rule.
 
 use serde::{Deserialize, Serialize};
 

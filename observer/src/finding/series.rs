@@ -1,4 +1,4 @@
-//! What stands in the place of a label that is none, or finds no room.
+//! The value of a label that is absent, or finds no room.
 
 /// The label of what no rule matched.
 pub const NONE: &str = "none";

@@ -1,4 +1,4 @@
-//! The audit log, as it was told and as it was joined.
+//! The audit log, as it was read and as it was joined.
 
 use std::collections::HashMap;
 

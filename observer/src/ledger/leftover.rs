@@ -1,5 +1,5 @@
-//! Why a denial stands in the hooks' count and not in the log, or the other way
-//! round, as far as that can be told.
+//! Why a denial is in the hooks' count and not in the log, or the other way
+//! round, as far as that can be known.
 
 use crate::config::Release;
 use crate::finding::{Denial, HookReport, Host, SourceReport};

@@ -1,5 +1,5 @@
 //! The episodes of a scope: the worst and the newest in full, and by their ids those
-//! that may be told again.
+//! that may be reported again.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,4 @@
-//! What the kernel side tells, by name: texts are texts and sets are sets, whatever
+//! What the kernel side reports, by name: texts are texts and sets are sets, whatever
 //! the layout is in which the programs wrote them.
 //!
 //! Times are nanoseconds of `CLOCK_MONOTONIC`, but for start times, which are

@@ -1,4 +1,4 @@
-//! What the sources tell, with times already turned into stamps.
+//! What the sources report, with times already turned into stamps.
 
 mod forms;
 mod kernel;

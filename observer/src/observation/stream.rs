@@ -1,5 +1,5 @@
 //! Lines of a recording: what sources saw, in the order in which it was seen, and
-//! what the kernel counted. Whoever reads it again judges anew.
+//! what the kernel counted. Reading it again judges again.
 
 use serde::{Deserialize, Serialize};
 

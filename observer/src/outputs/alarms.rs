@@ -1,4 +1,4 @@
-//! Drops that failed, told to whoever reads the agent's log: on a thread of its
+//! Drops that failed, in the agent's log: on a thread of its
 //! own, since that reader may stall, and no more of each source than can be read.
 
 use std::{

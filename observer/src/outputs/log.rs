@@ -1,4 +1,4 @@
-//! The agent's own log as JSON lines, for whoever collects them.
+//! The agent's own log as JSON lines, for a log collector.
 
 use std::fmt;
 

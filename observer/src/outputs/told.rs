@@ -1,4 +1,4 @@
-//! Episodes that a person has been told of already.
+//! Episodes that were shown to a person already.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The sandbox as people and other programs are told of it.
+//! The sandbox as people and other programs see it.
 
 use std::fmt;
 

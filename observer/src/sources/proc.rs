@@ -1,4 +1,4 @@
-//! What `/proc` tells of processes.
+//! What `/proc` knows of processes.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is known now, for whoever shows it: the ledger, the kernel's counters, who
+//! What is known now, for every output: the ledger, the kernel's counters, who
 //! listens, and what outlives the agent.
 
 pub mod kept;

@@ -3,7 +3,7 @@
 //! Whoever may make cgroups in a folder chooses the names below it. Root's part
 //! of a path ends at the first folder that was delegated to a user: the
 //! outermost `user@UID.service`, or the first folder that another user owns.
-//! What stands below is that user's word.
+//! Everything below is that user's claim.
 
 /// Whom a cgroup belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

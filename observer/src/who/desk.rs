@@ -1,4 +1,4 @@
-//! Look-ups on threads of their own: a file that never answers stops nothing but
+//! Look-ups on separate threads: a file that never answers stops nothing but
 //! its own look-up.
 //!
 //! The agent hands in what it wants to know and goes on. Whatever needs the answer

@@ -1,4 +1,4 @@
-//! From the id of a cgroup, which the kernel side tells, to its path.
+//! From the id of a cgroup, which the kernel side reports, to its path.
 
 use std::{
     fs::{self, File},

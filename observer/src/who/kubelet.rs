@@ -1,4 +1,4 @@
-//! What kubelet's log directories tell of a pod, as Kubernetes documents them:
+//! What kubelet's log directories show of a pod, as Kubernetes documents them:
 //! `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log`, and links to them,
 //! `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log`.
 

@@ -1,11 +1,11 @@
-//! Who it was: the container and the version of what the kernel side tells.
+//! Who it was: the container and the version of what the kernel side reports.
 //!
 //! Everything is looked up when a supervisor or a cgroup is first seen, and
 //! kept, since the cgroup is gone milliseconds after a crash; what is kept is
 //! bounded, the oldest goes first.
 //!
 //! Files that are read here may belong to anybody and may never answer, so
-//! look-ups have threads of their own ([`Desk`]).
+//! look-ups have separate threads ([`Desk`]).
 
 mod beside;
 pub mod cgroup;

@@ -1,7 +1,7 @@
 //! Containers that a runtime runs without an engine (`runc run`, `crun run`): its
 //! state says which cgroup they have, and which bundle.
 //!
-//! People choose the ids, so that no cgroup's name says that it is a container.
+//! People choose the ids: no cgroup's name shows that it is a container.
 //! Each name on the way to a cgroup is tried as an id, and counts where that one's
 //! state has the same cgroup.
 

@@ -1,4 +1,4 @@
-//! `record --user`: the command is the user's, and nothing stands between.
+//! `record --user`: the command is the user's, with nothing between.
 
 use std::fs;
 

@@ -10,7 +10,7 @@ const [folder, name] = process.argv.slice(2);
 const dashboard = JSON.parse(readFileSync(new URL(`../../../dashboards/grafana/dashboards/${name}.json`, import.meta.url)));
 const answers = JSON.parse(readFileSync(`${folder}/answers.json`))[name];
 const COLOURS = ["#3274d9", "#e0823d", "#37872d", "#8f3bb8", "#c4162a", "#1f9aa8", "#b7a000"];
-const NAMED = { fatal: "#c4162a", degraded: "#e0823d", pending: "#8f3bb8", harmless: "#3274d9", ok: "#37872d", red: "#c4162a", orange: "#c2570c", green: "#2f7a28", blue: "#2f62b3" };
+const NAMED = { fatal: "#c4162a", degraded: "#e0823d", pending: "#8f3bb8", harmless: "#3274d9", ok: "#37872d", red: "#c4162a", orange: "#c2570c", green: "#2f7a28", blue: "#2f62b3", purple: "#8f3bb8" };
 const CELL = { width: 60, height: 34 };
 
 const escape = (text) => String(text).replace(/[&<>"']/gu, (character) => `&#${character.codePointAt(0)};`);

@@ -1,5 +1,5 @@
 //! What watching adds where trampolines and kprobes are: in a virtual machine
-//! whose clock counts instructions, so that a nanosecond is one of them.
+//! whose clock counts instructions: a nanosecond is one of them.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is told about the tests: steps, checks, and the last line.
+//! What is reported about the tests: steps, checks, and the last line.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A writer of initramfs archives (cpio "newc", see the kernel's
 //! Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
-//! Everything is owned by root, whoever writes it.
+//! Everything is owned by root.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What stands in the way, each with what to do about it.
+//! Findings of doctor: each problem with its remedy.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What is pinned, for whoever comes after an agent.
+//! What is pinned, for the next agent.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! `docs/errors.md`, made of the table, so that a search engine finds it.
+//! `docs/errors.md`, generated from the table for search engines.
 
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! What a trial tells of itself, from its own calls' answers, and what follows.
+//! What a trial reports, from the results of its own calls, and what follows.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What programs do when a drop is refused, so that one can stand in for them.
+//! What programs do when a drop is refused: a trial behaves like one of them.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 //! exec), with and without SETPCAP, in and out of a user namespace and under a
 //! profile, and says what came of it and who refused.
 //!
-//! What a trial tells is read from its own calls' answers, so that it needs
-//! neither privilege nor eBPF; where hooks can be had, their word stands beside it.
+//! A trial uses only the results of its own calls, so it needs
+//! neither privilege nor eBPF; where hooks can be attached, their result is shown with it.
 
 mod attempt;
 mod behaviour;

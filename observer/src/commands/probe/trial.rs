@@ -1,4 +1,4 @@
-//! One trial, in a process of its own: takes on a profile, a user namespace
+//! One trial, in a separate process: takes on a profile, a user namespace
 //! and fewer privileges, then forks the child that drops and executes.
 //!
 //! Runs before any thread is started, since a process with threads can't enter

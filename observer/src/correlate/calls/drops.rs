@@ -1,4 +1,4 @@
-//! The drops of one process that a log tells of, and what came of it.
+//! The drops of one process in a log, and what came of it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What was told lately, by whatever it is told apart: bounded.
+//! What was reported recently, by its distinguishing key: bounded.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,4 @@
-//! The sentence of an episode that a log alone tells of.
+//! The sentence of an episode that only a log reports.
 
 use super::{
     module,

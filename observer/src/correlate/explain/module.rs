@@ -1,5 +1,5 @@
-//! What to change in the policy of a security module so that a process has a
-//! capability. A plain function over what a record or an event tells.
+//! What to change in the policy of a security module to give a process a
+//! capability. A plain function over the content of a record or an event.
 
 use super::words::shown;
 use crate::config::Release;

@@ -1,4 +1,4 @@
-//! What to change so that a process has a capability: one remedy, which fits
+//! What to change to give a process a capability: one remedy, which fits
 //! whatever started it. A plain function over what is known.
 
 use super::words::shown;

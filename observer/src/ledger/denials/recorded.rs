@@ -1,4 +1,4 @@
-//! Rows as a recorded stream tells them.
+//! Rows as a recorded stream has them.
 
 use super::{Denials, MAX_BEYOND, MAX_DETAILS, MAX_TOLD, of_lsm, of_total};
 use crate::{

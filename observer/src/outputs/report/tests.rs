@@ -1,4 +1,4 @@
-//! Goldens of each form, with names that whoever runs a program may choose.
+//! Goldens of each form, with names that anyone who runs a program may choose.
 
 use std::collections::BTreeMap;
 

@@ -325,7 +325,7 @@ fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
         _ => format!("{count} checks of sys_admin are"),
     };
     Some(format!(
-        "{checks} routine memory accounting: the kernel makes it for every process that allocates \
+        "{checks} routine memory accounting: the kernel makes this check for every process that allocates \
          memory, and continues without it. Do not grant SYS_ADMIN for it."
     ))
 }

@@ -2,8 +2,8 @@
 //!
 //! One task reads the ledger's events and turns each into text once, whatever
 //! the number of clients; clients share the text. What comes within a tenth of
-//! a second is sent together, so that a storm costs a client ten writes a
-//! second. A client that is too slow loses the oldest pieces and is told how
+//! a second is sent together: a storm costs a client ten writes a
+//! second. A client that is too slow loses the oldest pieces and learns how
 //! many events that were.
 //!
 //! A second task makes the brief feed, for those whose reader is a person: no

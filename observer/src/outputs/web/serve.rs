@@ -1,4 +1,4 @@
-//! Serving until told to stop.
+//! Serving until a signal stops it.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The server on a thread of its own: what it does never holds up the reading of
+//! The server on a separate thread: what it does never holds up the reading of
 //! the kernel's rings, nor that the answers.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What sources tell.
+//! What sources report.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
 //! Whether a record that is made now comes through a source, and how fast: for
-//! the self-test, with sockets of its own, so that the agent's are not disturbed.
+//! the self-test, with separate sockets, which do not disturb the agent's.
 
 use std::{
     fs::File,

@@ -2,7 +2,7 @@
 //!
 //! | source | loses | needs |
 //! |---|---|---|
-//! | [`netlink`] | what its socket cannot hold, told | `CAP_AUDIT_READ`, the initial network namespace |
+//! | [`netlink`] | what its socket cannot hold, reported | `CAP_AUDIT_READ`, the initial network namespace |
 //! | [`follow`] | nothing that auditd wrote | the right to read the file |
 //! | [`stream`] | nothing that was piped to it | none |
 //! | [`kmsg`] | all but ten lines in five seconds; all of them beside auditd | `CAP_SYSLOG` |

@@ -3,7 +3,7 @@
 //! Every record goes there (`kauditd_send_multicast_skb`, `kernel/audit.c`,
 //! 6.12), but only in the initial network namespace: elsewhere the socket binds
 //! and hears nothing. One that systemd made there and passed (`ListenNetlink=audit 1`)
-//! is heard from any namespace, and takes no capability.
+//! works from any namespace, and takes no capability.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,6 +1,6 @@
 //! Hashes of the kernel, read many entries at a time.
 //!
-//! An entry by entry walk takes two system calls for each, and begins anew where
+//! An entry by entry walk takes two system calls for each, and starts again where
 //! the entry that it stands at is deleted meanwhile.
 
 use std::{

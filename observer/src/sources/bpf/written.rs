@@ -1,4 +1,4 @@
-//! What the programs are told: names to recognise, and which hooks count.
+//! What the programs are given: names to recognise, and which hooks count.
 
 use aya::{
     Ebpf,

@@ -1,5 +1,5 @@
 //! The recorded stream: JSON lines from which `capwatch replay` makes the same
-//! report. Written by a thread of its own, so that a slow disk or reader does
+//! report. Written by a separate thread: a slow disk or reader does
 //! not hold up the agent. An agent's may fail and go on; a recording is whole or
 //! an error.
 

@@ -1,4 +1,4 @@
-//! The process that tries the steps, one after the other, and tells.
+//! The process that tries the steps, one after the other, and reports.
 //!
 //! Nothing is tried outside the namespaces that it makes: where one can't be
 //! had, what would act in it is left out.

@@ -1,4 +1,4 @@
-//! Building HTML: markup is what stands in the program, all else is escaped.
+//! Building HTML: only text of the program is markup; everything else is escaped.
 
 use std::fmt::{self, Display, Write};
 

@@ -1,4 +1,4 @@
-//! The banner that says what is missed now, before anything that the page tells.
+//! The banner that says what is missed now, before anything else on the page.
 
 use serde::Serialize;
 

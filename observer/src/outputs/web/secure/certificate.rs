@@ -1,4 +1,4 @@
-//! When a certificate ends: the one thing of it that the TLS library does not tell.
+//! When a certificate ends: the one thing that the TLS library does not report.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
