@@ -1,0 +1,154 @@
+use super::*;
+
+fn findings(change: impl FnOnce(&mut Facts, &mut Vec<SourceReport>)) -> Vec<Finding> {
+    let mut facts = Facts::gather();
+    facts.audit.off_at_boot = false;
+    facts.audit.owner = None;
+    facts.audit.status = None;
+    facts.lockdown = None;
+    let mut sources = Vec::new();
+    change(&mut facts, &mut sources);
+    find(&Seen {
+        facts: &facts,
+        kernel: "6.12.1",
+        lsm: &["capability".to_owned()],
+        held: CapSet(u64::MAX),
+        hooks: &[],
+        sources: &sources,
+        tests: &[],
+        sight: &Sight::default(),
+        sandbox: &sandbox::Told::default(),
+    })
+}
+
+#[test]
+fn lockdown_leaves_what_is_attached_without_kprobes() {
+    let mut facts = Facts::gather();
+    facts.lockdown = Some("confidentiality".to_owned());
+    let lost = |hooks: &[HookReport]| {
+        let found = find(&Seen {
+            facts: &facts,
+            kernel: "6.12.1",
+            lsm: &["capability".to_owned()],
+            held: CapSet(u64::MAX),
+            hooks,
+            sources: &[],
+            tests: &[],
+            sight: &Sight::default(),
+            sandbox: &sandbox::Told::default(),
+        });
+        let mut found = found.into_iter().map(|finding| finding.what);
+        found.find(|what| what.contains("confidentiality"))
+    };
+    let mut hook = HookReport {
+        hook: "security_capable".to_owned(),
+        mechanism: Some(Mechanism::Fexit),
+        attached: true,
+        needed: true,
+        reason: None,
+    };
+    let kept = lost(std::slice::from_ref(&hook)).unwrap();
+    assert!(kept.contains("counts and layers are complete"), "{kept}");
+    hook.attached = false;
+    let blind = lost(&[hook]).unwrap();
+    assert!(blind.contains("only from the audit log"), "{blind}");
+}
+
+fn told(findings: &[Finding], word: &str) -> Option<Level> {
+    let found = findings.iter().find(|finding| finding.what.contains(word));
+    found.map(|finding| finding.level)
+}
+
+fn source(name: &str) -> SourceReport {
+    SourceReport {
+        name: name.to_owned(),
+        up: true,
+        records: 0,
+        lost: 0,
+        malformed: 0,
+        reason: None,
+    }
+}
+
+#[test]
+fn who_owns_the_records_matters_where_the_log_is_all_there_is() {
+    let owner = || {
+        Some(super::super::facts::Owner {
+            pid: 7,
+            comm: Some("auditd".to_owned()),
+        })
+    };
+    let beside = findings(|facts, sources| {
+        facts.audit.owner = owner();
+        sources.push(source("netlink"));
+    });
+    assert_eq!(told(&beside, "auditd (pid 7)"), Some(Level::Note));
+    let alone = findings(|facts, sources| {
+        facts.audit.owner = owner();
+        sources.push(source("kmsg"));
+    });
+    assert_eq!(told(&alone, "auditd (pid 7)"), Some(Level::Problem));
+}
+
+#[test]
+fn limits_of_audit_and_lockdown_are_problems() {
+    let found = findings(|facts, _| {
+        facts.lockdown = Some("confidentiality".to_owned());
+        facts.audit.off_at_boot = true;
+        facts.audit.status = Some(crate::sources::audit::AuditStatus {
+            rate_limit: 5,
+            lost: 3,
+            backlog: 60,
+            backlog_limit: 64,
+            ..Default::default()
+        });
+    });
+    for word in [
+        "confidentiality",
+        "audit=0",
+        "beyond 5",
+        "lost 3",
+        "60 of 64",
+    ] {
+        assert_eq!(told(&found, word), Some(Level::Problem), "{word}");
+    }
+    assert!(found.iter().all(|finding| !finding.remedy.is_empty()));
+}
+
+#[test]
+fn what_is_missed_is_a_finding_with_a_remedy() {
+    let mut list = List::default();
+    let facts = Facts::gather();
+    let lapse = |reason: &str| sight::Lapse {
+        reason: reason.to_owned(),
+        since: crate::time::Stamp(0),
+        until: None,
+        count: 7,
+    };
+    let sight = Sight {
+        complete: false,
+        reasons: vec![lapse(sight::DROPS_MISSED), lapse(sight::HOOK_DOWN)],
+    };
+    lapses(
+        &mut list,
+        &Seen {
+            facts: &facts,
+            kernel: "7.3.4",
+            lsm: &[],
+            held: CapSet(u64::MAX),
+            hooks: &[],
+            sources: &[],
+            tests: &[],
+            sight: &sight,
+            sandbox: &sandbox::Told::default(),
+        },
+    );
+    assert_eq!(told(&list.0, "drops_missed, 7"), Some(Level::Problem));
+    assert_eq!(list.0.len(), 1, "a missing hook has its own finding");
+}
+
+#[test]
+fn releases_are_compared_by_number() {
+    assert!(version("5.10.0-46-amd64") < (5, 11));
+    assert!(version("6.12.117+deb13-amd64") > (5, 11));
+}
