@@ -133,7 +133,7 @@ passed() { curl -fsS "http://127.0.0.1:$(head -n 1 port)/metrics" 2>/dev/null | 
 check "tls: it serves on a socket that was passed" soon passed
 none() {
     "$CAPWATCH" run --web.systemd-socket >none.log 2>&1
-    grep -q 'none was passed; start the agent by a .socket unit' none.log || { cat none.log; return 1; }
+    grep -q 'none was passed; start the agent from a .socket unit' none.log || { cat none.log; return 1; }
 }
 check "tls: without one it says so" none
 finish

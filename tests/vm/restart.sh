@@ -89,7 +89,7 @@ if [ -n "$CAPWATCH_FULL" ] && [ -z "$unpinned" ]; then
     fatal
     check "episodes go on" wait_for 20 is failed 5
 fi
-check "nobody listened for a while, and it says so" grep -q "nobody listened for" log
+check "no agent ran for a while, and it says so" grep -q "no agent ran for" log
 check "doctor says what is pinned" sh -c 'capwatch doctor | grep -q "pinned .* links"'
 kill_pinned
 before=$(captest loaded | wc -l)

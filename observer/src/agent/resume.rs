@@ -96,9 +96,9 @@ pub(super) fn restore(shared: &Shared, left: Left) -> (Resumed, Vec<(u64, u64, b
             .sight
             .enter(AGENT_AWAY, away.since, away.until, away.count());
         if away.lost.is_empty() {
-            tracing::info!("took over the pinned programs: {away}");
+            tracing::info!("continued with the pinned programs: {away}");
         } else {
-            tracing::warn!("took over the pinned programs: {away}");
+            tracing::warn!("continued with the pinned programs: {away}");
         }
     }
     (resumed, open)

@@ -621,7 +621,7 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     );
     let said = rig.said();
     assert!(
-        said.contains("nobody listened for") && said.contains("state_ring_full"),
+        said.contains("no agent ran for") && said.contains("state_ring_full"),
         "{said}"
     );
 }
@@ -654,7 +654,7 @@ fn a_second_agent_says_who_has_the_pins_and_a_dead_one_has_none() {
     rig.start();
     rig.wait_until_ready();
     rig.end(libc::SIGTERM);
-    assert!(rig.said().contains("nobody listened"), "{}", rig.said());
+    assert!(rig.said().contains("no agent ran"), "{}", rig.said());
 }
 
 /// What the kernel holds of BPF, as `captest loaded` lists it.
