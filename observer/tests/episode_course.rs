@@ -3,6 +3,9 @@
 //! process and of what was forked from it, with something that it tried to drop,
 //! executes a program with any of it.
 //!
+//! Some forks and ends are lost, as the kernel may skip programs: what was not seen is
+//! neither judged nor held against anybody.
+//!
 //! `CAPWATCH_FULL=1` drives a million lives, otherwise some thousands.
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -183,6 +186,11 @@ impl World {
         }
     }
 
+    fn number(&mut self) -> u32 {
+        self.next += 1;
+        u32::try_from(self.next).expect("few processes")
+    }
+
     fn process(&self, tgid: u32, thread: usize) -> Process {
         let life = &self.processes[&tgid];
         let thread = &life.threads[thread];
@@ -231,9 +239,27 @@ impl World {
         }
     }
 
+    /// A fork that nobody was told of: nothing covers the child.
+    fn fork_unnoticed(&mut self, parent: u32, thread: usize) -> u32 {
+        let child = self.number();
+        let life = Life {
+            start: self.next,
+            threads: vec![self.processes[&parent].threads[thread].clone()],
+            covered: Vec::new(),
+            own: None,
+        };
+        self.processes.insert(child, life);
+        child
+    }
+
+    /// An end that nobody was told of: its episodes wait for it for ever. Its number is
+    /// not used again here.
+    fn exit_unnoticed(&mut self, tgid: u32) {
+        self.processes.remove(&tgid).expect("it lives");
+    }
+
     fn fork(&mut self, parent: u32, thread: usize) -> u32 {
-        self.next += 1;
-        let child = u32::try_from(self.next).expect("few processes");
+        let child = self.number();
         let life = &self.processes[&parent];
         let thread = life.threads[thread].clone();
         // By the innermost episode of the parent's that covers it, and with it
@@ -374,7 +400,7 @@ fn live(seed: u64) -> Result<(), String> {
         let thread = usize::try_from(dice.roll(threads as u64)).unwrap();
         // No episode may lie deeper than the kernel side follows.
         let room = world.processes[&tgid].covered.len() < DEPTH;
-        match dice.roll(12) {
+        match dice.roll(14) {
             0..=3 if room || world.processes[&tgid].own.is_some() => {
                 let (capability, granted) = (dice.roll(LAST_CAP + 2), dice.roll(2) == 0);
                 happened.push(format!("{tgid}.{thread} drop {capability} {granted}"));
@@ -413,6 +439,15 @@ fn live(seed: u64) -> Result<(), String> {
                 let life = world.processes.get_mut(&tgid).unwrap();
                 let same = life.threads[thread].clone();
                 life.threads.push(same);
+            }
+            // What the kernel skipped.
+            11 => {
+                happened.push(format!("{tgid} exit, lost"));
+                world.exit_unnoticed(tgid);
+            }
+            12 => {
+                let child = world.fork_unnoticed(tgid, thread);
+                happened.push(format!("{tgid}.{thread} fork {child}, lost"));
             }
             // A thread ends: its process goes on.
             _ => {
