@@ -155,7 +155,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
     vec![
         gauge(
             "capwatch_residual_capabilities",
-            "Live workloads that run with this capability raised in the bounding set after a refused episode.",
+            "Live workloads that have this capability in the bounding set after a refused episode.",
             residual.collect(),
         ),
         gauge(

@@ -126,7 +126,7 @@ fn episodes(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         gauge(
             "capwatch_bounding_drops_pending",
-            "Open episodes with a refused bit still raised.",
+            "Open episodes whose refused capability is still in the set.",
             pending.collect(),
         ),
         gauge(
