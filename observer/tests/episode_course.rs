@@ -164,6 +164,8 @@ struct World {
     processes: BTreeMap<u32, Life>,
     truths: Vec<Truth>,
     next: u64,
+    /// Numbers of processes whose end nobody was told of, which others get.
+    lost: Vec<u32>,
     namespaces: u32,
 }
 
@@ -182,12 +184,16 @@ impl World {
             processes: BTreeMap::from([(1, first)]),
             truths: Vec::new(),
             next: 1,
+            lost: Vec::new(),
             namespaces: 1,
         }
     }
 
     fn number(&mut self) -> u32 {
         self.next += 1;
+        if let Some(number) = self.lost.pop() {
+            return number;
+        }
         u32::try_from(self.next).expect("few processes")
     }
 
@@ -252,10 +258,11 @@ impl World {
         child
     }
 
-    /// An end that nobody was told of: its episodes wait for it for ever. Its number is
-    /// not used again here.
+    /// An end that nobody was told of: its episodes wait for it for ever, and the next
+    /// process has its number.
     fn exit_unnoticed(&mut self, tgid: u32) {
         self.processes.remove(&tgid).expect("it lives");
+        self.lost.push(tgid);
     }
 
     fn fork(&mut self, parent: u32, thread: usize) -> u32 {
@@ -408,9 +415,10 @@ fn live(seed: u64) -> Result<(), String> {
                 tables.drop(&world, tgid, thread, capability, granted);
             }
             4..=5 => {
+                let parent = (tgid, world.processes[&tgid].start);
                 let child = world.fork(tgid, thread);
                 happened.push(format!("{tgid}.{thread} fork {child}"));
-                decide::forks(&tables, tgid, &world.process(child, 0));
+                decide::forks(&tables, parent, &world.process(child, 0));
             }
             6..=7 => {
                 happened.push(format!("{tgid}.{thread} exec"));

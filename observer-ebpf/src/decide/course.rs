@@ -72,13 +72,14 @@ pub fn current<T: Tables>(tables: &T, tgid: u32, start: u64) -> Option<Member> {
     (member.start == start).then_some(member)
 }
 
-/// A child of a process: it is covered too, where it has what was tried to drop.
+/// A child of a process, which is known by its id and its start: it is covered too,
+/// where it has what was tried to drop.
 #[inline(always)]
-pub fn forks<T: Tables>(tables: &T, parent: u32, child: &Process) {
+pub fn forks<T: Tables>(tables: &T, parent: (u32, u64), child: &Process) {
     if !tables.any() {
         return;
     }
-    let Some(member) = tables.member(parent) else {
+    let Some(member) = current(tables, parent.0, parent.1) else {
         return;
     };
     let covers = |id: u64| {

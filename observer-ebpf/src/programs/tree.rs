@@ -29,7 +29,7 @@ use super::{
     marks,
     mem::{Mem, Probed, Ptr, Typed},
     shares,
-    task::{self, bounding, effective},
+    task::{self, bounding, effective, with_current},
     verdict::flush_direct,
 };
 
@@ -64,10 +64,12 @@ fn follow_fork<M: Mem>(parent_tgid: u32, child: Ptr) {
     if parent_tgid == child_tgid {
         return;
     }
+    // An end may have been skipped, and the number be another process's by now.
+    let parent_start = with_current!(C, task => task::start::<C>(task));
     if Maps.any() {
         decide::forks(
             &Maps,
-            parent_tgid,
+            (parent_tgid, parent_start),
             &episode::process::<M>(child_tgid, child),
         );
     }
@@ -75,6 +77,10 @@ fn follow_fork<M: Mem>(parent_tgid: u32, child: Ptr) {
     let Some(entry) = (unsafe { TASKS.get(parent_tgid) }) else {
         return;
     };
+    // The recorder itself, the root of a recorded tree, is entered without one.
+    if entry.start != 0 && !entry.is_of(parent_start) {
+        return;
+    }
     let start = task::start::<M>(child);
     let entry = decide::forked(entry, start, parent_tgid);
     // SAFETY: as above.
