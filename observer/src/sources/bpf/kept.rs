@@ -149,6 +149,10 @@ fn take_over(
     pins.set_turn(about.turn)?;
     // The others may be amid a check still, and count it.
     sleep(IN_FLIGHT);
+    for (program, misses) in pins.skipped(before.turn) {
+        *about.skipped.entry(program).or_default() += misses;
+    }
+    pins.settle(about)?;
     pins.retire()?;
     Ok((hooks, links))
 }

@@ -10,9 +10,16 @@ use super::{
 use crate::observation::{BreachKey, Episode, Open, Owner, Row, Task, Total, identity};
 
 impl Kernel {
-    /// Runs of every loaded program.
+    /// Runs of every loaded program; skipped ones with those of the programs from which
+    /// they took over.
     pub fn runs(&self) -> Vec<Runs> {
-        info::runs(self.programs())
+        let mut runs = info::runs(self.programs());
+        if let Some((_, about)) = self.pinned() {
+            for run in &mut runs {
+                run.misses += about.skipped.get(&run.program).unwrap_or(&0);
+            }
+        }
+        runs
     }
 
     /// Every row of denials, summed over the CPUs, with the name of its key: the same

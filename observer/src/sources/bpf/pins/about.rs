@@ -42,6 +42,9 @@ pub struct About {
     pub hooks: Vec<HookStatus>,
     /// Programs that this kernel can't pin, which end with their agent.
     pub unpinned: Vec<String>,
+    /// Runs that the kernel skipped of programs from which others took over, by program.
+    #[serde(default)]
+    pub skipped: BTreeMap<String, u64>,
 }
 
 impl About {
@@ -59,6 +62,7 @@ impl About {
             probe_read,
             hooks: Vec::new(),
             unpinned: Vec::new(),
+            skipped: BTreeMap::new(),
         }
     }
 

@@ -220,6 +220,18 @@ impl Pins {
         misses.sum()
     }
 
+    /// Runs that the kernel skipped of the programs of a turn, by program.
+    pub(super) fn skipped(&self, turn: u32) -> Vec<(String, u64)> {
+        let folder = format!("{PROGRAMS}{turn}");
+        let programs = self.names(&folder).into_iter();
+        let skipped = programs.filter_map(|name| {
+            let program = programs::get(&self.place(&folder, &name)).ok()?;
+            let misses = super::info::misses_of(program.as_fd())?;
+            (misses > 0).then_some((name, misses))
+        });
+        skipped.collect()
+    }
+
     /// The kernel's numbers of all that is pinned.
     fn ids(&self) -> Ids {
         let links = self.all(LINKS).into_iter();
