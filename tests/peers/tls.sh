@@ -85,10 +85,10 @@ first=$(serial)
 cp server.pem good.pem
 cp server.key good.key
 echo nonsense >server.pem
-check "tls: a broken certificate is said" soon logged 'server.pem has no certificate in PEM form; the former web configuration stays'
+check "tls: a broken certificate is said" soon logged 'server.pem has no certificate in PEM form; the previous web configuration stays active'
 cp expired.key server.key
 cp expired.pem server.pem
-check "tls: an expired certificate is said" soon logged 'expired at .*; the former web configuration stays'
+check "tls: an expired certificate is said" soon logged 'expired at .*; the previous web configuration stays active'
 check "tls: the former one stays" is "$(serial)" "$first"
 cp good.key server.key
 cp good.pem server.pem
