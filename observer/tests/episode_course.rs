@@ -55,12 +55,14 @@ impl Tables for Plain {
         let found = episodes.iter_mut().find(|episode| episode.id == id);
         found.filter(|_| !closed).map(|episode| &raw mut **episode)
     }
+    // SAFETY: asks no more of its caller than the trait does.
     unsafe fn add(&self, counter: *mut u32) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller's: a counter of an episode that lives in `episodes`.
         unsafe { *counter += 1 };
     }
+    // SAFETY: asks no more of its caller than the trait does.
     unsafe fn take(&self, counter: *mut u32) {
-        // SAFETY: the caller's.
+        // SAFETY: as `add`.
         unsafe { *counter -= 1 };
     }
     fn send(&self, id: u64, _: &EpisodeEnd) {

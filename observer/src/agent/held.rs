@@ -10,10 +10,10 @@ use super::Agent;
 use crate::{
     finding::EventKind,
     ledger::LOOKUP,
-    observation::{Episode, Observation, ProcessChange, ProcessEvent, ProcessSeen, Task},
+    observation::{Episode, Observation, ProcessChange, ProcessEvent, Task},
     sources::bpf::Told,
     time::Stamp,
-    who::{Identity, Ticket},
+    who::Ticket,
 };
 
 /// How long an event waits for what is looked up of it, where somebody is alarmed by it.
@@ -172,25 +172,14 @@ impl Agent {
         }
     }
 
-    fn relist(&self, mut event: ProcessEvent) {
-        let Identity {
-            container, version, ..
-        } = self.who.identity(&event.owner);
-        let scope = self.shared.scopes().of(&event.owner, event.cgroup);
-        self.shared.names().rename(&mut event.owner, 0);
-        if event.owner.rule == 0 {
+    fn relist(&self, event: ProcessEvent) {
+        let Some(seen) = self.supervisor(event, Stamp::now()) else {
             return;
-        }
-        let seen = ProcessSeen {
-            time: Stamp::now(),
-            event: event.clone(),
-            container: container.map(std::sync::Arc::unwrap_or_clone),
-            version,
-            scope,
         };
         let finding = self.correlator.process(&seen);
         let mut ledger = self.shared.ledger();
-        if ledger.supervisors.live().contains_key(&event.owner.tgid) {
+        let tgid = seen.event.owner.tgid;
+        if ledger.supervisors.live().contains_key(&tgid) {
             ledger.enter(&finding);
         } else if let EventKind::Supervisor(event) = &finding.event.kind {
             // Its version's failures are counted from nought all the same.

@@ -108,25 +108,28 @@ impl Agent {
         container.map(Arc::unwrap_or_clone)
     }
 
-    pub(super) fn process(&mut self, mut event: ProcessEvent) {
+    pub(super) fn process(&mut self, event: ProcessEvent) {
+        let since = event.time;
+        if let Some(seen) = self.supervisor(event, self.clock.stamp(since)) {
+            self.enter(since, Observation::Process(Box::new(seen)));
+        }
+    }
+
+    /// A process's event with what is known of it; none where it is no supervisor
+    /// after all, by its path or its cgroup.
+    pub(super) fn supervisor(&self, mut event: ProcessEvent, time: Stamp) -> Option<ProcessSeen> {
         let Identity {
             container, version, ..
         } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
-        if event.owner.rule == 0 {
-            // By its path or its cgroup it is no supervisor after all.
-            return;
-        }
-        let time = event.time;
-        let seen = ProcessSeen {
-            time: self.clock.stamp(time),
+        (event.owner.rule != 0).then(|| ProcessSeen {
+            time,
             event,
             container: container.map(Arc::unwrap_or_clone),
             version,
             scope,
-        };
-        self.enter(time, Observation::Process(Box::new(seen)));
+        })
     }
 
     pub(super) fn enter(&mut self, since: u64, observation: Observation) {

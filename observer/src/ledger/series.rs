@@ -1,10 +1,35 @@
 //! The labels of what is counted, and under which others it counts where there is no
 //! room.
 
+use std::hash::Hash;
+
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{OTHER, OVERFLOW, limited::Series};
 use crate::finding::Verdict;
+
+/// Labels with a supervisor and its version: the version goes first, every other
+/// label is kept.
+pub trait OfVersion: Eq + Hash + Clone {
+    /// The labels that give way: the supervisor's and its version's.
+    fn labels(&mut self) -> (&mut String, &mut String);
+}
+
+impl<T: OfVersion> Series for T {
+    fn coarse(&self) -> Self {
+        let mut coarse = self.clone();
+        OTHER.clone_into(coarse.labels().1);
+        coarse
+    }
+
+    fn last_resort(&self) -> Self {
+        let mut last = self.clone();
+        let (supervisor, version) = last.labels();
+        OVERFLOW.clone_into(supervisor);
+        OVERFLOW.clone_into(version);
+        last
+    }
+}
 
 /// Labels of `capwatch_denials_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -86,20 +111,9 @@ pub struct EpisodeSeries {
     pub layer: String,
 }
 
-impl Series for EpisodeSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            version: OTHER.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            version: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
+impl OfVersion for EpisodeSeries {
+    fn labels(&mut self) -> (&mut String, &mut String) {
+        (&mut self.supervisor, &mut self.version)
     }
 }
 
@@ -127,20 +141,9 @@ pub struct SkippedSeries {
     pub version: String,
 }
 
-impl Series for SkippedSeries {
-    fn coarse(&self) -> Self {
-        Self {
-            version: OTHER.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn last_resort(&self) -> Self {
-        Self {
-            supervisor: OVERFLOW.to_owned(),
-            version: OVERFLOW.to_owned(),
-            ..self.clone()
-        }
+impl OfVersion for SkippedSeries {
+    fn labels(&mut self) -> (&mut String, &mut String) {
+        (&mut self.supervisor, &mut self.version)
     }
 }
 

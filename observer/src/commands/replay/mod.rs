@@ -2,6 +2,7 @@
 //! the same rooms. Needs no privilege.
 
 mod beside;
+mod end;
 mod log;
 mod observed;
 mod serve;

@@ -3,16 +3,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::end::{self, Span};
 use crate::{
     config::Rules,
     correlate::{Correlator, Finding, Tally},
-    finding::{End, Header, Host, Report, Scope, Scoped, Sources},
+    finding::{End, Header, Host, Report, Scope, Sources},
     ledger::{KernelRow, KernelTotal, Ledger, MAX_SERIES},
     observation::{
         Row, Total, identity,
         stream::{CountedRow, CountedTotal, Line, Logged, RecordedRules, Says},
     },
-    sight::{LINES_UNREAD, Sight},
+    sight::Sight,
     time::Stamp,
 };
 
@@ -29,8 +30,7 @@ pub struct Observed {
     totals: HashMap<Total, u64>,
     scope: Scope,
     end: Option<End>,
-    first: Stamp,
-    last: Stamp,
+    span: Span,
 }
 
 impl Observed {
@@ -44,8 +44,7 @@ impl Observed {
             totals: HashMap::new(),
             scope: Scope::Host,
             end: None,
-            first: Stamp::default(),
-            last: Stamp::default(),
+            span: Span::default(),
         }
     }
 
@@ -57,10 +56,7 @@ impl Observed {
     /// Takes a line in; gives what it came to. One that can't be used says why.
     pub fn take(&mut self, line: Line) -> Result<Vec<Finding>, String> {
         let Line { time, says, .. } = line;
-        if self.first == Stamp::default() {
-            self.first = time;
-        }
-        self.last = self.last.max(time);
+        self.span.take(time);
         let findings = match says {
             Says::Header(header) => {
                 self.begin(*header, time);
@@ -111,11 +107,8 @@ impl Observed {
     }
 
     fn begin(&mut self, header: Header, time: Stamp) {
-        *self = Self {
-            first: time,
-            last: time,
-            ..Self::new(Arc::clone(&self.given))
-        };
+        *self = Self::new(Arc::clone(&self.given));
+        self.span.take(time);
         let Header {
             host,
             hooks,
@@ -186,8 +179,7 @@ impl Observed {
 
     /// Says that lines could not be read.
     pub fn lose_lines(&mut self, lines: u64) {
-        let sight = &mut self.ledger.sight;
-        sight.enter(LINES_UNREAD, self.first, self.last, lines);
+        self.span.lose_lines(&mut self.ledger, lines);
     }
 
     /// The report, and the ledger that it was made of.
@@ -203,24 +195,7 @@ impl Observed {
             .map(|(total, count)| KernelTotal::new(identity(&total), total, count))
             .collect();
         self.ledger.denials.set(&rows, &totals);
-        let malformed = self.ledger.sources.iter().map(|source| source.malformed);
-        let malformed = malformed.sum();
-        self.ledger.audit.set_malformed(malformed);
-        let End {
-            command,
-            failed_on,
-            scope,
-            ..
-        } = self.end.unwrap_or_default();
-        let scoped: Scoped = *scope.unwrap_or_default();
-        self.ledger.course = scoped.course;
-        for made in scoped.made {
-            self.ledger.keep_made(made, scoped.made_unlisted);
-        }
-        let report = Report {
-            failed_on,
-            ..self.ledger.report(self.scope, command)
-        };
+        let report = end::report(&mut self.ledger, self.end, self.scope);
         (report, self.ledger)
     }
 }

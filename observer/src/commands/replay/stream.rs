@@ -4,14 +4,17 @@ use std::{io::Read, sync::Arc};
 
 use anyhow::anyhow;
 
-use super::observed::Observed;
+use super::{
+    end::{self, Span},
+    observed::Observed,
+};
 use crate::{
     config::Rules,
     correlate::Finding,
     finding::{End, EventKind, Header, Host, Report, Scope, Scoped, Sources, State, StateLine},
     ledger::{Ledger, MAX_SERIES},
     observation::stream::Says,
-    sight::{LINES_UNREAD, Sight},
+    sight::Sight,
     sources::recorded::{Line, Recorded},
     time::Stamp,
 };
@@ -136,9 +139,7 @@ struct Replayed {
     is_of_tree: bool,
     /// Whether the stream says itself what was not seen.
     tells_sight: bool,
-    /// When the first and the last line of the stream were written.
-    first: Stamp,
-    last: Stamp,
+    span: Span,
 }
 
 impl Replayed {
@@ -150,8 +151,7 @@ impl Replayed {
             scope: Scope::Host,
             is_of_tree: false,
             tells_sight: false,
-            first: Stamp::default(),
-            last: Stamp::default(),
+            span: Span::default(),
         }
     }
 
@@ -161,10 +161,7 @@ impl Replayed {
             Line::State(line) => line.time,
             Line::Seen(line) => line.time,
         };
-        if self.first == Stamp::default() {
-            self.first = time;
-        }
-        self.last = self.last.max(time);
+        self.span.take(time);
         if let Some((row, denial)) = line.denial() {
             if let (Line::Event(event, _), Scope::Beside) = (&line, denial.scope) {
                 self.ledger.note_made(&event.kind);
@@ -197,8 +194,7 @@ impl Replayed {
     }
 
     fn lose_lines(&mut self, lines: u64) {
-        let sight = &mut self.ledger.sight;
-        sight.enter(LINES_UNREAD, self.first, self.last, lines);
+        self.span.lose_lines(&mut self.ledger, lines);
     }
 
     /// What a stream of before there was sight tells of it.
@@ -256,24 +252,7 @@ impl Replayed {
     }
 
     fn report(mut self) -> (Report, Ledger) {
-        let malformed = self.ledger.sources.iter().map(|source| source.malformed);
-        let malformed = malformed.sum();
-        self.ledger.audit.set_malformed(malformed);
-        let End {
-            command,
-            failed_on,
-            scope,
-            ..
-        } = self.end.unwrap_or_default();
-        let scoped = *scope.unwrap_or_default();
-        self.ledger.course = scoped.course;
-        for made in scoped.made {
-            self.ledger.keep_made(made, scoped.made_unlisted);
-        }
-        let mut report = Report {
-            failed_on,
-            ..self.ledger.report(self.scope, command)
-        };
+        let mut report = end::report(&mut self.ledger, self.end, self.scope);
         if self.is_of_tree {
             of_tree(&mut report);
         }

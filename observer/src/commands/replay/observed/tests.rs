@@ -15,6 +15,7 @@ use crate::{
         AuditSeen, Comm, DenialEvent, DenialSeen, Episode, EpisodeEnd, EpisodeSeen, Executed, Left,
         Observation, Owner,
     },
+    sight::LINES_UNREAD,
     sources::recorded::{Line as Recorded1, Recorded},
     state::Shared,
     words::{Audited, Layer, Role},

@@ -32,6 +32,7 @@ pub use remove::{Removed, remove};
 
 use super::{
     error::KernelError,
+    info,
     link::Attached,
     programs::{self, Programs},
     refusal::{Holder, PinsError},
@@ -213,11 +214,7 @@ impl Pins {
     /// Runs that the kernel skipped, of all pinned programs.
     pub fn misses(&self) -> u64 {
         let programs = self.all(PROGRAMS).into_iter();
-        let misses = programs.filter_map(|place| {
-            let program = programs::get(&place).ok()?;
-            super::info::misses_of(program.as_fd())
-        });
-        misses.sum()
+        programs.filter_map(|place| misses(&place)).sum()
     }
 
     /// Runs that the kernel skipped of the programs of a turn, by program.
@@ -225,8 +222,7 @@ impl Pins {
         let folder = format!("{PROGRAMS}{turn}");
         let programs = self.names(&folder).into_iter();
         let skipped = programs.filter_map(|name| {
-            let program = programs::get(&self.place(&folder, &name)).ok()?;
-            let misses = super::info::misses_of(program.as_fd())?;
+            let misses = misses(&self.place(&folder, &name))?;
             (misses > 0).then_some((name, misses))
         });
         skipped.collect()
@@ -416,6 +412,12 @@ impl Pins {
     pub(super) fn clear(&self) -> Result<Removed, KernelError> {
         remove::clear(&self.folder, &self.path).map_err(|error| self.failed(error))
     }
+}
+
+/// Runs that the kernel skipped of a pinned program; none where that is not known.
+fn misses(place: &Path) -> Option<u64> {
+    let program = programs::get(place).ok()?;
+    info::misses_of(program.as_fd())
 }
 
 fn unpinned(error: aya::pin::PinError) -> MapError {

@@ -80,7 +80,8 @@ impl Pins {
         let known = self.rule_names();
         if known.is_none_or(|known| !rules.names().starts_with(&known)) {
             tracing::warn!(
-                "the pins below {} do not show which rules their numbers mean, or had too many: they are replaced, and their counts end here",
+                "the pins below {} do not show which rules their numbers mean, or had too many: \
+                 they are replaced, and their counts end here",
                 self.path.display()
             );
             self.clear()?;
