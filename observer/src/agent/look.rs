@@ -9,12 +9,12 @@ use std::{
 use super::{Agent, held::Item, workloads::Watch};
 use crate::{
     correlate::{self, Finding},
-    finding::{EventKind, HookReport, LossEvent, Made},
-    ledger::{MISSED_RUNS, PROGRAM},
+    finding::{EventKind, LossEvent, Made},
+    ledger::{Ledger, MISSED_RUNS, PROGRAM},
     memory,
     observation::{Episode, Open},
     sight::{DROPS_MISSED, reason_of_miss},
-    sources::bpf::Kernel,
+    sources::bpf::{Kernel, Runs},
     time::{Clock, Stamp, monotonic},
     words::Loss,
 };
@@ -102,20 +102,12 @@ impl Agent {
     }
 
     fn note_losses(&self) {
-        let hooked = |hook: &HookReport| hook.hook == "cap_task_prctl" && hook.attached;
-        let drops_are_hooked = self.shared.ledger().hooks.iter().any(hooked);
+        let drops_are_hooked = drops_are_hooked(&self.shared.ledger());
         let runs = self.shared.runs();
         let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
             let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
-            let mut missed = BTreeMap::from([(DROPS_MISSED, kernel.missed_drops())]);
-            // Drops are watched by two mechanisms where a host has both.
-            let others = runs.iter();
-            for run in others.filter(|run| !run.program.contains("drop")) {
-                let reason = reason_of_miss(&run.program, drops_are_hooked);
-                *missed.entry(reason).or_default() += run.misses;
-            }
-            (losses, missed)
+            (losses, missed(kernel, &runs, drops_are_hooked))
         });
         let mut grown = Vec::new();
         {
@@ -239,6 +231,28 @@ impl Agent {
             self.hold(Item::Open(Box::new(episode), now));
         }
     }
+}
+
+/// Whether drops are seen by a hook of their own.
+pub(super) fn drops_are_hooked(ledger: &Ledger) -> bool {
+    let mut hooks = ledger.hooks.iter();
+    hooks.any(|hook| hook.hook == "cap_task_prctl" && hook.attached)
+}
+
+/// Runs that the kernel skipped, by what they may have hidden.
+pub(super) fn missed(
+    kernel: &Kernel,
+    runs: &[Runs],
+    drops_are_hooked: bool,
+) -> BTreeMap<&'static str, u64> {
+    let mut missed = BTreeMap::from([(DROPS_MISSED, kernel.missed_drops(runs))]);
+    // Drops are watched by two mechanisms where a host has both.
+    let others = runs.iter();
+    for run in others.filter(|run| !run.program.contains("drop")) {
+        let reason = reason_of_miss(&run.program, drops_are_hooked);
+        *missed.entry(reason).or_default() += run.misses;
+    }
+    missed
 }
 
 /// Whether the verdict of an open episode is known by now: a program runs with

@@ -7,19 +7,23 @@ use std::{
     sync::Arc,
 };
 
-use super::{Agent, held::Item};
+use super::{
+    Agent,
+    held::Item,
+    look::{self, drops_are_hooked},
+};
 use crate::{
     correlate::Finding,
     finding::{Event, EventKind, Scope},
     ledger::{self, Ledger},
     open,
     sight::AGENT_AWAY,
-    sources::bpf::{Kernel, Told, decode},
+    sources::bpf::{Kernel, Runs, Told, decode},
     state::{
         Shared,
         kept::{Counts, Entry, Left, Snapshot, State},
     },
-    time::{Stamp, seconds_to_nanoseconds},
+    time::{Stamp, seconds, seconds_to_nanoseconds},
     words::Note,
 };
 
@@ -117,6 +121,18 @@ fn restore_snapshot(
     };
     ledger.restore(snapshot.ledger, counts);
     *shared.latency() = snapshot.latency;
+    // What the programs had missed by then is no news.
+    if let Some(kernel) = shared.kernel().as_ref() {
+        let known = snapshot.programs.iter();
+        let known = known.map(|(program, (runs, nanoseconds, misses))| Runs {
+            program: program.clone(),
+            runs: *runs,
+            seconds: seconds(*nanoseconds),
+            misses: *misses,
+        });
+        let missed = look::missed(kernel, &known.collect::<Vec<_>>(), drops_are_hooked(ledger));
+        ledger.set_missed(missed);
+    }
     // Programs that are loaded anew begin at nought.
     let runs = shared.runs();
     let mut before = shared.before();

@@ -18,6 +18,7 @@ use super::{
     batch,
     breaches::{Breaches, Grown},
     error::KernelError,
+    info::Runs,
     kept::{Kept, Losses},
     lanes::Lanes,
     maps::{all, skip},
@@ -149,9 +150,10 @@ impl Kernel {
         changed
     }
 
-    /// Drops that every mechanism that watches them may have missed, so far.
-    pub fn missed_drops(&self) -> u64 {
-        lock(&self.lanes).missed(&self.ebpf)
+    /// Drops that every mechanism that watches them may have missed, so far, by the
+    /// programs' runs with those for an agent before.
+    pub fn missed_drops(&self, runs: &[Runs]) -> u64 {
+        lock(&self.lanes).missed(runs)
     }
 
     /// Loads what a storm would need.
