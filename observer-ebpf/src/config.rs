@@ -161,10 +161,12 @@ pub struct Offsets {
     pub task_nsproxy: u32,
     /// `nsproxy.mnt_ns`
     pub nsproxy_mount_ns: u32,
+    /// `cgroup.root`
+    pub cgroup_root: u32,
 }
 
 // User space hands these bytes to the kernel as they are.
-const _: () = assert!(size_of::<Offsets>() == 76 * 4);
+const _: () = assert!(size_of::<Offsets>() == 77 * 4);
 
 /// Hooks that other programs ask for: words of the map `HOOKS`.
 #[repr(u32)]

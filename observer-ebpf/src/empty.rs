@@ -74,4 +74,5 @@ empty! { BtfTracePointContext -> i32:
     #[btf_tracepoint(function = "sched_process_fork")] tree_fork
     #[btf_tracepoint(function = "sched_process_exec")] tree_exec
     #[btf_tracepoint(function = "sched_process_exit")] tree_exit
+    #[btf_tracepoint(function = "cgroup_mkdir")] cgroup_made
 }

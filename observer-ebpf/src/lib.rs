@@ -7,6 +7,7 @@
 #![no_std]
 
 mod breach;
+mod cgroup;
 mod config;
 pub mod decide;
 mod episode;
@@ -16,6 +17,7 @@ mod key;
 mod pod;
 
 pub use breach::{Breach, BreachEvent, BreachKey, Call, PATH_LEN};
+pub use cgroup::{CGROUP_PATH_LEN, MadeCgroup};
 pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Executed, Fate, NameBytes};
 pub use event::{

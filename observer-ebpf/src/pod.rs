@@ -3,8 +3,8 @@
 use aya::Pod;
 
 use crate::{
-    Breach, BreachKey, Config, Count, Episode, EpisodeEvent, Member, Offsets, RowKey, Rule, Share,
-    Task, TotalKey,
+    Breach, BreachKey, Config, Count, Episode, EpisodeEvent, MadeCgroup, Member, Offsets, RowKey,
+    Rule, Share, Task, TotalKey,
 };
 
 macro_rules! pod {
@@ -22,6 +22,7 @@ pod!(
     Count,
     Episode,
     EpisodeEvent,
+    MadeCgroup,
     Member,
     Offsets,
     RowKey,

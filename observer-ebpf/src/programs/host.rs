@@ -81,6 +81,7 @@ pub static OFFSETS: Offsets = Offsets {
     sb_user_ns: NONE,
     task_nsproxy: NONE,
     nsproxy_mount_ns: NONE,
+    cgroup_root: NONE,
 };
 
 /// What the programs need to know of the host, set by the loader.

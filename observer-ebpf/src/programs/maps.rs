@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, Member, NAME_LEN, Note, PROFILE_LEN,
-    ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
+    Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, MadeCgroup, Member, NAME_LEN, Note,
+    PROFILE_LEN, ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
 };
 
 use super::host;
@@ -145,6 +145,15 @@ pub static SHARES: HashMap<Share, u64> = HashMap::with_max_entries(65_536, BPF_F
 /// An episode of zeros, since one does not fit on the stack.
 #[map]
 pub static BLANK: Array<EpisodeEvent> = Array::with_max_entries(1, 0);
+
+/// Cgroups that were made lately, by [`decide::cgroup_place`]; user space reads them
+/// through a mapping.
+#[map]
+pub static CGROUPS: Array<MadeCgroup> = Array::with_max_entries(decide::CGROUPS, BPF_F_MMAPABLE);
+
+/// How many were made in each ring.
+#[map]
+pub static CGROUPS_MADE: Array<u64> = Array::with_max_entries(decide::CGROUP_RINGS, 0);
 
 /// Which hooks are attached, by [`Hook`]: user space knows only after the load.
 #[map]

@@ -5,6 +5,7 @@ mod denial;
 mod drops;
 mod episode;
 mod host;
+mod made;
 mod maps;
 mod marks;
 mod mem;

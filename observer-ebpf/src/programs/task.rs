@@ -141,6 +141,13 @@ pub fn cgroup<M: Mem>(task: Ptr) -> u64 {
     M::u64(M::ptr(cgroup, off!(cgroup_kn)), off!(kernfs_node_id))
 }
 
+/// The root of the default hierarchy, as a number.
+#[inline(always)]
+pub fn hierarchy<M: Mem>(task: Ptr) -> u64 {
+    let set = M::ptr(task, off!(task_cgroups));
+    M::u64(M::ptr(set, off!(css_set_dfl_cgrp)), off!(cgroup_root))
+}
+
 /// The current task's identity.
 #[inline(always)]
 pub fn current() -> Current {
@@ -285,6 +292,13 @@ pub fn bounding<M: Mem>(task: Ptr) -> u64 {
 #[inline(always)]
 pub fn uid<M: Mem>(task: Ptr) -> u32 {
     M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid))
+}
+
+/// By whose share a task makes something ([`decide::answerable`]).
+#[inline(always)]
+pub fn answerable<M: Mem>(task: Ptr) -> u32 {
+    let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));
+    decide::answerable(&Kernel::<M>(PhantomData), namespace, uid::<M>(task))
 }
 
 /// Process id of the current task in its own pid namespace; 0 in the initial one.

@@ -138,7 +138,9 @@ impl Agent {
         let (resumed, told) = resume::restore(&shared, left);
         let names = Arc::clone(shared.names());
         let scopes = Arc::clone(shared.scopes());
-        let who = Arc::new(Who::new(Arc::clone(&rules), names, scopes));
+        let made = |kernel: &Kernel| Arc::clone(kernel.made_cgroups());
+        let made = shared.kernel().as_ref().map(made);
+        let who = Arc::new(Who::new(Arc::clone(&rules), names, scopes, made));
         let desk = Desk::open(Arc::clone(&who))?;
         let told = told.into_iter();
         let mut agent = Self {

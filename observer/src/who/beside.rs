@@ -51,7 +51,8 @@ impl Who {
             if !self.hierarchy.is_populated(path) {
                 return;
             }
-            let places = cgroup::places(path, self.hierarchy.delegated(path));
+            let delegated = self.hierarchy.delegated(path, None);
+            let places = cgroup::places(path, delegated);
             // By its name alone, unless it was looked up: a user's files may never answer.
             let by_name = || {
                 places

@@ -248,7 +248,12 @@ mod tests {
 
     fn desk(look: impl Fn(&Ask) + Send + Sync + 'static) -> Desk {
         let rules = Arc::new(Rules::load(None).unwrap());
-        let who = Arc::new(Who::new(rules, Arc::new(Names::default()), Arc::default()));
+        let who = Arc::new(Who::new(
+            rules,
+            Arc::new(Names::default()),
+            Arc::default(),
+            None,
+        ));
         Desk::with(who, Box::new(look)).unwrap()
     }
 

@@ -7,10 +7,11 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::cgroup::Delegation;
-use crate::open;
+use crate::{open, sources::bpf::MadeCgroups};
 
 /// Where the default hierarchy is mounted: alone, or beside the older ones.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -24,6 +25,16 @@ const MAX_WALKED: usize = 65_536;
 /// The default hierarchy.
 pub struct Hierarchy {
     mount: Option<(PathBuf, File)>,
+    made: Option<Arc<MadeCgroups>>,
+}
+
+/// Where a cgroup is, or was.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Its path from the root of the hierarchy.
+    pub path: String,
+    /// Who made it, where it is gone.
+    pub gone: Option<u32>,
 }
 
 /// `struct file_handle` with room for an id.
@@ -35,25 +46,35 @@ struct Handle {
 }
 
 impl Hierarchy {
-    /// The hierarchy that this host has mounted.
-    pub fn open() -> Self {
+    /// The hierarchy that this host has mounted, and what the kernel side noted of
+    /// cgroups that are gone.
+    pub fn open(made: Option<Arc<MadeCgroups>>) -> Self {
         let mut mounts = MOUNTS.iter().map(Path::new);
         let mount = mounts.find(|path| path.join("cgroup.procs").exists());
         let mount = mount.and_then(|path| Some((path.to_owned(), open::system(path).ok()?)));
-        Self { mount }
+        Self { mount, made }
     }
 
-    /// The path of a cgroup: by its id, which needs `CAP_DAC_READ_SEARCH`, or as
-    /// `/proc` tells it of a process, where that is still in it. `None` where it
-    /// is gone.
-    pub fn path(&self, id: u64, pid: u32) -> Option<String> {
+    /// The path of a cgroup: by its id, which needs `CAP_DAC_READ_SEARCH`; as `/proc`
+    /// shows it of a process, where that is still in it; or as the kernel side noted it
+    /// when it was made. `None` where it is gone, and was made before or long ago.
+    pub fn locate(&self, id: u64, pid: u32) -> Option<Location> {
+        self.path(id, pid).or_else(|| {
+            let made = self.made.as_ref()?.of(id)?;
+            Some(Location {
+                path: made.path,
+                gone: Some(made.uid),
+            })
+        })
+    }
+
+    fn path(&self, id: u64, pid: u32) -> Option<Location> {
         let (folder, mount) = self.mount.as_ref()?;
-        if let Some(path) = by_id(mount, id) {
-            let path = path.strip_prefix(folder).ok()?;
-            return Some(format!("/{}", path.to_string_lossy()));
-        }
-        let path = of_process(pid)?;
-        (self.id(&path)? == id).then_some(path)
+        let path = match by_id(mount, id) {
+            Some(path) => format!("/{}", path.strip_prefix(folder).ok()?.to_string_lossy()),
+            None => of_process(pid).filter(|path| self.id(path) == Some(id))?,
+        };
+        Some(Location { path, gone: None })
     }
 
     /// The greatest id of all cgroups that there are now. Where there are too many
@@ -105,14 +126,17 @@ impl Hierarchy {
     }
 
     /// The first folder on the way to a cgroup that another user than root owns:
-    /// below it that user makes the names.
-    pub fn delegated(&self, path: &str) -> Option<Delegation> {
+    /// below it that user makes the names. What is gone is its maker's.
+    pub fn delegated(&self, path: &str, maker: Option<u32>) -> Option<Delegation> {
         let (folder, _) = self.mount.as_ref()?;
         let mut at = folder.clone();
         let names = path.split('/').filter(|name| !name.is_empty());
         for (depth, name) in (1..).zip(names) {
             at.push(name);
-            let uid = fs::metadata(&at).ok()?.uid();
+            let uid = match fs::metadata(&at) {
+                Ok(about) => about.uid(),
+                Err(_) => maker.unwrap_or(0),
+            };
             if uid != 0 {
                 return Some(Delegation { depth, uid });
             }
@@ -167,7 +191,7 @@ mod tests {
 
     #[test]
     fn this_process_is_found_by_its_id() {
-        let hierarchy = Hierarchy::open();
+        let hierarchy = Hierarchy::open(None);
         let Some(path) = of_process(std::process::id()) else {
             return;
         };
@@ -175,13 +199,14 @@ mod tests {
         let Some(id) = hierarchy.id(&path) else {
             return;
         };
-        assert_eq!(hierarchy.path(id, std::process::id()), Some(path));
-        assert_eq!(hierarchy.path(u64::MAX, std::process::id()), None);
+        let found = Location { path, gone: None };
+        assert_eq!(hierarchy.locate(id, std::process::id()), Some(found));
+        assert_eq!(hierarchy.locate(u64::MAX, std::process::id()), None);
     }
 
     #[test]
     fn a_cgroup_that_is_made_later_has_a_greater_id() {
-        let hierarchy = Hierarchy::open();
+        let hierarchy = Hierarchy::open(None);
         let (Ok(newest), Some((mount, _))) = (hierarchy.newest(), &hierarchy.mount) else {
             return;
         };

@@ -44,6 +44,7 @@ pub use shim::{Shim, parse as parse_shim};
 pub use state::State;
 pub use version::{marked, of_image};
 
+use hierarchy::Location;
 use recent::Recent;
 use version::{Digests, Program};
 
@@ -52,6 +53,7 @@ use crate::{
     finding::Container,
     observation::{ArgvEvent, Owner, ProcessEvent},
     open,
+    sources::bpf::MadeCgroups,
 };
 
 /// Supervisors that are kept: as many as the kernel's map has processes.
@@ -114,12 +116,17 @@ struct Cgroup {
 
 impl Who {
     /// Nothing is known yet.
-    pub fn new(rules: Arc<Rules>, names: Arc<Names>, scopes: Arc<Scopes>) -> Self {
+    pub fn new(
+        rules: Arc<Rules>,
+        names: Arc<Names>,
+        scopes: Arc<Scopes>,
+        made: Option<Arc<MadeCgroups>>,
+    ) -> Self {
         let labels = rules.labels().to_vec();
         Self {
             rules: Mutex::new(rules),
             state: State::new(PathBuf::from("/"), labels),
-            hierarchy: Hierarchy::open(),
+            hierarchy: Hierarchy::open(made),
             digests: Digests::default(),
             names,
             scopes,
@@ -345,12 +352,12 @@ impl Who {
         if !again && let Some(known) = self.known().cgroups.get(&id) {
             return known.container.clone();
         }
-        let path = self.hierarchy.path(id, pid)?;
+        let Location { path, gone } = self.hierarchy.locate(id, pid)?;
         let rule = self.rules().of_cgroup(&path);
         if rule != 0 {
             self.names.set_cgroup(id, rule);
         }
-        let delegated = self.hierarchy.delegated(&path);
+        let delegated = self.hierarchy.delegated(&path, gone);
         let places = cgroup::places(&path, delegated);
         let user = places.iter().map(|place| place.owner).max().unwrap_or(0);
         let reads = self.may_read(user);

@@ -5,6 +5,7 @@ fn who() -> Who {
         Arc::new(Rules::load(None).unwrap()),
         Arc::default(),
         Arc::default(),
+        None,
     )
 }
 

@@ -75,7 +75,7 @@ fn record(stage: &Stage, options: &[&str], meanwhile: impl FnOnce()) -> (Outcome
     command.args(["record", "--config", "config.toml", "-o", "json"]);
     command.args(["--report", "scope.json", "--stream", "scope.jsonl"]);
     command.args(options).args(["--", "sh", "-c"]);
-    command.arg("touch scope.ready; while [ ! -e scope.go ]; do sleep 0.02; done");
+    command.arg("echo $PPID >scope.ready; while [ ! -e scope.go ]; do sleep 0.02; done");
     let recorded = std::thread::scope(|scope| {
         let recorded = scope.spawn(|| run(&mut command).expect("no outcome"));
         until("the command to run", || ready.exists());
@@ -126,11 +126,7 @@ fn a_container_of_a_daemon_is_beside_the_command_and_stops_the_gate() {
         (&made["runtime"], &made["id"]),
         (&"docker".into(), &ID.into())
     );
-    let episodes = report["episodes"].as_array().expect("no episodes");
-    let fatal = episodes.iter().find(|one| one["verdict"] == "fatal");
-    let fatal = fatal.expect("no fatal episode");
-    assert_eq!(fatal["scope"], "beside");
-    assert_eq!(fatal["container"]["id"], ID);
+    assert_eq!(container_of_fatal(&report)["id"], ID);
 
     let tree = ["--scope", "tree", "--fail-on", "fatal,degraded"];
     let (outcome, report) = record(stage, &tree, in_container);
@@ -151,6 +147,71 @@ fn a_container_of_a_daemon_is_beside_the_command_and_stops_the_gate() {
         (fatal_of(&report, "tree"), fatal_of(&report, "host")),
         (0, 1)
     );
+}
+
+/// The container of the one fatal episode of a report.
+fn container_of_fatal(report: &Value) -> &Value {
+    let episodes = report["episodes"].as_array().expect("no episodes");
+    let fatal = episodes.iter().find(|one| one["verdict"] == "fatal");
+    let fatal = fatal.expect("no fatal episode");
+    assert_eq!(fatal["scope"], "beside");
+    &fatal["container"]
+}
+
+#[test]
+fn a_container_is_named_though_it_is_gone_before_capwatch_could_look() {
+    let Some((stage, _turn)) = crate::stage("a container that is gone") else {
+        return;
+    };
+    let Some(mount) = hierarchy() else {
+        println!("skipped: a container that is gone (no cgroup v2)");
+        return;
+    };
+    // `capwatch record` stands still while the container comes and goes.
+    let asleep = |meanwhile: &dyn Fn()| {
+        let pid = || {
+            fs::read_to_string(stage.path("scope.ready"))
+                .ok()?
+                .trim()
+                .parse()
+                .ok()
+        };
+        until("the recorder's number", || pid().is_some());
+        let recorder = pid()
+            .and_then(rustix::process::Pid::from_raw)
+            .expect("no pid");
+        let signal = |signal| rustix::process::kill_process(recorder, signal).expect("no signal");
+        signal(rustix::process::Signal::STOP);
+        meanwhile();
+        signal(rustix::process::Signal::CONT);
+    };
+    let name = format!("system.slice/docker-{ID}.scope");
+    let (_, report) = record(stage, &[], || {
+        asleep(&|| {
+            let cgroup = Cgroup::make(&name);
+            fail(stage, &cgroup);
+            drop(cgroup);
+            assert!(!mount.join(&name).exists());
+        });
+    });
+    assert_eq!(container_of_fatal(&report)["runtime"], "docker");
+    assert_eq!(container_of_fatal(&report)["id"], ID);
+
+    // Whoever makes many loses his own, not root's.
+    let (_, report) = record(stage, &[], || {
+        asleep(&|| {
+            let cgroup = Cgroup::make(&name);
+            fail(stage, &cgroup);
+            drop(cgroup);
+            let yard = Cgroup::make("capwatch-yard");
+            std::os::unix::fs::chown(&yard.0, Some(65_534), None).expect("cannot hand it over");
+            let mut user = Command::new("setpriv");
+            user.args(["--reuid", "65534", "--clear-groups", "sh", "-c"]);
+            user.arg("for n in $(seq 2000); do mkdir \"$0/$n\"; rmdir \"$0/$n\"; done");
+            assert!(user.arg(&yard.0).status().expect("no setpriv").success());
+        });
+    });
+    assert_eq!(container_of_fatal(&report)["id"], ID);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use observer_ebpf::Hook as Word;
 
 use super::{
     btf::Btf as Prototypes,
-    hook::{APPARMOR, COMMONCAP, DROPS, Hook, Part, SELINUX, TREE, VERDICT},
+    hook::{APPARMOR, CGROUPS, COMMONCAP, DROPS, Hook, Part, SELINUX, TREE, VERDICT},
     host::{has_kprobes, preempts_programs},
     link::{Attached, attach_part, explain, program, unload},
     mechanism::{Choice, HookStatus, Mechanism},
@@ -81,6 +81,8 @@ pub fn attach(
     for hook in &TREE {
         hooks.push(attach_tree(ebpf, btf, hook, &mut links));
     }
+    let tracepoint = &[Mechanism::Tracepoint];
+    hooks.push(attach_hook(ebpf, btf, &CGROUPS, tracepoint, &mut links));
     let candidates = choice.candidates();
     let (drops, drops_by) = attach_drops(ebpf, btf, choice, &mut links);
     let active = |name: &str| lsms.iter().any(|lsm| lsm == name);
@@ -276,7 +278,7 @@ pub(super) fn attach_again(
 ) {
     let all = TREE
         .iter()
-        .chain([&VERDICT, &COMMONCAP, &APPARMOR, &SELINUX, &DROPS])
+        .chain([&CGROUPS, &VERDICT, &COMMONCAP, &APPARMOR, &SELINUX, &DROPS])
         .chain(&rules::HOOKS);
     let parts = all.flat_map(|hook| {
         let mechanisms = Choice::Auto.candidates().iter();

@@ -53,6 +53,14 @@ pub(super) static TREE: [Hook; 3] = [
     ),
 ];
 
+/// What names a cgroup that is gone by now.
+pub(super) static CGROUPS: Hook = Hook {
+    name: "cgroup_mkdir",
+    fexit: &[],
+    kprobe: &[],
+    tracepoint: &[part("cgroup_made", "cgroup_mkdir")],
+};
+
 /// A hook of the process tree, and the function right after it, which tells of
 /// the same where tracepoints may be skipped.
 const fn tree(name: &'static str, tracepoint: &'static [Part], kprobe: &'static [Part]) -> Hook {

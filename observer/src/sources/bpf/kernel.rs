@@ -4,7 +4,7 @@ mod opened;
 
 use std::{
     os::fd::BorrowedFd,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya::maps::{HashMap, MapData, PerCpuArray, PerCpuHashMap, RingBuf};
@@ -21,6 +21,7 @@ use super::{
     info::Runs,
     kept::{Kept, Losses},
     lanes::Lanes,
+    made::MadeCgroups,
     maps::{all, skip},
     marks::Marks,
     mechanism::HookStatus,
@@ -41,6 +42,7 @@ pub struct Kernel {
     /// Totals of versions before, which count no more.
     former: Vec<(TotalKey, u64)>,
     marks: Marks,
+    made: Arc<MadeCgroups>,
     /// Locked apart: whoever reads the rows holds up nobody who asks for a task.
     rows: Mutex<Rows>,
     breaches: Mutex<Breaches>,
@@ -91,6 +93,11 @@ impl Kernel {
     pub fn tell_addresses(&self, addresses: &[String]) -> Result<(), KernelError> {
         let pins = self.kept.as_ref().map(|kept| &kept.pins);
         pins.map_or(Ok(()), |pins| pins.keep_addresses(addresses))
+    }
+
+    /// Cgroups that were made lately.
+    pub const fn made_cgroups(&self) -> &Arc<MadeCgroups> {
+        &self.made
     }
 
     /// What outlives this agent, and where; none where nothing does.

@@ -7,6 +7,8 @@ use super::{
 
 const COMMONCAP: &str = "cap_capable";
 const DROPS: &str = "cap_task_prctl";
+/// Only names depend on it, and of most cgroups they are looked up in time.
+const CGROUPS: &str = "cgroup_mkdir";
 const VERDICT: &str = "security_capable";
 /// Modules that refuse capabilities too.
 const REFUSE_TOO: [&str; 3] = ["apparmor", "selinux", "safesetid"];
@@ -25,7 +27,8 @@ pub fn mark(hooks: &mut [HookStatus], lsms: &[String]) {
     for hook in others.filter(|hook| !hook.attached) {
         let superseded = hook.hook == DROPS || (hook.hook == VERDICT && alone);
         // The tracepoint does not see what rules refuse, and is not expected to.
-        hook.needed = !(tracepoint && (superseded || is_rule_hook(&hook.hook)));
+        hook.needed =
+            hook.hook != CGROUPS && !(tracepoint && (superseded || is_rule_hook(&hook.hook)));
     }
 }
 

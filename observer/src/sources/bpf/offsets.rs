@@ -95,6 +95,7 @@ pub fn resolve(btf: &Btf) -> Offsets {
         sb_user_ns: at("super_block", "s_user_ns"),
         task_nsproxy: at("task_struct", "nsproxy"),
         nsproxy_mount_ns: at("nsproxy", "mnt_ns"),
+        cgroup_root: at("cgroup", "root"),
     }
 }
 

@@ -130,7 +130,7 @@ const FUNCTIONS: [Prototype; 16] = [
     },
 ];
 
-const TRACEPOINTS: [Prototype; 4] = [
+const TRACEPOINTS: [Prototype; 5] = [
     // include/trace/events/capability.h: 6.14 to 7.3.
     Prototype {
         name: "cap_capable",
@@ -151,6 +151,12 @@ const TRACEPOINTS: [Prototype; 4] = [
     Prototype {
         name: "sched_process_exit",
         known: &[&[TASK]],
+        open: true,
+    },
+    // include/trace/events/cgroup.h: 4.19 to 7.3.
+    Prototype {
+        name: "cgroup_mkdir",
+        known: &[&["struct cgroup *", "char *"]],
         open: true,
     },
 ];
@@ -205,6 +211,7 @@ mod tests {
             "sched_process_fork",
             "sched_process_exec",
             "sched_process_exit",
+            "cgroup_mkdir",
         ] {
             assert_eq!(check(&btf, Mechanism::Tracepoint, name), Ok(()), "{name}");
         }

@@ -1,6 +1,9 @@
 //! Loading the object, attaching its programs and taking its maps.
 
-use std::{path::PathBuf, sync::Mutex};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
@@ -17,6 +20,7 @@ use crate::{
         host::{allow_locked_memory, warn_of_memory_limit},
         kept::{self, Live, Losses, Setting},
         lanes::Lanes,
+        made::MadeCgroups,
         maps::take,
         marks::Marks,
         object::{Attach, definitions},
@@ -55,10 +59,16 @@ impl Rings {
 }
 
 fn marks(ebpf: &mut Ebpf) -> Result<Marks, KernelError> {
-    Marks::map(take(ebpf, "MARKS")?).map_err(|source| KernelError::Mapping {
-        name: "MARKS",
-        source,
-    })
+    Marks::map(take(ebpf, "MARKS")?).map_err(unmapped("MARKS"))
+}
+
+fn made(ebpf: &mut Ebpf) -> Result<Arc<MadeCgroups>, KernelError> {
+    let made = MadeCgroups::map(take(ebpf, "CGROUPS")?);
+    made.map(Arc::new).map_err(unmapped("CGROUPS"))
+}
+
+fn unmapped(name: &'static str) -> impl Fn(std::io::Error) -> KernelError {
+    move |source| KernelError::Mapping { name, source }
 }
 
 impl Kernel {
@@ -144,7 +154,7 @@ impl Kernel {
         }
         let rings = Rings::take(&mut ebpf)?;
         let maps = Maps::take(&mut ebpf, losses)?;
-        let marks = marks(&mut ebpf)?;
+        let (marks, made) = (marks(&mut ebpf)?, made(&mut ebpf)?);
         // Only an object that was built with diagnostics has their map.
         let diagnostics = EbpfLogger::init(&mut ebpf).ok();
         let lanes = Lanes::new(&links);
@@ -163,6 +173,7 @@ impl Kernel {
                 former,
                 maps,
                 marks,
+                made,
                 rows: Mutex::new(rows),
                 breaches: Mutex::new(breaches),
                 lanes: Mutex::new(lanes),
@@ -199,13 +210,14 @@ impl Kernel {
         let losses = Losses(take(&mut ebpf, "LOSSES")?);
         let (rows, breaches) = (Rows::join(&mut ebpf)?, Breaches::open(&mut ebpf)?);
         let maps = Maps::take(&mut ebpf, losses)?;
-        let marks = marks(&mut ebpf)?;
+        let (marks, made) = (marks(&mut ebpf)?, made(&mut ebpf)?);
         Ok(Some(Self {
             ebpf,
             hooks,
             maps,
             former: Vec::new(),
             marks,
+            made,
             rows: Mutex::new(rows),
             breaches: Mutex::new(breaches),
             lanes: Mutex::new(Lanes::new(&links)),
