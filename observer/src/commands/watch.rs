@@ -228,7 +228,7 @@ impl Screen {
             out.write_all(b"\n")?;
             return Ok(out.flush()?);
         }
-        let again = self.told.again(event);
+        let again = self.told.again(event, &self.layout);
         let Some(text) = again.or_else(|| self.layout.line(event, self.color)) else {
             return Ok(());
         };

@@ -137,7 +137,7 @@ fn alarm(event: &Event, how: Manner, limiter: &mut Limiter, told: &mut Told) {
             let stderr = io::stderr();
             let layout = terminal::size(&stderr);
             let layout = layout.map_or_else(Layout::piped, |(columns, _)| Layout::fit(columns));
-            let line = told.again(event);
+            let line = told.again(event, &layout);
             let line = line.or_else(|| layout.line(event, color.on(&stderr)));
             if let Some(line) = line {
                 eprintln!("{line}");

@@ -202,12 +202,9 @@ impl Layout {
         if !episode.is_explained() {
             return line;
         }
-        let sentence = wrap(&clean(&episode.explanation), "    ", self.terminal);
+        let sentence = self.below(&episode.explanation);
         match chain(&episode.chain) {
-            Some(chain) => {
-                let chain = wrap(&chain, "    ", self.terminal);
-                format!("{line}\n{sentence}\n{chain}")
-            }
+            Some(chain) => format!("{line}\n{sentence}\n{}", self.below(&chain)),
             None => format!("{line}\n{sentence}"),
         }
     }
@@ -229,8 +226,12 @@ impl Layout {
             refusal.rule.clone(),
         ];
         let line = self.join(&cells, Tint::Plain, color);
-        let sentence = wrap(&clean(&refusal.explanation), "    ", self.terminal);
-        format!("{line}\n{sentence}")
+        format!("{line}\n{}", self.below(&refusal.explanation))
+    }
+
+    /// Text below a line, made safe.
+    pub fn below(&self, text: &str) -> String {
+        wrap(&clean(text), "    ", self.terminal)
     }
 
     fn loss(&self, time: &str, loss: &LossEvent, color: bool) -> String {
@@ -288,7 +289,7 @@ fn dash(text: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outputs::fit::width;
+    use crate::{outputs::fit::width, time::Stamp};
 
     #[test]
     fn columns_fill_a_terminal_and_never_overflow_it() {
@@ -305,5 +306,34 @@ mod tests {
         let heading = |columns| Layout::fit(columns).heading(false);
         assert!(heading(240).ends_with("EXE                  CONTAINER                WHY"));
         assert!(!heading(150).contains("EXE"));
+    }
+
+    #[test]
+    fn a_finding_fits_80_columns_and_has_more_on_200() {
+        let refusal = RuleRefusal {
+            call: "uid_map".to_owned(),
+            rule: "creator_lacks_setfcap".to_owned(),
+            missing: vec!["checkpoint_restore".to_owned()],
+            errno: 1,
+            supervisor: Some("systemd-nspawn".to_owned()),
+            role: Some("workload".to_owned()),
+            pid: Some(4_194_304),
+            comm: "a_comm_of_15_by".to_owned(),
+            exe: Some("program-of-some-length".to_owned()),
+            explanation: "A sentence of some words that goes on and on. ".repeat(6),
+            ..RuleRefusal::default()
+        };
+        let event = Event::new(Stamp(1), EventKind::RuleRefusal(Box::new(refusal)));
+        let shown = |columns| Layout::fit(columns).line(&event, false).unwrap();
+        for columns in [80, 200] {
+            for line in shown(columns).lines() {
+                assert!(width(line) <= columns, "{columns}: {line}");
+            }
+        }
+        assert!(shown(80).contains("systemd-n"), "{}", shown(80));
+        for wanted in ["systemd-nspawn/workload", "checkpoint_restore"] {
+            assert!(shown(200).contains(wanted), "{wanted}: {}", shown(200));
+        }
+        assert!(Layout::piped().below("a  b").starts_with("    a b"));
     }
 }

@@ -68,6 +68,35 @@ pub fn wrap(text: &str, indent: &str, columns: Option<usize>) -> String {
     lines
 }
 
+/// The text in pieces of at most so many columns, cut after spaces and marks where it can be.
+pub fn pieces(text: &str, columns: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive([' ', '/', ':', '-', '_']) {
+        let room = columns.saturating_sub(used);
+        if used > 0 && width(word.trim_end()) > room {
+            pieces.push(String::new());
+            used = 0;
+        }
+        for character in word.chars() {
+            let wide = character.width().unwrap_or(0);
+            if used > 0 && used + wide > columns {
+                // The space that ends a full line is the break.
+                if character == ' ' {
+                    continue;
+                }
+                pieces.push(String::new());
+                used = 0;
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(character);
+            }
+            used += wide;
+        }
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +119,15 @@ mod tests {
         let expected = "    a sentence of some\n    words and\n    a_word_that_is_longer_than_any_line\n    end";
         assert_eq!(lines, expected);
         assert_eq!(wrap("one  line", "  ", None), "  one line");
+    }
+
+    #[test]
+    fn a_cell_is_cut_at_spaces_and_loses_nothing() {
+        assert_eq!(pieces("-", 8), ["-"]);
+        assert_eq!(pieces("exit, code 101", 10), ["exit, code", "101"]);
+        assert_eq!(pieces("openshell/workload", 10), ["openshell/", "workload"]);
+        assert_eq!(pieces("longest_word b", 6), ["longes", "t_word", "b"]);
+        assert_eq!(pieces("日本語", 5), ["日本", "語"]);
+        assert_eq!(pieces("", 5), [""]);
     }
 }

@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    clean::clean,
-    finding::{Event, EventKind, Verdict},
-};
+use super::columns::Layout;
+use crate::finding::{Event, EventKind, Verdict};
 
 /// Episodes that are remembered.
 const MAX_KEPT: usize = 256;
@@ -19,7 +17,7 @@ pub struct Told {
 impl Told {
     /// What there is to say of an episode that was shown before with the same
     /// verdict: what is not its cause. `None` for what is new.
-    pub fn again(&mut self, event: &Event) -> Option<String> {
+    pub fn again(&mut self, event: &Event, layout: &Layout) -> Option<String> {
         let EventKind::Episode(episode) = &event.kind else {
             return None;
         };
@@ -27,7 +25,7 @@ impl Told {
             |(id, verdict): &(String, Verdict)| *id == episode.id && *verdict == episode.verdict;
         if self.episodes.iter().any(known) {
             let text = episode.not_the_cause.last().map_or("", String::as_str);
-            return Some(format!("    (pid {}) {}", episode.pid, clean(text)));
+            return Some(layout.below(&format!("(pid {}) {text}", episode.pid)));
         }
         if self.episodes.len() == MAX_KEPT {
             self.episodes.pop_front();

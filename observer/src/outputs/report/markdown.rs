@@ -132,7 +132,7 @@ fn write_episodes(text: &mut String, report: &Report) -> std::fmt::Result {
             episode.drops,
             episode.refused(),
             escape(&episode.ending()),
-            escape(&words::left_raised(episode)),
+            escape(&words::some_of(&episode.residual)),
         )?;
     }
     more(text, words::episodes_shown(report, shown.len()))?;

@@ -1,11 +1,18 @@
-//! Aligned columns, as wide as what is in them.
+//! Aligned columns, as wide as their cells, or as a terminal allows.
 
 use crate::{
     clean::clean,
-    outputs::fit::{pad, pad_left, width},
+    outputs::fit::{pad, pad_left, pieces, width, wrap},
 };
 
-/// Where a column's text stands.
+/// Space between two columns.
+const GAP: &str = "  ";
+/// Columns are not made narrower than this to fit a terminal.
+const NARROWEST: usize = 10;
+/// Before what is below a row.
+const INDENT: &str = "    ";
+
+/// On which side a column's text begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Words.
@@ -20,6 +27,16 @@ pub struct Table<const N: usize> {
     rows: Vec<[String; N]>,
 }
 
+/// A row as a person reads it.
+pub struct Row {
+    /// The first cell, as wide as its column.
+    pub first: String,
+    /// What follows it on the same line.
+    pub rest: String,
+    /// The lines below: what did not fit.
+    pub below: Vec<String>,
+}
+
 impl<const N: usize> Table<N> {
     pub fn new(columns: [(&'static str, Side); N]) -> Self {
         Self {
@@ -28,34 +45,172 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Adds a row. A recorded stream may hold anything, so that every cell is made safe.
+    /// Adds a row. A recorded stream may hold anything, so every cell is made safe.
     pub fn push(&mut self, row: [String; N]) {
         self.rows.push(row.map(|cell| clean(&cell).into_owned()));
     }
 
-    /// The heading and the rows, as lines of padded cells; the last column is
-    /// not padded.
-    pub fn lines(self) -> (String, Vec<[String; N]>) {
+    /// Whether the table fits a terminal of so many columns as it is.
+    pub fn fits(&self, terminal: usize) -> bool {
+        taken(&self.widths()) <= terminal
+    }
+
+    /// The heading and the rows. Where a terminal is too narrow, long cells go on in the next
+    /// line; where that is not enough, the last columns are lines below their row.
+    pub fn lines(self, terminal: Option<usize>) -> (String, Vec<Row>) {
+        let mut widths = self.widths().to_vec();
+        if let Some(terminal) = terminal {
+            while !narrow(&mut widths, &self.columns, terminal) && widths.len() > 1 {
+                widths = self.widths()[..widths.len() - 1].to_vec();
+            }
+        }
+        let names = self.columns.map(|(name, _)| name.to_owned());
+        let heading = self.across(&widths, &names).concat();
+        let rows = self.rows.iter().map(|row| self.row(row, &widths, terminal));
+        (heading.trim_end().to_owned(), rows.collect())
+    }
+
+    /// What each column takes where nothing is cut.
+    fn widths(&self) -> [usize; N] {
         let mut widths = self.columns.map(|(name, _)| width(name));
         for row in &self.rows {
             for (widest, cell) in widths.iter_mut().zip(row) {
                 *widest = (*widest).max(width(cell));
             }
         }
-        let sides = self.columns.map(|(_, side)| side);
-        let align = |cells: [String; N]| {
-            let mut at = 0;
-            cells.map(|cell| {
-                let (side, wide) = (sides[at], widths[at]);
-                at += 1;
-                match side {
-                    Side::Right => pad_left(&cell, wide),
-                    Side::Left if at == N => cell,
-                    Side::Left => pad(&cell, wide),
-                }
-            })
+        widths
+    }
+
+    /// The cells side by side, each after the first with the space before it.
+    fn across(&self, widths: &[usize], cells: &[String]) -> Vec<String> {
+        let columns = self.columns.iter().zip(widths).zip(cells).enumerate();
+        let padded = columns.map(|(at, (((_, side), wide), cell))| {
+            let cell = match side {
+                Side::Right => pad_left(cell, *wide),
+                Side::Left => pad(cell, *wide),
+            };
+            if at == 0 {
+                cell
+            } else {
+                format!("{GAP}{cell}")
+            }
+        });
+        padded.collect()
+    }
+
+    fn row(&self, cells: &[String; N], widths: &[usize], terminal: Option<usize>) -> Row {
+        let pieces: Vec<Vec<String>> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, wide)| pieces(cell, *wide))
+            .collect();
+        let tallest = pieces.iter().map(Vec::len).max().unwrap_or(1);
+        let line = |at: usize| {
+            let cells = pieces.iter().map(|cell| cell.get(at).cloned());
+            let cells: Vec<_> = cells.map(Option::unwrap_or_default).collect();
+            self.across(widths, &cells)
         };
-        let heading = align(self.columns.map(|(name, _)| name.to_owned())).join("  ");
-        (heading, self.rows.into_iter().map(align).collect())
+        let mut top = line(0).into_iter();
+        let first = top.next().unwrap_or_default();
+        let mut below: Vec<_> = (1..tallest)
+            .map(|at| line(at).concat().trim_end().to_owned())
+            .collect();
+        let left_over = self.columns.iter().zip(cells).skip(widths.len());
+        for ((name, _), cell) in left_over.filter(|(_, cell)| *cell != "-") {
+            let text = format!("{}: {cell}", name.to_lowercase());
+            below.push(wrap(&text, INDENT, terminal));
+        }
+        Row {
+            first,
+            rest: top.collect::<String>().trim_end().to_owned(),
+            below,
+        }
+    }
+}
+
+fn taken(widths: &[usize]) -> usize {
+    let gaps = widths.len().saturating_sub(1) * GAP.len();
+    widths.iter().sum::<usize>() + gaps
+}
+
+/// Takes room from the widest column of words, again and again, until all fit; false where
+/// they don't.
+fn narrow<const N: usize>(
+    widths: &mut [usize],
+    columns: &[(&'static str, Side); N],
+    terminal: usize,
+) -> bool {
+    while taken(widths) > terminal {
+        let shrinkable = widths.iter_mut().zip(columns).filter(|(wide, column)| {
+            let (name, side) = column;
+            *side == Side::Left && **wide > width(name).max(NARROWEST)
+        });
+        match shrinkable.max_by_key(|(wide, _)| **wide) {
+            Some((wide, _)) => *wide -= 1,
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(terminal: Option<usize>) -> String {
+        let mut table = Table::new([
+            ("NAME", Side::Left),
+            ("COUNT", Side::Right),
+            ("WHY", Side::Left),
+        ]);
+        table.push(["a".into(), "7".into(), "not in the effective set".into()]);
+        table.push(["a_name_of_twenty_one_".into(), "12".into(), "-".into()]);
+        let (heading, rows) = table.lines(terminal);
+        let mut lines = vec![heading];
+        for row in rows {
+            lines.push(row.first + &row.rest);
+            lines.extend(row.below);
+        }
+        lines.join("\n") + "\n"
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_its_cells() {
+        let whole = shown(None);
+        assert_eq!(whole.lines().count(), 3);
+        assert_eq!(whole, shown(Some(54)));
+        insta::assert_snapshot!(whole, @r"
+        NAME                   COUNT  WHY
+        a                          7  not in the effective set
+        a_name_of_twenty_one_     12  -
+        ");
+    }
+
+    #[test]
+    fn long_cells_go_on_in_the_next_line() {
+        insta::assert_snapshot!(shown(Some(40)), @r"
+        NAME              COUNT  WHY
+        a                     7  not in the
+                                 effective set
+        a_name_of_           12  -
+        twenty_one_
+        ");
+    }
+
+    #[test]
+    fn a_column_without_room_is_a_line_below_its_row() {
+        insta::assert_snapshot!(shown(Some(24)), @r"
+        NAME               COUNT
+        a                      7
+            why: not in the
+            effective set
+        a_name_of_twenty_     12
+        one_
+        ");
+        for terminal in 22..100 {
+            let text = shown(Some(terminal));
+            let widest = text.lines().map(width).max().unwrap();
+            assert!(widest <= terminal, "{terminal}: {text}");
+        }
     }
 }

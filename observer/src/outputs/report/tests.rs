@@ -346,11 +346,15 @@ fn what_is_not_covered_is_said() {
 }
 
 fn shown(form: Form, report: &Report) -> String {
+    shown_at(None, form, report)
+}
+
+fn shown_at(columns: Option<usize>, form: Form, report: &Report) -> String {
     let mut out = Vec::new();
     let style = Style {
         form,
         color: false,
-        columns: None,
+        columns,
         gate: &Gate::failed_drops(),
     };
     write(&mut out, report, style).unwrap();
@@ -368,6 +372,54 @@ fn junit(report: &Report, gate: &Gate) -> String {
 #[test]
 fn text() {
     insta::assert_snapshot!(shown(Form::Text, &report()));
+}
+
+/// A report as a busy host has it, with names that are all of one word.
+fn ordinary() -> Report {
+    let mut report = report();
+    report.command = None;
+    report.failed_on.clear();
+    report.episodes.remove(1);
+    report.denials.pop();
+    report.denials.push(Denial {
+        supervisor: Some("openshell".to_owned()),
+        role: Some("workload".to_owned()),
+        capability: "checkpoint_restore".to_owned(),
+        layer: "commoncap".to_owned(),
+        reason: Some("not_effective".to_owned()),
+        profile: None,
+        audited: "unknown".to_owned(),
+        ..denial("tokio-rt-worker", 1_234_567, false)
+    });
+    report.episodes[0].explanation = "A sentence of some words, twice as long as ".repeat(4);
+    report
+}
+
+#[test]
+fn text_fits_a_terminal_of_80_columns_and_loses_nothing() {
+    let text = shown_at(Some(80), Form::Text, &ordinary());
+    for line in text.lines() {
+        assert!(crate::outputs::fit::width(line) <= 80, "{line}");
+    }
+    for wanted in [
+        "still in set: chown, fowner, setgid and 2 more",
+        "0.0.73",
+        "checkpoint_",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn text_uses_the_room_of_200_columns() {
+    let text = shown_at(Some(200), Form::Text, &ordinary());
+    assert!(
+        text.contains("chown, fowner, setgid, setuid, net_raw\n"),
+        "{text}"
+    );
+    assert!(!text.contains("still in set:"), "a line a process: {text}");
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn write(
 ) -> std::fmt::Result {
     let tint = words::worst(report).map_or(Tint::Bold, Tint::Verdict);
     let headline = format!("capwatch: {}", words::headline(report));
+    let headline = wrap(&headline, "", columns);
     writeln!(text, "{}", tint.paint(headline, color))?;
     if let Some(command) = &report.command {
         let argv: Vec<_> = command.argv.iter().map(|word| clean(word)).collect();
@@ -40,12 +41,12 @@ fn write(
         )?;
     }
     if let Some(host) = words::host(report) {
-        writeln!(text, "  {}", clean(&host))?;
+        writeln!(text, "{}", wrap(&clean(&host), "  ", columns))?;
     }
     for line in words::taken_in(report) {
-        writeln!(text, "  {}", clean(&line))?;
+        writeln!(text, "{}", wrap(&clean(&line), "  ", columns))?;
     }
-    write_blindness(text, report, color)?;
+    write_blindness(text, report, color, columns)?;
     write_episodes(text, report, color, columns)?;
     write_denials(text, report, color, columns)?;
     let refusals = words::refusals(report);
@@ -74,17 +75,22 @@ fn write(
     if !report.failed_on.is_empty() {
         writeln!(text, "\nfailed on:")?;
         for why in &report.failed_on {
-            writeln!(text, "  {}", clean(why))?;
+            writeln!(text, "{}", wrap(&clean(why), "  ", columns))?;
         }
     }
     Ok(())
 }
 
-/// What the report can't tell of: before what it tells, since it qualifies it.
-fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt::Result {
+/// Gaps of the report: they come before its findings, because they qualify them.
+fn write_blindness(
+    text: &mut String,
+    report: &Report,
+    color: bool,
+    columns: Option<usize>,
+) -> std::fmt::Result {
     let mut warn = |line: String| {
-        let line = clean(&line).into_owned();
-        writeln!(text, "  {}", Tint::Warning.paint(line, color))
+        let line = wrap(&clean(&line), "  ", columns);
+        writeln!(text, "{}", Tint::Warning.paint(line, color))
     };
     for hook in words::missing_hooks(report) {
         let reason = hook.reason.as_deref().unwrap_or("unknown reason");
@@ -113,7 +119,8 @@ fn write_blindness(text: &mut String, report: &Report, color: bool) -> std::fmt:
     } else {
         Tint::Warning
     };
-    writeln!(text, "  {}", tint.paint(sight, color))
+    let sight = wrap(&sight, "  ", columns);
+    writeln!(text, "{}", tint.paint(sight, color))
 }
 
 fn write_episodes(
@@ -126,6 +133,38 @@ fn write_episodes(
     if episodes.is_empty() {
         return Ok(());
     }
+    let shown = words::shown_episodes(&episodes);
+    // With room for it, every capability is listed.
+    let whole = episode_table(report, &shown, |names| names.join(", "));
+    let table = match columns {
+        Some(columns) if whole.fits(columns) => whole,
+        _ => episode_table(report, &shown, words::some_of),
+    };
+    let (heading, rows) = table.lines(columns);
+    writeln!(text, "\n{}", Tint::Bold.paint(heading, color))?;
+    for (episode, row) in shown.iter().zip(rows) {
+        let first = Tint::Verdict(episode.verdict).paint(row.first, color);
+        writeln!(text, "{first}{}", row.rest)?;
+        for line in row.below {
+            writeln!(text, "{line}")?;
+        }
+        if episode.is_explained() {
+            let sentence = clean(&episode.explanation);
+            writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
+            if let Some(chain) = chain(&episode.chain) {
+                writeln!(text, "{}", wrap(&chain, "    ", columns))?;
+            }
+            writeln!(text, "    episode {}", clean(&episode.id))?;
+        }
+    }
+    more(text, words::episodes_shown(report, shown.len()), columns)
+}
+
+fn episode_table(
+    report: &Report,
+    episodes: &[&Episode],
+    listed: impl Fn(&[String]) -> String,
+) -> Table<9> {
     let mut table = Table::new([
         ("VERDICT", Side::Left),
         ("SUPERVISOR", Side::Left),
@@ -137,8 +176,7 @@ fn write_episodes(
         ("BECAME", Side::Left),
         ("STILL IN SET", Side::Left),
     ]);
-    let shown = words::shown_episodes(&episodes);
-    for episode in &shown {
+    for episode in episodes {
         table.push([
             episode.verdict.to_string(),
             dash(with_version(episode)) + words::apart(report, episode.scope),
@@ -148,24 +186,10 @@ fn write_episodes(
             episode.drops.to_string(),
             episode.refused().to_string(),
             episode.ending(),
-            dash(words::left_raised(episode)),
+            dash(listed(&episode.residual)),
         ]);
     }
-    let (heading, rows) = table.lines();
-    writeln!(text, "\n{}", Tint::Bold.paint(heading, color))?;
-    for (episode, mut row) in shown.iter().zip(rows) {
-        row[0] = Tint::Verdict(episode.verdict).paint(&row[0], color);
-        writeln!(text, "{}", row.join("  "))?;
-        if episode.is_explained() {
-            let sentence = clean(&episode.explanation);
-            writeln!(text, "{}", wrap(&sentence, "    ", columns))?;
-            if let Some(chain) = chain(&episode.chain) {
-                writeln!(text, "{}", wrap(&chain, "    ", columns))?;
-            }
-            writeln!(text, "    episode {}", clean(&episode.id))?;
-        }
-    }
-    more(text, words::episodes_shown(report, shown.len()), columns)
+    table
 }
 
 fn write_denials(
@@ -206,12 +230,14 @@ fn write_denials(
             dash(clean(&words::why(denial)).into_owned()),
         ]);
     }
-    let (heading, rows) = table.lines();
+    let (heading, rows) = table.lines(columns);
     writeln!(text, "\n{}", Tint::Bold.paint(heading, color))?;
     for (denial, row) in shown.iter().zip(rows) {
         let quiet = denial.expected || denial.audited == "no";
         let tint = if quiet { Tint::Dim } else { Tint::Plain };
-        writeln!(text, "{}", tint.paint(row.join("  "), color))?;
+        for line in [row.first + &row.rest].iter().chain(&row.below) {
+            writeln!(text, "{}", tint.paint(line, color))?;
+        }
     }
     let said = words::denials_shown(report, shown.len(), denials.len());
     more(text, said, columns)?;

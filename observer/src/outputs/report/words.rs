@@ -403,12 +403,10 @@ pub fn count(denial: &Denial) -> String {
     format!("{mark}{}", denial.count)
 }
 
-/// What left a capability raised: names, or nothing.
-pub fn left_raised(episode: &Episode) -> String {
+/// The first names of a list, and how many more there are.
+pub fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let names = &episode.residual;
     match names.len() {
-        0 => String::new(),
         count if count <= SHOWN + 1 => names.join(", "),
         count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
     }
