@@ -1,12 +1,16 @@
-//! The HTTP server over made-up findings, spoken to byte by byte.
+//! The HTTP server over a recording, spoken to byte by byte.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use observer::finding::{Event, EventKind, LossEvent, Report, SupervisorEvent, Verdict};
-use observer::outputs::web::{self, Options, Status, Supervisor, TimedEpisode, View};
+use observer::commands::Recording;
+use observer::finding::{
+    Event, EventKind, LossEvent, Report, SourceReport, SupervisorEvent, Verdict,
+};
+use observer::outputs::web::{self, Options, Status, Supervisor, Tally, TimedEpisode, View};
+use observer::sandbox::Told;
 use observer::time::Stamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,10 +18,17 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-#[path = "../examples/web_demo/findings.rs"]
-mod findings;
+mod recorded;
 
+/// The one of the recording that a supervisor died of.
+const FATAL: &str = "d5e0c63aed3-24615";
+/// Which is shown as one of the many that have no name of their own.
+const STRANGER: &str = "_img_src_x_onerror_alert_1__";
+const CAUSE: &str = "The log has unshare refused sys_admin: that is not the cause.";
+
+/// The recording, with what the host that it is of could not show.
 struct Fixed {
+    recording: Recording,
     ready: AtomicBool,
     misses_a_hook: AtomicBool,
     events: broadcast::Sender<Arc<Event>>,
@@ -25,25 +36,48 @@ struct Fixed {
 
 impl View for Fixed {
     fn report(&self) -> Report {
-        let episodes = self.episodes().into_iter().map(|timed| timed.episode);
-        findings::report(episodes.collect(), Stamp::now())
+        self.recording.report()
     }
 
     fn episodes(&self) -> Vec<TimedEpisode> {
-        findings::history(Stamp::now())
+        let mut episodes = self.recording.episodes();
+        let mut fatal = episodes.iter_mut();
+        let fatal = fatal.find(|timed| timed.episode.id == FATAL).unwrap();
+        fatal.episode.not_the_cause.push(CAUSE.to_owned());
+        for timed in &mut episodes {
+            let supervisor = &mut timed.episode.supervisor;
+            *supervisor = supervisor.take().filter(|name| name != STRANGER);
+        }
+        episodes
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        let mut tallies = self.recording.tallies();
+        let mut stranger = tallies.iter_mut();
+        let stranger = stranger.find(|tally| tally.supervisor == STRANGER).unwrap();
+        (stranger.inferred, stranger.supervisor) = (false, "none".to_owned());
+        tallies
     }
 
     fn supervisors(&self) -> Vec<Supervisor> {
-        findings::supervisors(Stamp::now())
+        self.recording.supervisors()
     }
 
     fn status(&self) -> Status {
-        let now = Stamp::now();
-        let mut status = findings::status(now, Stamp(now.0 - 90 * findings::SECOND));
+        let mut status = self.recording.status();
+        // As on the day of the recording.
+        status.now = self.episodes().last().unwrap().time;
+        status.started = Stamp(status.now.0 - 90_000_000_000);
+        status.sources.push(SourceReport {
+            name: "kmsg".to_owned(),
+            reason: Some("auditd takes the records".to_owned()),
+            up: false,
+            records: 0,
+            lost: 0,
+            malformed: 0,
+        });
+        status.sandbox = sandbox();
         status.ready = self.ready.load(Ordering::Relaxed);
-        for hook in status.hooks.iter_mut().filter(|hook| hook.is_missed()) {
-            hook.attached = true;
-        }
         if self.misses_a_hook.load(Ordering::Relaxed)
             && let Some(hook) = status.hooks.first_mut()
         {
@@ -64,6 +98,14 @@ impl View for Fixed {
     }
 }
 
+/// A sandbox without Landlock, as of a kernel before 5.13.
+fn sandbox() -> Told {
+    let text = r#"{"mode":"auto","state":"partial","lapses":[{"part":"landlock","why":
+        "the kernel lacks it, or lsm= does not list it","what":"files are not restricted","remedy":
+        "boot with landlock in lsm="}]}"#;
+    serde_json::from_str(text).expect("it is a sandbox")
+}
+
 struct Server {
     address: SocketAddr,
     view: Arc<Fixed>,
@@ -79,6 +121,7 @@ async fn server_with(options: Options) -> Server {
     let listeners = web::bind(&["127.0.0.1:0"]).await.unwrap();
     let address = listeners[0].local_addr().unwrap().tcp().unwrap();
     let view = Arc::new(Fixed {
+        recording: recorded::page(),
         ready: AtomicBool::new(true),
         misses_a_hook: AtomicBool::new(false),
         events: broadcast::channel(64).0,
@@ -137,7 +180,11 @@ async fn every_path_answers_with_the_headers_that_guard_it() {
     let server = server().await;
     for (path, code, kind) in [
         ("/", 200, "text/html; charset=utf-8"),
-        ("/episodes/ep-6", 200, "text/html; charset=utf-8"),
+        (
+            &format!("/episodes/{FATAL}"),
+            200,
+            "text/html; charset=utf-8",
+        ),
         ("/episodes/none", 404, "text/html; charset=utf-8"),
         ("/assets/page.css", 200, "text/css; charset=utf-8"),
         ("/assets/page.js", 200, "text/javascript; charset=utf-8"),
@@ -156,8 +203,16 @@ async fn every_path_answers_with_the_headers_that_guard_it() {
         ("/api/v1/status", 200, "application/json"),
         ("/api/v1/report", 200, "application/json"),
         ("/api/v1/episodes", 200, "application/json"),
-        ("/api/v1/episodes/ep-6", 200, "application/json"),
-        ("/api/v1/episodes/ep-60000", 404, "application/json"),
+        (
+            &format!("/api/v1/episodes/{FATAL}"),
+            200,
+            "application/json",
+        ),
+        (
+            "/api/v1/episodes/d5e0c63aed3-24616",
+            404,
+            "application/json",
+        ),
         ("/api/v1/episodes?verdict=bad", 400, "application/json"),
         ("/api/v1/episodes?limit=-1", 400, "application/json"),
         ("/api/v1/denials", 200, "application/json"),
@@ -246,7 +301,7 @@ async fn lists_are_filtered_and_cut() {
     let server = server().await;
     let fatal = json(
         &server
-            .get("/api/v1/episodes?verdict=fatal&supervisor=openshell&layer=apparmor")
+            .get("/api/v1/episodes?verdict=fatal&supervisor=openshell&layer=commoncap")
             .await,
     );
     let episodes = fatal["episodes"].as_array().unwrap();
@@ -258,7 +313,8 @@ async fn lists_are_filtered_and_cut() {
     );
     let last = json(&server.get("/api/v1/episodes?limit=2").await);
     assert_eq!(last["episodes"].as_array().unwrap().len(), 2);
-    assert_eq!(last["episodes"][1]["id"], "ep-59");
+    let ids = [0, 1].map(|index| last["episodes"][index]["id"].as_str().unwrap());
+    assert_eq!(ids, [FATAL, "d5e1ee14fe3-24654"]);
     let none = json(&server.get("/api/v1/episodes?layer=none&limit=1").await);
     assert!(none["episodes"][0]["layer"].is_null());
     let denials = json(
@@ -277,19 +333,25 @@ async fn lists_are_filtered_and_cut() {
     let supervisors = json(&server.get("/api/v1/supervisors").await);
     let worst = &supervisors["groups"][0];
     assert_eq!(worst["supervisor"], "openshell");
-    assert_eq!(worst["refused_by"][0]["profile"], "unprivileged_userns");
+    assert_eq!(worst["refused_by"][0]["layer"], "commoncap");
+    assert_eq!(worst["last"]["id"], FATAL);
     let status = json(&server.get("/api/v1/status").await);
     assert_eq!(status["findings"]["level"], "fatal");
     assert_eq!(
         status["findings"]["title"],
-        "openshell 0.0.91 exited after a refused drop"
+        "openshell sha256:77b4c3956c13 exited after a refused drop"
     );
     let detail = status["findings"]["detail"].as_str().unwrap();
-    assert!(
-        detail.contains("6 failures in unknown processes."),
-        "{detail}"
-    );
+    for part in [
+        "1 fatal, 2 degraded, 1 pending",
+        "1 failure in workloads.",
+        "1 failure in unknown processes.",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
     let groups = supervisors["groups"].as_array().unwrap();
+    let inferred = groups.iter().filter(|group| group["inferred"] == true);
+    assert_eq!(inferred.count(), 2, "what no rule names");
     assert_eq!(groups.last().unwrap()["supervisor"], "none");
     assert_eq!(status["uptime_seconds"], 90.0);
 }
@@ -297,16 +359,17 @@ async fn lists_are_filtered_and_cut() {
 #[tokio::test]
 async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     let server = server().await;
+    server.view.misses_a_hook.store(true, Ordering::Relaxed);
     let page = server.get("/").await;
     for part in [
-        "<title>capwatch on worker-7</title>",
-        "<b><bdi>worker-7</bdi></b>",
+        "<title>capwatch on page.jsonl</title>",
+        "<b><bdi>page.jsonl</bdi></b>",
         "href=\"/docs/runbook\"",
-        "openshell 0.0.91 exited after a refused drop",
-        "<code>selinux_capable</code>",
+        "openshell sha256:77b4c3956c13 exited after a refused drop",
+        "<code>aa_capable</code>",
         "auditd takes the records",
-        "href=\"/episodes/ep-59\"",
-        "&lt;img src=x onerror=alert(1)&gt;",
+        &format!("href=\"/episodes/{FATAL}\""),
+        "&lt;img src=x oner",
         "<rect class=\"fatal\"",
     ] {
         assert!(page.contains(part), "{part} is missing");
@@ -324,13 +387,15 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     ] {
         assert!(!body(&page).contains(markup), "{markup} is in the page");
     }
-    let episode = server.get("/episodes/ep-6").await;
-    assert!(episode.contains("AppArmor refused SETPCAP"), "{episode}");
+    let episode = server.get(&format!("/episodes/{FATAL}")).await;
     // Who stood above it, and what was not the cause.
-    for told in ["1234</bdi>", "1235</bdi>", "that is not the cause."] {
+    for told in ["the kernel (commoncap) refused", "24607</bdi>", CAUSE] {
         assert!(episode.contains(told), "{told}: {episode}");
     }
-    assert!(!episode.contains("1236</bdi>"), "the process itself twice");
+    let itself = episode.matches("openshell-sandb 24615</bdi>").count();
+    assert_eq!(itself, 1, "the process itself, once");
+    let episode = server.get("/episodes/d5dfa660070-24606").await;
+    assert!(episode.contains("&lt;img src=x oner 24605</bdi>"));
     assert!(!episode.contains("<img"), "a name of the chain is markup");
 }
 
@@ -394,13 +459,14 @@ async fn the_brief_feed_has_what_alarms_and_counts_the_rest() {
             ..SupervisorEvent::default()
         }));
     }
-    let history = findings::history(Stamp::now()).into_iter();
-    let mut history = history.map(|timed| timed.episode);
-    let fatal = history.find(|one| one.verdict == Verdict::Fatal).unwrap();
+    let recorded = server.view.report();
+    let mut episodes = recorded.episodes.into_iter();
+    let fatal = episodes.find(|one| one.verdict == Verdict::Fatal).unwrap();
     tell(EventKind::Episode(fatal));
     // What nobody has to read: expected, asked without a record, memory accounting.
-    let mut denial = findings::denial(0, Stamp::now());
-    denial.expected = true;
+    let mut denials = recorded.denials.into_iter();
+    let mut denial = denials.find(|one| one.expected).unwrap();
+    denial.audited = "yes".to_owned();
     tell(EventKind::Denial(denial.clone()));
     (denial.expected, denial.audited) = (false, "no".to_owned());
     tell(EventKind::Denial(denial.clone()));

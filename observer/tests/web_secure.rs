@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use observer::finding::{Event, Report};
-use observer::outputs::web::{self, Options, Security, Status, Supervisor, TimedEpisode, View};
-use observer::time::Stamp;
+use observer::outputs::web::{self, Options, Security};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,43 +17,10 @@ use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-#[expect(dead_code, reason = "the page's tests show all of it")]
-#[path = "../examples/web_demo/findings.rs"]
-mod findings;
-
-/// An agent that found nothing.
-struct Nothing(broadcast::Sender<Arc<Event>>);
-
-impl View for Nothing {
-    fn report(&self) -> Report {
-        findings::report(Vec::new(), Stamp::now())
-    }
-
-    fn episodes(&self) -> Vec<TimedEpisode> {
-        Vec::new()
-    }
-
-    fn supervisors(&self) -> Vec<Supervisor> {
-        Vec::new()
-    }
-
-    fn status(&self) -> Status {
-        let now = Stamp::now();
-        findings::status(now, now)
-    }
-
-    fn metrics(&self) -> Result<String, String> {
-        Ok("capwatch_build_info 1\n".to_owned())
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.0.subscribe()
-    }
-}
+mod recorded;
 
 /// An authority, and a folder for what it signs.
 struct Authority {
@@ -161,7 +126,7 @@ async fn serve(config: &Path, open_probes: bool, addresses: &[&str]) -> SocketAd
         open_probes,
         ..Options::default()
     };
-    let view = Arc::new(Nothing(broadcast::channel(8).0));
+    let view = Arc::new(recorded::page());
     tokio::spawn(web::serve(listeners, view, options, std::future::pending()));
     address
 }
@@ -211,8 +176,8 @@ async fn everything_is_behind_the_password() {
         );
     }
     for _ in 0..2 {
-        let answer = get("/metrics", Some("ann:secret")).await;
-        assert!(answer.ends_with("capwatch_build_info 1\n"), "{answer}");
+        let answer = get("/api/v1/status", Some("ann:secret")).await;
+        assert!(answer.contains("capwatch.status/1"), "{answer}");
     }
     assert_eq!(
         status(&get("/metrics", Some("ann:wrong")).await),
@@ -228,14 +193,14 @@ async fn everything_is_behind_the_password() {
         "401"
     );
     let mut stream = UnixStream::connect(&socket).await.unwrap();
-    let answer = ask(&mut stream, "/metrics", Some("ann:secret"))
+    let answer = ask(&mut stream, "/api/v1/status", Some("ann:secret"))
         .await
         .unwrap();
     assert_eq!(status(&answer), "200");
 
     // Who speaks no TLS gets no answer.
     let mut plain = TcpStream::connect(address).await.unwrap();
-    let answer = ask(&mut plain, "/metrics", Some("ann:secret")).await;
+    let answer = ask(&mut plain, "/api/v1/status", Some("ann:secret")).await;
     assert!(!answer.is_ok_and(|answer| answer.contains("HTTP/1.1")));
 }
 
@@ -262,7 +227,7 @@ async fn clients_need_a_certificate_where_it_is_asked_for() {
     ));
     let address = serve(&config, false, &["127.0.0.1:0"]).await;
     let (_, answer) = authority
-        .get(address, Some("client"), "/metrics", None)
+        .get(address, Some("client"), "/api/v1/status", None)
         .await
         .unwrap();
     assert_eq!(status(&answer), "200");
@@ -286,7 +251,7 @@ async fn a_change_holds_soon_and_a_mistake_changes_nothing() {
     let address = serve(&config, false, &["127.0.0.1:0"]).await;
     let shown = async || {
         authority
-            .get(address, None, "/metrics", None)
+            .get(address, None, "/api/v1/status", None)
             .await
             .unwrap()
     };

@@ -19,6 +19,7 @@ mod version;
 mod watch;
 
 pub use args::{Cli, command};
+pub use replay::Recording;
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -3,7 +3,7 @@
 #
 #   CAPWATCH  the agent's binary; built when unset
 #   CAPTEST   the helper that makes episodes, tests' `captest`
-#   ADDRESS   an agent (or examples/web_demo) that already runs, HOST:PORT; none is started then
+#   ADDRESS   an agent that already runs, HOST:PORT; none is started then
 #   KEEP      a folder for screenshots and answers; a temporary one when unset
 
 set -uo pipefail

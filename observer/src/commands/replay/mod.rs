@@ -38,6 +38,7 @@ use crate::{
 
 pub(super) use log::report_of;
 pub(super) use observed::Observed;
+pub use serve::Recording;
 
 /// Runs the command.
 pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<ExitCode> {
@@ -87,12 +88,11 @@ pub fn run(replay: &Replay, rules: Arc<Rules>, color: Color) -> anyhow::Result<E
             is_stream,
             "{name} is a log: --serve needs a recorded stream (`record --stream`, `run --events`)"
         );
-        let (report, ledger, broken) = stream::read(input, &name, rules);
+        let (recording, broken) = Recording::read(input, file, rules);
         if let Some(error) = broken {
             tracing::warn!("{error:#}");
         }
-        let short = file.file_name().unwrap_or(file.as_os_str());
-        return serve::run(address, &short.to_string_lossy(), report, ledger);
+        return serve::run(address, recording);
     }
     let gate = Gate {
         fail_on: fail_on.clone(),

@@ -1,7 +1,7 @@
 //! `replay --serve`: the agent's page over a recording, for somebody who does not have
 //! the machine.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::Read, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::{
@@ -9,19 +9,37 @@ use tokio::{
     sync::broadcast::Receiver,
 };
 
+use super::stream;
 use crate::{
+    config::Rules,
     finding::{Event, Report, Workload},
-    ledger::Ledger,
     outputs::web::{self, Options, Server, Status, Supervisor, Tally, TimedEpisode, View},
     state::Shared,
 };
 
 /// A recording as the page shows it.
-struct Recording {
+pub struct Recording {
     /// Its name, in the place of the host's.
     name: String,
     report: Report,
     shared: Shared,
+}
+
+impl Recording {
+    /// Reads a recorded stream of this file, as far as it goes; says what is wrong
+    /// with it.
+    pub fn read(input: impl Read, file: &Path, rules: Arc<Rules>) -> (Self, Option<anyhow::Error>) {
+        let (report, ledger, broken) = stream::read(input, &file.display().to_string(), rules);
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        let shared = Shared::new(ledger, None, None);
+        shared.set_ready();
+        let recording = Self {
+            name: name.to_string_lossy().into_owned(),
+            report,
+            shared,
+        };
+        (recording, broken)
+    }
 }
 
 impl View for Recording {
@@ -64,14 +82,8 @@ impl View for Recording {
 }
 
 /// Serves the page until a signal comes.
-pub fn run(address: &str, name: &str, report: Report, ledger: Ledger) -> anyhow::Result<ExitCode> {
-    let shared = Shared::new(ledger, None, None);
-    shared.set_ready();
-    let view = Arc::new(Recording {
-        name: name.to_owned(),
-        report,
-        shared,
-    });
+pub(super) fn run(address: &str, recording: Recording) -> anyhow::Result<ExitCode> {
+    let name = recording.name.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -89,8 +101,8 @@ pub fn run(address: &str, name: &str, report: Report, ledger: Ledger) -> anyhow:
             };
             eprintln!("capwatch: serving {name} on {scheme}{address}");
         }
-        let mut server =
-            Server::start(listeners, view, Options::default()).context("cannot serve")?;
+        let mut server = Server::start(listeners, Arc::new(recording), Options::default())
+            .context("cannot serve")?;
         tokio::select! {
             result = server.ended() => result.context("cannot serve")?,
             _ = interrupt.recv() => {}
