@@ -43,7 +43,19 @@ const METRICS: [&str; 29] = [
     "walk_disagreements_total",
 ];
 
-const UNITS: [&str; 6] = ["none", "short", "s", "ops", "percentunit", "bytes"];
+/// Grafana's units; `suffix:…` shows the word behind the number.
+const UNITS: [&str; 9] = [
+    "short",
+    "s",
+    "percentunit",
+    "bytes",
+    "suffix:calls/s",
+    "suffix:denials/s",
+    "suffix:drops/s",
+    "suffix:episodes",
+    "suffix:running",
+];
+const UNITS_OF_HEALTH: [&str; 3] = ["suffix:events/s", "suffix:records/s", "suffix:runs/s"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
@@ -268,27 +280,110 @@ fn panels_are_described_and_do_not_overlap() {
             let unit = panel["fieldConfig"]["defaults"]["unit"]
                 .as_str()
                 .unwrap_or_default();
-            assert!(UNITS.contains(&unit), "{place} has the unit {unit:?}");
+            match text(panel, "type") {
+                // Its values are words.
+                "state-timeline" => {
+                    let words = list(panel, "/fieldConfig/defaults/mappings");
+                    assert!(unit == "none" && !words.is_empty(), "{place}");
+                }
+                // A bare number says in its title or heading what it counts; an axis has no title.
+                "stat" | "gauge" | "table" => assert!(UNITS.contains(&unit), "{place}: {unit:?}"),
+                _ => assert!(
+                    unit != "short" && (UNITS.contains(&unit) || UNITS_OF_HEALTH.contains(&unit)),
+                    "{place} has the unit {unit:?}"
+                ),
+            }
         }
     }
 }
 
-/// Where a panel is about one verdict, it has that verdict's colour, as on the page.
+/// A number has its noun above it, everything else the one question that it answers.
+#[test]
+fn a_panel_answers_one_question() {
+    for (name, dashboard) in dashboards() {
+        for panel in list(&dashboard, "/panels") {
+            let title = text(panel, "title");
+            let asked = match text(panel, "type") {
+                "row" | "stat" | "gauge" => 0,
+                _ => 1,
+            };
+            let place = format!("{name}, panel {title}");
+            assert_eq!(title.matches('?').count(), asked, "{place}");
+            assert_eq!(title.ends_with('?'), asked == 1, "{place}");
+            // Uncut on a phone, and four of a row on a screen.
+            assert!(title.len() <= 48, "{place} is too long");
+        }
+    }
+}
+
+/// The hue of `#rrggbb` in the words of a dashboard.
+fn hue(colour: &str) -> &'static str {
+    let part = |at: usize| i32::from_str_radix(&colour[at..at + 2], 16).unwrap();
+    let [red, green, blue] = [1, 3, 5].map(part);
+    let (least, most) = (red.min(green).min(blue), red.max(green).max(blue));
+    let sector = |one: i32, other: i32| 60 * (one - other) / (most - least).max(1);
+    let degrees = match most {
+        most if most == red => sector(green, blue),
+        most if most == green => 120 + sector(blue, red),
+        _ => 240 + sector(red, green),
+    };
+    match degrees.rem_euclid(360) {
+        0..15 | 345.. => "red",
+        15..50 => "orange",
+        90..170 => "green",
+        190..235 => "blue",
+        250..300 => "purple",
+        _ => "none",
+    }
+}
+
+/// The page's colours, of light and dark, and the terminal's.
+#[test]
+fn page_and_terminal_have_the_colours_of_the_dashboards() {
+    use observer::{finding::Verdict, outputs::color::verdict as painted};
+    let css = fs::read_to_string(folder().join("../observer/src/outputs/web/assets/page.css"));
+    let css = css.unwrap();
+    for (verdict, colour) in VERDICTS {
+        let variable = format!("--{verdict}: ");
+        let values: Vec<_> = css
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&variable)?.strip_suffix(';'))
+            .collect();
+        assert_eq!(values.len(), 2, "{verdict} in light and dark: {values:?}");
+        for value in values {
+            assert_eq!(hue(value), colour, "--{verdict}: {value}");
+        }
+        // A terminal's eight colours have no orange, and its blue can't be read on black.
+        let code = match colour {
+            "red" => "31",
+            "orange" => "33",
+            "green" => "32",
+            "blue" => "36",
+            _ => "35",
+        };
+        let one = Verdict::ALL.into_iter().find(|one| one.as_str() == verdict);
+        let text = painted(one.unwrap(), true);
+        assert!(text.contains(&format!("{code}m{verdict}")), "{text:?}");
+    }
+}
+
+const VERDICTS: [(&str, &str); 5] = [
+    ("fatal", "red"),
+    ("degraded", "orange"),
+    ("pending", "purple"),
+    ("harmless", "blue"),
+    ("ok", "green"),
+];
+
+/// Where a panel is about one verdict, it has that verdict's colour.
 #[test]
 fn a_verdict_has_one_colour() {
-    let colours = [
-        ("fatal", "red"),
-        ("degraded", "orange"),
-        ("pending", "purple"),
-        ("harmless", "blue"),
-        ("ok", "green"),
-    ];
     let mut about = 0;
     for (name, dashboard) in dashboards() {
         for panel in list(&dashboard, "/panels") {
             let place = format!("{name}, panel {}", text(panel, "title"));
             let first = text(panel, "title").to_lowercase();
-            let verdict = colours
+            let verdict = VERDICTS
                 .iter()
                 .find(|(verdict, _)| first.split(' ').next() == Some(*verdict));
             if let Some((_, colour)) = verdict.filter(|_| text(panel, "type") == "stat") {
@@ -299,7 +394,7 @@ fn a_verdict_has_one_colour() {
             }
             for rule in list(panel, "/fieldConfig/overrides") {
                 let pattern = text(&rule["matcher"], "options");
-                for (verdict, colour) in colours {
+                for (verdict, colour) in VERDICTS {
                     if pattern.contains(&format!("b{verdict}\\")) {
                         let fixed = rule.pointer("/properties/0/value/fixedColor");
                         assert_eq!(fixed.and_then(Value::as_str), Some(colour), "{place}");
@@ -307,9 +402,15 @@ fn a_verdict_has_one_colour() {
                     }
                 }
             }
+            // A series that is named by a verdict has its colour, too.
+            let named = list(panel, "/targets")
+                .iter()
+                .any(|target| text(target, "legendFormat").contains("{{verdict}}"));
+            let rules = list(panel, "/fieldConfig/overrides").len();
+            assert!(!named || rules == VERDICTS.len(), "{place}");
         }
     }
-    assert!(about > 7, "{about} places");
+    assert!(about > 12, "{about} places");
 }
 
 #[test]

@@ -6,7 +6,7 @@ const rateBy = (label) => query(`sum by (${label}) (rate(${denials(', expected="
 export default dashboard(
   "capwatch-denials",
   "capwatch: denials",
-  "Refused capability checks: by capability, layer, profile and supervisor, and what the audit log says of them.",
+  "Which capabilities are denied to whom, which layer and profile deny them, and does the audit log have them?",
   [
     {
       title: "In short",
@@ -14,52 +14,52 @@ export default dashboard(
       panels: [
         stat("Denials", "Refused checks in the chosen time that no rule expects.", "short", [query(`sum(${grown(denials(', expected="false"'), "$__range")}) or vector(0)`, "denials", { instant: true })], WARN),
         stat("Expected denials", "Refused checks in the chosen time that a rule expects.", "short", [query(`sum(${grown(denials(', expected="true"'), "$__range")}) or vector(0)`, "expected", { instant: true })], PLAIN),
-        stat("Profiles that refuse", "Profiles of LSMs that refused a check in the chosen time.", "short", [query(`count(sum by (layer, profile) (${grown(`capwatch_lsm_denials_total{${SUPERVISED}}`, "$__range")}) > 0) or vector(0)`, "profiles", { instant: true })], PLAIN),
+        stat("Profiles that deny", "Profiles of LSMs that refused a check in the chosen time.", "short", [query(`count(sum by (layer, profile) (${grown(`capwatch_lsm_denials_total{${SUPERVISED}}`, "$__range")}) > 0) or vector(0)`, "profiles", { instant: true })], PLAIN),
         gauge("Missing in the audit log", "Share of LSM denials that left no audit record: quiet rules, suppressed duplicates, rate limits.", [query(`sum(increase(capwatch_audit_matches_total{${SCOPE}, result="ebpf_only"}[$__range])) / (sum(increase(capwatch_audit_matches_total{${SCOPE}, result=~"matched|ebpf_only"}[$__range])) > 0)`, "share", { instant: true })]),
       ],
     },
     {
-      title: "By what",
+      title: "What",
       height: 9,
       panels: [
-        series("By capability", "Unexpected denials by capability.", "ops", [rateBy("capability")]),
-        series("By layer", "Unexpected denials by the layer that refused.", "ops", [rateBy("layer")]),
+        series("Which capabilities are denied?", "Unexpected denials by capability.", "suffix:denials/s", [rateBy("capability")]),
+        series("Which layer denies?", "Unexpected denials by the layer that refused.", "suffix:denials/s", [rateBy("layer")]),
       ],
     },
     {
-      title: "By whom",
+      title: "Who",
       height: 9,
       panels: [
-        series("By supervisor", "Unexpected denials by supervisor.", "ops", [rateBy("supervisor")]),
-        series("By profile", "Denials by an LSM, by its profile; eBPF's count, so quiet rules are in it.", "ops", [query(`sum by (layer, profile) (rate(capwatch_lsm_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{layer}}: {{profile}}")]),
+        series("Which supervisors are denied?", "Unexpected denials by supervisor.", "suffix:denials/s", [rateBy("supervisor")]),
+        series("Which profiles deny?", "Denials by an LSM, by profile. eBPF counts them, so it includes quiet rules.", "suffix:denials/s", [query(`sum by (layer, profile) (rate(capwatch_lsm_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{layer}}: {{profile}}")]),
       ],
     },
     {
-      title: "Refused by a rule",
+      title: "Refused by a rule of the kernel",
       height: 9,
       panels: [
-        series("By rule", "Calls that the kernel refused by a rule, without a capability check: no log has them.", "ops", [query(`sum by (call, rule) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{call}}: {{rule}}")]),
-        series("Refused by a rule, by supervisor", "The same calls by supervisor.", "ops", [query(`sum by (supervisor) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{supervisor}}")]),
+        series("Which rules refuse?", "Calls that the kernel refused by a rule, without a capability check: no log has them.", "suffix:calls/s", [query(`sum by (call, rule) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{call}}: {{rule}}")]),
+        series("Which supervisors do rules refuse?", "The same calls by supervisor.", "suffix:calls/s", [query(`sum by (supervisor) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{supervisor}}")]),
       ],
     },
     {
-      title: "eBPF against audit",
+      title: "The audit log",
       height: 9,
       panels: [
-        series("Joined with the log", "matched: seen by both. ebpf_only: the log left it out. audit_only: no event was seen for a record.", "ops", [query(`sum by (result) (rate(capwatch_audit_matches_total{${SCOPE}}[$__rate_interval]))`, "{{result}}")], { bars: true }),
-        series("As the log tells it", "Denials as the audit log tells them.", "ops", [query(`sum by (lsm, profile) (rate(capwatch_audit_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{lsm}}: {{profile}}")]),
+        series("Does the log have them?", "matched: eBPF and the log have it. ebpf_only: the log left it out. audit_only: eBPF has no event for a record.", "suffix:denials/s", [query(`sum by (result) (rate(capwatch_audit_matches_total{${SCOPE}}[$__rate_interval]))`, "{{result}}")], { bars: true }),
+        series("Which profiles does the log name?", "Denials in the audit log, by profile.", "suffix:denials/s", [query(`sum by (lsm, profile) (rate(capwatch_audit_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{lsm}}: {{profile}}")]),
       ],
     },
     {
-      title: "All of them",
+      title: "All",
       height: 10,
       panels: [
         table(
-          "Denials in the chosen time",
-          "Refused checks by who asked, what for, and who refused.",
+          "Who was denied what?",
+          "Refused checks in the chosen time: the process's supervisor, the capability, and the layer that refused.",
           "short",
           query(`sum by (supervisor, role, capability, layer, audited, expected) (${grown(denials(), "$__range")}) > 0`, "", { instant: true, format: "table" }),
-          { supervisor: "Supervisor", role: "Role", capability: "Capability", layer: "Layer", audited: "Audited", expected: "Expected", Value: "Denials" },
+          { supervisor: "Supervisor", capability: "Capability", layer: "Layer", Value: "Denials", role: "Role", audited: "Audited", expected: "Expected" },
         ),
       ],
     },

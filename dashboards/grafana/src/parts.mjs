@@ -88,13 +88,15 @@ export function gauge(title, description, targets) {
   return panel("gauge", title, description, "percentunit", targets, SHARE, { options, defaults: { min: 0, max: 1 } });
 }
 
-const byVerdict = Object.entries(VERDICT_COLOURS).map(([verdict, color]) => ({
-  matcher: { id: "byRegexp", options: `/\\b${verdict}\\b/` },
-  properties: [{ id: "color", value: { mode: "fixed", fixedColor: color } }],
-}));
+/** The colour of a verdict: `fixed`, or `shades` of it where several series have the same verdict. */
+const byVerdict = (mode) =>
+  Object.entries(VERDICT_COLOURS).map(([verdict, color]) => ({
+    matcher: { id: "byRegexp", options: `/\\b${verdict}\\b/` },
+    properties: [{ id: "color", value: { mode, fixedColor: color } }],
+  }));
 
 /** Lines over time; `bars` for counts per interval, stacked. */
-export function series(title, description, unit, targets, { bars = false, verdicts = false } = {}) {
+export function series(title, description, unit, targets, { bars = false, verdicts } = {}) {
   const custom = {
     drawStyle: bars ? "bars" : "line",
     fillOpacity: bars ? 80 : 10,
@@ -110,14 +112,15 @@ export function series(title, description, unit, targets, { bars = false, verdic
   return panel("timeseries", title, description, unit, targets, PLAIN, {
     options,
     defaults: { color: { mode: "palette-classic" }, custom, min: 0 },
-    overrides: verdicts ? byVerdict : [],
+    overrides: verdicts ? byVerdict(verdicts) : [],
   });
 }
 
 /** A table of one instant query; `names` says how columns are called and in which order. */
 export function table(title, description, unit, target, names, links = []) {
-  // By the alphabet, degraded and fatal come before harmless and ok.
-  const options = { cellHeight: "sm", showHeader: true, ...(names.verdict ? { sortBy: [{ displayName: names.verdict, desc: false }] } : {}) };
+  // By the alphabet, degraded and fatal come before harmless and ok. Elsewhere the most come first.
+  const sortBy = names.verdict ? [{ displayName: names.verdict, desc: false }] : [{ displayName: names.Value, desc: true }];
+  const options = { cellHeight: "sm", showHeader: true, sortBy };
   const organize = {
     id: "organize",
     options: {
@@ -130,7 +133,7 @@ export function table(title, description, unit, target, names, links = []) {
   return panel("table", title, description, unit, [target], PLAIN, {
     options,
     links,
-    defaults: { decimals: 0, custom: { align: "auto", cellOptions: { type: "auto" }, filterable: true, inspect: false } },
+    defaults: { decimals: 0, custom: { align: "auto", minWidth: 80, cellOptions: { type: "auto" }, filterable: true, inspect: false } },
     transformations: [organize],
     overrides: names.verdict ? [colouredVerdicts(names.verdict)] : [],
   });

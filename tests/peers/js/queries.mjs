@@ -92,11 +92,11 @@ async function all(name, queries) {
 
 /** Panels that must show something once episodes were made. */
 const needed = made.has("fatal") || made.has("degraded")
-  ? ["Supervisors refused", "Last refused drop", "Episodes by verdict", "Refused drops by supervisor", "By capability", "By layer", "Hooks", "Memory", "Versions", "Scrape"]
-  : ["Hooks", "Memory", "Versions", "Scrape"];
+  ? ["Supervisors refused", "Since the last refusal", "When did episodes fail?", "Which supervisors are refused drops?", "Which capabilities are denied?", "Which layer denies?", "Is every hook attached?", "How much memory does the agent use?", "Which version runs where?", "How long does a scrape take?"]
+  : ["Is every hook attached?", "How much memory does the agent use?", "Which version runs where?", "How long does a scrape take?"];
 
-// Where LSM says that one refused, what tells of it shows something too, and more than 0.
-if (process.env.LSM) needed.push("Profiles that refuse", "Missing in the audit log", "By profile", "Joined with the log", "As the log tells it", "Residual capabilities now", "Runs of BPF programs", "Run time of BPF programs", "From the kernel to the ledger");
+// Where LSM says that one refused, the panels about it show something too, and more than 0.
+if (process.env.LSM) needed.push("Profiles that deny", "Missing in the audit log", "Which profiles deny?", "Does the log have them?", "Which profiles does the log name?", "Which capabilities are left over?", "How often do BPF programs run?", "How much of a core do BPF programs use?", "How late is an event?");
 const shows = (result) => result.some(({ value, values }) => (values ?? [value]).some(([, one]) => Number(one) > 0));
 
 const kept = {};
