@@ -186,7 +186,7 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
 
 fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
     writeln!(out, "{}", clean(&fit.line))?;
-    writeln!(out, "  Said by {}: {}.", fit.program, fit.means)?;
+    writeln!(out, "  Reported by {}: {}.", fit.program, fit.means)?;
     let many = fit.causes.len() > 1;
     writeln!(
         out,
@@ -200,10 +200,10 @@ fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
     for (number, cause) in fit.causes.iter().enumerate() {
         writeln!(out, "  {}. {}", number + 1, cause.what)?;
         writeln!(out, "     check: {}", cause.check)?;
-        writeln!(out, "     this is the cause if it shows: {}", cause.sign)?;
+        writeln!(out, "     the cause if it shows: {}", cause.sign)?;
         writeln!(out, "     fix: {}", cause.fix)?;
     }
-    writeln!(out, "  Read in: {}\n", fit.source.join(" "))
+    writeln!(out, "  Sources: {}\n", fit.source.join(" "))
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 
 use super::table::{Cause, Table};
 
-const HEAD: &str = "# Error messages and what is behind them
+const HEAD: &str = "# Error messages and their causes
 
-What programs say when a privilege, a namespace or an exec is refused, and how to
-find out why. `capwatch explain MESSAGE` looks a message up; this page is made of
-the same table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first. Run a check where the program runs: in its container, as its user.
+Messages of programs to which the kernel refuses a privilege, a namespace or an exec, with
+commands that find the cause. `capwatch explain MESSAGE` looks a message up in the same
+table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first. Run a check where the program runs: in its container, as its user.
 
 See also [known wrong diagnoses](wrong-diagnoses.md).
 ";
@@ -28,14 +28,11 @@ pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
         }
         writeln!(
             page,
-            "\nSaid by {}: {}.\n",
+            "\nReported by {}: {}.\n",
             entry.program,
             entry.means.replace('|', "\\|")
         )?;
-        writeln!(
-            page,
-            "| cause | check | this is the cause if it shows | fix |"
-        )?;
+        writeln!(page, "| cause | check | the cause if it shows | fix |")?;
         writeln!(page, "|---|---|---|---|")?;
         for cause in table.causes(entry) {
             let Cause {
@@ -54,7 +51,7 @@ pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
             )?;
         }
         let links: Vec<_> = entry.source.iter().map(|url| format!("<{url}>")).collect();
-        writeln!(page, "\nRead in: {}", links.join(", "))?;
+        writeln!(page, "\nSources: {}", links.join(", "))?;
     }
     Ok(page)
 }

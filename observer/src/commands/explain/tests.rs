@@ -123,7 +123,7 @@ fn what_is_shown_of_a_hostile_text_is_clean_and_short() {
     let mut out = Vec::new();
     show(&mut out, &answer).unwrap();
     let shown = String::from_utf8(out).unwrap();
-    assert!(shown.contains("Said by bubblewrap"));
+    assert!(shown.contains("Reported by bubblewrap"));
     assert!(!shown.contains(['\x1b', '\x07', '\u{202e}']), "{shown:?}");
     assert!(shown.len() < 8_000, "{}", shown.len());
 }
