@@ -5,6 +5,8 @@ mod findings;
 mod latency;
 mod own;
 
+pub use own::Costs;
+
 use std::{borrow::Cow, time::Instant};
 
 use prometheus::{
@@ -16,37 +18,51 @@ use crate::{
     config::label,
     finding::Scope,
     ledger::{Ledger, MAX_SERIES, OVERFLOW},
-    state::Shared,
 };
 
 /// Content type of the text form.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Everything that a scrape shows.
-///
-/// # Errors
-/// When the text can't be made.
-pub fn scrape(shared: &Shared) -> Result<String, prometheus::Error> {
-    let began = Instant::now();
-    shared.refresh_for_readers();
-    let mut families = {
-        let ledger = shared.ledger();
-        let mut families = findings::families(&ledger);
-        families.extend(health(&ledger));
-        families
-    };
-    families.push(latency::family(&shared.note_shown()));
-    families.extend(own::programs(shared));
-    families.extend(own::process());
-    families.push(gauge(
-        "capwatch_scrape_duration_seconds",
-        "How long this scrape took to gather.",
-        vec![sample(&[], began.elapsed().as_secs_f64())],
-    ));
-    let mut text = Vec::new();
-    families.retain(|family| !family.get_metric().is_empty());
-    TextEncoder::new().encode(&families, &mut text)?;
-    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+/// What a scrape shows: families of what is known at this moment, each made of what
+/// it is given.
+pub struct Scrape {
+    families: Vec<MetricFamily>,
+}
+
+impl Scrape {
+    /// What is found, and how well it is seen. The ledger is not needed any more
+    /// when this returns.
+    pub fn of(ledger: &Ledger) -> Self {
+        let mut families = findings::families(ledger);
+        families.extend(health(ledger));
+        Self { families }
+    }
+
+    /// With what the agent and its programs cost.
+    #[must_use]
+    pub fn with_costs(mut self, costs: &Costs) -> Self {
+        self.families.push(latency::family(&costs.latency));
+        self.families.extend(own::programs(costs));
+        self.families.extend(own::process());
+        self
+    }
+
+    /// The text, with how long it took to gather since it began.
+    ///
+    /// # Errors
+    /// When the text can't be made.
+    pub fn text(self, began: Instant) -> Result<String, prometheus::Error> {
+        let Self { mut families } = self;
+        families.push(gauge(
+            "capwatch_scrape_duration_seconds",
+            "How long this scrape took to gather.",
+            vec![sample(&[], began.elapsed().as_secs_f64())],
+        ));
+        let mut text = Vec::new();
+        families.retain(|family| !family.get_metric().is_empty());
+        TextEncoder::new().encode(&families, &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
 }
 
 /// One sample: labels and value.
@@ -278,8 +294,45 @@ mod tests {
         config::Rules,
         finding::Scope,
         finding::{Container, Host, SupervisorEvent},
+        sources::bpf::Runs,
+        state::Latency,
         time::Stamp,
     };
+
+    #[test]
+    fn a_scrape_shows_what_it_is_given() {
+        let rules = Rules::load(None).unwrap();
+        let mut ledger = Ledger::new(rules.into(), Host::default(), 10);
+        ledger.lose("kernel", "rows_full", 7);
+        let run = |program: &str, misses| Runs {
+            program: program.to_owned(),
+            runs: 40,
+            seconds: 0.5,
+            misses,
+        };
+        let costs = Costs {
+            latency: Latency::default(),
+            runs: vec![run("drop_exit", 3)],
+            walks: 9,
+            disagreements: 2,
+        };
+        let scrape = Scrape::of(&ledger);
+        drop(ledger);
+        let text = scrape.with_costs(&costs).text(Instant::now()).unwrap();
+        for line in [
+            "capwatch_events_lost_total{stage=\"kernel\",reason=\"rows_full\"} 7",
+            "capwatch_program_runs_total{program=\"drop_exit\"} 40",
+            "capwatch_program_run_seconds_total{program=\"drop_exit\"} 0.5",
+            "capwatch_program_misses_total{program=\"drop_exit\"} 3",
+            "capwatch_walk_comparisons_total 9",
+            "capwatch_walk_disagreements_total 2",
+            "capwatch_event_latency_seconds_count 0",
+        ] {
+            let mut lines = text.lines();
+            assert!(lines.any(|one| one == line), "{line}: {text}");
+        }
+        assert!(text.contains("\ncapwatch_scrape_duration_seconds "));
+    }
 
     #[test]
     fn hostile_names_stay_within_their_labels() {

@@ -1,11 +1,11 @@
 //! What the agent shows to the page.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tokio::sync::broadcast::Receiver;
 
 use super::{
-    metrics,
+    metrics::{Costs, Scrape},
     web::{PinsStatus, STATUS_SCHEMA, Status, Supervisor, Tally, TimedEpisode, View, node},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     sandbox,
     state::Shared,
     time::Stamp,
+    words::Note,
 };
 
 impl View for Shared {
@@ -98,7 +99,17 @@ impl View for Shared {
     }
 
     fn metrics(&self) -> Result<String, String> {
-        metrics::scrape(self).map_err(|error| error.to_string())
+        let began = Instant::now();
+        self.refresh_for_readers();
+        let scrape = Scrape::of(&self.ledger());
+        let costs = Costs {
+            latency: self.note_shown(),
+            runs: self.runs(),
+            walks: self.note(Note::WalkCompared),
+            disagreements: self.note(Note::WalkDisagreed),
+        };
+        let text = scrape.with_costs(&costs).text(began);
+        text.map_err(|error| error.to_string())
     }
 
     fn subscribe(&self) -> Receiver<Arc<Event>> {

@@ -7,30 +7,40 @@ use prometheus::proto::{MetricFamily, MetricType};
 use super::{counter, family, number, sample};
 use crate::{
     sources::{bpf::Runs, proc::usage},
-    state::Shared,
-    words::Note,
+    state::Latency,
 };
 
+/// What the agent and its programs have cost so far.
+pub struct Costs {
+    /// How long findings took from the kernel to the ledger.
+    pub latency: Latency,
+    /// Runs of the programs.
+    pub runs: Vec<Runs>,
+    /// Answers of a layer that were compared with the walk.
+    pub walks: u64,
+    /// Those that the walk contradicts.
+    pub disagreements: u64,
+}
+
 /// Runs of the BPF programs, as the kernel tells them.
-pub fn programs(shared: &Shared) -> Vec<MetricFamily> {
-    let runs = shared.runs();
+pub fn programs(costs: &Costs) -> Vec<MetricFamily> {
     let each = |value: fn(&Runs) -> f64| {
-        let samples = runs.iter();
+        let samples = costs.runs.iter();
         samples
             .map(|run| sample(&[("program", &run.program)], value(run)))
             .collect()
     };
-    let note = |note| vec![sample(&[], number(shared.note(note)))];
+    let one = |count| vec![sample(&[], number(count))];
     vec![
         counter(
             "capwatch_walk_comparisons_total",
             "Answers of a layer that were compared with the walk over credential and namespaces.",
-            note(Note::WalkCompared),
+            one(costs.walks),
         ),
         counter(
             "capwatch_walk_disagreements_total",
             "Such answers that the walk contradicts: a fault of capwatch on this kernel.",
-            note(Note::WalkDisagreed),
+            one(costs.disagreements),
         ),
         counter(
             "capwatch_program_runs_total",
