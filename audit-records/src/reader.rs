@@ -1,17 +1,22 @@
 //! A whole log, whatever its framing: plain lines, journal entries in JSON, or
 //! in the export format, even mixed.
 
+mod continued;
+mod spread;
+
+use continued::{continues, glue, is_incomplete, may_go_on};
+use spread::is_verbose_head;
+
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::call::{Aside, is_aside};
 use super::form::Form;
-use super::journal::{self, Entry};
+use super::journal;
 use super::line::{into_owned, json_records, parse_line};
-use super::lines::{Line, Lines, Taken};
+use super::lines::{Line, Lines};
 use super::outcome::{Foreign, Malformed, Parsed};
-use super::record::Lsm;
-use super::{MAX_LINE, mend, origin, wrapped};
+use super::{MAX_LINE, mend, wrapped};
 
 /// One line, or one entry of the journal's export format.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,154 +251,6 @@ impl<R: Read> Reader<R> {
         }
         None
     }
-
-    /// An object that stands on several lines (`journalctl -o json-pretty`,
-    /// `dmesg -J`, `jq`). One that only holds a list of others is passed over.
-    fn object(&mut self, number: u64) -> Item<'static> {
-        let mut text = b"{\n".to_vec();
-        let (mut depth, mut quoted) = (1_usize, false);
-        let mut taken = 0;
-        while let Some(next) = self.peek(taken) {
-            let line = next.bytes.trim_ascii();
-            if taken == 0 && matches!(line, [b'"', .., b'[' | b'{']) {
-                break;
-            }
-            let is_json = matches!(
-                line,
-                [] | [
-                    b'"' | b'{' | b'}' | b'[' | b']' | b',' | b'-' | b'0'
-                        ..=b'9' | b't' | b'f' | b'n' | b':',
-                    ..
-                ]
-            );
-            if next.too_long || !is_json || text.len() + line.len() > MAX_LINE {
-                break;
-            }
-            text.extend_from_slice(line);
-            text.push(b'\n');
-            depth = depth_after(line, depth, &mut quoted);
-            taken += 1;
-            if depth == 0 {
-                self.ahead.drain(..taken);
-                let text = text.trim_ascii();
-                let text = text.strip_suffix(b",").unwrap_or(text);
-                if let Some(found) = json_records(text) {
-                    return self.several(number, Form::of_line(text), found);
-                }
-                let (form, parsed) = journal::parse_json(text);
-                return Item {
-                    aside: aside_of(text, &parsed),
-                    ..Item::new(number, form, parsed)
-                };
-            }
-        }
-        // Broken off: each line for itself, once.
-        let lines: Vec<_> = self.ahead.drain(..taken).collect();
-        for line in lines {
-            let (form, parsed) = parse_formed(&line.bytes);
-            if !matches!(parsed, Parsed::Foreign(Foreign::NotAudit | Foreign::Empty)) {
-                let parsed = into_owned(parsed);
-                self.more.push_back(Item::new(line.number, form, parsed));
-            }
-        }
-        Item::new(number, Form::default(), Parsed::Foreign(Foreign::NotAudit))
-    }
-
-    /// An entry as `journalctl -o verbose` prints it: a time and a cursor, then
-    /// its fields, indented.
-    fn verbose(&mut self, number: u64) -> Item<'static> {
-        let mut entry = Entry::default();
-        while let Some(next) = self.peek(0) {
-            let indented = next.bytes.first().is_some_and(u8::is_ascii_whitespace);
-            let line = next.bytes.trim_ascii();
-            if !indented || line.is_empty() {
-                break;
-            }
-            if let Some(equals) = memchr::memchr(b'=', line) {
-                let (name, value) = (&line[..equals], &line[equals + 1..]);
-                if Entry::wants(name) {
-                    entry.set(name, value.to_vec());
-                }
-            }
-            self.ahead.pop_front();
-        }
-        Item {
-            aside: entry.aside_vouched(),
-            ..Item::new(number, entry.form(), entry.parse_vouched())
-        }
-    }
-
-    /// An entry: `NAME=value` lines, or `NAME`, a length of eight bytes (little
-    /// endian), so many bytes and a line end; an empty line closes it.
-    fn entry(&mut self, number: u64) -> io::Result<Item<'static>> {
-        let broken = |why| Item::new(number, Form::default(), Parsed::Malformed(why));
-        let mut entry = Entry::default();
-        while let Some(line) = self.lines.next_line()? {
-            if line.bytes.is_empty() {
-                break;
-            }
-            if line.too_long {
-                // A long field of no interest is no reason to lose the entry.
-                if line.bytes.starts_with(b"MESSAGE=") {
-                    self.skip_entry()?;
-                    return Ok(broken(Malformed::TooLong));
-                }
-                continue;
-            }
-            if let Some(equals) = memchr::memchr(b'=', line.bytes) {
-                let (name, value) = (&line.bytes[..equals], &line.bytes[equals + 1..]);
-                if Entry::wants(name) {
-                    entry.set(name, value.to_vec());
-                }
-                continue;
-            }
-            let is_name = line
-                .bytes
-                .iter()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
-            if !is_name {
-                self.skip_entry()?;
-                return Ok(broken(Malformed::BadExport));
-            }
-            let name = line.bytes.to_vec();
-            match self.binary() {
-                Taken::Bytes(value) => entry.set(&name, value),
-                Taken::TooMany if name == b"MESSAGE" => {
-                    self.skip_entry()?;
-                    return Ok(broken(Malformed::TooLong));
-                }
-                Taken::TooMany => {}
-                Taken::Ended => return Ok(broken(Malformed::BadExport)),
-            }
-        }
-        Ok(Item {
-            aside: entry.aside(),
-            ..Item::new(number, entry.form(), entry.parse())
-        })
-    }
-
-    fn binary(&mut self) -> Taken {
-        let Taken::Bytes(length) = self.lines.take_bytes(8) else {
-            return Taken::Ended;
-        };
-        let Ok(length) = <[u8; 8]>::try_from(length) else {
-            return Taken::Ended;
-        };
-        let value = self.lines.take_bytes(u64::from_le_bytes(length));
-        match self.lines.take_bytes(1) {
-            Taken::Bytes(_) => value,
-            Taken::TooMany | Taken::Ended => Taken::Ended,
-        }
-    }
-
-    fn skip_entry(&mut self) -> io::Result<()> {
-        while let Some(line) = self.lines.next_line()? {
-            if line.bytes.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Ahead {
@@ -420,122 +277,6 @@ fn parse_formed(line: &[u8]) -> (Form, Parsed<'_>) {
         Parsed::Foreign(_) | Parsed::Malformed(_) => Form::default(),
     };
     (form, parsed)
-}
-
-/// Whether other lines may belong to this one, or several records be on it. Told
-/// by its first byte and its last word, since nearly every line is whole.
-fn may_go_on(line: &[u8]) -> bool {
-    let line = line.trim_ascii_end();
-    match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => return false,
-        Some(b'{') => return true,
-        Some(b'[') if line.trim_ascii_start().starts_with(b"[{") => return true,
-        Some(_) => {}
-    }
-    let is_event = || {
-        line.starts_with(b"type=")
-            && !line.starts_with(b"type=AVC ")
-            && memchr::memmem::find(line, b" type=").is_some()
-    };
-    let word = memchr::memrchr(b' ', line).map_or(0, |space| space + 1);
-    let whole = match &line[word..] {
-        // Auditd's own reading closes an enriched record.
-        [b'A'..=b'Z', ..] => true,
-        word => WHOLE.iter().any(|field| word.starts_with(field)),
-    };
-    if whole {
-        return is_event();
-    }
-    is_event()
-        || is_verbose_head(line)
-        || line.starts_with(b"{")
-        || is_incomplete(&parse_formed(line).1)
-}
-
-/// The fields that records end with.
-const WHOLE: [&[u8]; 4] = [b"capname=", b"permissive=", b"tclass=", b"code="];
-
-/// Whether a record may go on in the next line.
-fn is_incomplete(parsed: &Parsed<'_>) -> bool {
-    match parsed {
-        Parsed::Record(record) => record.lsm == Some(Lsm::SeLinux) && record.class.is_none(),
-        Parsed::Malformed(why) => !matches!(
-            why,
-            Malformed::TooLong | Malformed::BadJson | Malformed::BadExport
-        ),
-        Parsed::Foreign(_) => false,
-    }
-}
-
-/// Whether a line can be the rest of the one before: it begins as no line of a
-/// log does.
-fn continues(line: &[u8]) -> bool {
-    let text = unquoted(line).trim_ascii();
-    let begins = matches!(
-        text,
-        [] | [b'[' | b'<' | b'{', ..]
-            | [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-', ..]
-    ) || text.starts_with(b"type=")
-        || text.starts_with(b"audit")
-        || text.starts_with(b"node=")
-        || origin::is_syslog_date(text);
-    !begins && memchr::memmem::find(text, b"audit(").is_none()
-}
-
-/// Without a mail's marks of quotation.
-fn unquoted(line: &[u8]) -> &[u8] {
-    let mut text = line;
-    while let Some(rest) = text.strip_prefix(b">") {
-        text = rest.strip_prefix(b" ").unwrap_or(rest);
-    }
-    text
-}
-
-/// Puts the next line behind `text`. A terminal cuts anywhere; a mail cuts at a
-/// space, which is then missing.
-fn glue(text: &mut Vec<u8>, next: &[u8]) {
-    let next = unquoted(next);
-    while text
-        .last()
-        .is_some_and(|byte| matches!(byte, b'\r' | b'\n'))
-    {
-        text.pop();
-    }
-    let odd = memchr::memchr_iter(b'"', text).count() % 2 == 1;
-    let key = next
-        .iter()
-        .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
-        .filter(|end| next[*end] == b'=')
-        .is_some_and(|end| super::fields::is_known(&next[..end]));
-    let spaced = text.ends_with(b" ") || next.starts_with(b" ");
-    if !odd && !spaced && (key || text.ends_with(b"\"")) {
-        text.push(b' ');
-    }
-    text.extend_from_slice(next);
-}
-
-/// `Wed 2024-12-04 20:54:21.212842 UTC [s=9f;i=a1;b=77;…]`
-fn is_verbose_head(line: &[u8]) -> bool {
-    line.ends_with(b"]")
-        && memchr::memmem::find(line, b"[s=")
-            .is_some_and(|at| memchr::memmem::find(&line[at..], b";i=").is_some())
-}
-
-/// How deep JSON stands after a line.
-fn depth_after(line: &[u8], mut depth: usize, quoted: &mut bool) -> usize {
-    let mut bytes = line.iter();
-    while let Some(byte) = bytes.next() {
-        match (byte, *quoted) {
-            (b'\\', true) => {
-                bytes.next();
-            }
-            (b'"', _) => *quoted = !*quoted,
-            (b'{' | b'[', false) => depth += 1,
-            (b'}' | b']', false) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    depth
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Every file is opened in one place, `src/open.rs`, where it is seen to that
-//! opening can't act. This looks for openings elsewhere.
+//! Every file is opened in one place, `src/open.rs` and the file below it, where it is
+//! seen to that opening can't act. This looks for openings elsewhere.
 
 use std::{
     fs,
@@ -41,7 +41,8 @@ fn files_are_opened_in_one_place_alone() {
     assert!(files.len() > 100);
     let mut wrong = Vec::new();
     for file in files {
-        if file.ends_with("src/open.rs") || file.ends_with("tests.rs") {
+        let one_place = [root.join("open.rs"), root.join("open/folder.rs")];
+        if one_place.contains(&file) || file.ends_with("tests.rs") {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();

@@ -23,7 +23,7 @@ const PLAIN: [(&str, &str); 6] = [
         "pub const NAME_LEN: usize = observer_ebpf::NAME_LEN;",
     ),
     (
-        "correlate/episode.rs",
+        "correlate/episode/skipped.rs",
         "use observer_ebpf::decide::{Ran, ran};",
     ),
     (

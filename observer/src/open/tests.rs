@@ -5,7 +5,10 @@ use rustix::{
     process::{getpid, getuid},
 };
 
-use super::*;
+use super::{
+    folder::{beneath, step_by_step},
+    *,
+};
 
 const LIMIT: u64 = 1 << 20;
 

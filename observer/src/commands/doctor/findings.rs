@@ -1,5 +1,9 @@
 //! Findings of doctor: each problem with its remedy.
 
+mod log;
+
+use log::audit;
+
 use serde::Serialize;
 
 use super::{facts::Facts, selftest::SelfTest};
@@ -211,89 +215,6 @@ fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
         _ => {
             "boot a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and grant the privileges above"
         }
-    }
-}
-
-fn audit(list: &mut List, seen: &Seen<'_>) {
-    let audit = &seen.facts.audit;
-    if audit.off_at_boot {
-        list.problem(
-            "the kernel was booted with audit=0: no security module writes a record",
-            "remove audit=0 from the kernel command line; until then layers and profiles come only from eBPF",
-        );
-    }
-    let heard = |name: &str| {
-        seen.sources
-            .iter()
-            .any(|source| source.up && source.name == name)
-    };
-    for source in seen.sources.iter().filter(|source| !source.up) {
-        let reason = source.reason.as_deref().unwrap_or("unknown reason");
-        let remedy = match source.name.as_str() {
-            "kmsg" if seen.facts.setting("kernel.dmesg_restrict") == Some(1) => {
-                "kernel.dmesg_restrict is 1: grant CAP_AUDIT_READ for netlink (systemd: AmbientCapabilities=CAP_AUDIT_READ)"
-            }
-            _ => "eBPF still identifies the layer; audit records only add detail",
-        };
-        list.problem(
-            format!("audit source {} is not connected: {reason}", source.name),
-            remedy,
-        );
-    }
-    if let Some(owner) = &audit.owner {
-        let comm = owner.comm.as_deref().unwrap_or("a process");
-        let what = format!(
-            "{comm} (pid {}) receives the audit records, so the kernel's own log has none",
-            owner.pid
-        );
-        if heard("netlink") {
-            list.note(
-                what,
-                "nothing to do: capwatch uses the multicast group, which works next to it",
-            );
-        } else {
-            list.problem(what, "grant CAP_AUDIT_READ for the multicast group");
-        }
-    } else if heard("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
-        list.problem(
-            format!(
-                "records come through the kernel's log, {} lines in {} seconds at most",
-                seen.facts
-                    .setting("kernel.printk_ratelimit_burst")
-                    .unwrap_or(10),
-                seen.facts.setting("kernel.printk_ratelimit").unwrap_or(5),
-            ),
-            "grant CAP_AUDIT_READ for the multicast group, or set kernel.printk_ratelimit=0",
-        );
-    }
-    let Some(status) = &audit.status else {
-        return;
-    };
-    if status.rate_limit > 0 {
-        list.problem(
-            format!("audit drops records beyond {} a second", status.rate_limit),
-            "auditctl -r 0",
-        );
-    }
-    if status.lost > 0 {
-        list.problem(
-            format!("audit has lost {} records since boot", status.lost),
-            format!(
-                "auditctl -b {}",
-                status.backlog_limit.max(64).saturating_mul(4)
-            ),
-        );
-    }
-    if status.backlog_limit > 0
-        && status.backlog.saturating_mul(4) >= status.backlog_limit.saturating_mul(3)
-    {
-        list.problem(
-            format!(
-                "{} of {} records are queued: audit is about to drop some",
-                status.backlog, status.backlog_limit
-            ),
-            "auditctl -b 8192, and check why the audit daemon is slow (systemctl status auditd)",
-        );
     }
 }
 

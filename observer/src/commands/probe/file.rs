@@ -2,24 +2,25 @@
 //! which capabilities: the kernel's own arithmetic (`cap_bprm_creds_from_file`,
 //! `security/commoncap.c`, 6.12), done beforehand.
 
+mod read;
+
+use read::{file_caps, is_script, own, place};
+
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, bail};
 use observer_ebpf::decide::rules::{self, FileSets, Sets};
-use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags};
 use serde::Serialize;
 
 use super::super::form::DiagnosisForm;
-use crate::{caps::CapSet, clean::clean, open};
+use crate::{caps::CapSet, clean::clean};
 
 /// Exit code of `--check`, as that of `record --fail-on`.
 const FAILED: u8 = 3;
-/// The extended attribute.
-const NAME: &str = "security.capability";
 
 /// Capabilities of a file (`struct vfs_ns_cap_data`, `include/uapi/linux/capability.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -250,83 +251,9 @@ fn words(set: CapSet) -> String {
     names(set).join(", ")
 }
 
-fn file_caps(path: &Path) -> anyhow::Result<Option<FileCaps>> {
-    let mut buffer = [0_u8; 64];
-    match rustix::fs::getxattr(path, NAME, &mut buffer) {
-        Ok(length) => {
-            let bytes = buffer.get(..length).unwrap_or_default();
-            let caps = parse(bytes);
-            caps.map(Some)
-                .with_context(|| format!("{length} bytes are no capabilities of version 1 to 3"))
-        }
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Reads the attribute, as `get_vfs_caps_from_disk` does.
-pub fn parse(bytes: &[u8]) -> Option<FileCaps> {
-    let word = |place: usize| -> Option<u32> {
-        let bytes = bytes.get(place * 4..place * 4 + 4)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    };
-    let magic = word(0)?;
-    let (words, root) = match (magic >> 24, bytes.len()) {
-        (1, 12) => (1, None),
-        (2, 20) => (2, None),
-        (3, 24) => (2, Some(word(5)?)),
-        _ => return None,
-    };
-    let high = |place: usize| if words == 2 { word(place) } else { Some(0) };
-    let set = |low: u32, high: u32| CapSet(u64::from(high) << 32 | u64::from(low));
-    Some(FileCaps {
-        permitted: set(word(1)?, high(3)?),
-        inheritable: set(word(2)?, high(4)?),
-        effective: magic & 1 != 0,
-        root,
-    })
-}
-
-fn own() -> anyhow::Result<Own> {
-    let status = open::text("/proc/self/status").context("cannot read /proc/self/status")?;
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.map(str::trim).unwrap_or_default().to_owned()
-    };
-    let set = |name: &str| CapSet(u64::from_str_radix(&field(name), 16).unwrap_or_default());
-    Ok(Own {
-        permitted: set("CapPrm:"),
-        inheritable: set("CapInh:"),
-        bounding: set("CapBnd:"),
-        ambient: set("CapAmb:"),
-        no_new_privs: field("NoNewPrivs:") == "1",
-        root: rustix::process::geteuid().is_root(),
-    })
-}
-
-fn place(path: &Path, data: &std::fs::Metadata) -> anyhow::Result<Place> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let mount = rustix::fs::statvfs(path)?.f_flag;
-    let access = rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS);
-    Ok(Place {
-        executable: access.is_ok() && !mount.contains(StatVfsMountFlags::NOEXEC),
-        nosuid: mount.contains(StatVfsMountFlags::NOSUID),
-        set_root: data.mode() & libc::S_ISUID != 0 && data.uid() == 0,
-    })
-}
-
-fn is_script(path: &Path) -> bool {
-    let mut start = [0; 2];
-    let file = open::system(path);
-    file.and_then(|mut file| file.read_exact(&mut start))
-        .is_ok()
-        && start == *b"#!"
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{read::parse, *};
 
     const NET_BIND: CapSet = CapSet(1 << 10);
     const READY: Place = Place {

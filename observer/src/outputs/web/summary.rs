@@ -1,27 +1,18 @@
 //! The two sentences at the top of the page, and what came of each version of a
 //! supervisor: what an operator should see within ten seconds.
 
+mod headline;
+
+pub use headline::Headline;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::view::{Status, Supervisor, Tally, TimedEpisode};
-use crate::correlate::listed;
-use crate::finding::{Episode, Verdict, Workload};
+use super::view::{Supervisor, Tally, TimedEpisode};
+use crate::finding::{Episode, Verdict};
 use crate::ledger::{NONE, OTHER};
 use crate::time::Stamp;
-
-/// A sentence and how bad it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Headline {
-    /// `fatal`, `degraded`, `pending`, `warning`, `blind`, `partial`, `starting` or `ok`.
-    pub level: &'static str,
-    /// A few words.
-    pub title: String,
-    /// The rest.
-    pub detail: String,
-}
 
 /// A layer that refused, with its profile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -213,140 +204,6 @@ impl Summary {
         let worst = group.worst().filter(|worst| *worst >= Verdict::Pending)?;
         Some((group, worst))
     }
-
-    /// The sentence about what was found. It is as bad as the worst alert that
-    /// the same findings raise.
-    pub fn findings(&self, workloads: &[Workload], now: Stamp) -> Headline {
-        let (own, inferred) = (self.worst(2), self.worst(1));
-        let below = self.below();
-        match own {
-            Some((group, verdict)) if verdict > Verdict::Pending || workloads.is_empty() => {
-                return self.failed(verdict.as_str(), group, verdict, now, &below);
-            }
-            _ => {}
-        }
-        if let Some(first) = workloads.first() {
-            return left_raised(workloads, first, &below);
-        }
-        if let Some((group, verdict)) = inferred {
-            let below = format!(
-                " No rule names {}, so this is a warning only: `capwatch config suggest` prints a \
-                 rule.{below}",
-                group.supervisor
-            );
-            return self.failed("warning", group, verdict, now, &below);
-        }
-        let pending: u64 = self.groups.iter().map(Group::pending).sum();
-        if pending > 0 {
-            return Headline {
-                level: "pending",
-                title: format!(
-                    "{pending} {} with capabilities left after a refused drop",
-                    if pending == 1 {
-                        "process is running"
-                    } else {
-                        "processes are running"
-                    }
-                ),
-                detail: format!("None of them is a supervisor.{below}"),
-            };
-        }
-        let own = self.groups.iter().filter(|group| group.standing() > 0);
-        let episodes: u64 = own.map(Group::all).sum();
-        Headline {
-            level: "ok",
-            title: "No known supervisor failed to drop capabilities".to_owned(),
-            detail: format!(
-                "{episodes} supervisor {}, none of them fatal, degraded or pending.{below}",
-                plural(episodes, "episode")
-            ),
-        }
-    }
-
-    /// What was refused to others than supervisors.
-    fn below(&self) -> String {
-        let workloads: u64 = self.groups.iter().map(|group| group.workload_refused).sum();
-        let strangers = self.groups.iter().filter(|group| group.standing() == 0);
-        let strangers: u64 = strangers.map(Group::refused).sum();
-        let mut below = String::new();
-        for (count, place) in [
-            (workloads, "in workloads"),
-            (strangers, "in unknown processes"),
-        ] {
-            if count > 0 {
-                let _ = write!(below, " {count} {} {place}.", plural(count, "failure"));
-            }
-        }
-        below
-    }
-
-    /// That drops were refused to supervisors, of which this is the worst.
-    fn failed(
-        &self,
-        level: &'static str,
-        group: &Group,
-        verdict: Verdict,
-        now: Stamp,
-        below: &str,
-    ) -> Headline {
-        let alike = || {
-            let groups = self.groups.iter();
-            groups.filter(|one| one.standing() == group.standing())
-        };
-        let counts = [Verdict::Fatal, Verdict::Degraded, Verdict::Pending]
-            .into_iter()
-            .map(|verdict| (verdict, alike().map(|one| one.count(verdict)).sum::<u64>()))
-            .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| format!("{count} {verdict}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let affected = alike()
-            .filter(|group| group.worst() >= Some(Verdict::Pending))
-            .count() as u64;
-        let last = match &group.last {
-            Some(last) => format!(
-                " Most recent: {}, {}.",
-                group.supervisor,
-                ago(now, last.time)
-            ),
-            None => String::new(),
-        };
-        Headline {
-            level,
-            title: format!("{} {}", group.name(), what_became(verdict)),
-            detail: format!(
-                "Refused by {}. {counts} ({affected} supervisor {}).{last}{below}",
-                group.layers(),
-                plural(affected, "version"),
-            ),
-        }
-    }
-}
-
-/// That workloads run on with what should be gone, whoever's they are.
-fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headline {
-    let count = workloads.len() as u64;
-    let of = match &first.supervisor {
-        Some(supervisor) => format!(" of {supervisor}"),
-        None => String::new(),
-    };
-    Headline {
-        level: "degraded",
-        title: format!(
-            "{count} {} with capabilities that should be gone",
-            if count == 1 {
-                "workload runs"
-            } else {
-                "workloads run"
-            }
-        ),
-        detail: format!(
-            "{} (pid {}){of} still has {}: fix the cause, then restart it.{below}",
-            first.comm,
-            first.pid,
-            listed(&first.residual)
-        ),
-    }
 }
 
 impl Group {
@@ -380,53 +237,8 @@ impl Group {
     }
 }
 
-impl Headline {
-    /// The sentence about what the agent can see.
-    pub fn agent(status: &Status) -> Self {
-        let hooks = status.hooks.iter().filter(|hook| hook.attached).count();
-        let missed = status.hooks.iter().filter(|hook| hook.is_missed()).count();
-        let sources = status.sources.iter().filter(|source| source.up).count();
-        let lost = status.lost.get("events").copied().unwrap_or_default();
-        let complete = missed == 0 && hooks > 0 && sources > 0;
-        let (level, title) = if !status.ready {
-            ("starting", "The agent is starting")
-        } else if hooks == 0 && sources == 0 {
-            ("blind", "The agent sees nothing")
-        } else if !complete {
-            ("partial", "The agent sees only a part")
-        } else if lost > 0 {
-            ("partial", "The agent lost events")
-        } else {
-            ("ok", "The agent sees everything")
-        };
-        let reason = match (&status.reason, status.ready) {
-            (Some(reason), false) => format!(" {reason}."),
-            _ => String::new(),
-        };
-        Self {
-            level,
-            title: title.to_owned(),
-            detail: format!(
-                "{hooks} of {} hooks attached, {sources} of {} audit sources connected, {lost} {} lost.{reason}",
-                hooks + missed,
-                status.sources.len(),
-                plural(lost, "event"),
-            ),
-        }
-    }
-}
-
 fn of_workload(episode: &Episode) -> bool {
     episode.role.as_deref() == Some("workload")
-}
-
-const fn what_became(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Fatal => "exited after a refused drop",
-        Verdict::Degraded => "runs its workload with capabilities left",
-        Verdict::Pending => "is running with capabilities left",
-        Verdict::Harmless | Verdict::Ok => "is well",
-    }
 }
 
 /// A word for one or for many.

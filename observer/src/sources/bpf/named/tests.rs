@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    observation::{BreachKey, Row},
+    words::{Audited, Broken, Call, Via},
+};
 
 #[test]
 fn a_key_comes_back_as_the_kernel_has_it() {

@@ -2,6 +2,7 @@
 //! file system while no agent runs. The next agent takes them over.
 
 mod about;
+mod pinned;
 mod plan;
 mod remove;
 mod texts;
@@ -19,7 +20,7 @@ use aya::{
     Pod,
     maps::{Array, Map, MapData, MapError, MapInfo},
     programs::{
-        KProbe, Program, ProgramInfo,
+        ProgramInfo,
         links::{FdLink, PinnedLink},
     },
 };
@@ -32,9 +33,7 @@ pub use remove::{Removed, remove};
 
 use super::{
     error::KernelError,
-    info,
-    link::Attached,
-    programs::{self, Programs},
+    info, programs,
     refusal::{Holder, PinsError},
 };
 use crate::{
@@ -285,143 +284,12 @@ impl Pins {
             why: why.to_string(),
         })
     }
-
-    /// Takes the programs that are pinned in place of the object's own, and gives
-    /// the links.
-    ///
-    /// # Errors
-    /// When one can't be had.
-    pub(super) fn adopt(&self, ebpf: &mut Programs) -> Result<Vec<Attached>, KernelError> {
-        let (programs, of_links) = (self.of_turn(PROGRAMS), self.of_turn(LINKS));
-        for name in self.names(&programs) {
-            let place = self.place(&programs, &name);
-            let failed = |error: &dyn fmt::Display| self.failed(format!("{name}: {error}"));
-            match ebpf.program_mut(&name) {
-                None => {
-                    let why = format!("there is no program {name} in this version");
-                    return Err(self.failed(why));
-                }
-                Some(Program::KProbe(probe)) => {
-                    let adopted = KProbe::from_pin(place, probe.kind());
-                    *probe = adopted.map_err(|error| failed(&error))?;
-                }
-                Some(_) => {
-                    let adopted = ebpf.adopt(&name, &place);
-                    adopted.map_err(|error| failed(&error))?;
-                }
-            }
-        }
-        let mut links = Vec::new();
-        for name in self.names(&of_links) {
-            let link = PinnedLink::from_pin(self.place(&of_links, &name));
-            let link = link.map_err(|error| self.failed(format!("link {name}: {error}")))?;
-            links.push(Attached::pinned(name, link));
-        }
-        Ok(links)
-    }
-
-    /// Pins every map of an object that is not pinned yet, for the programs of a
-    /// turn; of `adopted` ones all are. What says that all is there comes last.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub(super) fn keep_maps(
-        &mut self,
-        ebpf: &Programs,
-        about: &About,
-        adopted: bool,
-    ) -> Result<(), KernelError> {
-        // Those of an agent before may be anybody's by now.
-        self.keep_addresses(&[])?;
-        if adopted {
-            return Ok(());
-        }
-        self.turn = about.turn;
-        for folder in [MAPS.to_owned(), self.of_turn(PROGRAMS), self.of_turn(LINKS)] {
-            let place = self.path.join(&folder);
-            if !place.exists() {
-                let made = fs::DirBuilder::new().mode(0o700).create(place);
-                made.map_err(|error| self.failed(format!("{folder}: {error}")))?;
-            }
-        }
-        // Read-only data is the programs' own, and a name with a dot can't be pinned.
-        let maps = ebpf.maps().filter(|(name, _)| !name.contains('.'));
-        for (name, map) in maps {
-            let place = self.place(MAPS, &about.file(name));
-            if !place.exists() {
-                let pinned = map.pin(place);
-                pinned.map_err(|error| self.failed(format!("map {name}: {error}")))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Pins the program of a link and the link itself; gives back one that this
-    /// kernel can't pin, and why.
-    pub(super) fn keep(
-        &self,
-        ebpf: &mut Programs,
-        attached: Attached,
-    ) -> (Attached, Option<String>) {
-        let name = attached.program.clone();
-        let place = self.place(&self.of_turn(PROGRAMS), &name);
-        if !place.exists()
-            && let Some(program) = ebpf.program_mut(&name)
-            && let Err(error) = program.pin(&place)
-        {
-            return (attached, Some(format!("{name}: {error}")));
-        }
-        attached.pin(ebpf, &self.place(&self.of_turn(LINKS), &name))
-    }
-
-    /// Says that all is there.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub(super) fn settle(&self, about: &About) -> Result<(), KernelError> {
-        let text = about
-            .text()
-            .ok_or_else(|| self.failed("there is too much to say of it"))?;
-        let make = || -> Result<(), MapError> {
-            if self.about().is_some() {
-                let mut map: Array<_, about::Text> = self.own_map(ABOUT)?;
-                return map.set(0, text, 0);
-            }
-            let mut watched = Array::<MapData, Watched>::create(1, 0)?;
-            watched.set(0, Watched::default(), 0)?;
-            watched.pin(self.path.join(WATCHED)).map_err(unpinned)?;
-            let mut map = Array::<MapData, about::Text>::create(1, 0)?;
-            map.set(0, text, 0)?;
-            map.pin(self.path.join(ABOUT)).map_err(unpinned)
-        };
-        make().map_err(|error| self.failed(error))
-    }
-
-    /// Where this agent writes that it watches.
-    ///
-    /// # Errors
-    /// When it can't be had.
-    pub(super) fn watch(&self) -> Result<Array<MapData, Watched>, KernelError> {
-        self.own_map(WATCHED).map_err(|error| self.failed(error))
-    }
-
-    /// Removes what is pinned.
-    ///
-    /// # Errors
-    /// When something can't be removed.
-    pub(super) fn clear(&self) -> Result<Removed, KernelError> {
-        remove::clear(&self.folder, &self.path).map_err(|error| self.failed(error))
-    }
 }
 
 /// Runs that the kernel skipped of a pinned program; none where that is not known.
 fn misses(place: &Path) -> Option<u64> {
     let program = programs::get(place).ok()?;
     info::misses_of(program.as_fd())
-}
-
-fn unpinned(error: aya::pin::PinError) -> MapError {
-    MapError::PinError { name: None, error }
 }
 
 fn is_bpf(about: &rustix::fs::StatFs) -> bool {

@@ -4,7 +4,7 @@
 
 use aya::maps::{Array, MapData, MapError};
 
-use super::{KernelError, Pins, RULES, WEB, unpinned};
+use super::{KernelError, Pins, RULES, WEB, pinned::unpinned};
 use crate::config::Rules;
 
 /// Bytes of a page.

@@ -1,0 +1,102 @@
+//! The loop: what comes from the rings, the log and the clock.
+
+use std::time::{Duration, Instant};
+
+use super::{Agent, held::Item};
+use crate::{correlate, time::Stamp};
+
+/// How long the end may take to handle what lies in the rings.
+pub(super) const CATCH_UP: Duration = Duration::from_millis(250);
+
+/// How often open episodes and losses are looked at.
+pub(super) const TICK: Duration = Duration::from_millis(500);
+
+impl Agent {
+    /// Handles what comes, for ever; a future that may be dropped at any time.
+    ///
+    /// # Errors
+    /// When the rings can't be polled.
+    pub async fn pump(&mut self) -> std::io::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Vec::new();
+        loop {
+            let reader = self.reader.as_mut();
+            let ring = async {
+                match reader {
+                    Some(reader) => reader.next(|event| told.push(event)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Whose turn it is is drawn by lot: a ring or a log that a storm keeps
+            // full must not starve the others.
+            let (bell, until) = (self.desk.bell(), self.held.until());
+            let looked_up = async {
+                match until {
+                    Some(until) => {
+                        let _ = tokio::time::timeout_at(until.into(), bell.notified()).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                result = ring => result?,
+                () = looked_up => {}
+                event = self.log.next() => {
+                    self.hear(event);
+                    self.hear_more();
+                }
+                _ = tick.tick() => self.tick(),
+            }
+            for event in told.drain(..) {
+                self.hold(Item::Told(event));
+            }
+            self.release_ready();
+            // Signals and whatever else waits beside this get theirs too.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Handles what lies in the rings now; under a storm, what can be in a moment.
+    /// Returns whether that was all.
+    pub fn catch_up(&mut self) -> bool {
+        let until = Instant::now() + CATCH_UP;
+        let mut told = Vec::new();
+        while Instant::now() < until {
+            let reader = self.reader.as_mut();
+            let more = reader.is_some_and(|reader| reader.rest(|event| told.push(event)));
+            for event in told.drain(..) {
+                self.hold(Item::Told(event));
+            }
+            self.release_all();
+            let heard = self.log.rest();
+            let heard = heard.map(|event| self.hear(event)).is_some();
+            self.hear_more();
+            if !more && !heard {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether everything is read that the rings had at this time, monotonic: they
+    /// are read in order. Others may go on to fill them for ever.
+    pub const fn has_read_until(&self, time: u64) -> bool {
+        self.told_until > time
+    }
+
+    /// What comes no more: records that no event was seen for.
+    pub fn finish(&mut self) {
+        self.release_all();
+        self.count_breaches(true);
+        // What the log told last has no more to wait for.
+        self.settle_calls(Stamp(Stamp::now().0.saturating_add(correlate::SETTLE_NS)));
+        let findings = self.correlator.finish();
+        self.settle(findings);
+    }
+
+    /// Whether something younger than so many nanoseconds waits to be joined.
+    pub fn waits(&self, younger: u64) -> bool {
+        !self.held.is_empty() || self.correlator.waits(Stamp::now(), younger)
+    }
+}
