@@ -9,7 +9,7 @@
 need prometheus prometheus && need curl curl ||
     { skip alarms "prometheus or curl is not to be had"; finish; }
 need cc gcc libc6-dev || { skip alarms "no C compiler is to be had"; finish; }
-[ -x "${CAPTEST:-}" ] || { skip alarms "CAPTEST names no helper"; finish; }
+[ -x "${TESTBED:-}" ] || { skip alarms "TESTBED names no helper"; finish; }
 [ "$(id -u)" = 0 ] || { skip alarms "only root can be another user"; finish; }
 start_agent >"$WORK/start" 2>&1 || { not_ok "alarms: the agent starts" "$(cat "$WORK/start")"; finish; }
 
@@ -114,8 +114,8 @@ check "alarms: none as overflow" test "$(total 'supervisor="overflow"')" = 0
 
 # The real ones.
 mkdir -p "$WORK/real"
-cp "$CAPTEST" "$WORK/real/openshell-sandbox"
-cp "$CAPTEST" "$WORK/real/crun"
+cp "$TESTBED" "$WORK/real/openshell-sandbox"
+cp "$TESTBED" "$WORK/real/crun"
 "$WORK/real/openshell-sandbox" do sleep 300 fork lower setpcap clear >/dev/null 2>&1
 "$WORK/real/crun" do sleep 300 fork lower setpcap drop chown >/dev/null 2>&1
 counted() { [ "$(total 'supervisor="openshell"')" -gt "$of_copies" ] && [ "$(total 'supervisor="crun"')" = 1 ]; }

@@ -9,12 +9,12 @@ need chromium chromium fonts-dejavu-core && need curl curl ||
     { skip crowd "chromium is not to be had"; finish; }
 npm_modules playwright-core@1.65.1 ||
     { skip crowd "npm cannot install playwright-core: $(tail -n 1 "$WORK/npm.log")"; finish; }
-[ -x "${CAPTEST:-}" ] || { skip crowd "CAPTEST names no helper"; finish; }
+[ -x "${TESTBED:-}" ] || { skip crowd "TESTBED names no helper"; finish; }
 start_agent >"$WORK/start" 2>&1 || { not_ok "crowd: the agent starts" "$(cat "$WORK/start")"; finish; }
 [ -n "${AGENT_PID:-}" ] || { skip crowd "the agent was not started here, its memory can't be read"; finish; }
 
 # Each child's refused drop is an episode of its own, and an event.
-cp "$CAPTEST" "$WORK/openshell-sandbox"
+cp "$TESTBED" "$WORK/openshell-sandbox"
 storm() {
     "$WORK/openshell-sandbox" do lower setpcap repeat 1000000 fork drop chown end end >/dev/null 2>&1 &
     started+=($!)

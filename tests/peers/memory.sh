@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib/common.sh"
 
 need curl curl || { skip memory "curl is not to be had"; finish; }
-[ -x "${CAPTEST:-}" ] || { skip memory "CAPTEST names no helper"; finish; }
+[ -x "${TESTBED:-}" ] || { skip memory "TESTBED names no helper"; finish; }
 start_agent >"$WORK/start" 2>&1 || { not_ok "memory: the agent starts" "$(cat "$WORK/start")"; finish; }
 [ -n "${AGENT_PID:-}" ] || { skip memory "the agent was not started here, its memory can't be read"; finish; }
 
@@ -29,7 +29,7 @@ watch_it() {
     done
     echo "$most $slowest" >"$WORK/watched"
 }
-nobody() { "$CAPTEST" do drop except:chown,setuid setuid 65534 "$@" >/dev/null 2>&1; }
+nobody() { "$TESTBED" do drop except:chown,setuid setuid 65534 "$@" >/dev/null 2>&1; }
 in_cgroups() {
     local number
     for number in $(seq "$cgroups"); do

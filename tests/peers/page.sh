@@ -10,12 +10,12 @@ start_agent >"$WORK/start" 2>&1 || { not_ok "page: the agent starts" "$(cat "$WO
 
 # A name that is markup, refused and dropping like any other.
 hostile() {
-    [ -x "${CAPTEST:-}" ] || return 1
-    cp -n "$CAPTEST" "$WORK/<img src=x>"
+    [ -x "${TESTBED:-}" ] || return 1
+    cp -n "$TESTBED" "$WORK/<img src=x>"
     "$WORK/<img src=x>" do lower setpcap clear >/dev/null 2>&1
     return 0
 }
-make_episodes >/dev/null || skip "page: episodes are made" "CAPTEST names no helper"
+make_episodes >/dev/null || skip "page: episodes are made" "TESTBED names no helper"
 hostile
 
 # One line on standard output asks for one more episode while the page looks on.

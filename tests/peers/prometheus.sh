@@ -25,9 +25,9 @@ fi
 
 # Series exist before their failures only when scraped before: so twice, apart.
 sleep 3
-make_episodes >"$WORK/made" || skip "prometheus: episodes are made" "CAPTEST names no helper"
+make_episodes >"$WORK/made" || skip "prometheus: episodes are made" "TESTBED names no helper"
 # One that no rule names: a supervisor by what it does.
-"${CAPTEST:-true}" do lower setpcap try-clear >/dev/null 2>&1
+"${TESTBED:-true}" do lower setpcap try-clear >/dev/null 2>&1
 # More rounds make fuller drawings: ROUNDS=15 takes two minutes.
 for _ in $(seq "${ROUNDS:-1}"); do
     sleep 4

@@ -26,7 +26,7 @@ profile capwatch_quiet flags=(attach_disconnected,mediate_deleted) {
 PROFILE
 check "the profiles load" fresh userns.profile quiet.profile
 
-captest suite --hooks="$HOOKS" --groups apparmor
+testbed suite --hooks="$HOOKS" --groups apparmor
 status=$?
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
 
@@ -37,7 +37,7 @@ capwatch record --hooks="$HOOKS" --fail-on denied -o json --report incident.json
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>incident.err
 status=$?
 check "the incident's record: --fail-on denied is 3" test "$status" = 3
-check "the incident's record: joined with its event" captest check incident.json \
+check "the incident's record: joined with its event" testbed check incident.json \
     'denials[capability=sys_admin, comm=unshare, audited=yes].layer == apparmor' \
     'denials[capability=sys_admin, comm=unshare, audited=yes].profile == unprivileged_userns' \
     'denials[capability=sys_admin, comm=unshare, audited=yes].number == 21' \
@@ -53,7 +53,7 @@ case $HOOKS-$(uname -r) in
 fexit-5.* | fexit-6.[0-9].* | fexit-6.1[0-3].*) direct=false ;;
 *) direct=true ;;
 esac
-check "the hooks are the ones that were asked for" captest check incident.json \
+check "the hooks are the ones that were asked for" testbed check incident.json \
     "hooks[hook=security_capable].mechanism == $HOOKS" \
     "hooks[hook=security_capable].attached == true" \
     "hooks[hook=cap_capable].attached == $direct" \

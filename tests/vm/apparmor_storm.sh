@@ -10,7 +10,7 @@ cd /tmp || exit
 ip link set lo up
 unprivileged_userns_profile >userns.profile
 check "the profile loads" load_profile userns.profile
-for name in stormsup stormer; do cp "$(command -v captest)" "$name"; done
+for name in stormsup stormer; do cp "$(command -v testbed)" "$name"; done
 printf '[[supervisor]]\nname = "stormsup"\nexe = ["stormsup"]\n' >storm.toml
 PATH=$PATH:$PWD
 
@@ -22,7 +22,7 @@ denied() {
     value capwatch_denials_total 'capability="sys_chroot"'
 }
 truth=800000
-captest do profile unprivileged_userns exec "$PWD/stormer" storm --threads 8 \
+testbed do profile unprivileged_userns exec "$PWD/stormer" storm --threads 8 \
     --count $((truth / 8)) >/dev/null &
 storm=$!
 scrapes=0
@@ -35,7 +35,7 @@ while kill -0 $storm 2>/dev/null; do
     last=$now
     scrapes=$((scrapes + 1))
     # A supervisor beside it.
-    [ $scrapes != 3 ] || captest do drop except:chown exec stormsup \
+    [ $scrapes != 3 ] || testbed do drop except:chown exec stormsup \
         do repeat 20 fork drop chown exit 1 end end exit 0
     wget -qO /dev/null http://127.0.0.1:11400/api/v1/status ||
         not_ok "the status is answered" "in the storm"

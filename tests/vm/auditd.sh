@@ -38,13 +38,13 @@ check "the agent serves" wait_for 20 report
 provoke() {
     provoked=0
     while [ "$provoked" -lt "$1" ]; do
-        aa-exec -p cw_one -- taskset 1 captest do drop chown
-        aa-exec -p cw_two -- taskset 1 captest do drop chown
+        aa-exec -p cw_one -- taskset 1 testbed do drop chown
+        aa-exec -p cw_two -- taskset 1 testbed do drop chown
         provoked=$((provoked + 2))
     done
 }
 lines() { grep -c 'profile="cw_.*capname="setpcap"' "$log"; }
-holds() { report && captest check report.json "$@"; }
+holds() { report && testbed check report.json "$@"; }
 
 provoke 10
 check "auditd's log has ten" wait_for 10 sh -c "[ \$(grep -c 'profile=\"cw_.*capname=\"setpcap\"' $log) = 10 ]"
@@ -53,7 +53,7 @@ check "heard by netlink and in the log, and counted once" wait_for 10 holds \
     'sources[name=netlink].lost == 0' \
     'audit.records == 10' 'audit.matched == 10' 'audit.audit_only == 0' \
     'sum(denials[profile=cw_one].count) == 5' 'sum(denials[profile=cw_two].count) == 5'
-check "the kernel's log is silent beside auditd" captest check report.json \
+check "the kernel's log is silent beside auditd" testbed check report.json \
     'sources[name=kmsg].up == true' 'sources[name=kmsg].records == 0'
 check "auditd's log is whole" wait_for 10 holds 'sources[name=auditd].records >= 10'
 check "auditd still has its place" sh -c "auditctl -s | grep -q '^pid $pid\$'"
@@ -74,19 +74,19 @@ check "auditd ends" wait_for 10 sh -c 'auditctl -s | grep -q "^pid 0"'
 provoke 4
 check "without auditd the kernel's log serves too" wait_for 10 holds \
     'audit.records == 16' 'audit.matched == 16' 'sources[name=kmsg].records >= 4'
-check "nothing was counted twice" captest check report.json 'audit.audit_only == 0' \
+check "nothing was counted twice" testbed check report.json 'audit.audit_only == 0' \
     'sum(denials[capability=setpcap].count) == 16' 'lost.events == 0'
 kill "$agent"
 wait "$agent"
 check "the agent ends well" test $? = 0
 capwatch replay -o json events.jsonl >replayed.json
-check "its events give the same counts" captest check replayed.json 'audit.records == 16' \
+check "its events give the same counts" testbed check replayed.json 'audit.records == 16' \
     'audit.matched == 16' 'sum(denials[capability=setpcap].count) == 16'
 
 # Only the kernel's log.
 capwatch record -o json --report kmsg.json --audit-source kmsg -- \
-    aa-exec -p cw_one -- taskset 1 captest do drop chown
-check "kmsg alone joins" captest check kmsg.json 'sources[name=kmsg].up == true' \
+    aa-exec -p cw_one -- taskset 1 testbed do drop chown
+check "kmsg alone joins" testbed check kmsg.json 'sources[name=kmsg].up == true' \
     'count(sources) == 1' 'audit.matched == 1'
 
 # No hook watches drops: an audit rule, and its SYSCALL records by netlink.
@@ -95,12 +95,12 @@ auditctl -a always,exit -F arch=b64 -S capset -F success=0 -k capwatch
 capwatch run --hooks tracepoint --audit-source netlink --events calls.jsonl >calls.out 2>&1 &
 agent=$!
 check "an agent without hooks serves" wait_for 20 report
-check "no hook watches drops there" captest check report.json \
+check "no hook watches drops there" testbed check report.json \
     'count(hooks[attached=true, hook=cap_task_prctl]) == 0' 'sources[name=netlink].up == true'
-captest do lower setpcap drop chown exec captest do exit 0
-aa-exec -p cw_two -- taskset 1 captest do drop chown
+testbed do lower setpcap drop chown exec testbed do exit 0
+aa-exec -p cw_two -- taskset 1 testbed do drop chown
 check "a drop that commoncap refused is an episode, by its SYSCALL record" wait_for 15 holds \
-    'count(episodes[comm=captest, layer=commoncap]) == 1' \
+    'count(episodes[comm=testbed, layer=commoncap]) == 1' \
     'episodes[layer=commoncap].first_refused == chown' \
     'episodes[layer=commoncap].verdict == degraded'
 check "one that AppArmor refused is AppArmor's" wait_for 15 holds \

@@ -9,7 +9,7 @@
 # daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
-cp "$(command -v captest)" /usr/local/bin/openshell-sandbox
+cp "$(command -v testbed)" /usr/local/bin/openshell-sandbox
 
 # Podman's service, and its client.
 socket=unix:///run/podman-test.sock
@@ -27,7 +27,7 @@ container() {
         /openshell-sandbox incident -- /bin/true
 }
 container remote 3 beside
-check "remote: the container is named" captest check remote.json \
+check "remote: the container is named" testbed check remote.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == fatal' \
     'episodes[supervisor=openshell].scope == beside' \
@@ -42,7 +42,7 @@ capwatch replay remote.jsonl | head -n 12
 check "remote: the line of the text report" \
     sh -c 'capwatch replay remote.jsonl | grep -q "beside the command, made while it ran: podman container remote"'
 container tree 1 tree
-check "tree: nothing is the command's own" captest check tree.json \
+check "tree: nothing is the command's own" testbed check tree.json \
     'counts.episodes.all == 0' 'failed_on == []'
 check "tree: it says what it leaves out" \
     sh -c 'capwatch replay tree.jsonl | grep -q "a daemon does the work"'
@@ -69,7 +69,7 @@ check "systemd answers" wait_for 120 ready || cat /tmp/systemd.out
 
 gated unit 3 -- systemd-run --wait --unit=sandbox \
     -p CapabilityBoundingSet=~CAP_SETPCAP openshell-sandbox incident -- /bin/true
-check "unit: it is named" captest check unit.json \
+check "unit: it is named" testbed check unit.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == fatal' \
     'episodes[supervisor=openshell].scope == beside' \
@@ -87,5 +87,5 @@ gated later 3 --wait 60s -- nsenter -t "$(pidof -s systemd)" -a sh -c '
         sleep 1
     done
     exit 1'
-check "later: it was followed" captest check later.json \
+check "later: it was followed" testbed check later.json \
     'scope.beside.episodes.supervisor.fatal == 1'

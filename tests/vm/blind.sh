@@ -7,7 +7,7 @@
 # full-only
 . "$CAPWATCH_LIB"
 mkdir -p /tmp/blind && cd /tmp/blind || exit
-for name in blindsup stormer; do cp "$(command -v captest)" "$name"; done
+for name in blindsup stormer; do cp "$(command -v testbed)" "$name"; done
 cat >rules.toml <<'RULES'
 [[supervisor]]
 name = "blindsup"
@@ -33,10 +33,10 @@ fatal() {
     sum 'capwatch_bounding_drop_episodes_total\{.*supervisor="blindsup".*verdict="fatal"'
 }
 victims() {
-    captest do drop except:chown exec blindsup do repeat 300 fork drop chown exit 1 end end exit 0
+    testbed do drop except:chown exec blindsup do repeat 300 fork drop chown exit 1 end end exit 0
 }
 # as_nobody STEPS…: a user without privilege.
-as_nobody() { captest do drop except:chown,setuid setuid 65534 exec "$@"; }
+as_nobody() { testbed do drop except:chown,setuid setuid 65534 exec "$@"; }
 
 # beside NAME COMMAND…: the victims, with this going on.
 beside() {
@@ -70,7 +70,7 @@ beside() {
 beside "refused drops" as_nobody stormer storm --threads 8 --count 1000000000 --capability setpcap
 beside "refused checks" as_nobody stormer storm --threads 8 --count 1000000000 --capability sys_boot
 beside "refused drops on one processor" \
-    taskset 1 captest do drop except:chown,setuid setuid 65534 exec stormer storm --threads 8 \
+    taskset 1 testbed do drop except:chown,setuid setuid 65534 exec stormer storm --threads 8 \
     --count 1000000000 --capability setpcap
 beside "sleepers with a refused drop" as_nobody stormer do repeat 1500 detach drop chown sleep 600000 end end sleep 600000
 beside "processes that live shortly" as_nobody stormer do repeat 20000 fork drop chown exit 0 end end

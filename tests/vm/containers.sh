@@ -11,7 +11,7 @@ cd /home/user || exit
 
 # By its own name: the kernel sees the file that is really executed, and a bind
 # mount's name is its source's.
-cp "$(command -v captest)" openshell-sandbox
+cp "$(command -v testbed)" openshell-sandbox
 chown user:user openshell-sandbox
 check "the image imports" import_busybox
 
@@ -35,7 +35,7 @@ container() {
 container without-setpcap 3 --cap-drop SETPCAP
 check "without-setpcap: the failure is the incident's" \
     grep -q "Invalid argument (os error 22)" /tmp/without-setpcap.out
-check "without-setpcap: the report names the episode" captest check /tmp/without-setpcap.json \
+check "without-setpcap: the report names the episode" testbed check /tmp/without-setpcap.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == fatal' \
     'episodes[supervisor=openshell].role == supervisor' \
@@ -48,13 +48,13 @@ check "without-setpcap: the report names the episode" captest check /tmp/without
     'failed_on ~ fatal' \
     'command.exit_code != 0' \
     'lost.events == 0'
-check "without-setpcap: crun's own drops" captest check /tmp/without-setpcap.json \
+check "without-setpcap: crun's own drops" testbed check /tmp/without-setpcap.json \
     'count(episodes[supervisor=crun]) >= 1' \
     'episodes[supervisor=crun].verdict == ok' \
     'min(episodes[supervisor=crun].drops) >= 25'
 
 container with-setpcap 0 --cap-add SETPCAP
-check "with-setpcap: all is granted" captest check /tmp/with-setpcap.json \
+check "with-setpcap: all is granted" testbed check /tmp/with-setpcap.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == ok' \
     'episodes[supervisor=openshell].refused_raised == 0' \

@@ -11,7 +11,7 @@ check "the profile loads" load_profile profile
 capwatch --quiet doctor -o json >doctor.json
 status=$?
 check "exit 1" test "$status" = 1
-check "audit=0 is named, and AppArmor's denial is seen" captest check doctor.json \
+check "audit=0 is named, and AppArmor's denial is seen" testbed check doctor.json \
     'verdict == degraded' \
     'audit.off_at_boot == true' \
     'any(findings.what) ~ audit=0' \
@@ -21,7 +21,7 @@ check "audit=0 is named, and AppArmor's denial is seen" captest check doctor.jso
 golden_of doctor-audit0 doctor.json
 capwatch record --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
-check "the incident is told without its record" captest check incident.json \
+check "the incident is told without its record" testbed check incident.json \
     'denials[capability=sys_admin, comm=unshare, audited=yes].layer == apparmor' \
     'denials[capability=sys_admin, comm=unshare, audited=yes].profile == unprivileged_userns' \
     'audit.records == 0'

@@ -14,7 +14,7 @@ check "auditd runs" wait_for 10 sh -c 'auditctl -s | grep -q "^pid [1-9]"'
 capwatch --quiet doctor -o json >auditd.json
 status=$?
 check "beside auditd: exit 0" test "$status" = 0
-check "beside auditd: it is named, and netlink stands beside it" captest check auditd.json \
+check "beside auditd: it is named, and netlink stands beside it" testbed check auditd.json \
     'verdict == all' \
     'audit.owner.comm == auditd' \
     'audit.status.enabled == 1' \
@@ -33,7 +33,7 @@ as_user podman run --rm --network=none -v /home/user/capwatch:/capwatch:ro busyb
 status=$?
 cat /tmp/podman.err
 check "in rootless Podman: exit 2" test "$status" = 2
-check "in rootless Podman: blind, and says where it is" captest check /tmp/podman.json \
+check "in rootless Podman: blind, and says where it is" testbed check /tmp/podman.json \
     'verdict == blind' \
     'inside.container == podman' \
     'inside.user_namespace == true' \
@@ -46,6 +46,6 @@ as_user podman run --rm --network=none -v /home/user/capwatch:/capwatch:ro busyb
 status=$?
 cat /tmp/probe.err
 check "probe in rootless Podman, without SETPCAP or with: it is tried, and nothing skipped" \
-    captest check /tmp/probe.json \
+    testbed check /tmp/probe.json \
     'trials[namespace=host].tried == true' \
     'count(trials[namespace=host, layer=commoncap]) >= 1'

@@ -19,7 +19,7 @@ unprivileged_userns_profile >profile
 check "the profile loads" load_profile profile
 
 doctor root 0
-check "root: every hook is attached, and saw what was provoked" captest check root.json \
+check "root: every hook is attached, and saw what was provoked" testbed check root.json \
     'schema == capwatch.doctor/1' \
     'verdict == all' \
     'hooks[needed=true].attached == true' \
@@ -28,16 +28,16 @@ check "root: every hook is attached, and saw what was provoked" captest check ro
     'self_tests[kind=hook, provoked=true].seen == true' \
     'count(self_tests[kind=hook, provoked=true]) == 5' \
     'count(findings[level=problem]) == 0'
-check "root: AppArmor's denial was seen, with its layer" captest check root.json \
+check "root: AppArmor's denial was seen, with its layer" testbed check root.json \
     'self_tests[kind=lsm, name=apparmor].provoked == true' \
     'self_tests[kind=lsm, name=apparmor].seen == true'
-check "root: a record came through every source" captest check root.json \
+check "root: a record came through every source" testbed check root.json \
     'sources[name=netlink].up == true' \
     'self_tests[name=netlink].seen == true' \
     'self_tests[name=kmsg].seen == true' \
     'audit.off_at_boot == false' \
     'audit.status.lost == 0'
-check "root: the host is described" captest check root.json \
+check "root: the host is described" testbed check root.json \
     'btf == true' \
     'kprobes == true' \
     'lockdown == none' \
@@ -48,8 +48,8 @@ check "root: the host is described" captest check root.json \
     'host.lsm ~ apparmor'
 golden doctor root.json
 
-doctor nobody 2 captest do setuid 65534 exec
-check "nobody: blind, and each privilege is named" captest check nobody.json \
+doctor nobody 2 testbed do setuid 65534 exec
+check "nobody: blind, and each privilege is named" testbed check nobody.json \
     'verdict == blind' \
     'count(capabilities.missing) == 5' \
     'any(findings.what) ~ CAP_BPF' \
@@ -58,14 +58,14 @@ check "nobody: blind, and each privilege is named" captest check nobody.json \
 golden_of doctor-nobody nobody.json
 
 doctor user-namespace 2 unshare --user --map-root-user
-check "in a user namespace: blind, and says which" captest check user-namespace.json \
+check "in a user namespace: blind, and says which" testbed check user-namespace.json \
     'verdict == blind' \
     'inside.user_namespace == true' \
     'any(findings.what) ~ namespace'
 golden_of doctor-user-namespace user-namespace.json
 
 doctor network-namespace 1 unshare --net
-check "in a network namespace: the audit log is not heard, and why" captest check network-namespace.json \
+check "in a network namespace: the audit log is not heard, and why" testbed check network-namespace.json \
     'verdict == degraded' \
     'self_test.seen == true' \
     'inside.network_namespace == true' \
@@ -76,7 +76,7 @@ golden_of doctor-network-namespace network-namespace.json
 # Without BTF nothing can be attached; the audit log is heard all the same.
 mount -t tmpfs none /sys/kernel/btf
 doctor no-btf 1
-check "without BTF: a clear word, and the audit source runs" captest check no-btf.json \
+check "without BTF: a clear word, and the audit source runs" testbed check no-btf.json \
     'verdict == degraded' \
     'btf == false' \
     'hooks.attached == false' \
@@ -98,8 +98,8 @@ umount /sys/kernel/btf
 # Before 5.11 maps count as locked memory.
 case $(uname -r) in
 5.10.*)
-    doctor memory 1 sh -c 'ulimit -l 64; exec captest do drop sys_resource exec "$@"' sh
-    check "without locked memory: what fails is named" captest check memory.json \
+    doctor memory 1 sh -c 'ulimit -l 64; exec testbed do drop sys_resource exec "$@"' sh
+    check "without locked memory: what fails is named" testbed check memory.json \
         'verdict == degraded' \
         'hooks.attached == false' \
         'any(findings.what) ~ memory'

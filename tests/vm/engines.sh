@@ -7,7 +7,7 @@
 # daily: 6.12
 . "$CAPWATCH_LIB"
 cd /tmp || exit
-cp "$(command -v captest)" /usr/local/bin/openshell-sandbox
+cp "$(command -v testbed)" /usr/local/bin/openshell-sandbox
 
 # containerd, and the client that comes with it.
 mkdir rootfs
@@ -19,7 +19,7 @@ check "containerd answers" wait_for 120 ctr version || tail -n 5 /tmp/containerd
 gated ctr 3 -- ctr run --rm --rootfs --cap-drop CAP_SETPCAP /tmp/rootfs mybox \
     /openshell-sandbox incident -- /bin/true
 beside_of ctr containerd
-check "ctr: by its id" captest check ctr.json \
+check "ctr: by its id" testbed check ctr.json \
     'episodes[supervisor=openshell].container.id == mybox'
 
 # Docker.
@@ -32,7 +32,7 @@ gated docker 3 -- docker run --rm --name dock --network=none --cap-drop SETPCAP 
     -v /usr/local/bin/openshell-sandbox:/openshell-sandbox:ro busybox \
     /openshell-sandbox incident -- /bin/true
 beside_of docker docker
-check "docker: by its name" captest check docker.json \
+check "docker: by its name" testbed check docker.json \
     'episodes[supervisor=openshell].container.name == dock' \
     'scope.clients ~ docker'
 kill "$dockerd" "$containerd"

@@ -13,7 +13,7 @@
 cd /home/user || exit
 
 # By its own name: the kernel sees the file that is really executed.
-cp "$(command -v captest)" openshell-sandbox
+cp "$(command -v testbed)" openshell-sandbox
 cat >gateway <<'GATEWAY'
 #!/bin/sh
 # gateway NAME TAG PODMAN-OPTION… -- WORD…
@@ -77,12 +77,12 @@ version() {
 }
 
 version a 0.0.72 0 -- --help
-check "a: no drop, nothing to tell" captest check /tmp/a.json \
+check "a: no drop, nothing to tell" testbed check /tmp/a.json \
     'count(episodes[supervisor=openshell]) == 0' 'failed_on == []'
 
 version b 0.0.73 3 --cap-drop SETPCAP -- incident -- /bin/true
 sed -n 's/^ *"explanation": "\(.*could not drop.*\)".*/\1/p' /tmp/b.json
-check "b: fatal, and who it was" captest check /tmp/b.json \
+check "b: fatal, and who it was" testbed check /tmp/b.json \
     'count(episodes[supervisor=openshell]) == 1' \
     'episodes[supervisor=openshell].verdict == fatal' \
     'episodes[supervisor=openshell].layer == commoncap' \
@@ -98,14 +98,14 @@ for words in 'podman container b (image registry.example/openshell/supervisor:0.
     "SETPCAP is not among the container's capabilities" 'refused before asking AppArmor or SELinux' \
     'without running another program' 'Invalid argument' \
     'concerns another process, ' 'and is not the cause'; do
-    check "b: the sentence says: $words" captest check /tmp/b.json \
+    check "b: the sentence says: $words" testbed check /tmp/b.json \
         "episodes[supervisor=openshell].explanation ~ $words"
 done
-check "b: AppArmor is not blamed" captest check /tmp/b.json \
+check "b: AppArmor is not blamed" testbed check /tmp/b.json \
     'episodes[supervisor=openshell].profile == null'
 
 version c 0.0.74 0 --cap-add SETPCAP -- incident -- /bin/true
-check "c: all is granted" captest check /tmp/c.json \
+check "c: all is granted" testbed check /tmp/c.json \
     'episodes[supervisor=openshell].verdict == ok' \
     'episodes[supervisor=openshell].version == 0.0.74@uid1000' \
     'failed_on == []'

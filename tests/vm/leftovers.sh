@@ -9,7 +9,7 @@ cd /tmp || exit
 # All that an agent could leave: programs, maps and links of the kernel, pins,
 # probes, functions that are traced, settings.
 state() {
-    captest loaded
+    testbed loaded
     find /sys/fs/bpf
     cat /sys/kernel/tracing/kprobe_events /sys/kernel/tracing/enabled_functions \
         /sys/kernel/debug/kprobes/list 2>/dev/null
@@ -23,10 +23,10 @@ most=0
 for delay in 0 0.1 0.2 0.4 0.8 1.5 3; do
     capwatch --quiet run --hooks="$HOOKS" >/dev/null 2>&1 &
     agent=$!
-    captest do lower setpcap drop chown sleep 60000 &
+    testbed do lower setpcap drop chown sleep 60000 &
     workload=$!
     sleep "$delay"
-    loaded=$(captest loaded | grep -c program)
+    loaded=$(testbed loaded | grep -c program)
     [ "$loaded" -gt "$most" ] && most=$loaded
     kill -9 $agent
     wait $agent 2>/dev/null

@@ -132,7 +132,7 @@ gated() {
 
 # beside_of NAME RUNTIME: the failure is beside the command, and its container named.
 beside_of() {
-    check "$1: the container is named" captest check "$1.json" \
+    check "$1: the container is named" testbed check "$1.json" \
         'count(episodes[supervisor=openshell]) == 1' \
         'episodes[supervisor=openshell].verdict == fatal' \
         'episodes[supervisor=openshell].scope == beside' \
@@ -166,7 +166,7 @@ no_pins() {
     mountpoint -q /sys/fs/bpf 2>/dev/null || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
     capwatch unload --pin $PIN --state /tmp/state >/dev/null 2>&1
     rm -rf state log
-    cp "$(command -v captest)" pinsup
+    cp "$(command -v testbed)" pinsup
     printf '[[supervisor]]\nname = "pinsup"\nexe = ["pinsup"]\n' >pins.toml
 }
 

@@ -17,7 +17,7 @@ check "doctor: exit 1" test "$status" = 1
 
 if [ "$(series)-$(uname -m)" = 6.1-aarch64 ]; then
     # No trampolines before 6.4, and no kprobes under this lockdown.
-    check "doctor: nothing can tell denials, and it is said" captest check doctor.json \
+    check "doctor: nothing can tell denials, and it is said" testbed check doctor.json \
         'verdict == degraded' \
         'hooks[hook=security_capable].attached == false' \
         'self_test.seen == false' \
@@ -26,13 +26,13 @@ if [ "$(series)-$(uname -m)" = 6.1-aarch64 ]; then
         'self_tests[name=netlink].seen == true'
     capwatch record --fail-on denied -o json --report incident.json -- \
         aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
-    check "the incident: its record is read, and no hook" captest check incident.json \
+    check "the incident: its record is read, and no hook" testbed check incident.json \
         'audit.records >= 1' \
         'hooks[hook=security_capable].attached == false'
     exit
 fi
 golden_of doctor-lockdown doctor.json
-check "doctor: the hooks are attached by fexit, and say what is lost" captest check doctor.json \
+check "doctor: the hooks are attached by fexit, and say what is lost" testbed check doctor.json \
     'verdict == degraded' \
     'lockdown == confidentiality' \
     'hooks[needed=true].attached == true' \
@@ -42,16 +42,16 @@ check "doctor: the hooks are attached by fexit, and say what is lost" captest ch
     'self_tests[kind=lsm, name=apparmor].seen == true' \
     'any(findings.what) ~ confidentiality'
 check "doctor: kprobes are refused" sh -c \
-    'capwatch --quiet doctor --hooks kprobe -o json >kprobe.json; captest check kprobe.json "hooks[hook=security_capable].attached == false"'
+    'capwatch --quiet doctor --hooks kprobe -o json >kprobe.json; testbed check kprobe.json "hooks[hook=security_capable].attached == false"'
 
 groups=counts,drops
 [ -z "${CAPWATCH_FULL:-}" ] || groups=counts,drops,fail_on,fates,threads,tree
-captest suite --hooks=auto --groups "$groups"
+testbed suite --hooks=auto --groups "$groups"
 status=$?
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
 
 capwatch record --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
-check "AppArmor is told as the layer; its profile by the record alone" captest check incident.json \
+check "AppArmor is told as the layer; its profile by the record alone" testbed check incident.json \
     'any(denials[capability=sys_admin, comm=unshare, audited=yes].layer) == apparmor' \
     'audit.records >= 1'

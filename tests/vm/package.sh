@@ -13,7 +13,7 @@
 cd /var/tmp || exit
 deb=$(echo /capwatch/dist/capwatch_*_amd64.deb)
 # The guest's PATH has another capwatch first.
-captest=$(command -v captest)
+testbed=$(command -v testbed)
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 events=/var/lib/capwatch/events.jsonl
 
@@ -26,7 +26,7 @@ episodes() {
 }
 saw() { [ "$(episodes "$1")" -ge "$2" ]; }
 # fails SUPERVISOR: one without SETPCAP, which can't drop.
-fails() { "$captest" do drop setpcap exec "$1" incident -- /bin/true >/dev/null 2>&1; }
+fails() { "$testbed" do drop setpcap exec "$1" incident -- /bin/true >/dev/null 2>&1; }
 # sees NAME COUNT CHECK: a drop of openshell's fails, which is the COUNTth that is seen.
 sees() {
     fails openshell-sandbox
@@ -108,8 +108,8 @@ if [ -e rebooted ]; then
     exit
 fi
 
-cp "$captest" /usr/local/bin/openshell-sandbox
-cp "$captest" /usr/local/bin/my-sandbox
+cp "$testbed" /usr/local/bin/openshell-sandbox
+cp "$testbed" /usr/local/bin/my-sandbox
 echo "note systemd $(systemctl --version | sed -n '1s/.*(\(.*\))/\1/p')"
 wait_for 60 systemctl is-active --quiet multi-user.target
 everything >before
@@ -170,7 +170,7 @@ name = "other-sandbox"
 exe = ["other-sandbox"]
 TOML
 check "it reloads" systemctl reload capwatch
-cp "$captest" /usr/local/bin/other-sandbox
+cp "$testbed" /usr/local/bin/other-sandbox
 other() {
     fails other-sandbox
     saw other-sandbox 1

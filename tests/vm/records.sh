@@ -51,17 +51,17 @@ in_profile() {
     shift
     aa-exec -p "$in_name" -- "$@"
 }
-drop="captest do drop chown"
+drop="testbed do drop chown"
 in_profile cw_denied $drop
 in_profile cw_quiet $drop
 in_profile cw_complain $drop
 in_profile cw_audit $drop
 in_profile cw_killed $drop
 aa-exec -n cwns -p cw_inside -- $drop
-cp "$(command -v captest)" 'th name"x'
+cp "$(command -v testbed)" 'th name"x'
 in_profile 'cw odd é' "./th name\"x" do drop chown
 # Asks for SYS_PTRACE with CAP_OPT_NOAUDIT: another user's memory map.
-captest do setuid 65534 exec sleep 60 &
+testbed do setuid 65534 exec sleep 60 &
 sleeper=$!
 sleep 0.3
 in_profile cw_complain ps >/dev/null

@@ -15,8 +15,8 @@ gate=rule
 told() {
     name=$1
     shift
-    check "$name: what was refused" captest check "$name.json" "$@"
-    captest check "$name.json" "$@" >/dev/null 2>&1 || jq -c '.rule_refusals[]' "$name.json"
+    check "$name: what was refused" testbed check "$name.json" "$@"
+    testbed check "$name.json" "$@" >/dev/null 2>&1 || jq -c '.rule_refusals[]' "$name.json"
 }
 check "the image imports" podman import --quiet /usr/share/capwatch/busybox.tar busybox
 # The host's programs and libraries, in a container.

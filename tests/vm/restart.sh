@@ -78,8 +78,8 @@ takes_over() {
 if [ -n "$CAPWATCH_FULL" ] && [ -z "$unpinned" ]; then
     each=20000
     truth=44000
-    captest object other.o
-    captest object totals.o --map TOTALS --entries 4096
+    testbed object other.o
+    testbed object totals.o --map TOTALS --entries 4096
     for round in 1 2 3; do
         takes_over "another version ($round)" other.o
         takes_over "another layout ($round)" totals.o
@@ -92,8 +92,8 @@ fi
 check "no agent ran for a while, and it says so" grep -q "no agent ran for" log
 check "doctor says what is pinned" sh -c 'capwatch doctor | grep -q "pinned .* links"'
 kill_pinned
-before=$(captest loaded | wc -l)
+before=$(testbed loaded | wc -l)
 check "unload" capwatch unload --pin $PIN --state /tmp/state
 check "nothing is left" test ! -e $PIN
-check "fewer things are loaded" test "$(captest loaded | wc -l)" -lt "$before"
+check "fewer things are loaded" test "$(testbed loaded | wc -l)" -lt "$before"
 cat log

@@ -28,7 +28,7 @@ check "kprobes count still" by kprobe
 wait $storm
 check "counts and misses are the truth" wait_for 20 storm_is_exact $truth
 
-captest object other.o
+testbed object other.o
 for object in other.o ''; do
     storm
     sleep 1

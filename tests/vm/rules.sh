@@ -30,12 +30,12 @@ missing_of() {
 }
 
 # Before 5.12 the creator of a namespace needs no SETFCAP.
-rules=$(captest rules list | { [ "$(series)" = 5.10 ] && grep -v setfcap || cat; })
+rules=$(testbed rules list | { [ "$(series)" = 5.10 ] && grep -v setfcap || cat; })
 # What is lost is told of a supervisor's tree alone.
-cp "$(command -v captest)" openshell-sandbox
+cp "$(command -v testbed)" openshell-sandbox
 cat >provoke.sh <<'PROVOKE'
 for rule in $*; do
-    program=captest
+    program=testbed
     case $rule in *.lost_*) program=./openshell-sandbox ;; esac
     pid=$($program rules "$rule") || echo "failed $rule"
     echo "$rule $pid"
@@ -51,45 +51,45 @@ for rule in $rules; do
     call=${rule%.*}
     pid=$(sed -n "s/^$rule //p" provoked)
     row="rule_refusals[call=$call, rule=${rule#*.}]"
-    check "$rule" captest check report.json "count($row) == 1" "$row.count == 1" \
+    check "$rule" testbed check report.json "count($row) == 1" "$row.count == 1" \
         "$row.errno == $(errno_of "$rule")" "$row.missing == $(missing_of "$rule")" \
         "$row.pid == ${pid:-0}"
 done
 all=$(echo "$rules" | wc -l)
 beyond='rule_refusals[rule=file_beyond_bounding]'
-check "nothing else was refused" captest check report.json \
+check "nothing else was refused" testbed check report.json \
     "count(rule_refusals) == $all" "sum(rule_refusals.count) == $all"
-check "the refused file is named" captest check report.json \
-    "$beyond.exe == captest-beyond" "$beyond.explanation ~ setcap" \
-    "$beyond.path == /tmp/captest-beyond"
-check "what is lost is told of its supervisor, and is no refusal" captest check report.json \
+check "the refused file is named" testbed check report.json \
+    "$beyond.exe == testbed-beyond" "$beyond.explanation ~ setcap" \
+    "$beyond.path == /tmp/testbed-beyond"
+check "what is lost is told of its supervisor, and is no refusal" testbed check report.json \
     'count(rule_refusals[errno=0]) == 4' 'rule_refusals[errno=0].supervisor == openshell' \
     'rule_refusals[rule=lost_nosuid].explanation ~ "its mount is nosuid"' \
     "rule_refusals[rule=lost_nosuid].explanation ~ set-user-id"
-check "the episode says why" captest check report.json \
+check "the episode says why" testbed check report.json \
     'any(episodes.explanation) ~ "then could not execute"'
 capwatch replay -o json stream.jsonl >replayed.json
 check "the same replayed" cmp report.json replayed.json
 if [ "$(series)" = 7.x ]; then
     skip "sight is complete" "Linux 7 skips a program now and then, and sight says so"
 else
-    check "sight is complete" captest check report.json 'sight.complete == true'
+    check "sight is complete" testbed check report.json 'sight.complete == true'
 fi
 
 # What is granted is told by nobody.
 count=200
 [ "${CAPWATCH_FULL:+$(series)}" != 6.12 ] || count=10000
 capwatch record --hooks="$HOOKS" -o json --report granted.json -- \
-    captest rules succeed --count "$count" >granted.log 2>&1
+    testbed rules succeed --count "$count" >granted.log 2>&1
 check "execs, capsets and maps that succeed are no refusals" \
-    captest check granted.json 'count(rule_refusals) == 0' 'command.exit_code == 0'
+    testbed check granted.json 'count(rule_refusals) == 0' 'command.exit_code == 0'
 
 # A loop is counted to the unit, and told now and then.
 capwatch run --hooks="$HOOKS" --web.listen-address 127.0.0.1:11400 --events events.jsonl \
     >run.log 2>&1 &
 agent=$!
 wait_for 60 wget -qO /dev/null http://127.0.0.1:11400/-/ready
-captest rules capset.permitted_beyond_permitted --count 2000 >/dev/null
+testbed rules capset.permitted_beyond_permitted --count 2000 >/dev/null
 sleep 2
 wget -qO metrics http://127.0.0.1:11400/metrics
 check "a loop is counted" grep -q \

@@ -15,7 +15,7 @@ esac
 # One agent at a time: what the kernel does to its own code when two attach and detach at
 # once is not safe on emulated processors (a null call in security_capable on 6.1, an int3
 # left over in do_exit on 6.12).
-captest suite --hooks="$HOOKS" --jobs 1 --groups "$groups"
+testbed suite --hooks="$HOOKS" --jobs 1 --groups "$groups"
 status=$?
 # Its lines tell what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
@@ -25,9 +25,9 @@ if [ "$HOOKS" != tracepoint ]; then
     capwatch run --hooks="$HOOKS" --web.listen-address 127.0.0.1:11400 >run.log 2>&1 &
     agent=$!
     wait_for 60 wget -qO /dev/null http://127.0.0.1:11400/-/ready
-    captest do fork lower setuid,sys_chroot repeat 20 setuid 65534 setuid 0 end exit 0 end \
+    testbed do fork lower setuid,sys_chroot repeat 20 setuid 65534 setuid 0 end exit 0 end \
         fork unshare fork drop chown exit 0 end exit 0 end exit 0
-    captest storm --threads 2 --count 100 --capability sys_chroot
+    testbed storm --threads 2 --count 100 --capability sys_chroot
     sleep 1
     wget -qO metrics http://127.0.0.1:11400/metrics
     grep '^capwatch_walk' metrics | sed 's/^/note: /'

@@ -64,8 +64,8 @@ recorded() {
     shift
     capwatch record -o json --report "$recorded_name.json" --stream "$recorded_name.jsonl" -- "$@"
 }
-recorded capability ./confined captest do drop chown
-recorded cap_userns ./confined captest do unshare drop chown
+recorded capability ./confined testbed do drop chown
+recorded cap_userns ./confined testbed do unshare drop chown
 recorded capability2 ./confined dmesg >/dev/null 2>&1
 confined dmesg >/dev/null 2>&1
 timeout 2 cat /dev/kmsg 2>/dev/null | grep -a 'type=1400 audit(' >kmsg
@@ -76,26 +76,26 @@ capwatch replay --records kmsg >records.json
 check "as many records as lines" test "$(wc -l <kmsg)" = "$(wc -l <records.json)"
 check "none is malformed" sh -c '! grep -v "\"malformed\":null" records.json'
 for form in \
-    '"lsm":"selinux","verdict":"denied".*"class":"capability","profile":"confined_t".*"comm":"captest","capability":"setpcap","number":8' \
+    '"lsm":"selinux","verdict":"denied".*"class":"capability","profile":"confined_t".*"comm":"testbed","capability":"setpcap","number":8' \
     '"class":"cap_userns","profile":"confined_t".*"capability":"setpcap"' \
     '"class":"capability2","profile":"confined_t".*"capability":"syslog","number":34'; do
     check "a record: $form" grep -q "$form" records.json
 done
 for class in capability cap_userns; do
-    check "$class: joined with its event" captest check $class.json \
-        'denials[capability=setpcap, comm=captest].layer == selinux' \
-        'denials[capability=setpcap, comm=captest].profile == confined_t' \
-        'denials[capability=setpcap, comm=captest].count == 1' \
-        'episodes[comm=captest].verdict == fatal' \
-        'episodes[comm=captest].layer == selinux' \
-        'episodes[comm=captest].profile == confined_t' \
+    check "$class: joined with its event" testbed check $class.json \
+        'denials[capability=setpcap, comm=testbed].layer == selinux' \
+        'denials[capability=setpcap, comm=testbed].profile == confined_t' \
+        'denials[capability=setpcap, comm=testbed].count == 1' \
+        'episodes[comm=testbed].verdict == fatal' \
+        'episodes[comm=testbed].layer == selinux' \
+        'episodes[comm=testbed].profile == confined_t' \
         'audit.matched >= 1' \
         'audit.audit_only == 0' \
         'audit.malformed == 0'
     capwatch replay -o json $class.jsonl >replayed.json
     check "$class: the stream gives the same report" cmp $class.json replayed.json
 done
-check "capability2: joined with its event" captest check capability2.json \
+check "capability2: joined with its event" testbed check capability2.json \
     'denials[capability=syslog].layer == selinux' \
     'denials[capability=syslog].profile == confined_t' \
     'audit.matched >= 1' \

@@ -44,14 +44,14 @@ chmod 755 unpowered user
 
 # bubblewrap
 traced bwrap-ok ./user bwrap --ro-bind / / --unshare-user true
-check "bwrap as a user: all granted" captest check bwrap-ok.json \
+check "bwrap as a user: all granted" testbed check bwrap-ok.json \
     'count(episodes[supervisor=bwrap]) == 1' \
     'episodes[supervisor=bwrap].verdict == ok' \
     'episodes[supervisor=bwrap].drops == 41' \
     'episodes[supervisor=bwrap].refused_raised == 0'
 traced bwrap-profile aa-exec -p nosetpcap -- ./user bwrap --ro-bind / / --unshare-user true
 check "bwrap under the profile: it goes on" test "$status" = 0
-check "bwrap under the profile: degraded, and the note says why" captest check bwrap-profile.json \
+check "bwrap under the profile: degraded, and the note says why" testbed check bwrap-profile.json \
     'episodes[supervisor=bwrap].verdict == degraded' \
     'episodes[supervisor=bwrap].layer == apparmor' \
     'episodes[supervisor=bwrap].profile == nosetpcap' \
@@ -62,11 +62,11 @@ sed -n 's/^ *"explanation": "\(Supervisor bwrap.*could not drop.*\)".*/\1/p' bwr
 # setpriv and capsh, without SETPCAP
 traced setpriv ./unpowered setpriv --bounding-set -all true
 check "setpriv: goes on" test "$status" = 0
-check "setpriv: makes no drop call" captest check setpriv.json \
+check "setpriv: makes no drop call" testbed check setpriv.json \
     'count(episodes[supervisor=setpriv]) == 0'
 traced capsh ./unpowered capsh --drop=cap_chown -- -c true
 check "capsh: fails" test "$status" != 0
-check "capsh: fails before any drop" captest check capsh.json \
+check "capsh: fails before any drop" testbed check capsh.json \
     'count(episodes[supervisor=capsh]) == 0'
 
 # The runtimes, on a bundle of their own.
@@ -82,7 +82,7 @@ SCRIPT
     chmod 755 "run-$runtime"
     traced "$runtime-ok" "./run-$runtime"
     check "$runtime: starts with SETPCAP" test "$status" = 0
-    check "$runtime: all granted" captest check "$runtime-ok.json" \
+    check "$runtime: all granted" testbed check "$runtime-ok.json" \
         "count(episodes[supervisor=$runtime]) >= 1" \
         "episodes[supervisor=$runtime].verdict == ok"
     traced "$runtime-unpowered" ./unpowered "./run-$runtime"
@@ -91,12 +91,12 @@ SCRIPT
     case $runtime in
     crun)
         check "crun without SETPCAP: does not start" test "$unpowered" != 0
-        check "crun without SETPCAP: fatal by commoncap" captest check crun-unpowered.json \
+        check "crun without SETPCAP: fatal by commoncap" testbed check crun-unpowered.json \
             'any(episodes[supervisor=crun].verdict) == fatal' \
             'episodes[verdict=fatal].layer == commoncap' \
             'episodes[verdict=fatal].explanation ~ crun drops what the container must not have'
         check "crun under the profile: does not start" test "$status" != 0
-        check "crun under the profile: fatal by AppArmor" captest check crun-profile.json \
+        check "crun under the profile: fatal by AppArmor" testbed check crun-profile.json \
             'episodes[verdict=fatal].supervisor == crun' \
             'episodes[verdict=fatal].layer == apparmor' \
             'episodes[verdict=fatal].profile == nosetpcap'
@@ -106,7 +106,7 @@ SCRIPT
         check "runc without SETPCAP: starts" test "$unpowered" = 0
         check "runc under the profile: starts" test "$status" = 0
         for how in unpowered profile; do
-            check "runc, $how: makes no call that is refused" captest check "runc-$how.json" \
+            check "runc, $how: makes no call that is refused" testbed check "runc-$how.json" \
                 'sum(episodes[supervisor=runc].refused_raised) == 0'
         done
         ;;

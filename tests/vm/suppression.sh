@@ -32,14 +32,14 @@ recorded() {
     recorded_name=$1 recorded_profile=$2
     shift 2
     capwatch record -o json --report "$recorded_name.json" --stream "$recorded_name.jsonl" -- \
-        aa-exec -p "$recorded_profile" -- captest do "$@"
+        aa-exec -p "$recorded_profile" -- testbed do "$@"
     capwatch replay -o json "$recorded_name.jsonl" >replayed.json
     check "$recorded_name: the stream gives the same report" cmp "$recorded_name.json" replayed.json
 }
 
-setpcap='denials[capability=setpcap, comm=captest]'
+setpcap='denials[capability=setpcap, comm=testbed]'
 recorded many cw_denied repeat 1000 drop chown
-check "a thousand denials and few records" captest check many.json \
+check "a thousand denials and few records" testbed check many.json \
     "$setpcap.count == 1000" "$setpcap.profile == cw_denied" \
     "$setpcap.logged >= 1" "$setpcap.logged <= 20" \
     "$setpcap.leftover == duplicate" \
@@ -50,7 +50,7 @@ check "a thousand denials and few records" captest check many.json \
 recorded quiet cw_quiet drop chown sleep 1500 drop chown
 reason=quiet_rule_or_duplicate
 [ "$expires" = no ] || reason=quiet_rule
-check "a quiet rule: $reason" captest check quiet.json \
+check "a quiet rule: $reason" testbed check quiet.json \
     "$setpcap.count == 2" "$setpcap.profile == cw_quiet" "$setpcap.logged == 0" \
     "$setpcap.leftover == $reason" "audit.leftovers.$reason == 2" 'audit.records == 0'
 
@@ -59,13 +59,13 @@ apparmor_parser --remove profiles
 check "the profiles load anew" load_profile profiles
 recorded stack 'cw_complain//&cw_denied' drop chown
 if [ "$expires" = yes ]; then
-    check "the log says ALLOWED of a refusal" captest check stack.json \
+    check "the log says ALLOWED of a refusal" testbed check stack.json \
         "$setpcap.count == 1" "$setpcap.layer == apparmor" \
         "$setpcap.leftover == log_says_allowed" \
-        'episodes[comm=captest].verdict == fatal' \
+        'episodes[comm=testbed].verdict == fatal' \
         'audit.records == 1' 'audit.matched == 1' 'audit.audit_only == 0'
 else
-    check "the log says both, and DENIED is the event's" captest check stack.json \
+    check "the log says both, and DENIED is the event's" testbed check stack.json \
         "$setpcap.count == 1" "$setpcap.layer == apparmor" \
         "$setpcap.leftover == null" \
         'audit.records >= 1' 'audit.matched == 1' 'audit.audit_only == 0'
@@ -79,7 +79,7 @@ capwatch run >run.out 2>&1 &
 agent=$!
 fetch() { wget -qO metrics http://127.0.0.1:11400/metrics; }
 check "the agent serves" wait_for 20 fetch
-aa-exec -p cw_denied -- captest do repeat 1000 drop chown
+aa-exec -p cw_denied -- testbed do repeat 1000 drop chown
 told() { fetch && grep -q 'capwatch_audit_matches_total{result="ebpf_only"} 9' metrics; }
 check "audit_matches_total tells what the log left out" wait_for 20 told
 grep 'audit_matches_total{' metrics

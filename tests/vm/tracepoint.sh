@@ -18,8 +18,8 @@ tracepoint() {
     capwatch record --hooks=tracepoint -o json --report "$report" -- "$@" 2>/dev/null
 }
 
-tracepoint quiet.json captest do profile capwatch_quiet exec captest do fork drop chown exit 1
-check "a drop that is refused quietly: fatal, by a module that is not told" captest check quiet.json \
+tracepoint quiet.json testbed do profile capwatch_quiet exec testbed do fork drop chown exit 1
+check "a drop that is refused quietly: fatal, by a module that is not told" testbed check quiet.json \
     'hooks[hook=cap_capable].mechanism == tracepoint' \
     'count(episodes) == 1' \
     'episodes.verdict == fatal' \
@@ -40,8 +40,8 @@ check "the incident: told by its record alone" wait_for 10 incident
 kill $agent
 wait $agent
 
-tracepoint noise.json captest do setuid 65534 exec ls /
-check "memory accounting is known by its system call" captest check noise.json \
+tracepoint noise.json testbed do setuid 65534 exec ls /
+check "memory accounting is known by its system call" testbed check noise.json \
     'sum(denials[capability=sys_admin, comm=ls].count) >= 1' \
     'denials[capability=sys_admin, comm=ls].audited == no' \
     'denials[capability=sys_admin, comm=ls].layer == commoncap'

@@ -43,7 +43,7 @@ pub(crate) fn parse_body(given: Kind, stamp: Stamp, body: &[u8]) -> Parsed<'_> {
 /// The record's own, something else's, or broken.
 pub(crate) type Filled = Result<Result<(), Foreign>, Malformed>;
 
-pub(super) fn fill<'a>(
+fn fill<'a>(
     number: Option<u16>,
     interpreted: bool,
     body: &'a [u8],
@@ -96,7 +96,7 @@ pub(super) fn fill<'a>(
 }
 
 /// What a user-space program said: between `msg='` and the last quote.
-pub(super) fn quoted_message(body: &[u8]) -> &[u8] {
+fn quoted_message(body: &[u8]) -> &[u8] {
     let Some(start) = memmem::find(body, b"msg='") else {
         return body;
     };

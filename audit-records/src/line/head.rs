@@ -75,7 +75,7 @@ pub(super) fn parse_head(line: &[u8], head: Head) -> Parsed<'_> {
     }
 }
 
-pub(super) fn parse_stamped<'a>(before: &'a [u8], after: &'a [u8]) -> Parsed<'a> {
+fn parse_stamped<'a>(before: &'a [u8], after: &'a [u8]) -> Parsed<'a> {
     let (prefix, given) = split_type(before);
     let of_android = || after.starts_with(b"0.0:") && origin::is_logcat(prefix);
     if !origin::is_log_prefix(prefix) && !of_android() {
@@ -106,7 +106,7 @@ pub(super) fn parse_after_head(mut given: Kind, after: &[u8]) -> Parsed<'_> {
 }
 
 /// Takes `audit: `, `type=AVC ` and `msg=` off the end of what precedes a stamp.
-pub(super) fn split_type(before: &[u8]) -> (&[u8], Kind) {
+fn split_type(before: &[u8]) -> (&[u8], Kind) {
     let mut prefix = before.trim_ascii_end();
     prefix = prefix
         .strip_suffix(b"msg=")
@@ -124,6 +124,6 @@ pub(super) fn split_type(before: &[u8]) -> (&[u8], Kind) {
     (prefix, given)
 }
 
-pub(super) fn is_word_start(text: &[u8], at: usize) -> bool {
+fn is_word_start(text: &[u8], at: usize) -> bool {
     at == 0 || matches!(text[at - 1], b' ' | b';' | b'>' | b']')
 }

@@ -38,7 +38,7 @@ pub(super) fn may_go_on(line: &[u8]) -> bool {
 }
 
 /// The fields that records end with.
-pub(super) const WHOLE: [&[u8]; 4] = [b"capname=", b"permissive=", b"tclass=", b"code="];
+const WHOLE: [&[u8]; 4] = [b"capname=", b"permissive=", b"tclass=", b"code="];
 
 /// Whether a record may go on in the next line.
 pub(super) fn is_incomplete(parsed: &Parsed<'_>) -> bool {
@@ -68,7 +68,7 @@ pub(super) fn continues(line: &[u8]) -> bool {
 }
 
 /// Without a mail's marks of quotation.
-pub(super) fn unquoted(line: &[u8]) -> &[u8] {
+fn unquoted(line: &[u8]) -> &[u8] {
     let mut text = line;
     while let Some(rest) = text.strip_prefix(b">") {
         text = rest.strip_prefix(b" ").unwrap_or(rest);

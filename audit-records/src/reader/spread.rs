@@ -138,7 +138,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    pub(super) fn binary(&mut self) -> Taken {
+    fn binary(&mut self) -> Taken {
         let Taken::Bytes(length) = self.lines.take_bytes(8) else {
             return Taken::Ended;
         };
@@ -152,7 +152,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    pub(super) fn skip_entry(&mut self) -> io::Result<()> {
+    fn skip_entry(&mut self) -> io::Result<()> {
         while let Some(line) = self.lines.next_line()? {
             if line.bytes.is_empty() {
                 break;
@@ -170,7 +170,7 @@ pub(super) fn is_verbose_head(line: &[u8]) -> bool {
 }
 
 /// How deep JSON stands after a line.
-pub(super) fn depth_after(line: &[u8], mut depth: usize, quoted: &mut bool) -> usize {
+fn depth_after(line: &[u8], mut depth: usize, quoted: &mut bool) -> usize {
     let mut bytes = line.iter();
     while let Some(byte) = bytes.next() {
         match (byte, *quoted) {

@@ -6,10 +6,10 @@ use super::{Agent, held::Item};
 use crate::{correlate, time::Stamp};
 
 /// How long the end may take to handle what lies in the rings.
-pub(super) const CATCH_UP: Duration = Duration::from_millis(250);
+const CATCH_UP: Duration = Duration::from_millis(250);
 
 /// How often open episodes and losses are looked at.
-pub(super) const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(500);
 
 impl Agent {
     /// Handles what comes, for ever; a future that may be dropped at any time.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Rows of denials that a report lists.
-pub(super) const MAX_LISTED: usize = 4_096;
+const MAX_LISTED: usize = 4_096;
 
 impl Ledger {
     /// A report of a scope and those within it.
@@ -71,7 +71,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn scoped(&self, chosen: Scope, parts: [Counts; Scope::ALL.len()]) -> Scoped {
+    fn scoped(&self, chosen: Scope, parts: [Counts; Scope::ALL.len()]) -> Scoped {
         let [tree, beside, host] = parts;
         let is_asked = |scope: Scope| chosen.takes(scope);
         Scoped {
@@ -107,7 +107,7 @@ pub(super) fn worthiest(denials: Vec<Denial>) -> Vec<Denial> {
 
 /// Places of the rows of a scope that are listed: those that may matter, of these
 /// a supervisor's, then the first of each kind, then the newest.
-pub(super) fn worthiest_of(scope: Scope, denials: &[Denial]) -> impl Iterator<Item = usize> {
+fn worthiest_of(scope: Scope, denials: &[Denial]) -> impl Iterator<Item = usize> {
     use kept::Worth as _;
 
     let mut kinds = HashSet::new();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Guard,
-    restart::{Rig, captest, loaded},
+    restart::{Rig, loaded, testbed},
     until,
 };
 
@@ -21,11 +21,11 @@ fn watch_beside_an_agent_shows_what_that_one_sees() {
     let Some((_stage, _turn)) = crate::stage("watch beside an agent") else {
         return;
     };
-    let captest = captest();
-    let mut rig = Rig::new(&captest);
+    let testbed = testbed();
+    let mut rig = Rig::new(&testbed);
     rig.start();
     rig.wait_until_ready();
-    let before = loaded(&captest);
+    let before = loaded(&testbed);
     let mut command = rig.capwatch();
     command.args(["watch", "-o", "json", "--pin", "bpf/capwatch", "--episodes"]);
     let mut watch = Guard::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -36,7 +36,7 @@ fn watch_beside_an_agent_shows_what_that_one_sees() {
         said.contains(&rig.address) && said.contains("--own"),
         "{said}"
     );
-    assert_eq!(loaded(&captest), before, "it attached something");
+    assert_eq!(loaded(&testbed), before, "it attached something");
     // The feed begins a moment after it said so.
     std::thread::sleep(Duration::from_millis(300));
     rig.fail(Duration::ZERO).wait().expect("no end");
@@ -59,7 +59,7 @@ fn doctor_beside_an_agent_looks_through_its_programs() {
     let Some((_stage, _turn)) = crate::stage("doctor beside an agent") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     let doctor = |rig: &Rig, options: &[&str]| {
@@ -93,7 +93,7 @@ fn what_attached_and_ended_counts_for_the_agent_that_comes_later() {
     let Some((_stage, _turn)) = crate::stage("attach only") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     let attach = |rig: &Rig| {
         let mut command = rig.command();
         let ended = command.arg("--attach-only").output().expect("no end");

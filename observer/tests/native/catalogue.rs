@@ -4,9 +4,9 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use captest::suite::run;
 use observer::{config::Rules, finding::Verdict};
 use serde_json::Value;
+use testbed::checks::suite::run;
 
 #[test]
 fn every_row_is_recognised_and_told_with_its_note() {
@@ -23,7 +23,7 @@ fn every_row_is_recognised_and_told_with_its_note() {
         for name in supervisor.exe.iter().filter(|name| !name.contains('/')) {
             let program = directory.join(name);
             let _ = fs::remove_file(&program);
-            fs::copy(stage.path("captest"), &program).expect("cannot copy");
+            fs::copy(stage.path("testbed"), &program).expect("cannot copy");
             let program = program.display();
             writeln!(script, "'{program}' do lower setpcap drop chown").expect("no memory");
             writeln!(script, "'{program}' do lower setpcap drop kill exec true")
@@ -80,7 +80,7 @@ fn every_row_is_recognised_and_told_with_its_note() {
     }
 }
 
-fn replayed(stage: &captest::suite::Stage, stream: &Path) -> Value {
+fn replayed(stage: &testbed::checks::suite::Stage, stream: &Path) -> Value {
     let mut command = stage.capwatch();
     let outcome = run(command.args(["replay", "-o", "json"]).arg(stream)).expect("no outcome");
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);

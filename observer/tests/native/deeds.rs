@@ -6,8 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use captest::suite::{Stage, run};
 use serde_json::Value;
+use testbed::checks::suite::{Stage, run};
 
 use crate::{Guard, serve, until};
 
@@ -145,7 +145,7 @@ fn a_workload_with_capabilities_left_alarms_whoever_started_it() {
     };
     let (_agent, address) = agent(stage, Some("config.toml"));
     // A workload's own child, below a supervisor: no failure of the supervisor's.
-    let mut command = Command::new(stage.path("captest"));
+    let mut command = Command::new(stage.path("testbed"));
     command.args(["do", "drop", "except:chown", "exec"]);
     command
         .arg(stage.path("testsup"))

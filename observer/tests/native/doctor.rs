@@ -2,8 +2,8 @@
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
-use captest::suite::run;
 use serde_json::Value;
+use testbed::checks::suite::run;
 
 #[test]
 fn a_provoked_denial_is_seen() {

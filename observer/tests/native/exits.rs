@@ -2,11 +2,11 @@
 
 use std::{fs, io::Write as _, process::Stdio};
 
-use captest::suite::{Outcome, run};
+use testbed::checks::suite::{Outcome, run};
 
 use crate::Guard;
 
-fn record(stage: &captest::suite::Stage, arguments: &[&str]) -> Outcome {
+fn record(stage: &testbed::checks::suite::Stage, arguments: &[&str]) -> Outcome {
     let mut command = stage.capwatch();
     command
         .args(["record", "--config", "config.toml"])
@@ -72,7 +72,7 @@ fn a_killed_command_is_128_and_its_signal() {
         return;
     };
     for signal in ["9", "15", "6"] {
-        let outcome = record(stage, &["--", "captest", "do", "kill", signal]);
+        let outcome = record(stage, &["--", "testbed", "do", "kill", signal]);
         let expected = 128 + signal.parse::<i32>().expect("a number");
         assert_eq!(outcome.code, Some(expected), "{}", outcome.stderr);
     }
@@ -93,15 +93,15 @@ fn signals_pass_through() {
         let mut command = stage.capwatch();
         command
             .args(["record", "--report", "signal.json", "-o", "json", "--"])
-            .args(["captest", "do", "sleep", "60000"]);
+            .args(["testbed", "do", "sleep", "60000"]);
         let mut record = Guard::start(&mut command);
-        record.wait_for_child("captest");
+        record.wait_for_child("testbed");
         record.signal(signal);
         assert_eq!(record.code(), Some(128 + signal));
         let report = fs::read_to_string(stage.path("signal.json")).expect("no report");
         let expected = [format!("command.exit_code == {}", 128 + signal)];
-        let report = captest::check::read(&report).expect("no JSON");
-        let failures = captest::check::failures(&report, &expected).expect("nonsense");
+        let report = testbed::checks::expect::read(&report).expect("no JSON");
+        let failures = testbed::checks::expect::failures(&report, &expected).expect("nonsense");
         assert!(failures.is_empty(), "{failures:?}");
     }
 }
@@ -131,7 +131,7 @@ fn the_report_goes_to_stderr_unless_a_file_is_named() {
         return;
     };
     let drops = [
-        "captest",
+        "testbed",
         "do",
         "drop",
         "except:chown",
@@ -155,9 +155,9 @@ fn the_report_goes_to_stderr_unless_a_file_is_named() {
     let json = record(stage, &[&["-o", "json", "--"], &drops[..]].concat());
     assert_eq!(json.stdout, "");
     let start = json.stderr.find('{').expect("no JSON");
-    let report = captest::check::read(&json.stderr[start..]).expect("no JSON");
+    let report = testbed::checks::expect::read(&json.stderr[start..]).expect("no JSON");
     let expected = ["count(episodes[supervisor=testsup, verdict=fatal]) == 1"];
-    let failures = captest::check::failures(&report, &expected).expect("nonsense");
+    let failures = testbed::checks::expect::failures(&report, &expected).expect("nonsense");
     assert!(failures.is_empty(), "{failures:?}");
 
     let file = record(

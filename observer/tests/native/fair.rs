@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use captest::suite::Stage;
+use testbed::checks::suite::Stage;
 
 use crate::{
     Guard,
@@ -12,7 +12,7 @@ use crate::{
 
 /// Somebody without privilege, as a process that lives as long as the test.
 fn nobody(stage: &Stage, steps: &str) -> Guard {
-    let mut command = Command::new(stage.path("captest"));
+    let mut command = Command::new(stage.path("testbed"));
     command.args(["do", "drop", "except:chown,setuid", "setuid", "65534"]);
     command.args(steps.split_whitespace());
     Guard::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
@@ -95,7 +95,7 @@ fn who_keeps_episodes_open_fills_his_own_share_alone() {
     });
     drop(sleepers);
     let killed = Command::new("pkill")
-        .args(["-u", "65534", "-x", "captest"])
+        .args(["-u", "65534", "-x", "testbed"])
         .status();
     assert!(killed.is_ok());
 }
@@ -108,7 +108,7 @@ fn a_family_has_its_bound_and_takes_nobody_elses_place() {
     let address = free_address();
     let _agent = serve(stage, &[&address]);
     // Root's, beyond what one episode covers at a time.
-    let mut command = Command::new(stage.path("captest"));
+    let mut command = Command::new(stage.path("testbed"));
     command.args(["do", "drop", "except:chown", "exec"]);
     command.arg(stage.path("testsup"));
     let steps = "do drop chown repeat 1100 detach sleep 14000 exit 0 end end sleep 3000 exit 1";

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use captest::suite::{Outcome, Stage, run};
 use serde_json::Value;
+use testbed::checks::suite::{Outcome, Stage, run};
 
 use crate::Guard;
 
@@ -15,7 +15,7 @@ fn record(stage: &Stage, well: u32, form: &str, fail_on: &str) -> Outcome {
     command.args(["-o", form, "--report", "gate.out", "--stream", "gate.jsonl"]);
     command.args([
         "--",
-        "captest",
+        "testbed",
         "do",
         "drop",
         "except:chown",
@@ -110,7 +110,7 @@ fn others_take_no_room_of_the_commands() {
     let Some((stage, _turn)) = crate::stage("a gate beside others") else {
         return;
     };
-    let mut beside = stage.program("captest");
+    let mut beside = stage.program("testbed");
     beside.args(["do", "drop", "except:chown", "exec"]);
     beside.arg(stage.path("testsup"));
     let _beside = Guard::start(beside.args(["do", "repeat", "1000000", "fork", "clear"]));

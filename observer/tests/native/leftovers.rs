@@ -82,13 +82,13 @@ fn programs_go_with_the_agent() {
             "--report",
             "left.json",
             "--",
-            "captest",
+            "testbed",
             "do",
             "sleep",
             "20000",
         ]);
         let mut record = Guard::start(&mut command);
-        record.wait_for_child("captest");
+        record.wait_for_child("testbed");
         let held = held(record.0.id());
         assert!(!held.is_empty(), "it holds no program at all");
         assert!(

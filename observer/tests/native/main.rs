@@ -1,7 +1,7 @@
 //! Ring 2: the binary on the kernel at hand, as root.
 //!
 //! Runs with `CAPWATCH_NATIVE=1` alone, since it attaches programs to the
-//! machine's own kernel. CAPTEST names the programs under test; else they are built.
+//! machine's own kernel. TESTBED names the programs under test; else they are built.
 
 #![expect(
     clippy::disallowed_types,
@@ -45,7 +45,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use captest::suite::Stage;
+use testbed::checks::suite::Stage;
 
 /// The stage, or a word that the test is skipped. One test at a time: they share
 /// the machine's counters, and two CPUs.
@@ -59,19 +59,19 @@ fn stage(test: &str) -> Option<(&'static Stage, MutexGuard<'static, ()>)> {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let stage = STAGE.get_or_init(|| {
         let capwatch = Path::new(env!("CARGO_BIN_EXE_capwatch"));
-        Stage::new(capwatch, &captest(capwatch)).expect("no stage")
+        Stage::new(capwatch, &testbed(capwatch)).expect("no stage")
     });
     Some((stage, turn))
 }
 
 /// The programs under test, built as the agent was.
-fn captest(capwatch: &Path) -> PathBuf {
-    if let Some(path) = env::var_os("CAPTEST") {
+fn testbed(capwatch: &Path) -> PathBuf {
+    if let Some(path) = env::var_os("TESTBED") {
         return path.into();
     }
     let directory = capwatch.parent().expect("a binary is in a directory");
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--package", "captest"]);
+    command.args(["build", "--quiet", "--package", "testbed"]);
     if directory.ends_with("release") {
         command.arg("--release");
     }
@@ -79,9 +79,9 @@ fn captest(capwatch: &Path) -> PathBuf {
     let status = command.env("CARGO_TARGET_DIR", target).status();
     assert!(
         status.expect("no cargo").success(),
-        "captest can't be built"
+        "testbed can't be built"
     );
-    directory.join("captest")
+    directory.join("testbed")
 }
 
 /// A directory that everyone may enter, with the agent in it: the stage is root's alone.

@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener, os::unix::process::CommandExt as _};
 
-use captest::suite::{Outcome, Stage, run};
+use testbed::checks::suite::{Outcome, Stage, run};
 
 fn fails(stage: &Stage, code: i32, arguments: &[&str], told: &[&str]) {
     let mut command = stage.capwatch();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use captest::suite::Stage;
+use testbed::checks::suite::Stage;
 
 use crate::{
     Guard,
@@ -170,9 +170,9 @@ fn hanging_up_reopens_the_events_and_reads_the_rules_again() {
     .expect("cannot write");
     agent.signal(libc::SIGHUP);
     let late = stage.path("latesup");
-    fs::copy(stage.path("captest"), &late).expect("cannot copy");
+    fs::copy(stage.path("testbed"), &late).expect("cannot copy");
     until("the new rule", || {
-        let mut command = Command::new(stage.path("captest"));
+        let mut command = Command::new(stage.path("testbed"));
         command
             .args(["do", "drop", "except:chown", "exec"])
             .arg(&late);

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use captest::suite::run;
 use serde_json::Value;
+use testbed::checks::suite::run;
 
 use crate::{restart::Rig, until};
 
@@ -88,7 +88,7 @@ fn with_the_units_capabilities_it_goes_on_with_what_is_pinned() {
         return;
     };
     let directory = crate::for_everyone();
-    let mut rig = Rig::new(&stage.path("captest"));
+    let mut rig = Rig::new(&stage.path("testbed"));
     for folder in ["bpf/capwatch", "state"] {
         fs::create_dir(rig.path(folder)).expect("no folder");
     }

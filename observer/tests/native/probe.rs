@@ -2,8 +2,8 @@
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
-use captest::suite::{Outcome, run};
 use serde_json::Value;
+use testbed::checks::suite::{Outcome, run};
 
 fn trials(outcome: &Outcome) -> (Value, Vec<Value>) {
     let report: Value = serde_json::from_str(&outcome.stdout).expect("not JSON");

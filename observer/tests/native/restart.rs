@@ -33,7 +33,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub fn new(captest: &Path) -> Self {
+    pub fn new(testbed: &Path) -> Self {
         let directory = tempfile::tempdir().expect("no directory");
         let bpf = directory.path().join("bpf");
         fs::create_dir(&bpf).expect("no directory");
@@ -41,7 +41,7 @@ impl Rig {
         mount.args(["-t", "bpf", "bpf"]).arg(&bpf);
         assert!(mount.status().expect("no mount").success(), "no bpffs");
         let name = format!("pin{}", std::process::id());
-        fs::copy(captest, directory.path().join(&name)).expect("cannot copy");
+        fs::copy(testbed, directory.path().join(&name)).expect("cannot copy");
         let rig = Self {
             directory,
             name,
@@ -120,7 +120,7 @@ impl Rig {
 
     /// An object of another version: with a map of another size, where one is named.
     pub fn other_object(&self, map: Option<(&str, u32)>) -> PathBuf {
-        let bytes = captest::object::other(map).expect("no object");
+        let bytes = testbed::checks::object::other(map).expect("no object");
         let path = self.path(&format!("{}.o", map.map_or("other", |(map, _)| map)));
         fs::write(&path, bytes).expect("cannot write");
         path
@@ -394,8 +394,8 @@ fn is_full() -> bool {
     env::var_os("CAPWATCH_FULL").is_some_and(|value| value == "1")
 }
 
-pub fn captest() -> PathBuf {
-    crate::captest(Path::new(env!("CARGO_BIN_EXE_capwatch")))
+pub fn testbed() -> PathBuf {
+    crate::testbed(Path::new(env!("CARGO_BIN_EXE_capwatch")))
 }
 
 /// Three kills within one storm; the agents that come after may bring other programs.
@@ -403,7 +403,7 @@ fn killed_in_a_storm(
     (waves, each, fatal, away): (u64, u64, u64, u64),
     objects: impl Fn(&Rig) -> [Option<PathBuf>; 3],
 ) {
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     let objects = objects(&rig);
     rig.start();
     rig.wait_until_ready();
@@ -502,7 +502,7 @@ fn takeovers_amid_a_storm_count_each_check_once() {
         println!("skipped: takeovers in a storm (set CAPWATCH_FULL=1)");
         return;
     }
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     let other = rig.other_object(None);
     rig.start();
     rig.wait_until_ready();
@@ -530,7 +530,7 @@ fn what_can_not_be_taken_over_is_refused_with_a_word_and_counts_on() {
     let Some((_stage, _turn)) = crate::stage("another layout") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     rig.end(libc::SIGTERM);
@@ -555,7 +555,7 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     let Some((_stage, _turn)) = crate::stage("nobody listens") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     rig.end(libc::SIGKILL);
@@ -631,7 +631,7 @@ fn a_second_agent_says_who_has_the_pins_and_a_dead_one_has_none() {
     let Some((_stage, _turn)) = crate::stage("two agents") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     let first = rig.agent.as_ref().expect("an agent").id();
@@ -657,9 +657,9 @@ fn a_second_agent_says_who_has_the_pins_and_a_dead_one_has_none() {
     assert!(rig.said().contains("no agent ran"), "{}", rig.said());
 }
 
-/// What the kernel holds of BPF, as `captest loaded` lists it.
-pub fn loaded(captest: &Path) -> Vec<String> {
-    let listed = Command::new(captest)
+/// What the kernel holds of BPF, as `testbed loaded` lists it.
+pub fn loaded(testbed: &Path) -> Vec<String> {
+    let listed = Command::new(testbed)
         .arg("loaded")
         .output()
         .expect("no list");
@@ -672,12 +672,12 @@ fn unload_leaves_nothing() {
     let Some((_stage, _turn)) = crate::stage("unload") else {
         return;
     };
-    let captest = captest();
-    let mut rig = Rig::new(&captest);
-    let before = loaded(&captest);
+    let testbed = testbed();
+    let mut rig = Rig::new(&testbed);
+    let before = loaded(&testbed);
     rig.start();
     rig.wait_until_ready();
-    let during = loaded(&captest);
+    let during = loaded(&testbed);
     rig.end(libc::SIGTERM);
     let added: Vec<_> = during
         .iter()
@@ -697,7 +697,7 @@ fn unload_leaves_nothing() {
         0
     );
     until("the programs to go", || {
-        let now = loaded(&captest);
+        let now = loaded(&testbed);
         added.iter().all(|name| !now.contains(name))
     });
     let again = unload.output().expect("no unload");
@@ -711,7 +711,7 @@ fn pins_that_are_not_the_agents_own_are_refused() {
     let Some((_stage, _turn)) = crate::stage("hostile pins") else {
         return;
     };
-    let rig = Rig::new(&captest());
+    let rig = Rig::new(&testbed());
     let refused = |path: &str, why: &str| {
         let mut command = rig.capwatch();
         command.args(["run", "--web.listen-address=127.0.0.1:0", "--pin", path]);
@@ -737,7 +737,7 @@ fn a_torn_or_foreign_state_begins_anew_with_a_word() {
     let Some((_stage, _turn)) = crate::stage("torn state") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     rig.fail(Duration::ZERO).wait().expect("no end");
@@ -763,7 +763,7 @@ fn a_rule_that_stands_elsewhere_or_is_gone_keeps_what_it_counted() {
     let Some((_stage, _turn)) = crate::stage("other rules") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     rig.fail(Duration::ZERO).wait().expect("no end");
@@ -797,7 +797,7 @@ fn doctor_says_what_is_pinned_since_when_and_by_whom() {
     let Some((_stage, _turn)) = crate::stage("doctor and pins") else {
         return;
     };
-    let mut rig = Rig::new(&captest());
+    let mut rig = Rig::new(&testbed());
     rig.start();
     rig.wait_until_ready();
     let pid = rig.agent.as_ref().expect("an agent").id();

@@ -3,8 +3,8 @@
 
 use std::{fs, process::Command};
 
-use captest::suite::run;
 use serde_json::{Value, json};
+use testbed::checks::suite::run;
 
 /// Where a program of the machine is.
 fn program(name: &str) -> Option<std::path::PathBuf> {
@@ -59,7 +59,7 @@ fn a_container_of_runc_alone_is_named_and_its_skipped_drop_is_judged() {
     // Without SETPCAP runc makes no call at all, and ends with 0.
     let (outcome, report) = record(
         "capwatch-skipped",
-        &["captest", "do", "drop", "setpcap", "exec"],
+        &["testbed", "do", "drop", "setpcap", "exec"],
     );
     assert_eq!(outcome.code, Some(3), "{} {report:#}", outcome.stderr);
     let episodes = report["episodes"].as_array().expect("no list");

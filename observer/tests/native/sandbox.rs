@@ -103,7 +103,7 @@ fn what_is_pinned_takes_other_rules_from_within_the_sandbox() {
     let Some((stage, _turn)) = crate::stage("rules, from within the sandbox") else {
         return;
     };
-    let mut rig = Rig::new(&stage.path("captest"));
+    let mut rig = Rig::new(&stage.path("testbed"));
     rig.start();
     rig.wait_until_ready();
     rig.configure(&[&rig.name, "another"]);

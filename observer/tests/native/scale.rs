@@ -192,7 +192,7 @@ fn a_process_that_forks_without_end_takes_no_room() {
     runtime().block_on(async {
         let mut agent = agent(&["testsup"]);
         let start = |program: &str, steps: &str| {
-            let mut command = Command::new(stage.path("captest"));
+            let mut command = Command::new(stage.path("testbed"));
             command.args(["do", "drop", "except:chown", "exec"]);
             command.arg(stage.path(program)).arg("do");
             command
@@ -201,7 +201,7 @@ fn a_process_that_forks_without_end_takes_no_room() {
                 .expect("cannot run")
         };
         let steps = format!("drop chown repeat {children} fork exit 0 end end exit 1");
-        let mut family = start("captest", &steps);
+        let mut family = start("testbed", &steps);
         let mut most = 0;
         let mut others = 0;
         while family.try_wait().expect("cannot wait").is_none() {
@@ -239,7 +239,7 @@ fn a_process_that_forks_without_end_takes_no_room() {
         };
         // Forking for more than ten seconds, it has carried on.
         let failed = [Verdict::Degraded, Verdict::Fatal];
-        assert_eq!(counted("captest", &failed), 1, "the family is one episode");
+        assert_eq!(counted("testbed", &failed), 1, "the family is one episode");
         assert_eq!(
             counted("testsup", &[Verdict::Fatal]),
             50,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use captest::scenarios;
+use testbed::checks::scenarios;
 
 fn play(name: &str) {
     let Some((stage, _turn)) = crate::stage(name) else {

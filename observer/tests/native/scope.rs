@@ -9,8 +9,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use captest::suite::{Outcome, Stage, run};
 use serde_json::Value;
+use testbed::checks::suite::{Outcome, Stage, run};
 
 use crate::{Guard, until};
 
@@ -57,7 +57,7 @@ impl Drop for Cgroup {
 
 /// A supervisor whose child can't drop, and dies of it.
 fn fail(stage: &Stage, cgroup: &Cgroup) {
-    let mut command = stage.program("captest");
+    let mut command = stage.program("testbed");
     command.args(["do", "drop", "except:chown", "exec"]);
     command.arg(stage.path("testsup"));
     command.args(["do", "fork", "clear"]);
@@ -241,7 +241,7 @@ fn what_still_runs_is_named_and_followed_on_request() {
         return;
     };
     // A daemon of the tree's own fails after the command ended.
-    let daemon = "setsid sh -c 'sleep 1.5; captest do drop except:chown exec testsup do fork clear' \
+    let daemon = "setsid sh -c 'sleep 1.5; testbed do drop except:chown exec testsup do fork clear' \
                   </dev/null >/dev/null 2>&1 &";
     let record = |options: &[&str]| {
         let mut command = stage.capwatch();
@@ -280,7 +280,7 @@ fn what_a_daemon_makes_for_a_client_is_named_though_nothing_is_found() {
         return;
     }
     let client = stage.path("machinectl");
-    fs::copy(stage.path("captest"), &client).expect("cannot copy");
+    fs::copy(stage.path("testbed"), &client).expect("cannot copy");
     let mut command = stage.capwatch();
     command.args(["record", "--", "machinectl", "do", "sleep", "8000"]);
     let outcome = std::thread::scope(|scope| {
@@ -308,7 +308,7 @@ fn a_client_whose_daemon_made_nothing_is_said() {
         return;
     };
     let docker = stage.path("docker");
-    fs::copy(stage.path("captest"), &docker).expect("cannot copy");
+    fs::copy(stage.path("testbed"), &docker).expect("cannot copy");
     let own = ["docker", "do", "sleep", "100"];
     let by_script = ["sh", "-c", "docker do sleep 2000; true", ""];
     for (form, words) in [
@@ -347,7 +347,7 @@ fn what_others_make_takes_no_room_of_the_commands() {
     command.args(["record", "--config", "config.toml", "--fail-on", "fatal"]);
     command.args(["--report", "loop.txt", "--", "sh", "-c"]);
     command.arg(
-        "captest do drop except:chown exec testsup do fork clear; touch loop.ready; \
+        "testbed do drop except:chown exec testsup do fork clear; touch loop.ready; \
          while [ ! -e loop.stop ]; do sleep 0.05; done",
     );
     let cgroup_name = "system.slice/run-capwatch-loop.service";
@@ -355,7 +355,7 @@ fn what_others_make_takes_no_room_of_the_commands() {
         let recorded = scope.spawn(|| run(&mut command).expect("no outcome"));
         until("the command's own failure", || ready.exists());
         let cgroup = Cgroup::make(cgroup_name);
-        let mut beside = stage.program("captest");
+        let mut beside = stage.program("testbed");
         beside.args(["do", "drop", "except:chown", "exec"]);
         beside.arg(stage.path("testsup"));
         cgroup.enter(beside.args(["do", "repeat", "3000", "fork", "clear"]));

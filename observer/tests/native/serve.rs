@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use captest::suite::Stage;
+use testbed::checks::suite::Stage;
 
 use crate::{Guard, until};
 
@@ -60,7 +60,7 @@ pub fn samples(metrics: &str, name: &str, labels: &[&str]) -> impl Iterator<Item
 }
 
 pub fn testsup(stage: &Stage, steps: &str) {
-    let mut command = Command::new(stage.path("captest"));
+    let mut command = Command::new(stage.path("testbed"));
     command
         .args(["do", "drop", "except:chown", "exec"])
         .arg(stage.path("testsup"));

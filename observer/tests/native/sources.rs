@@ -11,12 +11,12 @@ use std::{
     process::{ChildStdin, Command, Stdio},
 };
 
-use captest::suite::run;
 use observer::sources::audit::hearing::say;
 use rustix::net::{
     self as netlink, AddressFamily, SocketFlags, SocketType,
     netlink::{AUDIT, SocketAddrNetlink},
 };
+use testbed::checks::suite::run;
 
 use crate::{Guard, serve, until};
 
@@ -78,7 +78,7 @@ fn a_log_and_standard_input_count_once() {
         report().contains("the log has ended")
     });
     assert_eq!(denials(), Some(2.0));
-    let report = captest::check::read(&report()).expect("JSON");
+    let report = testbed::checks::expect::read(&report()).expect("JSON");
     let expected = [
         "sources[name=auditd].records == 2",
         "sources[name=auditd].up == true",
@@ -87,7 +87,7 @@ fn a_log_and_standard_input_count_once() {
         "denials[layer=apparmor].count == 2",
         "audit.audit_only == 2",
     ];
-    let failures = captest::check::failures(&report, &expected).expect("nonsense");
+    let failures = testbed::checks::expect::failures(&report, &expected).expect("nonsense");
     assert!(failures.is_empty(), "{failures:?}");
     agent.signal(libc::SIGTERM);
     assert_eq!(agent.code(), Some(0));
@@ -186,7 +186,7 @@ fn without_a_hook_the_log_tells_of_drops() {
     until("the sleeper to carry on", || {
         report().contains("carried_on")
     });
-    let report = captest::check::read(&report()).expect("JSON");
+    let report = testbed::checks::expect::read(&report()).expect("JSON");
     let expected = [
         "episodes[comm=bwrap].supervisor == bwrap",
         "episodes[comm=bwrap].layer == apparmor",
@@ -200,7 +200,7 @@ fn without_a_hook_the_log_tells_of_drops() {
         "episodes[comm=sleep].fate == carried_on",
         "others[kind=capset].comm == capsh",
     ];
-    let failures = captest::check::failures(&report, &expected).expect("nonsense");
+    let failures = testbed::checks::expect::failures(&report, &expected).expect("nonsense");
     assert!(failures.is_empty(), "{failures:?}");
     let (_, metrics) = serve::get(&address, "/metrics").expect("no metrics");
     let closed = |supervisor: &str, verdict: &str| {
@@ -294,7 +294,7 @@ fn a_socket_that_systemd_passed_is_heard_from_another_network() {
         });
     }
     let _agent = Guard::start(command.stdout(Stdio::null()));
-    let report = || captest::check::read(&answer(&web, "/api/v1/report")?).ok();
+    let report = || testbed::checks::expect::read(&answer(&web, "/api/v1/report")?).ok();
     until("the agent to answer", || report().is_some());
     say("apparmor=\"DENIED\" operation=\"capable\" pid=1 comm=\"c\" profile=\"passed\" capability=8 capname=\"setpcap\" ")
         .expect("CAP_AUDIT_WRITE");
@@ -306,7 +306,7 @@ fn a_socket_that_systemd_passed_is_heard_from_another_network() {
     let mut failures = Vec::new();
     until("the record", || {
         let report = report().expect("it answers");
-        failures = captest::check::failures(&report, &expected).expect("expectations");
+        failures = testbed::checks::expect::failures(&report, &expected).expect("expectations");
         failures.is_empty()
     });
 }

@@ -1,9 +1,9 @@
 //! A recorded stream, replayed: the same report to the letter. Every scenario
-//! compares the JSON besides (`captest::suite`).
+//! compares the JSON besides (`testbed::checks::suite`).
 
 use std::{fs, process::Stdio};
 
-use captest::{check, suite::run};
+use testbed::checks::{expect, suite::run};
 
 use crate::{Guard, serve, until};
 
@@ -15,7 +15,7 @@ fn the_text_is_the_same_too() {
     let mut record = stage.capwatch();
     record.args(["record", "--config", "config.toml", "--fail-on", "fatal"]);
     record.args(["--report", "live.txt", "--stream", "live.jsonl", "--"]);
-    record.args(["captest", "do", "drop", "except:chown", "exec", "testsup"]);
+    record.args(["testbed", "do", "drop", "except:chown", "exec", "testsup"]);
     let outcome = run(record.args(["do", "fork", "clear"])).expect("no outcome");
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
 
@@ -78,7 +78,7 @@ fn an_agents_events_give_the_report_that_it_served() {
     let outcome = run(replay.args(["replay", "-o", "json"]).arg(&events)).expect("no outcome");
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
     let [served, replayed] =
-        [&served, &outcome.stdout].map(|text| check::read(text).expect("JSON"));
+        [&served, &outcome.stdout].map(|text| expect::read(text).expect("JSON"));
     // Others on the machine may have gone on; what the test did stays the same.
     for part in ["schema", "host", "hooks", "lost", "command"] {
         assert_eq!(served[part], replayed[part], "{part}");

@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use captest::suite::Stage;
 use rustix::{
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
+use testbed::checks::suite::Stage;
 
 use crate::{Guard, until};
 
@@ -84,7 +84,7 @@ impl Terminal {
     fn after_a_failure(&self, stage: &Stage) -> String {
         let before = self.text().len();
         until("a failed drop", || {
-            let mut command = Command::new(stage.path("captest"));
+            let mut command = Command::new(stage.path("testbed"));
             command
                 .args(["do", "drop", "except:chown", "exec"])
                 .arg(stage.path("testsup"));

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use captest::suite::run;
 use serde_json::Value;
+use testbed::checks::suite::run;
 
 #[test]
 fn the_command_runs_as_the_user() {

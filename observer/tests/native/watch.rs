@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use captest::{check, suite::Stage};
+use testbed::checks::{expect, suite::Stage};
 
 use crate::{Guard, until};
 
@@ -34,7 +34,7 @@ fn watch(stage: &Stage, options: &[&str]) -> (Guard, Arc<Mutex<String>>) {
 /// Provokes until the text shows it: a `watch` doesn't say when it is ready.
 fn provoke_until(stage: &Stage, written: &Mutex<String>, shows: impl Fn(&str) -> bool) {
     until("the lines", || {
-        let mut command = Command::new(stage.path("captest"));
+        let mut command = Command::new(stage.path("testbed"));
         command
             .args(["do", "drop", "except:chown", "exec"])
             .arg(stage.path("testsup"));
@@ -49,8 +49,8 @@ fn provoke_until(stage: &Stage, written: &Mutex<String>, shows: impl Fn(&str) ->
 
 fn holds(lines: &str, expectations: &[&str]) -> bool {
     let lines = format!("{{\"lines\": [{}]}}", lines.trim().replace('\n', ","));
-    check::read(&lines).is_ok_and(|lines| {
-        let failures = check::failures(&lines, expectations).expect("nonsense");
+    expect::read(&lines).is_ok_and(|lines| {
+        let failures = expect::failures(&lines, expectations).expect("nonsense");
         failures.is_empty()
     })
 }

@@ -118,8 +118,8 @@ const lines = () => page.locator("#feed li").count();
 const before = await lines();
 console.log("make an episode");
 const arrived = await page.waitForFunction((count) => document.querySelectorAll("#feed li").length > count, before, { timeout: 15000 }).then(() => [], () => ["nothing arrived within 15 s"]);
-if (process.env.CAPTEST || (await lines()) > before) report("a new event shows without a reload", arrived);
-else console.log("skip page: a new event shows without a reload: CAPTEST names no helper");
+if (process.env.TESTBED || (await lines()) > before) report("a new event shows without a reload", arrived);
+else console.log("skip page: a new event shows without a reload: TESTBED names no helper");
 
 if (total > 0) {
   const fresh = await open({});

@@ -2,7 +2,7 @@
 # What the peers' tests share: results, packages, the agent. Source it.
 #
 #   CAPWATCH  the agent's binary; built when unset
-#   CAPTEST   the helper that makes episodes, tests' `captest`
+#   TESTBED   the helper that makes episodes, tests' `testbed`
 #   ADDRESS   an agent that already runs, HOST:PORT; none is started then
 #   KEEP      a folder for screenshots and answers; a temporary one when unset
 
@@ -110,12 +110,12 @@ soon() {
 # to fail. Says on stdout what was made; without the helper nothing, and the
 # caller skips.
 make_episodes() {
-    [ -x "${CAPTEST:-}" ] || return 1
+    [ -x "${TESTBED:-}" ] || return 1
     local working=$WORK/1/openshell-sandbox supervisor=$WORK/2/openshell-sandbox
     if [ ! -x "$supervisor" ]; then
         mkdir -p "$WORK/1" "$WORK/2"
-        cp "$CAPTEST" "$working"
-        cp "$CAPTEST" "$supervisor"
+        cp "$TESTBED" "$working"
+        cp "$TESTBED" "$supervisor"
         # Another digest, and so another version.
         echo >>"$supervisor"
     fi

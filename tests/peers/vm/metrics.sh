@@ -38,7 +38,7 @@ echo 1 >/proc/sys/kernel/bpf_stats_enabled
 mkdir -p 1 2
 working=$PWD/1/openshell-sandbox
 supervisor=$PWD/2/openshell-sandbox
-cp "$(command -v captest)" "$working"
+cp "$(command -v testbed)" "$working"
 cp "$working" "$supervisor"
 # Another digest, and so another version.
 echo >>"$supervisor"
@@ -48,7 +48,7 @@ while [ "$second" -lt 75 ]; do
     case $second in
     8 | 9 | 12 | 28) "$working" do clear exec "$true" ;;
     # One that no rule names: a supervisor by what it does.
-    10) captest do lower setpcap try-clear ;;
+    10) testbed do lower setpcap try-clear ;;
     16) "$working" do drop chown lower setpcap drop chown exec "$true" ;;
     20 | 22 | 50) "$supervisor" do lower setpcap clear ;;
     24) "$supervisor" do lower setpcap try-clear exec "$sleep" 100 & ;;

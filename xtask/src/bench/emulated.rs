@@ -80,7 +80,7 @@ pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
     for mechanism in MECHANISMS {
         let count = bench.reduced(1_000_000);
         let script = format!(
-            "captest bench storm --capwatch \"$(command -v capwatch)\" --count {count} -- --hooks={mechanism}\n"
+            "testbed bench storm --capwatch \"$(command -v capwatch)\" --count {count} -- --hooks={mechanism}\n"
         );
         storm_rows(
             &format!("Linux {KERNEL}, {mechanism}"),
@@ -114,8 +114,8 @@ pub fn rules(bench: &Bench, table: &mut Table) -> Result<()> {
     for (mechanism, programs) in mechanisms {
         let children = bench.reduced(300);
         let script = format!(
-            "exec captest bench programs --capwatch \"$(command -v capwatch)\" --empty {EMPTY} \
-             --children {children} --rounds 3 --programs {} --child 'captest rules succeed' \
+            "exec testbed bench programs --capwatch \"$(command -v capwatch)\" --empty {EMPTY} \
+             --children {children} --rounds 3 --programs {} --child 'testbed rules succeed' \
              -- --hooks={mechanism}\n",
             programs.join(",")
         );
@@ -134,7 +134,7 @@ fn counting() -> String {
          capwatch=$(command -v capwatch)\ntab=$(printf '\\t')\n\
          capable_bt=$(find / -xdev -name capable.bt | head -n 1)\n\
          capable=$(command -v capable-bpfcc-libbpf || find /usr/sbin /usr/bin /sbin -name '*capable*' -type f | grep -v -e capsh -e bt | head -n 1)\n\
-         exec captest bench overhead --rounds 3 --count 500 --loops 3 --call allowed,denied,prctl,getppid --condition none=none",
+         exec testbed bench overhead --rounds 3 --count 500 --loops 3 --call allowed,denied,prctl,getppid --condition none=none",
     );
     for mechanism in MECHANISMS {
         let _ = write!(

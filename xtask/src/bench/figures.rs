@@ -64,7 +64,7 @@ pub fn numbers(value: &Value) -> Result<Vec<f64>> {
     numbers.context("not an array of numbers")
 }
 
-/// What `captest bench overhead` measured, by call and condition.
+/// What `testbed bench overhead` measured, by call and condition.
 pub struct Overhead(Vec<(String, String, Vec<f64>)>);
 
 impl Overhead {

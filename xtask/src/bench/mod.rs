@@ -39,7 +39,7 @@ pub struct Args {
 /// What the sections share.
 pub struct Bench {
     capwatch: PathBuf,
-    captest: PathBuf,
+    testbed: PathBuf,
     /// An agent's object of empty programs.
     empty: PathBuf,
     short: bool,
@@ -97,7 +97,7 @@ impl Bench {
             "--package",
             "observer",
             "--package",
-            "captest",
+            "testbed",
             "--bins",
             "--examples",
         ]))?;
@@ -106,15 +106,15 @@ impl Bench {
         bpf::empty(&empty)?;
         Ok(Self {
             capwatch: release.join("capwatch"),
-            captest: release.join("captest"),
+            testbed: release.join("testbed"),
             empty,
             short,
         })
     }
 
-    /// Runs `captest bench …` and returns the object that it prints.
-    fn captest(&self, arguments: &[&str]) -> Result<Value> {
-        let mut command = Command::new(&self.captest);
+    /// Runs `testbed bench …` and returns the object that it prints.
+    fn testbed(&self, arguments: &[&str]) -> Result<Value> {
+        let mut command = Command::new(&self.testbed);
         let text = cmd::stdout(command.arg("bench").args(arguments))?;
         serde_json::from_str(&text).with_context(|| format!("{text:?} is no JSON"))
     }

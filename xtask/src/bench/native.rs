@@ -39,7 +39,7 @@ pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
     } else {
         eprintln!("  this kernel has no tracepoint cap_capable: nothing to compare bpftrace by");
     }
-    let measured = Overhead::read(&bench.captest(&arguments)?)?;
+    let measured = Overhead::read(&bench.testbed(&arguments)?)?;
     for call in CALLS {
         table.row(
             format!("{call}, nobody watching"),
@@ -82,7 +82,7 @@ pub fn processes(bench: &Bench, table: &mut Table) -> Result<()> {
     let children = bench.reduced(3000);
     let mut arguments = vec!["programs", "--capwatch", bench.agent()?, "--empty", empty];
     arguments.extend(["--children", &children]);
-    let measured = Overhead::read(&bench.captest(&arguments)?)?;
+    let measured = Overhead::read(&bench.testbed(&arguments)?)?;
     for step in ["fork", "exec", "exit"] {
         beside_empty(table, &measured, &format!("tree_{step}"), step, 1.5)?;
     }
@@ -113,7 +113,7 @@ pub fn beside_empty(
 /// A storm, and whether all of it was counted.
 pub fn storm(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(10_000_000);
-    let told = bench.captest(&["storm", "--capwatch", bench.agent()?, "--count", &count])?;
+    let told = bench.testbed(&["storm", "--capwatch", bench.agent()?, "--count", &count])?;
     storm_rows("this kernel", &told, table)
 }
 
@@ -162,7 +162,7 @@ pub fn storm_rows(host: &str, told: &Value, table: &mut Table) -> Result<()> {
 /// A long log.
 pub fn replay(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(10_000_000);
-    let told = bench.captest(&["replay", "--capwatch", bench.agent()?, "--count", &count])?;
+    let told = bench.testbed(&["replay", "--capwatch", bench.agent()?, "--count", &count])?;
     let figure = |name: &str| told[name].as_f64().with_context(|| format!("no {name}"));
     let (records, seconds) = (figure("records")?, figure("seconds")?);
     table.row(
@@ -203,7 +203,7 @@ pub fn scale(bench: &Bench, table: &mut Table) -> Result<()> {
         "--idle",
         idle,
     ];
-    let told = bench.captest(&arguments)?;
+    let told = bench.testbed(&arguments)?;
     let rows = told["rows"].as_array().context("no rows")?;
     ensure!(!rows.is_empty(), "nothing was measured");
     for row in rows {
@@ -260,7 +260,7 @@ pub fn scale(bench: &Bench, table: &mut Table) -> Result<()> {
 /// From a failed drop to the answer that shows it.
 pub fn latency(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(1000);
-    let told = bench.captest(&["latency", "--capwatch", bench.agent()?, "--count", &count])?;
+    let told = bench.testbed(&["latency", "--capwatch", bench.agent()?, "--count", &count])?;
     let mut samples: Vec<f64> = numbers(&told["seconds"])?
         .iter()
         .map(|one| one * 1e3)

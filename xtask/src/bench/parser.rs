@@ -15,7 +15,7 @@ use crate::cmd;
 pub fn parser(bench: &Bench, table: &mut Table) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let log = scratch.path().join("audit.log");
-    let mut write = Command::new(&bench.captest);
+    let mut write = Command::new(&bench.testbed);
     write.args([
         "bench",
         "replay",

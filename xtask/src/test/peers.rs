@@ -45,7 +45,7 @@ fn run(script: &Script, full: bool) -> Result<Tally> {
         "--package",
         "observer",
         "--package",
-        "captest",
+        "testbed",
     ]))?;
     let programs = cmd::target_dir().join("release");
     let mut path = OsString::from(&programs);
@@ -62,7 +62,7 @@ fn run(script: &Script, full: bool) -> Result<Tally> {
             .envs(env)
             .env("PATH", &path)
             .env("CAPWATCH", programs.join("capwatch"))
-            .env("CAPTEST", programs.join("captest"))
+            .env("TESTBED", programs.join("testbed"))
             .env("CAPWATCH_LIB", cmd::workspace().join("tests/vm/lib.sh"))
             .current_dir(cmd::workspace())
             .stdin(Stdio::null())

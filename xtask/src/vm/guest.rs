@@ -14,8 +14,8 @@ use crate::toolchain::Toolchain;
 /// Builds them; returns name and file of each.
 pub fn programs(arch: Arch) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut programs = vec![("observer", "capwatch")];
-    if cmd::workspace().join("captest/Cargo.toml").is_file() {
-        programs.push(("captest", "captest"));
+    if cmd::workspace().join("testbed/Cargo.toml").is_file() {
+        programs.push(("testbed", "testbed"));
     }
     let mut command = match arch {
         Arch::X86_64 => cmd::cargo(),

@@ -54,7 +54,7 @@ pub struct Record {
 }
 
 /// A length of time as it is typed: a number and its unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let milliseconds: u64 = match unit {
@@ -72,7 +72,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The longest wait that is taken, a day.
-pub(super) const MAX_WAIT_MS: u64 = 86_400_000;
+const MAX_WAIT_MS: u64 = 86_400_000;
 
 /// `capwatch replay`
 #[derive(Debug, Args)]

@@ -61,7 +61,7 @@ pub(super) fn forward(child: &Child, kind: SignalKind) {
     }
 }
 
-pub(super) fn in_foreground() -> bool {
+fn in_foreground() -> bool {
     let stdin = io::stdin();
     let own = rustix::process::getpgrp();
     stdin.is_terminal() && rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group == own)

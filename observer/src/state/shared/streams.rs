@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Rows whose texts are made at a time.
-pub(super) const ROWS_AT_ONCE: usize = 512;
+const ROWS_AT_ONCE: usize = 512;
 
 impl Shared {
     /// Whether every line of the stream is written by now.
@@ -90,7 +90,7 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn header(&self) -> Header {
+    fn header(&self) -> Header {
         let ledger = self.ledger();
         Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -166,7 +166,7 @@ impl Shared {
     }
 
     /// Records what the kernel has counted by now, and what is not seen.
-    pub(super) fn record_counts(&self) {
+    fn record_counts(&self) {
         let Some(scope) = self.recording().as_ref().map(Recording::scope) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::vm::{
 };
 
 /// A job that has begun and not ended.
-pub(super) struct Current {
+struct Current {
     name: String,
     begun: Instant,
     output: Vec<u8>,

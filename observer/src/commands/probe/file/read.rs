@@ -10,7 +10,7 @@ use super::{FileCaps, Own, Place};
 use crate::{caps::CapSet, open};
 
 /// The extended attribute.
-pub(super) const NAME: &str = "security.capability";
+const NAME: &str = "security.capability";
 
 pub(super) fn file_caps(path: &Path) -> anyhow::Result<Option<FileCaps>> {
     let mut buffer = [0_u8; 64];

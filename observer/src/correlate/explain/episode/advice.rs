@@ -24,7 +24,7 @@ pub(super) fn case<'a>(episode: &'a Episode, refusal: &Refusal<'a>) -> Case<'a> 
 }
 
 /// The launcher that became the process, outside of any container.
-pub(super) fn became_it<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
+fn became_it<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
     let is_workload = episode.role.as_deref() == Some("workload");
     let rule = refusal.rule.filter(|rule| rule.launcher && is_workload);
     let name = rule.map(|rule| &*rule.name);
@@ -66,7 +66,7 @@ pub(super) fn advice(episode: &Episode, refusal: &Refusal<'_>) -> String {
 }
 
 /// Whether it is known what started the process, and so where it gets its capabilities.
-pub(super) fn is_placed(episode: &Episode, refusal: &Refusal<'_>) -> bool {
+fn is_placed(episode: &Episode, refusal: &Refusal<'_>) -> bool {
     let Case {
         container,
         launcher,
@@ -76,7 +76,7 @@ pub(super) fn is_placed(episode: &Episode, refusal: &Refusal<'_>) -> bool {
 }
 
 /// What the rule of a supervisor itself says to change.
-pub(super) fn of_rule<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
+fn of_rule<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
     let own = episode.role.as_deref() == Some("supervisor");
     let rule = refusal.rule.filter(|_| own)?;
     rule.remedy.as_deref()

@@ -95,7 +95,7 @@ impl Suite {
 }
 
 /// Whose findings they are, where a command was recorded.
-pub(super) fn write_scope(xml: &mut String, report: &Report) -> std::fmt::Result {
+fn write_scope(xml: &mut String, report: &Report) -> std::fmt::Result {
     let Some(scope) = &report.scope else {
         return Ok(());
     };
@@ -138,7 +138,7 @@ impl Case {
 
 /// Text for an attribute or an element. What XML can't hold at all is shown as
 /// its number.
-pub(super) fn escape(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 16);
     for character in clean(text).chars() {
         match character {

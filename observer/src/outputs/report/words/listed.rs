@@ -19,7 +19,7 @@ pub fn explained<'a>(report: &Report, denials: &'a [&'a Denial]) -> &'a [&'a Den
 }
 
 /// As many of each scope as a table has room for: none pushes out another's.
-pub(super) fn room<T>(all: &[T], scope: impl Fn(&T) -> Scope) -> Vec<&T> {
+fn room<T>(all: &[T], scope: impl Fn(&T) -> Scope) -> Vec<&T> {
     let mut counts = [0; Scope::ALL.len()];
     let has_room = |one: &&T| {
         let count = &mut counts[scope(one) as usize];
@@ -101,7 +101,7 @@ pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
 }
 
 /// Takes out of the rows those of memory accounting: a sentence tells them all.
-pub(super) fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
+fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
     let mut count = 0;
     denials.retain(|denial| {
         let is_accounting = denial.is_accounting();

@@ -91,7 +91,7 @@ impl Summary {
     }
 
     /// That drops were refused to supervisors, of which this is the worst.
-    pub(super) fn failed(
+    fn failed(
         &self,
         level: &'static str,
         group: &Group,
@@ -134,7 +134,7 @@ impl Summary {
 }
 
 /// That workloads run on with what should be gone, whoever's they are.
-pub(super) fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headline {
+fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headline {
     let count = workloads.len() as u64;
     let of = match &first.supervisor {
         Some(supervisor) => format!(" of {supervisor}"),
@@ -195,7 +195,7 @@ impl Headline {
     }
 }
 
-pub(super) const fn what_became(verdict: Verdict) -> &'static str {
+const fn what_became(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Fatal => "exited after a refused drop",
         Verdict::Degraded => "runs its workload with capabilities left",

@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         own("no_fail_on", "@chown fork clear")
             .exits(1)
             .shows(&[fatal]),
-        own("three_of_its_own", "captest do exit 3").exits(3),
+        own("three_of_its_own", "testbed do exit 3").exits(3),
         Scenario::new(
             "fail_on_denied",
             "testsup storm --threads 1 --count 1 --capability sys_chroot",

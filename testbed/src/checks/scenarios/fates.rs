@@ -87,7 +87,7 @@ pub fn scenarios() -> Vec<Scenario> {
         )
         .options(&["--fail-on", "fatal,degraded,pending,denied"])
         .shows(&["count(episodes) == 0", "failed_on == []"]),
-        Scenario::new("nothing_at_all", "captest do exit 0")
+        Scenario::new("nothing_at_all", "testbed do exit 0")
             .options(&["--fail-on", "fatal,degraded,pending,denied"])
             .shows(&["count(episodes) == 0", "failed_on == []"]),
     ]

@@ -1,10 +1,18 @@
 //! Calls that the kernel refuses by a rule, each once.
 
+mod ids;
+mod lost;
+
+use ids::{
+    chroot, denied, depth, limit, map, no_gid_map, no_setfcap, not_own_gid, not_own_uid,
+    other_opener, unmapped_group, unmapped_user, written_before,
+};
+use lost::{lost_foreign_mount, lost_no_new_privs, lost_nosuid, lost_traced};
+
 use std::{
     ffi::CString,
     fs, io,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
     process::{ExitCode, exit},
 };
 
@@ -12,7 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 use capctl::{Cap, CapSet, CapState, ambient, bounding};
 use libc::c_ulong;
 
-use crate::steps::sys;
+use super::steps::sys;
 
 /// Have the kernel refuse one call by a rule, or succeed with each of them
 #[derive(clap::Args)]
@@ -105,7 +113,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Calls that no rule refuses, many times: an exec of a file with capabilities, of one
 /// without, capset, the ambient set, and id maps.
 fn succeed(count: u32) -> Result<()> {
-    let file = file_with(Cap::CHOWN, "captest-granted")?;
+    let file = file_with(Cap::CHOWN, "testbed-granted")?;
     for _ in 0..count {
         let child = sys::fork()?;
         if child == 0 {
@@ -170,7 +178,7 @@ fn of(error: &capctl::Error) -> io::Error {
 }
 
 fn exec() -> io::Result<()> {
-    let file = file_with(Cap::NET_BIND_SERVICE, "captest-beyond")?;
+    let file = file_with(Cap::NET_BIND_SERVICE, "testbed-beyond")?;
     bounding::drop(Cap::NET_BIND_SERVICE).map_err(|error| of(&error))?;
     let error = sys::exec(&[file.clone(), "rules".to_owned(), "list".to_owned()]);
     fs::remove_file(file)?;
@@ -259,233 +267,4 @@ fn securebits_locked() -> io::Result<()> {
     // SECBIT_NOROOT and its lock.
     securebits(0b11)?;
     securebits(0)
-}
-
-fn map(file: &str, text: &str) -> io::Result<()> {
-    map_of("self", file, text)
-}
-
-fn map_of(process: &str, file: &str, text: &str) -> io::Result<()> {
-    use io::Write as _;
-    let path = Path::new("/proc").join(process).join(file);
-    let mut file = fs::OpenOptions::new().write(true).open(path)?;
-    file.write_all(text.as_bytes())
-}
-
-/// A new user namespace in which its own ids are mapped.
-fn namespace() -> io::Result<()> {
-    sys::unshare()?;
-    map("setgroups", "deny")?;
-    map("gid_map", "0 0 1")?;
-    map("uid_map", "0 0 1")
-}
-
-fn no_setfcap() -> io::Result<()> {
-    become_with(|state| state.effective.drop(Cap::SETFCAP));
-    sys::unshare()?;
-    map("uid_map", "0 0 1")
-}
-
-fn become_nobody() -> io::Result<()> {
-    const NOBODY: u32 = 65_534;
-    // SAFETY: numbers only.
-    told(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) })?;
-    // SAFETY: numbers only.
-    told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })
-}
-
-/// Becomes nobody, in a namespace of its own.
-fn nobody() -> io::Result<()> {
-    become_nobody()?;
-    // Else its files in /proc are root's.
-    // SAFETY: numbers only.
-    told(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
-    sys::unshare()
-}
-
-fn not_own_uid() -> io::Result<()> {
-    nobody()?;
-    map("uid_map", "0 1000 1")
-}
-
-fn not_own_gid() -> io::Result<()> {
-    nobody()?;
-    // Its own id, but setgroups is not denied.
-    map("gid_map", "0 65534 1")
-}
-
-fn written_before() -> io::Result<()> {
-    namespace()?;
-    map("uid_map", "0 0 1")
-}
-
-/// Has a child do something, then wait; gives its process id.
-fn beside(first: impl FnOnce() -> io::Result<()>) -> io::Result<i32> {
-    let (ready, done) = sys::pipe()?;
-    let child = sys::fork()?;
-    if child == 0 {
-        if first().is_err() {
-            exit(3);
-        }
-        sys::close(done);
-        sys::close(ready);
-        std::thread::sleep(std::time::Duration::from_secs(5));
-        exit(0);
-    }
-    sys::close(done);
-    sys::drain(ready);
-    Ok(child)
-}
-
-fn other_opener() -> io::Result<()> {
-    let child = beside(|| {
-        namespace()?;
-        sys::unshare()
-    })?;
-    let result = map_of(&child.to_string(), "uid_map", "0 0 1");
-    // SAFETY: numbers only; the child is this process's own.
-    unsafe { libc::kill(child, libc::SIGKILL) };
-    result
-}
-
-fn setgroups(group: libc::gid_t) -> io::Result<()> {
-    // SAFETY: one group, which is read.
-    let result = unsafe { libc::syscall(libc::SYS_setgroups, 1, &raw const group) };
-    told(result)
-}
-
-fn no_gid_map() -> io::Result<()> {
-    sys::unshare()?;
-    setgroups(0)
-}
-
-fn denied() -> io::Result<()> {
-    sys::unshare()?;
-    map("setgroups", "deny")?;
-    map("gid_map", "0 0 1")?;
-    setgroups(0)
-}
-
-fn unmapped_group() -> io::Result<()> {
-    let parent = std::process::id();
-    let (ready, done) = sys::pipe()?;
-    let child = sys::fork()?;
-    if child == 0 {
-        sys::close(done);
-        // The namespace is made by then.
-        sys::drain(ready);
-        let mapped = map_of(&parent.to_string(), "gid_map", "0 0 1");
-        sys::exit(i32::from(mapped.is_err()));
-    }
-    sys::unshare()?;
-    sys::close(ready);
-    sys::close(done);
-    if sys::wait(child)? != 0 {
-        exit(3);
-    }
-    setgroups(5)
-}
-
-fn unmapped_user() -> io::Result<()> {
-    sys::unshare()?;
-    sys::unshare()
-}
-
-fn chroot() -> io::Result<()> {
-    std::os::unix::fs::chroot("/tmp")?;
-    sys::unshare()
-}
-
-fn limit() -> io::Result<()> {
-    let path = "/proc/sys/user/max_user_namespaces";
-    let before = fs::read_to_string(path)?;
-    fs::write(path, "0")?;
-    let result = sys::unshare();
-    fs::write(path, before)?;
-    result
-}
-
-fn depth() -> io::Result<()> {
-    for _ in 0..40 {
-        namespace()?;
-    }
-    Ok(())
-}
-
-/// Executes a file that says the process id.
-fn execute(file: &str) -> io::Error {
-    sys::exec(&[file.to_owned(), "rules".to_owned(), "self".to_owned()])
-}
-
-fn lost_no_new_privs() -> io::Result<()> {
-    let file = file_with(Cap::CHOWN, "captest-lost")?;
-    become_nobody()?;
-    // SAFETY: numbers only.
-    told(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
-    Err(execute(&file))
-}
-
-/// Itself, with root's set-user-id bit.
-fn set_id(file: &str) -> io::Result<()> {
-    fs::copy("/proc/self/exe", file)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o4755))
-}
-
-fn own_mounts() -> io::Result<()> {
-    // SAFETY: a number only.
-    told(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    let flags = libc::MS_REC | libc::MS_PRIVATE;
-    let (no_text, no_data) = (std::ptr::null(), std::ptr::null());
-    // SAFETY: a string that ends with a zero; the kernel reads no other.
-    told(unsafe { libc::mount(no_text, c"/".as_ptr(), no_text, flags, no_data) })
-}
-
-fn lost_nosuid() -> io::Result<()> {
-    let folder = "/tmp/captest-nosuid";
-    fs::create_dir_all(folder)?;
-    own_mounts()?;
-    let (kind, path) = (c"tmpfs".as_ptr(), CString::new(folder)?);
-    // SAFETY: strings that end with a zero.
-    told(unsafe { libc::mount(kind, path.as_ptr(), kind, libc::MS_NOSUID, std::ptr::null()) })?;
-    let file = format!("{folder}/captest-lost");
-    set_id(&file)?;
-    become_nobody()?;
-    Err(execute(&file))
-}
-
-fn lost_foreign_mount() -> io::Result<()> {
-    let file = "/tmp/captest-set-id";
-    set_id(file)?;
-    let path = CString::new(file)?;
-    // SAFETY: a string that ends with a zero.
-    let open = unsafe { libc::open(path.as_ptr(), libc::O_PATH) };
-    told(open)?;
-    own_mounts()?;
-    become_nobody()?;
-    Err(execute(&format!("/proc/self/fd/{open}")))
-}
-
-fn lost_traced() -> io::Result<()> {
-    let file = "/tmp/captest-set-id";
-    set_id(file)?;
-    become_nobody()?;
-    let child = sys::fork()?;
-    if child == 0 {
-        let nothing: *mut libc::c_void = std::ptr::null_mut();
-        // SAFETY: numbers only.
-        unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) };
-        execute(file);
-        sys::exit(1);
-    }
-    let mut status = 0;
-    // SAFETY: the status is this function's; the child stops at its exec.
-    told(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
-    let nothing: *mut libc::c_void = std::ptr::null_mut();
-    // SAFETY: numbers only.
-    let gone_on = unsafe { libc::ptrace(libc::PTRACE_CONT, child, nothing, nothing) };
-    told(gone_on)?;
-    if sys::wait(child)? != 0 {
-        return Err(io::Error::other("the traced program failed"));
-    }
-    Ok(())
 }

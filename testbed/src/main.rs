@@ -1,17 +1,15 @@
-//! `captest`: programs that do on purpose what capwatch looks for.
+//! `testbed`: programs that do on purpose what capwatch looks for.
 
-mod bench;
-mod incident;
-mod loaded;
-mod rules;
-mod steps;
-mod storm;
+mod benches;
+mod workloads;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use captest::{check, object, suite};
 use clap::Parser;
+use testbed::checks::{expect, loaded, object, suite};
+
+use workloads::{incident, rules, steps, storm};
 
 /// Programs under test for capwatch, and the checks of what it said
 #[derive(Parser)]
@@ -27,7 +25,7 @@ enum Cli {
     Storm(storm::Args),
     Rules(rules::Args),
     /// Check that a report, or JSON lines, say what was expected
-    #[command(after_help = check::HELP)]
+    #[command(after_help = expect::HELP)]
     Check {
         /// The report, or a file of JSON lines
         file: PathBuf,
@@ -36,7 +34,7 @@ enum Cli {
         expectations: Vec<String>,
     },
     Suite(suite::Args),
-    Bench(bench::Args),
+    Bench(benches::Args),
     /// Print every BPF program, map and link that the kernel holds
     Loaded,
     Object(object::Args),
@@ -48,9 +46,9 @@ fn main() -> Result<ExitCode> {
         Cli::Incident(args) => Ok(incident::run(&args)),
         Cli::Rules(args) => rules::run(&args),
         Cli::Storm(args) => storm::run(&args).map(|()| ExitCode::SUCCESS),
-        Cli::Check { file, expectations } => check::main(&file, &expectations),
+        Cli::Check { file, expectations } => expect::main(&file, &expectations),
         Cli::Suite(args) => suite::main(&args),
-        Cli::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Cli::Bench(args) => benches::run(&args).map(|()| ExitCode::SUCCESS),
         Cli::Object(args) => object::main(&args).map(|()| ExitCode::SUCCESS),
         Cli::Loaded => loaded::main().map(|()| ExitCode::SUCCESS),
     }

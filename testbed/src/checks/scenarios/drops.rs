@@ -82,7 +82,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "as_the_incident_did",
-            "captest do drop except:0,2,3,6,7,12,19,21,34 exec testsup incident -- testload do",
+            "testbed do drop except:0,2,3,6,7,12,19,21,34 exec testsup incident -- testload do",
         )
         .exits(1)
         .shows(&[
@@ -164,7 +164,7 @@ fn refused_on_a_raised_bit() -> Scenario {
             // What prepared the set for it belongs to no supervisor.
             "count(episodes[inferred=true]) == 1",
             "episodes[inferred=true].verdict == ok",
-            "episodes[inferred=true].comm == captest",
+            "episodes[inferred=true].comm == testbed",
             "episodes[inferred=true].drops == 40",
             "episodes[inferred=true].fate == exec",
             "episodes[inferred=true].bounding_after == 0x1",

@@ -32,7 +32,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "a_supervisor_in_a_runtimes_container",
-            "captest do drop except:chown exec testrun do fork exec testload do fork exec testsup do fork clear",
+            "testbed do drop except:chown exec testrun do fork exec testload do fork exec testsup do fork clear",
         )
         .exits(1)
         .shows(&[
@@ -43,7 +43,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "nobodys_process",
-            "captest do drop except:chown exec testload do fork clear",
+            "testbed do drop except:chown exec testload do fork clear",
         )
         .options(&["--fail-on", "fatal"])
         .fails(1)

@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Context as _, Result, bail, ensure};
 use libc::{c_int, c_ulong, syscall};
 
-use crate::steps::sys;
+use super::steps::sys;
 
 /// Provoke refused checks, as fast as may be, from many threads
 #[derive(clap::Args)]

@@ -89,7 +89,7 @@ fn launchers() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "a_loop_that_breaks_off",
-            "captest do drop except:chown,kill,setuid,net_raw exec testsup do fork drop chown exec testload do exit 0",
+            "testbed do drop except:chown,kill,setuid,net_raw exec testsup do fork drop chown exec testload do exit 0",
         )
         .shows(&[
             one,
@@ -101,7 +101,7 @@ fn launchers() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "a_loop_that_breaks_off_where_the_rule_empties",
-            "captest do drop except:chown,kill,setuid,net_raw exec testempty do fork drop chown exec testload do exit 0",
+            "testbed do drop except:chown,kill,setuid,net_raw exec testempty do fork drop chown exec testload do exit 0",
         )
         .shows(&[
             "count(episodes[supervisor=testempty]) == 1",
@@ -199,7 +199,7 @@ fn never_tried() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "never_tried",
-            "captest do drop setpcap exec testempty do fork exec testload do exit 0",
+            "testbed do drop setpcap exec testempty do fork exec testload do exit 0",
         )
         .options(&["--fail-on", "degraded"])
         .fails(0)

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    check,
+use super::{
+    expect,
     scenarios::{self, Scenario},
 };
 
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The names that the programs under test go by, and whether a rule names them.
 const PROGRAMS: [&str; 7] = [
-    "captest",
+    "testbed",
     "testempty",
     "testhelp",
     "testload",
@@ -82,8 +82,8 @@ pub struct Args {
 /// # Errors
 /// When they can't be run at all.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let captest = env::current_exe().context("cannot tell where captest is")?;
-    let stage = Stage::new(&args.capwatch, &captest)?;
+    let testbed = env::current_exe().context("cannot tell where testbed is")?;
+    let stage = Stage::new(&args.capwatch, &testbed)?;
     let mut chosen = scenarios::all();
     chosen.retain(|scenario| {
         (args.names.is_empty() || args.names.iter().any(|name| name == scenario.name))
@@ -148,11 +148,11 @@ impl Stage {
     ///
     /// # Errors
     /// When there is no room for them.
-    pub fn new(capwatch: &Path, captest: &Path) -> Result<Self> {
+    pub fn new(capwatch: &Path, testbed: &Path) -> Result<Self> {
         let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
         for name in PROGRAMS {
-            fs::copy(captest, dir.path().join(name))
-                .with_context(|| format!("cannot copy {}", captest.display()))?;
+            fs::copy(testbed, dir.path().join(name))
+                .with_context(|| format!("cannot copy {}", testbed.display()))?;
         }
         fs::write(dir.path().join("config.toml"), CONFIG)?;
         let capwatch = capwatch.to_owned();
@@ -213,8 +213,8 @@ impl Stage {
         wrong.extend(self.differs(&report, &stream)?);
         match read(&report) {
             Ok(report) => {
-                wrong.extend(check::failures(&report, &always(scenario))?);
-                wrong.extend(check::failures(&report, &scenario.expectations)?);
+                wrong.extend(expect::failures(&report, &always(scenario))?);
+                wrong.extend(expect::failures(&report, &scenario.expectations)?);
                 let lost = |what: &str| report["lost"][what].as_u64().unwrap_or(0);
                 // A kretprobe has few instances, and whatever else runs on the
                 // host may hold them all: counted, and no fault of the scenario.
@@ -223,7 +223,7 @@ impl Stage {
                     wrong.push(format!("lost: {}", report["lost"]));
                 }
                 let missed = lost("missed_runs") + returns;
-                wrong.extend(check::failures(&report, &scenario.counted(missed))?);
+                wrong.extend(expect::failures(&report, &scenario.counted(missed))?);
             }
             Err(error) => wrong.push(format!("{error:#}")),
         }

@@ -3,7 +3,7 @@
 //! One process does only what its words say, so that the drops and denials that
 //! a test expects are all that there are. What a test needs first (a smaller
 //! bounding set, say) another program does before it execs the one under test:
-//! `captest do drop except:chown exec testsup do fork clear`.
+//! `testbed do drop except:chown exec testsup do fork clear`.
 
 mod parse;
 mod run;

@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use object::{File, Object as _, ObjectSection as _, ObjectSymbol as _};
 
 #[cfg(target_arch = "x86_64")]
-const BUILT_IN: &[u8] = include_bytes!("../../observer/bpf/capwatch.x86_64.bpf.o");
+const BUILT_IN: &[u8] = include_bytes!("../../../observer/bpf/capwatch.x86_64.bpf.o");
 #[cfg(target_arch = "aarch64")]
-const BUILT_IN: &[u8] = include_bytes!("../../observer/bpf/capwatch.aarch64.bpf.o");
+const BUILT_IN: &[u8] = include_bytes!("../../../observer/bpf/capwatch.aarch64.bpf.o");
 
 /// Where the entries stand in `struct bpf_map_def`.
 const ENTRIES: u64 = 12;

@@ -27,7 +27,7 @@ pub fn run(steps: &[Step]) -> ! {
 
 /// A step that can't be done must not look like a program under test.
 fn fail(error: &anyhow::Error) -> ! {
-    eprintln!("captest: {error:#}");
+    eprintln!("testbed: {error:#}");
     sys::exit(99)
 }
 

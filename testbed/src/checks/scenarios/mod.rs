@@ -25,7 +25,7 @@ pub struct Scenario {
     pub exit: i32,
     /// The exit code of COMMAND.
     pub own_exit: i32,
-    /// What must hold of the report, in the language of [`check`](crate::check).
+    /// What must hold of the report, in the language of [`expect`](super::expect).
     pub expectations: Vec<&'static str>,
     /// What must be counted, and how often: to the unit, but for what the
     /// kernel says that it missed.
@@ -36,17 +36,17 @@ pub struct Scenario {
 /// what it starts with is told by a word.
 const SETS: [(&str, &str); 6] = [
     ("@full", "testsup do"),
-    ("@chown", "captest do drop except:chown exec testsup do"),
+    ("@chown", "testbed do drop except:chown exec testsup do"),
     (
         "@chown+setpcap",
-        "captest do drop except:chown,setpcap exec testsup do",
+        "testbed do drop except:chown,setpcap exec testsup do",
     ),
-    ("@empty", "captest do drop all exec testsup do"),
-    ("@odd", "captest do drop except:12,19,21,34 exec testsup do"),
+    ("@empty", "testbed do drop all exec testsup do"),
+    ("@odd", "testbed do drop except:12,19,21,34 exec testsup do"),
     // 0x4002810cd: Podman's, with --cap-drop SETPCAP.
     (
         "@podman",
-        "captest do drop except:0,2,3,6,7,12,19,21,34 exec testsup do",
+        "testbed do drop except:0,2,3,6,7,12,19,21,34 exec testsup do",
     ),
 ];
 
@@ -149,17 +149,17 @@ mod tests {
     use super::*;
 
     /// For trying the expectations against reports that `suite --keep` kept:
-    /// `CAPTEST_REPORTS=DIR cargo test -p captest tell -- --nocapture`.
+    /// `TESTBED_REPORTS=DIR cargo test -p testbed tell -- --nocapture`.
     #[test]
     fn expectations_tell_the_scenarios_apart() {
-        let Some(directory) = std::env::var_os("CAPTEST_REPORTS") else {
+        let Some(directory) = std::env::var_os("TESTBED_REPORTS") else {
             return;
         };
         let directory = std::path::Path::new(&directory);
         let read = |scenario: &Scenario| {
             let path = directory.join(format!("{}.json", scenario.name));
             let text = std::fs::read_to_string(path).ok()?;
-            crate::check::read(&text).ok()
+            crate::checks::expect::read(&text).ok()
         };
         let all = all();
         let played = all
@@ -167,7 +167,8 @@ mod tests {
             .filter_map(|scenario| Some((read(scenario)?, scenario)));
         for (report, of) in played {
             for scenario in &all {
-                let failures = crate::check::failures(&report, &scenario.expectations).unwrap();
+                let failures =
+                    crate::checks::expect::failures(&report, &scenario.expectations).unwrap();
                 if scenario.name == of.name {
                     assert!(failures.is_empty(), "{}: {failures:?}", of.name);
                 } else if failures.is_empty() {
@@ -187,8 +188,8 @@ mod tests {
                 scenario.name
             );
             let document = serde_json::Value::Null;
-            crate::check::failures(&document, &scenario.expectations).unwrap();
-            crate::check::failures(&document, &scenario.counted(0)).unwrap();
+            crate::checks::expect::failures(&document, &scenario.expectations).unwrap();
+            crate::checks::expect::failures(&document, &scenario.counted(0)).unwrap();
             assert!(!scenario.words()[0].starts_with('@'), "{}", scenario.name);
         }
     }

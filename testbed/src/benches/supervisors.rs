@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use crate::storm;
+use crate::workloads::storm;
 
 /// Be a supervisor: have checks refused, say so, and wait for the end of standard input
 #[derive(clap::Args)]

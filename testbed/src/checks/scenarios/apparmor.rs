@@ -9,7 +9,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "apparmor_refuses_a_drop",
-            "captest do profile unprivileged_userns exec testsup do fork clear",
+            "testbed do profile unprivileged_userns exec testsup do fork clear",
         )
         .exits(1)
         .shows(&[
@@ -30,7 +30,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "apparmor_refuses_in_a_user_namespace",
-            "captest do profile unprivileged_userns exec testsup do unshare drop setpcap exit 1",
+            "testbed do profile unprivileged_userns exec testsup do unshare drop setpcap exit 1",
         )
         .exits(1)
         .shows(&[
@@ -44,7 +44,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "apparmor_refuses_quietly",
-            "captest do profile capwatch_quiet exec testsup do fork clear",
+            "testbed do profile capwatch_quiet exec testsup do fork clear",
         )
         .exits(1)
         .shows(&[
@@ -59,7 +59,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "apparmor_refuses_then_exec",
-            "captest do profile capwatch_quiet exec testsup do fork drop all exec testload do exit 0",
+            "testbed do profile capwatch_quiet exec testsup do fork drop all exec testload do exit 0",
         )
         .shows(&[
             one,
@@ -80,7 +80,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]),
         Scenario::new(
             "commoncap_refuses_under_a_profile",
-            "captest do drop except:chown profile unprivileged_userns exec testsup do fork clear",
+            "testbed do drop except:chown profile unprivileged_userns exec testsup do fork clear",
         )
         .exits(1)
         .shows(&[

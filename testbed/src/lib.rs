@@ -1,7 +1,4 @@
 //! What the tests of capwatch share: scenarios, their runner, and the language
 //! of their expectations.
 
-pub mod check;
-pub mod object;
-pub mod scenarios;
-pub mod suite;
+pub mod checks;

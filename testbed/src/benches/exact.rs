@@ -11,7 +11,7 @@ use serde_json::json;
 use super::agent::Agent;
 use super::metrics;
 use super::supervisors::Names;
-use crate::storm;
+use crate::workloads::storm;
 
 /// Provoke a storm under several supervisors, and compare the agent's counts with the truth
 #[derive(clap::Args)]
