@@ -1,4 +1,5 @@
-//! Docker's state of a container: `config.v2.json` and `hostconfig.json`.
+//! Docker's state of a container: `config.v2.json` and `hostconfig.json`; and of its
+//! images: which tag an id has.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use crate::{
 
 /// What fields that come from here are said to come from.
 const FROM: &str = "docker";
+/// An image's id begins so.
+const SHA: &str = "sha256:";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -42,7 +45,34 @@ struct HostConfig {
     cap_drop: Option<Vec<String>>,
     #[serde(default)]
     privileged: bool,
+    log_config: Option<LogConfig>,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LogConfig {
+    #[serde(rename = "Type", default)]
+    kind: String,
+}
+
+/// `image/DRIVER/repositories.json`: ids of images by repository and reference.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tags {
+    repositories: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Drivers of Docker's storage, whose images are apart.
+const DRIVERS: [&str; 6] = [
+    "overlay2",
+    "vfs",
+    "btrfs",
+    "zfs",
+    "fuse-overlayfs",
+    "overlay",
+];
+/// Images that are walked over from a step of a build to its base.
+const MAX_STEPS: usize = 128;
 
 /// What Docker gives a container that asks for nothing (`oci/caps/defaults.go`, moby 20 to 28).
 const DEFAULTS: [&str; 14] = [
@@ -62,9 +92,10 @@ const DEFAULTS: [&str; 14] = [
     "audit_write",
 ];
 
-/// Adds what Docker's folder of a container tells; gives its labels, `None` where
-/// there is no such container.
+/// Adds what Docker's folder of a container tells, which lies below `root`; gives its
+/// labels, `None` where there is no such container.
 pub fn describe(
+    root: &Folder,
     folder: &Folder,
     owner: u32,
     container: &mut Container,
@@ -76,6 +107,7 @@ pub fn describe(
         image,
         digest,
         requested: known,
+        build,
         origin,
         ..
     } = container;
@@ -85,14 +117,51 @@ pub fn describe(
     let Some(config) = config else {
         return Some(BTreeMap::new());
     };
-    tell(image, config.image.some(), origin, "image", FROM);
+    let is_id = config.image.starts_with(SHA);
+    let host = (is_id || known.is_none())
+        .then(|| files::json::<HostConfig>(folder, "hostconfig.json", owner))
+        .flatten();
+    // The builder before BuildKit runs a step in a container of the image so far, and
+    // keeps no log of it (`builder/dockerfile`, moby 17 to 28).
+    let is_quiet = |host: &HostConfig| {
+        let log = host.log_config.as_ref();
+        log.is_some_and(|log| log.kind == "none")
+    };
+    if is_id && host.as_ref().is_some_and(is_quiet) {
+        *build = Some("docker".to_owned());
+    }
+    let tag = is_id.then(|| tag(root, owner, &config.image, build.is_some()));
+    let told = tag.flatten().or_else(|| config.image.some());
+    tell(image, told, origin, "image", FROM);
     if known.is_none() {
-        let host: Option<HostConfig> = files::json(folder, "hostconfig.json", owner);
         let user = config.user.unwrap_or_default();
         let told = host.map(|host| requested(&host, &user));
         tell(known, told, origin, "requested", FROM);
     }
     Some(config.labels.unwrap_or_default())
+}
+
+/// A tag that an image's id has; of a step of a build that of the nearest image that
+/// it was built from.
+fn tag(root: &Folder, owner: u32, id: &str, is_step: bool) -> Option<String> {
+    let mut drivers = DRIVERS.iter();
+    drivers.find_map(|driver| {
+        let tags = format!("image/{driver}/repositories.json");
+        let tags: Tags = files::json(root, &tags, owner)?;
+        let mut id = id.to_owned();
+        for _ in 0..MAX_STEPS {
+            let mut references = tags.repositories.values().flatten();
+            let tagged = |(name, of): &(&String, &String)| **of == id && !name.contains('@');
+            if let Some((name, _)) = references.find(tagged) {
+                return name.some();
+            }
+            let digits = id.strip_prefix(SHA).filter(|_| is_step)?;
+            let digits = super::cgroup::is_id(digits).then_some(digits)?;
+            let parent = format!("image/{driver}/imagedb/metadata/sha256/{digits}/parent");
+            id = files::text_below(root, &parent, owner)?;
+        }
+        None
+    })
 }
 
 /// What Docker makes of the options: the defaults, less what is dropped, and

@@ -22,6 +22,7 @@ pub struct Spec {
     process: Option<Process>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
+    hostname: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,7 +102,16 @@ impl Spec {
                 no_new_privileges,
             }),
             annotations: BTreeMap::new(),
+            hostname: None,
         }
+    }
+
+    /// The beginning of the id of buildah's working container, where this is a step in
+    /// it: its host name (`run_common.go`, 1.28 to 1.39).
+    pub fn working_container(&self, container: &Container) -> Option<&str> {
+        let name = self.hostname.as_deref()?;
+        let plain = name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (plain && container.build.as_deref() == Some("buildah")).then_some(name)
     }
 
     /// Whether CRI-O made it; Podman writes `libpod`.

@@ -128,6 +128,9 @@ impl State {
         let spec = bundle.and_then(|bundle| Spec::read(&bundle, owner));
         if let Some(spec) = spec.or(told.spec) {
             spec.describe(&mut container);
+            if let Some(step) = spec.working_container(&container) {
+                self.base(step, uid, &mut container);
+            }
             self.keep(&spec.labels(), &mut container);
         }
         Some(container)

@@ -301,6 +301,28 @@ impl State {
         self.keep(&labels, container);
     }
 
+    /// The working container that a step of buildah's runs in, of which it has the
+    /// beginning of the id as its host name: its name, and the image that it began with.
+    pub(super) fn base(&self, id: &str, uid: u32, container: &mut Container) {
+        let owner = self.owner(uid);
+        for path in &self.roots(uid).stores {
+            let Some(folder) = self.folder(&self.shown(path), uid) else {
+                continue;
+            };
+            for driver in DRIVERS {
+                let store = Store {
+                    folder: &folder,
+                    driver,
+                    volatile: None,
+                    owner,
+                };
+                if store.describe_base(id, container) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Podman's and CRI-O's.
     fn stored(&self, roots: &Roots, uid: u32, container: &mut Container) -> bool {
         if !shim::is_name(&container.id) {
@@ -372,10 +394,12 @@ impl State {
         }
         let owner = self.owner(uid);
         for path in &roots.docker {
-            let folder = self.folder(&self.shown(path), uid);
-            let path = format!("containers/{}", container.id);
-            let folder = folder.and_then(|folder| folder.below(path).ok());
-            let labels = folder.and_then(|folder| docker::describe(&folder, owner, container));
+            let Some(root) = self.folder(&self.shown(path), uid) else {
+                continue;
+            };
+            let folder = root.below(format!("containers/{}", container.id)).ok();
+            let labels =
+                folder.and_then(|folder| docker::describe(&root, &folder, owner, container));
             if let Some(labels) = labels {
                 Runtime::Docker.as_str().clone_into(&mut container.runtime);
                 self.keep(&labels, container);

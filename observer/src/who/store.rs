@@ -106,6 +106,31 @@ impl Store<'_> {
         config.and_then(|config| config.labels).unwrap_or_default()
     }
 
+    /// Adds the image that a working container of buildah's, whose id begins so, was made
+    /// from; whether there is one.
+    pub fn describe_base(&self, id: &str, container: &mut Container) -> bool {
+        let list = format!("{}-containers/containers.json", self.driver);
+        let all: Option<Vec<Listed>> = files::json(self.folder, &list, self.owner);
+        let mut all = all.into_iter().flatten();
+        let Some(listed) = all.find(|listed| listed.id.starts_with(id)) else {
+            return false;
+        };
+        let names = self.image(&listed.image).and_then(|image| image.names);
+        let told = names.and_then(|names| names.first()?.some());
+        let Container {
+            name,
+            image,
+            origin,
+            ..
+        } = container;
+        if let Some(working) = listed.names.first().and_then(Bounded::some) {
+            *name = Some(working);
+            origin.insert("name".to_owned(), FROM.to_owned());
+        }
+        tell(image, told, origin, "image", FROM);
+        true
+    }
+
     fn listed(&self, id: &str) -> Option<Listed> {
         let find = |folder: &Folder, list: &str| {
             let all: Vec<Listed> = files::json(folder, list, self.owner)?;

@@ -62,14 +62,15 @@ fn place(container: &Container) -> String {
         let name = pod.name.as_deref().or(pod.uid.as_deref()).unwrap_or("-");
         format!(" of pod {}/{}", shown(namespace), shown(name))
     });
+    let image = container.image.as_deref().or(container.digest.as_deref());
     if let Some(builder) = &container.build {
         let runtime = &container.runtime;
+        let base = image.map_or(String::new(), |image| format!(" from {}", shown(image)));
         return format!(
-            " in a step of an image build ({builder}, {runtime} container {})",
+            " in a step of an image build{base} ({builder}, {runtime} container {})",
             shown(name)
         );
     }
-    let image = container.image.as_deref().or(container.digest.as_deref());
     let image = image.map_or(String::new(), |image| format!(" (image {})", shown(image)));
     let whose = container.vouched_by();
     let whose = whose.map_or(String::new(), |uid| format!(" of uid {uid}"));
