@@ -16,7 +16,7 @@ use super::{
     host::{config, off},
     maps::{BREACH_KEYS, BREACHES, STATES, Teller, add, lose},
     mem::{Mem, Ptr},
-    shares,
+    ring, shares,
     task::{self, with_current},
     turn::{Gate, is_idle},
 };
@@ -94,6 +94,9 @@ pub fn tell<F: Mem>(teller: Teller, broke: &Broke, dentry: Ptr, path: Ptr) {
         due
     };
     if !due {
+        return;
+    }
+    if !ring::admits(size_of::<BreachEvent>() as u64) {
         return;
     }
     let Some(mut entry) = STATES.reserve::<BreachEvent>(0) else {

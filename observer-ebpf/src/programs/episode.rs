@@ -24,7 +24,7 @@ use super::{
     },
     marks,
     mem::{Mem, Ptr},
-    shares, task,
+    ring, shares, task,
 };
 
 /// What came of one drop.
@@ -424,6 +424,9 @@ fn send(key: u64, end: &EpisodeEnd) -> Option<(u32, u64, Owner)> {
             (*event).episode.owner,
         )
     };
+    if !ring::admits(size_of::<EpisodeEvent>() as u64) {
+        return Some(whose);
+    }
     // SAFETY: as above.
     if STATES
         .output::<EpisodeEvent>(unsafe { &*event }, 0)

@@ -101,6 +101,31 @@ fn who_keeps_episodes_open_fills_his_own_share_alone() {
 }
 
 #[test]
+fn who_fills_the_ring_loses_his_own_episodes_alone() {
+    let Some((stage, _turn)) = crate::stage("the ring") else {
+        return;
+    };
+    let address = free_address();
+    let agent = serve(stage, &[&address]);
+    // It reads nothing: whatever finds no room in the ring is lost.
+    agent.signal(libc::SIGSTOP);
+    let mut stormer = nobody(stage, "repeat 5000 fork drop chown exit 1 end end exit 0");
+    assert_eq!(stormer.code(), Some(0));
+    testsup(stage, "repeat 200 fork drop chown exit 1 end end exit 0");
+    agent.signal(libc::SIGCONT);
+    let mut metrics = String::new();
+    until("every failure", || {
+        metrics = get(&address, "/metrics").expect("no metrics").1;
+        let fatal = ["supervisor=\"testsup\"", "verdict=\"fatal\""];
+        total(&metrics, "capwatch_bounding_drop_episodes_total", &fatal) >= 200.0
+    });
+    let lost = ["reason=\"state_ring_full\""];
+    let lost = sample(&metrics, "capwatch_events_lost_total", &lost).unwrap_or_default();
+    // He had his share, and no more.
+    assert!((1_000.0..4_900.0).contains(&lost), "{lost}");
+}
+
+#[test]
 fn a_family_has_its_bound_and_takes_nobody_elses_place() {
     let Some((stage, _turn)) = crate::stage("followers") else {
         return;
