@@ -467,7 +467,7 @@ fn a_step_of_a_build_names_what_builds() {
     }
 }
 
-/// Docker 20.10 without BuildKit: a container of each step, of the image so far.
+/// Docker 20.10 without `BuildKit`: a container of each step, of the image so far.
 #[test]
 fn a_step_of_dockers_own_builder_has_the_image_that_the_build_began_with() {
     let host = Host::new();

@@ -36,7 +36,7 @@ pub struct Container {
     #[serde(default)]
     pub within: Option<String>,
     /// What builds an image with it, where it is a step of a build: `buildah` (also of
-    /// `podman build`), `buildkit` or `docker` (of `docker build`, with BuildKit or
+    /// `podman build`), `buildkit` or `docker` (of `docker build`, with `BuildKit` or
     /// without). Its `image` is the one that the build began with, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,

@@ -9,17 +9,17 @@ use aya::{
 use observer_ebpf::Hook as Word;
 
 use super::{
-    btf::Btf as Prototypes,
     hook::{APPARMOR, CGROUPS, COMMONCAP, DROPS, Hook, Part, SELINUX, TREE, VERDICT},
     host::{has_kprobes, preempts_programs},
     link::{Attached, attach_part, explain, program, unload},
     mechanism::{Choice, HookStatus, Mechanism},
     needed,
     programs::Programs,
-    prototype, rules,
+    prototype::{self, Prototypes},
+    rules,
 };
 
-/// The running kernel's types: aya's reading of them, and ours.
+/// The running kernel's types as aya reads them, and what we read of them.
 #[derive(Clone, Copy)]
 pub struct Types<'a> {
     /// What aya looks functions up in.
@@ -98,9 +98,7 @@ pub fn attach(
         let mechanism = verdict.mechanism.unwrap_or(Mechanism::Fexit);
         let inner = if !drops.attached {
             attach_hook(ebpf, btf, &COMMONCAP, &[Mechanism::Tracepoint], &mut links)
-        } else if mechanism == Mechanism::Kprobe
-            || btf.prototypes.tracepoint(COMMONCAP.name).is_some()
-        {
+        } else if mechanism == Mechanism::Kprobe || btf.prototypes.has_tracepoint(COMMONCAP.name) {
             // By kprobe it is also the witness of what the walk gives.
             attach_hook(ebpf, btf, &COMMONCAP, &[mechanism], &mut links)
         } else {

@@ -99,17 +99,17 @@ pub fn resolve(btf: &Btf) -> Offsets {
     }
 }
 
-/// The rest of what the programs are told.
-pub fn config(btf: &Btf, probe_read: bool, turn: u32) -> Config {
+/// The rest of what the programs are told of the host.
+pub fn config(btf: &Btf) -> Config {
     Config {
         last_cap: u64::from(last_cap()),
         task_btf: u32::from(helper_exists(btf, "bpf_get_current_task_btf")),
-        probe_read: u32::from(probe_read),
+        probe_read: 0,
         aa_label_arg: u32::from(btf.parameters("aa_capable").is_some_and(|p| p.len() == 4)),
         tick_ns: tick_ns(),
         task_regs: u32::from(helper_exists(btf, "bpf_task_pt_regs")),
         upid_size: upid_size(btf),
-        turn,
+        turn: 0,
         vfs_caps_arg: vfs_caps_arg(btf),
     }
 }

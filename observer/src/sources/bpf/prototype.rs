@@ -2,6 +2,8 @@
 //! kernel's BTF before a program is loaded: a mismatch means another mechanism
 //! or a message, never garbage.
 
+use std::collections::HashMap;
+
 use super::{btf::Btf, mechanism::Mechanism};
 
 const CRED: &str = "struct cred *";
@@ -161,15 +163,41 @@ const TRACEPOINTS: [Prototype; 5] = [
     },
 ];
 
+/// What the running kernel has of [`FUNCTIONS`] and [`TRACEPOINTS`]: a name's
+/// parameters, so that its BTF need not be kept.
+pub struct Prototypes {
+    functions: HashMap<&'static str, Vec<String>>,
+    tracepoints: HashMap<&'static str, Vec<String>>,
+}
+
+impl Prototypes {
+    /// Looks them up.
+    pub fn of(btf: &Btf) -> Self {
+        let look = |known: &[Prototype], look: &dyn Fn(&str) -> Option<Vec<String>>| {
+            let names = known.iter().map(|prototype| prototype.name);
+            names.filter_map(|name| Some((name, look(name)?))).collect()
+        };
+        Self {
+            functions: look(&FUNCTIONS, &|name| btf.parameters(name)),
+            tracepoints: look(&TRACEPOINTS, &|name| btf.tracepoint(name)),
+        }
+    }
+
+    /// Whether the kernel has such a tracepoint.
+    pub fn has_tracepoint(&self, name: &str) -> bool {
+        self.tracepoints.contains_key(name)
+    }
+}
+
 /// Compares what a program relies on with what the kernel has.
 ///
 /// # Errors
 /// What differs. A function that BTF does not name is no error: kprobes find
 /// functions by their symbol.
-pub fn check(btf: &Btf, mechanism: Mechanism, name: &str) -> Result<(), String> {
+pub fn check(kernel: &Prototypes, mechanism: Mechanism, name: &str) -> Result<(), String> {
     let (prototypes, found) = match mechanism {
-        Mechanism::Tracepoint => (&TRACEPOINTS[..], btf.tracepoint(name)),
-        Mechanism::Fexit | Mechanism::Kprobe => (&FUNCTIONS[..], btf.parameters(name)),
+        Mechanism::Tracepoint => (&TRACEPOINTS[..], kernel.tracepoints.get(name)),
+        Mechanism::Fexit | Mechanism::Kprobe => (&FUNCTIONS[..], kernel.functions.get(name)),
     };
     let Some(prototype) = prototypes.iter().find(|prototype| prototype.name == name) else {
         return Err(format!("capwatch knows no prototype of {name}"));
@@ -182,10 +210,7 @@ pub fn check(btf: &Btf, mechanism: Mechanism, name: &str) -> Result<(), String> 
         };
     };
     let fits = |known: &&[&str]| {
-        let same = known
-            .iter()
-            .zip(&found)
-            .all(|(known, found)| known == found);
+        let same = known.iter().zip(found).all(|(known, found)| known == found);
         same && known.len() <= found.len() && (prototype.open || known.len() == found.len())
     };
     if prototype.known.iter().any(fits) {
@@ -207,6 +232,7 @@ mod tests {
             println!("skipped: this kernel shows no BTF");
             return;
         };
+        let btf = Prototypes::of(&btf);
         for name in [
             "sched_process_fork",
             "sched_process_exec",
@@ -228,6 +254,7 @@ mod tests {
             println!("skipped: this kernel shows no BTF");
             return;
         };
+        let btf = Prototypes::of(&btf);
         assert!(check(&btf, Mechanism::Fexit, "vfs_read").is_err());
         assert!(check(&btf, Mechanism::Tracepoint, "no_such_tracepoint").is_err());
     }

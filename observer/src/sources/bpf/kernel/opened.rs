@@ -12,6 +12,7 @@ use observer_ebpf::{Config, Offsets};
 use super::{Kernel, Maps, Rings};
 use crate::{
     config::Rules,
+    memory,
     sources::bpf::{
         attach::{self, Types},
         breaches::Breaches,
@@ -27,6 +28,7 @@ use crate::{
         offsets,
         pins::{About, Pins, Plan},
         programs::Programs,
+        prototype::Prototypes,
         rows::Rows,
         storm::Storm,
         written::write_rules,
@@ -71,6 +73,36 @@ fn unmapped(name: &'static str) -> impl Fn(std::io::Error) -> KernelError {
     move |source| KernelError::Mapping { name, source }
 }
 
+/// What was read of the running kernel's types, which take some twenty megabytes: they
+/// are given back before aya reads them its own way.
+struct Host {
+    offsets: Offsets,
+    config: Config,
+    prototypes: Prototypes,
+}
+
+impl Host {
+    fn look() -> Result<Self, KernelError> {
+        let btf = Btf::vmlinux()?;
+        let host = Self {
+            offsets: offsets::resolve(&btf),
+            config: offsets::config(&btf),
+            prototypes: Prototypes::of(&btf),
+        };
+        drop(btf);
+        memory::give_back();
+        Ok(host)
+    }
+
+    fn config(&self, probe_read: bool, turn: u32) -> Config {
+        Config {
+            probe_read: u32::from(probe_read),
+            turn,
+            ..self.config
+        }
+    }
+}
+
 impl Kernel {
     /// Loads the programs and attaches what this host can have.
     ///
@@ -84,12 +116,11 @@ impl Kernel {
         let object = attach.object()?;
         allow_locked_memory();
         warn_of_memory_limit();
-        let btf = Btf::vmlinux()?;
-        let offsets = offsets::resolve(&btf);
+        let host = Host::look()?;
         let aya_btf = AyaBtf::from_sys_fs()?;
         let types = Types {
             aya: &aya_btf,
-            prototypes: &btf,
+            prototypes: &host.prototypes,
         };
         let mut pins = pins;
         let layout = attach.layout(&object);
@@ -102,15 +133,9 @@ impl Kernel {
         let mut probe_read = about.is_none_or(|about| about.probe_read);
         let turn = turn(&plan);
         let load = |probe_read| {
-            let config = offsets::config(&btf, probe_read, turn);
-            load(
-                &object,
-                attach.state_ring,
-                &aya_btf,
-                &offsets,
-                &config,
-                &places,
-            )
+            let config = host.config(probe_read, turn);
+            let ring = attach.state_ring;
+            load(&object, ring, &aya_btf, &host.offsets, &config, &places)
         };
         let mut ebpf = load(probe_read)?;
         if about.is_none()
@@ -199,13 +224,12 @@ impl Kernel {
         let Some(about) = about.filter(|about| fits(about) && pins.is_held()) else {
             return Ok(None);
         };
-        let btf = Btf::vmlinux()?;
-        let (offsets, aya_btf) = (offsets::resolve(&btf), AyaBtf::from_sys_fs()?);
-        let config = offsets::config(&btf, about.probe_read, about.turn);
+        let (host, aya_btf) = (Host::look()?, AyaBtf::from_sys_fs()?);
+        let config = host.config(about.probe_read, about.turn);
         let (hooks, instance) = (about.hooks.clone(), about.instance);
         let places = pins.maps(&Plan::Adopt(about));
         let ring = attach.state_ring;
-        let mut ebpf = load(&object, ring, &aya_btf, &offsets, &config, &places)?;
+        let mut ebpf = load(&object, ring, &aya_btf, &host.offsets, &config, &places)?;
         let links = pins.adopt(&mut ebpf)?;
         let losses = Losses(take(&mut ebpf, "LOSSES")?);
         let (rows, breaches) = (Rows::join(&mut ebpf)?, Breaches::open(&mut ebpf)?);
