@@ -462,8 +462,9 @@ fn a_step_of_a_build_names_what_builds() {
     ] {
         let cgroup = format!("/{id}");
         host.write(&format!("run/runc/{id}/state.json"), &runc(&cgroup, bundle));
-        let (container, _) = host.of_runtime(&cgroup).unwrap();
-        assert_eq!(container.build.as_deref(), builder, "{id}");
+        let state = host.state();
+        let (container, _) = state.of_path(&cgroup, &places(&cgroup, None), None);
+        assert_eq!(container.unwrap().build.as_deref(), builder, "{id}");
     }
 }
 
@@ -529,7 +530,9 @@ fn a_step_of_buildahs_has_its_working_containers_name_and_image() {
     );
     let state = runc(&format!("/{id}"), "/var/tmp/b");
     host.write(&format!("run/runc/{id}/state.json"), &state);
-    let (container, _) = host.of_runtime(&format!("/{id}")).unwrap();
+    let cgroup = format!("/{id}");
+    let (container, _) = host.state().of_path(&cgroup, &places(&cgroup, None), None);
+    let container = container.unwrap();
     assert_eq!(container.build.as_deref(), Some("buildah"));
     assert_eq!(container.name.as_deref(), Some("debian-working-container"));
     let image = container.image.as_deref();
@@ -593,4 +596,39 @@ fn an_engines_container_without_its_engines_state_has_what_the_runtime_was_asked
     // crun has no engine's prefix for its folder: the scope's name has the id.
     assert_eq!((container.runtime.as_str(), depth), ("podman", None));
     assert_eq!(sets(&container).0, "0x120");
+    // Its name is whatever conmon says, which the id must not stand in the way of.
+    assert_eq!(container.name, None);
+}
+
+#[test]
+fn a_container_of_dockers_below_another_parent_has_dockers_name() {
+    let host = Host::new();
+    let id = "7d".repeat(32);
+    host.write(
+        &format!("run/containerd/io.containerd.runtime.v2.task/moby/{id}/config.json"),
+        ASKED,
+    );
+    host.write(
+        &format!("var/lib/docker/containers/{id}/config.v2.json"),
+        r#"{"Name":"/parented","Config":{"Image":"busybox"}}"#,
+    );
+    let container = host.of(&format!("/mine/{id}"), None).unwrap();
+    assert_eq!(container.runtime, "docker");
+    assert_eq!(container.name.as_deref(), Some("parented"));
+    assert_eq!(container.image.as_deref(), Some("busybox"));
+    assert_eq!(sets(&container).0, "0x120");
+}
+
+#[test]
+fn a_step_of_buildahs_is_known_by_its_cgroup_when_all_else_is_gone() {
+    let host = Host::new();
+    for path in [
+        "/buildah-buildah42",
+        "/machine.slice/crun-buildah-buildah42.scope",
+    ] {
+        let container = host.of(path, None).unwrap();
+        assert_eq!(container.build.as_deref(), Some("buildah"), "{path}");
+        assert_eq!(container.id, "buildah-buildah42", "{path}");
+    }
+    assert_eq!(host.of("/buildah-buildah", None), None);
 }

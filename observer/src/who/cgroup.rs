@@ -57,6 +57,8 @@ pub enum Runtime {
     Nspawn,
     /// LXC or Incus; its id is the container's name.
     Lxc,
+    /// A step of a build by buildah, `podman build` among it.
+    Buildah,
     /// No container: a unit of systemd.
     Systemd,
     /// An id alone, which state on disk has to explain.
@@ -74,6 +76,7 @@ impl Runtime {
             Self::Kubernetes => "kubernetes",
             Self::Nspawn => "systemd-nspawn",
             Self::Lxc => "lxc",
+            Self::Buildah => "buildah",
             Self::Systemd => "systemd",
             Self::Unknown => "unknown",
         }
@@ -240,6 +243,9 @@ fn container(segments: &[&str], in_pod: bool) -> Option<(Runtime, String, bool)>
         };
         return Some((runtime, (*segment).to_owned(), runtime != Runtime::Unknown));
     }
+    if let Some(id) = step(name) {
+        return Some((Runtime::Buildah, id.to_owned(), true));
+    }
     if let Some(name) = lxc(segment, parent) {
         return Some((Runtime::Lxc, name.to_owned(), true));
     }
@@ -258,6 +264,19 @@ fn lxc<'a>(segment: &'a str, parent: &str) -> Option<&'a str> {
         .or_else(|| segment.strip_prefix("lxc.monitor."))
         .or_else(|| matches!(parent, "lxc" | "lxc.payload" | "lxc.monitor").then_some(segment))?;
     (!name.is_empty()).then_some(name)
+}
+
+/// The container of a step, as buildah names it (1.28 to 1.39, `run_linux.go`); a scope
+/// of systemd's has the runtime's name before it.
+fn step(name: &str) -> Option<&str> {
+    let runtimes = ["crun-", "runc-"];
+    let id = runtimes
+        .iter()
+        .find_map(|runtime| name.strip_prefix(runtime));
+    let id = id.unwrap_or(name);
+    let number = id.strip_prefix("buildah-buildah")?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(id)
 }
 
 fn machine(segment: &str) -> Option<String> {

@@ -118,7 +118,9 @@ impl State {
         container.origin.insert("id".to_owned(), place);
         container.vouch(uid);
         let Container { name, origin, .. } = &mut container;
-        tell(name, Some(bounded(id.as_bytes())), origin, "name", FROM);
+        // An engine's id is no name; the engine's own state has that.
+        let own = (!cgroup::is_id(id)).then(|| bounded(id.as_bytes()));
+        tell(name, own, origin, "name", FROM);
         container.build = told
             .bundle
             .as_deref()

@@ -214,6 +214,9 @@ impl State {
             unit: place.unit.as_deref().and_then(Bounded::some),
             ..Container::default()
         };
+        if place.runtime == Runtime::Buildah {
+            container.build = Some("buildah".to_owned());
+        }
         let cgroup = "cgroup".to_owned();
         container.origin.insert("id".to_owned(), cgroup.clone());
         container.vouch(place.owner);
@@ -266,11 +269,15 @@ impl State {
             Runtime::Containerd => uid == 0 && self.containerd(&roots(), place, container),
             Runtime::Kubernetes | Runtime::Unknown => {
                 let roots = roots();
-                (uid == 0 && self.containerd(&roots, place, container))
-                    || self.docker(&roots, uid, container)
-                    || self.stored(&roots, uid, container)
+                // Docker's containers are containerd's, too, which knows less of them.
+                let told = uid == 0 && self.containerd(&roots, place, container);
+                let is_docker = container.runtime == Runtime::Docker.as_str();
+                if told && !is_docker {
+                    return true;
+                }
+                self.docker(&roots, uid, container) || told || self.stored(&roots, uid, container)
             }
-            Runtime::Nspawn | Runtime::Lxc | Runtime::Systemd => false,
+            Runtime::Nspawn | Runtime::Lxc | Runtime::Buildah | Runtime::Systemd => false,
         }
     }
 
