@@ -295,7 +295,7 @@ pub fn uid<M: Mem>(task: Ptr) -> u32 {
 }
 
 /// By whose share a task makes something ([`decide::answerable`]).
-#[inline(always)]
+#[inline(never)]
 pub fn answerable<M: Mem>(task: Ptr) -> u32 {
     let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));
     decide::answerable(&Kernel::<M>(PhantomData), namespace, uid::<M>(task))

@@ -189,7 +189,7 @@ fn follow_exec<M: Mem>(task: Ptr, file: Ptr, tgid: u32, old_pid: u32) {
         return;
     };
     if !known {
-        entry.uid = task::uid::<M>(task);
+        entry.uid = task::answerable::<M>(task);
         if !shares::take(share(&entry)) {
             lose(Loss::TasksShare);
             return;
