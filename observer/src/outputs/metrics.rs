@@ -265,7 +265,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_audit_denials_total",
-            "Denials as the audit log tells them.",
+            "Denials in the audit log.",
             denials.collect(),
         ),
         counter(

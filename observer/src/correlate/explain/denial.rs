@@ -71,7 +71,7 @@ pub fn denial(
         text += "; the kernel made this check without audit, so there is no record";
     } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
         text += "; this is probably routine memory accounting, which can be ignored: do not grant \
-                 SYS_ADMIN for it (the tracepoint cannot tell)";
+                 SYS_ADMIN for it (the tracepoint cannot confirm it)";
     }
     if !denial.own_credentials {
         text += "; the check used credentials other than the process's own";

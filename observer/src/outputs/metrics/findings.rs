@@ -121,7 +121,7 @@ fn episodes(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_bounding_drops_skipped_total",
-            "Episodes in which a drop that was asked for was never tried.",
+            "Episodes in which a requested drop was never tried.",
             skipped.collect(),
         ),
         gauge(

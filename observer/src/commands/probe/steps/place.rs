@@ -43,7 +43,7 @@ impl Place {
         if fs::symlink_metadata(path).is_ok() {
             if !effective_capabilities().contains(caps::SYS_ADMIN) {
                 bail!(
-                    "{shown} exists, and to stand in for it takes CAP_SYS_ADMIN: run as root, or \
+                    "{shown} exists, and taking its place needs CAP_SYS_ADMIN: run as root, or \
                      name a new path that the profile's glob covers too"
                 );
             }
