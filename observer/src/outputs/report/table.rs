@@ -60,7 +60,7 @@ impl<const N: usize> Table<N> {
     pub fn lines(self, terminal: Option<usize>) -> (String, Vec<Row>) {
         let mut widths = self.widths().to_vec();
         if let Some(terminal) = terminal {
-            while !narrow(&mut widths, &self.columns, terminal) && widths.len() > 1 {
+            while !self.narrow(&mut widths, terminal) && widths.len() > 1 {
                 widths = self.widths()[..widths.len() - 1].to_vec();
             }
         }
@@ -79,6 +79,31 @@ impl<const N: usize> Table<N> {
             }
         }
         widths
+    }
+
+    /// Makes columns of words narrower until all fit, first between words, then within them;
+    /// false where they don't fit then either.
+    fn narrow(&self, widths: &mut [usize], terminal: usize) -> bool {
+        let names = self.columns.map(|(name, _)| width(name).max(NARROWEST));
+        let mut whole = names;
+        for row in &self.rows {
+            for (longest, cell) in whole.iter_mut().zip(row) {
+                let words = cell.split(' ').map(width);
+                *longest = words.fold(*longest, usize::max);
+            }
+        }
+        for floors in [whole, names] {
+            while taken(widths) > terminal {
+                let columns = widths.iter_mut().zip(&self.columns).zip(floors);
+                let wide = columns
+                    .filter(|((wide, (_, side)), floor)| *side == Side::Left && **wide > *floor);
+                match wide.max_by_key(|((wide, _), _)| **wide) {
+                    Some(((wide, _), _)) => *wide -= 1,
+                    None => break,
+                }
+            }
+        }
+        taken(widths) <= terminal
     }
 
     /// The cells side by side, each after the first with the space before it.
@@ -133,26 +158,6 @@ fn taken(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + gaps
 }
 
-/// Takes room from the widest column of words, again and again, until all fit; false where
-/// they don't.
-fn narrow<const N: usize>(
-    widths: &mut [usize],
-    columns: &[(&'static str, Side); N],
-    terminal: usize,
-) -> bool {
-    while taken(widths) > terminal {
-        let shrinkable = widths.iter_mut().zip(columns).filter(|(wide, column)| {
-            let (name, side) = column;
-            *side == Side::Left && **wide > width(name).max(NARROWEST)
-        });
-        match shrinkable.max_by_key(|(wide, _)| **wide) {
-            Some((wide, _)) => *wide -= 1,
-            None => return false,
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,11 +194,11 @@ mod tests {
     #[test]
     fn long_cells_go_on_in_the_next_line() {
         insta::assert_snapshot!(shown(Some(40)), @r"
-        NAME              COUNT  WHY
-        a                     7  not in the
-                                 effective set
-        a_name_of_           12  -
-        twenty_one_
+        NAME                   COUNT  WHY
+        a                          7  not in the
+                                      effective
+                                      set
+        a_name_of_twenty_one_     12  -
         ");
     }
 
