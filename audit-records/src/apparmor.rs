@@ -55,7 +55,7 @@ fn read<'a>(
     let mut any = false;
     while let Some((key, value)) = fields.next()? {
         any = true;
-        // By length first: a key is then told by one or two comparisons.
+        // By length first: a key is then found by one or two comparisons.
         match key.len() {
             3 if key == b"pid" && record.pid.is_none() => record.pid = value.process("pid")?,
             3 if key == b"exe" => keep(&mut fallbacks.exe, value),
@@ -110,7 +110,7 @@ fn settle<'a>(record: &mut Record<'a>, label: Option<Bytes<'a>>) {
 
 /// Whether the record ends where a kernel ends one. Of a capability, kernels
 /// since 2.6.39 write the name behind the number (`audit_cb`,
-/// `security/apparmor/capability.c`), so that a digit at the very end may be the
+/// `security/apparmor/capability.c`), so a digit at the very end may be the
 /// first of two.
 fn whole(body: &[u8], record: &Record<'_>) -> Result<(), Malformed> {
     let is_check = matches!(

@@ -38,7 +38,7 @@ pub enum Deed {
 pub struct Call {
     /// What it was to do.
     pub deed: Deed,
-    /// 0, or the error that it ended with; none where that is not told.
+    /// 0, or the error that it ended with; none where that is not known.
     pub error: Option<i32>,
     /// Process id in the initial pid namespace.
     pub pid: Option<u32>,
@@ -54,7 +54,7 @@ pub struct Call {
     pub serial: Option<u64>,
 }
 
-/// What another record of an event tells of the program.
+/// What another record of an event shows of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title {
     /// Its first argument, up to a space; other arguments are not read.
@@ -67,7 +67,7 @@ pub struct Title {
     pub serial: Option<u64>,
 }
 
-/// A record that stands beside others of its event.
+/// A record that is beside others of its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aside {
     /// A system call.
@@ -240,7 +240,7 @@ impl<'a> Told<'a> {
         }
         match succeeded {
             Some(true) => told.error = Some(0),
-            // It failed, and how is not told.
+            // It failed, and how is not known.
             Some(false) if told.error == Some(0) => told.error = None,
             Some(false) => {}
             None => return None,

@@ -46,7 +46,7 @@ pub fn decompressed<'a>(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        // A slow pipe's first bytes are enough to tell that they are text.
+        // A slow pipe's first bytes are enough to know that they are text.
         if !GZIP_MAGIC.starts_with(&head[..length.min(2)])
             && !ZSTD_MAGIC.starts_with(&head[..length])
         {

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 /// Milliseconds since 1970-01-01T00:00:00Z, as the kernel stamped the record.
 ///
 /// The clock is coarse (`ktime_get_coarse_real_ts64` in `kernel/audit.c`, 6.12):
-/// it stands up to one tick behind the event, and with system-call auditing on
+/// it is up to one tick behind the event, and with system-call auditing on
 /// it is the time the system call was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch {

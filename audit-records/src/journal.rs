@@ -81,7 +81,7 @@ impl Entry {
         }
     }
 
-    /// What the entry tells of a call, where somebody vouches for it.
+    /// What the entry shows of a call, where somebody vouches for it.
     pub(super) fn aside(&self) -> Option<Aside> {
         let message = self.message.as_deref()?;
         if self.transport.as_deref() == Some(b"audit") {
@@ -121,7 +121,7 @@ impl Entry {
         into_owned(parse_body(kind, stamp, body))
     }
 
-    /// Type, stamp and fields of a record that journald heard itself.
+    /// Type, stamp and fields of a record that journald received itself.
     fn audit<'a>(&self, message: &'a [u8]) -> (Kind, Stamp, &'a [u8]) {
         let word = memchr::memchr(b' ', message).unwrap_or(message.len());
         let name = self.audit_type.as_deref().unwrap_or(&message[..word]);
@@ -148,7 +148,7 @@ pub(super) fn json_text(line: &[u8]) -> Option<&[u8]> {
     bare.starts_with(b"{").then_some(bare)
 }
 
-/// Parses an entry in JSON; tells by which way it came to journald.
+/// Parses an entry in JSON; returns by which way it came to journald.
 pub(super) fn parse_json(text: &[u8]) -> (Form, Parsed<'static>) {
     match serde_json::from_slice::<Entry>(text) {
         Ok(entry) => (entry.form(), entry.parse()),
@@ -156,7 +156,7 @@ pub(super) fn parse_json(text: &[u8]) -> (Form, Parsed<'static>) {
     }
 }
 
-/// What an entry in JSON tells of a call.
+/// What an entry in JSON shows of a call.
 pub(super) fn aside_of_json(text: &[u8]) -> Option<Aside> {
     serde_json::from_slice::<Entry>(text).ok()?.aside()
 }

@@ -87,7 +87,7 @@ pub const fn is_apparmor(number: u16) -> bool {
     matches!(number, APPARMOR..=APPARMOR_KILL)
 }
 
-/// The verdict that the type alone tells.
+/// The verdict by the type alone.
 pub const fn verdict(number: u16) -> Option<Verdict> {
     match number {
         1501 => Some(Verdict::Audit),

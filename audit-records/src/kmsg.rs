@@ -47,7 +47,7 @@ impl<'a> Kmsg<'a> {
     }
 }
 
-/// `\xNN`, which stands for every byte but printable ASCII and for `\` itself.
+/// `\xNN`, which is the code of every byte but printable ASCII and for `\` itself.
 fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', text).is_none() {
         return Cow::Borrowed(text);

@@ -97,7 +97,7 @@ fn is_quoted_otherwise(line: &[u8]) -> bool {
 }
 
 /// The line again, without what was put around and into it; nothing where that
-/// tells no more.
+/// shows no more.
 #[cold]
 pub(super) fn parse_mended(line: &[u8]) -> Option<Parsed<'static>> {
     if let Some(parts) = mend::parts(line) {
@@ -183,7 +183,7 @@ fn no_head(line: &[u8]) -> Parsed<'_> {
     Parsed::Foreign(loss::find(line).map_or(Foreign::NotAudit, Foreign::Loss))
 }
 
-/// Where `apparmor="` or `avc:  denied` stands as a word of its own.
+/// Where `apparmor="` or `avc:  denied` is a separate word.
 fn body_without_head(text: &[u8]) -> Option<usize> {
     let start = memmem::find(text, b"apparmor=").or_else(|| {
         // Two spaces in the kernel's text, one in what a terminal made of it.
@@ -195,8 +195,8 @@ fn body_without_head(text: &[u8]) -> Option<usize> {
     (start == 0 || matches!(text[start - 1], b' ' | b'\'')).then_some(start)
 }
 
-/// A field of a journal entry that stands without its entry, as `strings` and
-/// `grep` leave it: by whom it was said stands elsewhere.
+/// A field of a journal entry that is without its entry, as `strings` and
+/// `grep` leave it: who said it is elsewhere.
 fn is_lone_message(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"MESSAGE=")
 }

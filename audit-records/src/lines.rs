@@ -47,14 +47,14 @@ pub struct Lines<R> {
     /// An error that came while there were still lines to hand out.
     error: Option<io::Error>,
     held: Vec<u8>,
-    /// Where the last line stands in the buffer; none where it was too long and
-    /// stands in `held`.
+    /// Where the last line is in the buffer; none where it was too long and
+    /// is in `held`.
     last: Option<(usize, usize)>,
     last_too_long: bool,
 }
 
 impl<R: Read> Lines<R> {
-    /// Over `input`, which needs no buffer of its own.
+    /// Over `input`, which needs no separate buffer.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -177,7 +177,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Whether the next byte is at hand, so that asking for a line waits for no
+    /// Whether the next byte is at hand, so asking for a line waits for no
     /// input.
     pub const fn has_buffered(&self) -> bool {
         self.start < self.end
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_longest_line_is_whole_and_one_longer_is_not_however_they_are_read() {
-        /// Reads a few bytes at a time, so that the end of the line comes late.
+        /// Reads a few bytes at a time, so the end of the line comes late.
         struct Slow<R>(R);
         impl<R: Read> Read for Slow<R> {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -10,7 +10,7 @@ use super::origin::is_log_prefix;
 pub struct Loss {
     /// Why.
     pub reason: LossReason,
-    /// How many, as far as the line tells.
+    /// How many, as far as the line shows.
     pub count: u64,
     /// Whether `count` is the total since boot rather than what is new.
     pub cumulative: bool,
@@ -51,7 +51,7 @@ impl LossReason {
 /// Turns totals into differences.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossCount {
-    /// The last total that an `audit_lost=` line told.
+    /// The last total that an `audit_lost=` line had.
     total: Option<u64>,
 }
 
@@ -76,7 +76,7 @@ impl LossCount {
     }
 }
 
-/// Whether `line`, which holds no record, tells of lost ones
+/// Whether `line`, which holds no record, reports lost ones
 /// (`audit_log_lost` and `kauditd_*`, `kernel/audit.c`; `___ratelimit`,
 /// `lib/ratelimit.c`; 6.12).
 pub(super) fn find(line: &[u8]) -> Option<Loss> {
@@ -133,7 +133,7 @@ fn exceeded(line: &[u8]) -> Option<Loss> {
         } else {
             return None;
         };
-    // Told without a number: the audit_lost= line beside it has the total.
+    // Reported without a number: the audit_lost= line beside it has the total.
     Some(Loss {
         reason,
         count: 0,

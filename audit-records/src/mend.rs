@@ -1,7 +1,7 @@
 //! Lines as people copy them: out of terminals, mails, web pages, spreadsheets
 //! and other programs' strings.
 //!
-//! Nothing here is on the way of a line that reads as it is; what is mended is
+//! Nothing here is on the way of a line that reads as it is; what is repaired is
 //! parsed again, and believed no more than the line itself would be.
 
 use memchr::memmem;
@@ -11,7 +11,7 @@ use super::fields::{ENRICHMENT, is_known};
 /// A text may have been escaped that often over.
 const PASSES: usize = 3;
 
-/// What stands for a character, and the character.
+/// The code of a character, and the character.
 const WRITTEN: [(&[u8], &[u8]); 28] = [
     // Typographic quotes, spaces, and characters that are not there.
     ("\u{201c}".as_bytes(), b"\""),
@@ -119,7 +119,7 @@ fn quotes_in(text: &[u8]) -> usize {
 }
 
 /// What follows `key: "`, `"key": "` or `key="` at the very beginning, where key
-/// is no field of a record. A program's tag stands behind a time, never there.
+/// is no field of a record. A program's tag comes after a time, never there.
 fn after_key(text: &[u8]) -> Option<&[u8]> {
     let bare = text.strip_prefix(b"\"").unwrap_or(text);
     let end = bare
@@ -192,7 +192,7 @@ fn element(text: &[u8]) -> Option<&[u8]> {
     Some(&inside[end + 1..])
 }
 
-/// What follows auditd's separator, which stands before a name in capitals.
+/// What follows auditd's separator, which comes before a name in capitals.
 fn separator(text: &[u8]) -> Option<&[u8]> {
     let written = SEPARATORS.iter().find(|one| text.starts_with(one))?;
     let behind = &text[written.len()..];
@@ -251,7 +251,7 @@ fn separators(text: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The parts of an event that stands on one line
+/// The parts of an event that is on one line
 /// (`type=PROCTITLE msg=audit(…) : … type=AVC msg=audit(…) : …`): only those
 /// whose stamp is the first one's, since a value may hold the text of a head.
 pub(super) fn parts(line: &[u8]) -> Option<Vec<&[u8]>> {

@@ -50,7 +50,7 @@ pub(super) fn is_log_prefix(prefix: &[u8]) -> bool {
 
 /// Whether `prefix` is logcat's, whose tag is the command of a record
 /// (`LogAudit::logPrint`, Android's logd): `04-04 22:38:11.624  5211  5211 I
-/// s.inputdisabler:`. Such records have no time of their own: `audit(0.0:365)`.
+/// s.inputdisabler:`. Such records have no own time: `audit(0.0:365)`.
 pub(super) fn is_logcat(prefix: &[u8]) -> bool {
     let mut words = words(prefix);
     let number = |word: Option<&[u8]>| word.is_some_and(|word| word.iter().all(u8::is_ascii_digit));
@@ -90,7 +90,7 @@ pub(super) fn is_trusted(tag: &[u8]) -> bool {
     };
     // dmesg -x writes `kern  :notice:`.
     let bare = name.strip_prefix(b":").unwrap_or(name);
-    // rsyslog's imfile and shippers are told a tag for auditd's log: `audit_log`,
+    // rsyslog's imfile and shippers get a tag for auditd's log: `audit_log`,
     // `tag_audit_log`, `linux_audit`.
     TRUSTED.contains(&bare) || name.len() == tag.len() && memmem::find(bare, b"audit").is_some()
 }

@@ -27,7 +27,7 @@ pub struct Item<'a> {
     pub form: Form,
     /// What it says.
     pub parsed: Parsed<'a>,
-    /// What it tells of a system call that changes capabilities.
+    /// What it shows of a system call that changes capabilities.
     pub aside: Option<Aside>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// What a line that was parsed so tells of a call.
+/// What a line that was parsed so shows of a call.
 fn aside_of(line: &[u8], parsed: &Parsed<'_>) -> Option<Aside> {
     match parsed {
         Parsed::Foreign(Foreign::Type(number)) if is_aside(*number) => aside(line),
@@ -64,7 +64,7 @@ fn aside(line: &[u8]) -> Option<Aside> {
 #[derive(Debug)]
 pub struct Reader<R> {
     lines: Lines<R>,
-    /// Lines that were read ahead, and turned out to be lines of their own.
+    /// Lines that were read ahead, and turned out to be their own lines.
     ahead: VecDeque<Ahead>,
     /// Further items of the last line.
     more: VecDeque<Item<'static>>,
@@ -119,8 +119,8 @@ impl<R: Read> Reader<R> {
         if self.lines.peek_starts_with(ENTRY)? == Some(true) {
             return Ok(Some(self.entry(number)?));
         }
-        // What is read ahead needs the buffer that a record borrows, so that lines
-        // which may go on are told before they are parsed.
+        // What is read ahead needs the buffer that a record borrows, so lines
+        // which may go on are reported before they are parsed.
         let held = match self.lines.next_line()? {
             None => return Ok(None),
             Some(line) if line.too_long || !may_go_on(line.bytes) => None,
@@ -187,7 +187,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Hands out the first of several, and keeps the others that tell something.
+    /// Hands out the first of several, and keeps the others that matter.
     fn several(&mut self, line: u64, form: Form, found: Vec<Parsed<'static>>) -> Item<'static> {
         let nothing = |parsed: &Parsed<'_>| {
             matches!(parsed, Parsed::Foreign(Foreign::NotAudit | Foreign::Empty))
@@ -208,7 +208,7 @@ impl<R: Read> Reader<R> {
         first.unwrap_or(Item::new(line, form, Parsed::Foreign(Foreign::NotAudit)))
     }
 
-    /// The line that stands `place` lines behind those handed out.
+    /// The line that is `place` lines behind those handed out.
     ///
     /// An error of the input is kept until what was read before it is handed out.
     fn peek(&mut self, place: usize) -> Option<&Ahead> {
@@ -263,7 +263,7 @@ impl Ahead {
     }
 }
 
-/// Parses a line; tells by which way its record came into the log.
+/// Parses a line; returns by which way its record came into the log.
 fn parse_formed(line: &[u8]) -> (Form, Parsed<'_>) {
     let trimmed = line.trim_ascii_end();
     if let Some(json) = journal::json_text(trimmed)

@@ -8,7 +8,7 @@ use super::Epoch;
 use crate::caps::CapSet;
 
 /// Bytes as a record held them: quotes off, hexadecimal decoded, and otherwise
-/// untouched, so that names that are not UTF-8 still compare equal.
+/// untouched, so names that are not UTF-8 still compare equal.
 pub type Bytes<'a> = Cow<'a, [u8]>;
 
 /// The module that wrote a record.
@@ -82,7 +82,7 @@ pub struct Syscall {
     pub number: Option<u32>,
 }
 
-/// One audit record: who was told what about which capability.
+/// One audit record: who got which answer about which capability.
 ///
 /// Every field is optional, since kernels differ and order is free.
 /// [`Record::each`] spreads a record over its capabilities.
@@ -137,13 +137,13 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Whether this tells of a capability that was refused.
+    /// Whether this reports a capability that was refused.
     pub fn is_capability_denial(&self) -> bool {
         self.is_about_capability()
             && matches!(self.verdict, Some(Verdict::Denied | Verdict::Killed))
     }
 
-    /// Whether this tells of a capability at all: profile loads, mounts and
+    /// Whether this reports a capability at all: profile loads, mounts and
     /// `userns_create` do not.
     pub fn is_about_capability(&self) -> bool {
         self.capability.is_some() || self.capability_name.is_some()

@@ -10,7 +10,7 @@ pub(super) struct Stamp {
     pub(super) epoch: Option<Epoch>,
     pub(super) serial: Option<u64>,
     /// Whether the time was a printed date (`ausearch -i`), whose zone is not
-    /// told: it is then read as UTC.
+    /// reported: it is then read as UTC.
     pub(super) interpreted: bool,
 }
 
@@ -145,7 +145,7 @@ fn date(text: &[u8]) -> Option<(u64, u64, u64)> {
 }
 
 /// Days from 1970-01-01 in the Gregorian calendar (counting years from March,
-/// so that the leap day comes last).
+/// so the leap day comes last).
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     let (shifted_year, shifted_month) = if month > 2 {
         (year, month - 3)

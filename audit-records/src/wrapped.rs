@@ -46,7 +46,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Vec<Parsed<'static>>> {
     let value = serde_json::from_slice::<Value>(text).ok()?;
     let mut found = Vec::new();
     walk(&value, &Around::default(), 0, &mut found);
-    // A record that stands there twice (a field, and the message it came from)
+    // A record that is there twice (a field, and the message it came from)
     // is one: Auditbeat has both.
     let mut kept: Vec<Parsed<'static>> = Vec::new();
     for one in found {
@@ -158,7 +158,7 @@ fn walk(value: &Value, around: &Around, depth: usize, found: &mut Vec<Parsed<'st
     }
 }
 
-/// What the strings of one JSON value tell of a call, but for those of another program.
+/// What the strings of one JSON value show of a call, but for those of another program.
 pub(super) fn aside(text: &[u8]) -> Option<Aside> {
     memchr::memmem::find(text, b"audit(")?;
     let value = serde_json::from_slice::<Value>(text).ok()?;
@@ -350,7 +350,7 @@ fn stamp_of(text: &str) -> Option<Stamp> {
     })
 }
 
-/// One outcome of an object for whoever asks for one: its first record, else what
+/// One outcome of an object for a caller that wants one: its first record, else what
 /// is broken, else what is not believed.
 pub(super) fn first(found: Vec<Parsed<'static>>) -> Parsed<'static> {
     let worth = |parsed: &Parsed<'_>| match parsed {

@@ -18,7 +18,7 @@ struct Counting;
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: every method hands its arguments to the system's allocator unchanged
-// and returns what that returns, so that its contract holds here.
+// and returns what that returns, so its contract holds here.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// This process's own time, so that a busy machine does not count.
+/// This process's own time, so a busy machine does not count.
 fn processor_time() -> anyhow::Result<Duration> {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Ok(Duration::new(

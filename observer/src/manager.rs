@@ -24,7 +24,7 @@ use sd_notify::NotifyState;
 pub struct Manager(Option<UnixDatagram>);
 
 impl Manager {
-    /// Connects to it; a socket that can't be had is told in the log.
+    /// Connects to it; a socket that can't be had is in the log.
     pub fn connect() -> Self {
         let Some(place) = env::var_os("NOTIFY_SOCKET") else {
             return Self::default();
@@ -38,7 +38,7 @@ impl Manager {
         }
     }
 
-    /// Tells it.
+    /// Notifies it.
     pub fn tell(&self, state: &NotifyState<'_>) {
         let Self(Some(socket)) = self else {
             return;

@@ -1,6 +1,6 @@
 //! How the process takes memory from the kernel, and gives it back.
 
-/// Bytes from which an allocation is a mapping of its own.
+/// Bytes from which an allocation is its own mapping.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
 

@@ -27,7 +27,7 @@ use rustix::{
 
 /// Flags of every opening that reads.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-/// Flags of a descriptor that only stands for a place.
+/// Flags of a descriptor that only refers to a place.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Beneath the folder, whatever the path says.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -68,7 +68,7 @@ impl From<Errno> for Refused {
 /// Opens what the operator named: a file, or a pipe, which may wait.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn named(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, READ, Mode::empty())?.into())
 }
@@ -76,7 +76,7 @@ pub fn named(path: &Path) -> io::Result<File> {
 /// Opens a file of the kernel (`/proc`, `/sys`), or one that runs: never waits.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn system(path: impl AsRef<Path>) -> io::Result<File> {
     Ok(rustix::fs::open(path.as_ref(), READ | OFlags::NONBLOCK, Mode::empty())?.into())
 }
@@ -84,7 +84,7 @@ pub fn system(path: impl AsRef<Path>) -> io::Result<File> {
 /// The bytes of a file of the kernel.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     system(path)?.read_to_end(&mut bytes)?;
@@ -94,7 +94,7 @@ pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// The text of a file of the kernel.
 ///
 /// # Errors
-/// As the system tells them, and where it is no text.
+/// As the system reports them, and where it is no text.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
     let mut text = String::new();
     system(path)?.read_to_string(&mut text)?;
@@ -104,7 +104,7 @@ pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
 /// The text of a file that the operator named.
 ///
 /// # Errors
-/// As the system tells them, and where it is no text.
+/// As the system reports them, and where it is no text.
 pub fn named_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     named(path)?.read_to_string(&mut text)?;
@@ -114,7 +114,7 @@ pub fn named_text(path: &Path) -> io::Result<String> {
 /// The bytes of a file that the operator named.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn named_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     named(path)?.read_to_end(&mut bytes)?;
@@ -124,7 +124,7 @@ pub fn named_bytes(path: &Path) -> io::Result<Vec<u8>> {
 /// Makes a file that the operator named, or empties it.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn create(path: &Path) -> io::Result<File> {
     write(path, OFlags::CREATE | OFlags::TRUNC)
 }
@@ -132,7 +132,7 @@ pub fn create(path: &Path) -> io::Result<File> {
 /// Opens a file that the operator named, to add to it.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn append(path: &Path) -> io::Result<File> {
     write(path, OFlags::CREATE | OFlags::APPEND)
 }
@@ -141,7 +141,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// (`ENXIO`). What is written later may wait.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn append_at_once(path: &Path) -> io::Result<File> {
     let file = write(path, OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK)?;
     let flags = rustix::fs::fcntl_getfl(&file)?;
@@ -152,7 +152,7 @@ pub fn append_at_once(path: &Path) -> io::Result<File> {
 /// Opens a device, by a path that is written in the source, to read and write.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn device(path: &'static str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
@@ -161,7 +161,7 @@ pub fn device(path: &'static str) -> io::Result<File> {
 /// Writes to a file of the kernel.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn tell(path: &str, text: &str) -> io::Result<()> {
     use std::io::Write;
 
@@ -183,7 +183,7 @@ pub fn fixed(path: &Path, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
     plain(&rustix::fs::open(path, flags, Mode::empty())?, owner, limit)
 }
 
-/// The bytes of what a descriptor stands for, where it is a plain file of this user.
+/// The bytes of the file behind a descriptor, where it is a plain file of this user.
 fn plain(place: &OwnedFd, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
     let about = rustix::fs::fstat(place)?;
     if kind(&about) != FileType::RegularFile {
@@ -212,7 +212,7 @@ fn plain(place: &OwnedFd, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
 /// nothing else.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn executable(pid: u32) -> io::Result<File> {
     let path = format!("/proc/{pid}/exe");
     let about = rustix::fs::statat(CWD, path.as_str(), AtFlags::empty())?;

@@ -12,9 +12,9 @@ pub struct Privilege {
     pub number: u32,
     /// What is lost without it, as the end of "`CAP_…` is missing: ".
     pub lost: &'static str,
-    /// Whether `CAP_SYS_ADMIN` stands for it, too (`bpf_capable`, `perfmon_capable`, 5.8).
+    /// Whether `CAP_SYS_ADMIN` covers it, too (`bpf_capable`, `perfmon_capable`, 5.8).
     admin_has_it: bool,
-    /// Whether nothing but names is lost, so that neither hook nor source tells.
+    /// Whether nothing but names is lost, so neither hook nor source reports it.
     pub only_names: bool,
 }
 
@@ -62,7 +62,7 @@ pub fn missing(held: CapSet) -> impl Iterator<Item = &'static Privilege> {
         .filter(move |one| !(held.contains(one.number) || admin && one.admin_has_it))
 }
 
-/// How many are missing of which no hook and no source tells.
+/// How many are missing that no hook and no source reports.
 pub fn silently_missing(held: CapSet) -> u64 {
     missing(held).filter(|one| one.only_names).count() as u64
 }

@@ -28,7 +28,7 @@ impl Stamp {
         seconds(self.since(earlier))
     }
 
-    /// Whether it tells a time: a record without a stamp has none.
+    /// Whether it has a time: a record without a stamp has none.
     pub const fn is_known(self) -> bool {
         self.0 > 0
     }
@@ -105,11 +105,11 @@ pub mod optional {
 }
 
 /// The distance of the last sample, which a sample that differs by no more than this
-/// keeps: both clocks are steered alike, so that less is the sampling's own.
+/// keeps: both clocks are steered alike, so less is the sampling's own.
 static DISTANCE: AtomicU64 = AtomicU64::new(0);
 const JITTER_NS: u64 = 1_000_000;
 
-/// Turns the kernel's monotonic time into stamps. Sampled anew now and then,
+/// Turns the kernel's monotonic time into stamps. Sampled again now and then,
 /// since the wall clock may be set; a moment has one stamp until it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -124,7 +124,7 @@ impl Clock {
         let after = read(ClockId::Monotonic);
         let offset = wall.saturating_sub(before.midpoint(after));
         let kept = DISTANCE.load(Ordering::Relaxed);
-        // One that was interrupted tells nothing new.
+        // One that was interrupted shows nothing new.
         let is_loose = after.saturating_sub(before) >= JITTER_NS;
         if kept != 0 && (is_loose || kept.abs_diff(offset) < JITTER_NS) {
             return Self { offset: kept };
@@ -144,7 +144,7 @@ pub fn monotonic() -> u64 {
     read(ClockId::Monotonic)
 }
 
-/// The time since boot, in nanoseconds, sleep included: `/proc` tells start times by it.
+/// The time since boot, in nanoseconds, sleep included: `/proc` shows start times by it.
 pub fn since_boot() -> u64 {
     read(ClockId::Boottime)
 }

@@ -62,7 +62,7 @@ fn every_golden_names_its_origin() {
     }
 }
 
-/// What stands before a record changes nothing.
+/// What is before a record changes nothing.
 #[test]
 fn every_prefix_gives_the_same_record() {
     let (found, tally) = replay("prefixes", true);

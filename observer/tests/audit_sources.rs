@@ -250,7 +250,7 @@ async fn a_log_and_a_journal_on_a_pipe_tell_each_record_once() {
     let named = |auditd, stream| vec![("auditd".to_owned(), auditd), ("stream".to_owned(), stream)];
     assert_eq!(state(&live), named(true, false));
 
-    // What is in the log already was told in its time.
+    // What is in the log already was reported in its time.
     append(&log, &record(2));
     append(&log, &record(3));
     let entry = |serial: u32| {

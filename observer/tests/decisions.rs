@@ -100,7 +100,7 @@ fn namespaces() -> impl Strategy<Value = Vec<Namespace>> {
     })
 }
 
-/// Sets that a credential may have, or ask for: often alike, so that rules are kept too.
+/// Sets that a credential may have, or ask for: often alike, so rules are kept too.
 fn sets() -> impl Strategy<Value = Sets> {
     let set =
         || prop_oneof![2 => Just(0), 2 => Just(u64::MAX >> 23), 1 => any::<u64>(), 3 => 0u64..1024];

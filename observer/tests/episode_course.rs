@@ -27,7 +27,7 @@ const FULL: u64 = 0b1111;
 #[derive(Default)]
 struct Plain {
     members: RefCell<BTreeMap<u32, Member>>,
-    /// Boxed, so that a pointer to one holds while others come.
+    /// Boxed, so a pointer to one holds while others come.
     #[expect(clippy::vec_box, reason = "an episode must not move")]
     episodes: RefCell<Vec<Box<Episode>>>,
     closed: RefCell<Vec<(u64, EpisodeEnd)>>,
@@ -166,7 +166,7 @@ struct World {
     processes: BTreeMap<u32, Life>,
     truths: Vec<Truth>,
     next: u64,
-    /// Numbers of processes whose end nobody was told of, which others get.
+    /// Numbers of processes whose end nobody learnt of, which others get.
     lost: Vec<u32>,
     namespaces: u32,
 }
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    /// A fork that nobody was told of: nothing covers the child.
+    /// A fork that nobody learnt of: nothing covers the child.
     fn fork_unnoticed(&mut self, parent: u32, thread: usize) -> u32 {
         let child = self.number();
         let life = Life {
@@ -260,7 +260,7 @@ impl World {
         child
     }
 
-    /// An end that nobody was told of: its episodes wait for it for ever, and the next
+    /// An end that nobody learnt of: its episodes wait for it for ever, and the next
     /// process has its number.
     fn exit_unnoticed(&mut self, tgid: u32) {
         self.processes.remove(&tgid).expect("it lives");
@@ -381,7 +381,7 @@ fn judged(tables: &Plain, id: u64) -> Verdict {
     verdict(&course).0
 }
 
-/// xorshift64*: a life is told again by its seed.
+/// xorshift64*: a seed repeats a life.
 struct Dice(u64);
 
 impl Dice {

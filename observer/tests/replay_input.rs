@@ -217,7 +217,7 @@ fn peak(lines: impl Iterator<Item = String>) -> (serde_json::Value, u64) {
     drop(input);
     let mut report = String::new();
     let mut output = child.stdout.take().unwrap();
-    // It is still there while its output is read: its peak is told to the end.
+    // It is still there while its output is read: its peak is known to the end.
     output.read_to_string(&mut report).unwrap();
     let pid = i32::try_from(child.id()).unwrap();
     // SAFETY: plain numbers, for which zeros are values.

@@ -404,7 +404,7 @@ fn a_call_that_failed_at_the_same_moment_is_the_likely_cause() {
     assert!(!says(log(9, 5)), "another moment");
 }
 
-/// Layers, supervisors and reasons come from whoever wrote the stream.
+/// Layers, supervisors and reasons come from the writer of the stream.
 #[test]
 fn a_foreign_streams_words_are_no_commands() {
     let head = |kind: &str| {

@@ -1,5 +1,5 @@
 //! Recordings of before, replayed: what a version recorded gives the report that it
-//! printed then. Of a recording of observations the verdicts are given again, so that a
+//! printed then. Of a recording of observations the verdicts are given again, so a
 //! rule that judges otherwise shows here.
 
 #![expect(
@@ -43,7 +43,7 @@ fn live(version: &str) -> Value {
 }
 
 /// What of the one is not in the other as it is there; fields that came later are no
-/// difference. What is judged again is told in the sentences of now.
+/// difference. What is judged again is reported in the sentences of now.
 fn missing(of: &Value, there: &Value, path: &str, wrong: &mut Vec<String>) {
     match (of, there) {
         (Value::Object(of), Value::Object(there)) => {
@@ -77,7 +77,7 @@ fn recordings_of_each_version_give_the_reports_of_then() {
     }
 }
 
-/// A rule that is mended may be tried on what was recorded before it was.
+/// A rule that is changed may be tried on what was recorded before it was.
 #[test]
 fn a_recording_of_observations_is_judged_by_the_rules_that_are_given() {
     let folder = tempfile::tempdir().expect("a folder");

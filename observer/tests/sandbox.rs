@@ -1,6 +1,6 @@
 //! What a thread of the agent can still do from within its room, tried on the kernel
-//! at hand. It starts itself again for each room, since what a process gave up it has
-//! given up for good.
+//! at hand. It starts itself again for each room, since what a process dropped it has
+//! dropped for good.
 
 #![expect(
     clippy::disallowed_types,

@@ -143,8 +143,8 @@ fn state_of_another_user_is_not_believed() {
     assert_eq!(foreign.of_place(&place).name, None);
 }
 
-/// A tree in which root has containers, and two users have some of their own; all
-/// files belong to this user, so that only the places are looked at.
+/// A tree in which root has containers, and two users have their own; all
+/// files belong to this user, so only the places are looked at.
 struct Host(tempfile::TempDir);
 
 const ROOTS: &str = "a0";

@@ -1,7 +1,7 @@
 //! `cargo xtask bpf`: builds the BPF objects that are committed.
 //!
 //! The objects are reproducible to the byte, whatever the checkout's and the
-//! toolchain's directories are called, so that `--check` can tell an object
+//! toolchain's directories are called, so `--check` can distinguish an object
 //! that is older than its source.
 
 use std::fmt::Write as _;

@@ -73,7 +73,7 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
 
 /// The root of the workspace that this binary was built from.
 ///
-/// `cargo xtask` sets the variable at run time too, so that a binary in a
+/// `cargo xtask` sets the variable at run time too, so a binary in a
 /// shared target directory works on the tree it was called in.
 pub fn workspace() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")

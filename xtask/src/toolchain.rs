@@ -102,7 +102,7 @@ impl Toolchain {
             .env("PATH", path)
             .env("RUSTC", bin.join("rustc"));
         for variable in std::env::vars_os().map(|(name, _)| name) {
-            // What the outer cargo tells its children isn't meant for this one.
+            // What the outer cargo passes to its children isn't meant for this one.
             let name = variable.to_string_lossy();
             let flags = name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE");
             if flags || name.starts_with("RUSTUP_") || name.starts_with("RUSTC_W") {

@@ -13,7 +13,7 @@ use crate::{
     stamp::{self, Stamp},
 };
 
-/// The heads of auditd's log and of the kernel's, told without a search: nearly
+/// The heads of auditd's log and of the kernel's, found without a search: nearly
 /// every line begins with one of them.
 pub(super) fn common_head(line: &[u8]) -> Option<(Kind, &[u8])> {
     let bare = line.strip_prefix(b"audit: ").unwrap_or(line);
@@ -27,9 +27,9 @@ pub(super) fn common_head(line: &[u8]) -> Option<(Kind, &[u8])> {
 /// Where a record begins.
 #[derive(Clone, Copy)]
 pub(super) enum Head {
-    /// `audit(` stands here.
+    /// `audit(` is here.
     Stamp(usize),
-    /// journald's `audit[172]: AVC …` stands here, and its text there.
+    /// journald's `audit[172]: AVC …` is here, and its text there.
     Tag(usize, usize),
 }
 

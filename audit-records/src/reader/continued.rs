@@ -7,7 +7,7 @@ use crate::{
     record::Lsm,
 };
 
-/// Whether other lines may belong to this one, or several records be on it. Told
+/// Whether other lines may belong to this one, or several records be on it. Known
 /// by its first byte and its last word, since nearly every line is whole.
 pub(super) fn may_go_on(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl<R: Read> Reader<R> {
-    /// An object that stands on several lines (`journalctl -o json-pretty`,
+    /// An object that is on several lines (`journalctl -o json-pretty`,
     /// `dmesg -J`, `jq`). One that only holds a list of others is passed over.
     pub(super) fn object(&mut self, number: u64) -> Item<'static> {
         let mut text = b"{\n".to_vec();
@@ -169,7 +169,7 @@ pub(super) fn is_verbose_head(line: &[u8]) -> bool {
             .is_some_and(|at| memchr::memmem::find(&line[at..], b";i=").is_some())
 }
 
-/// How deep JSON stands after a line.
+/// How deep JSON is after a line.
 fn depth_after(line: &[u8], mut depth: usize, quoted: &mut bool) -> usize {
     let mut bytes = line.iter();
     while let Some(byte) = bytes.next() {

@@ -34,7 +34,7 @@ impl Details {
 }
 
 impl Agent {
-    /// A refusal was told: it counts with those of its key since the last time.
+    /// A refusal was reported: it counts with those of its key since the last time.
     pub(super) fn breach(&mut self, event: &BreachEvent) {
         self.details.keep(event);
         let grown = {
@@ -49,7 +49,7 @@ impl Agent {
         }
     }
 
-    /// Takes over what was not told one by one; at the end also that whose details may
+    /// Takes over what was not reported one by one; at the end also that whose details may
     /// still come.
     pub(super) fn count_breaches(&mut self, is_end: bool) {
         let now = monotonic();

@@ -24,7 +24,7 @@ pub const PATIENT: Duration = Duration::from_secs(2);
 const AT_START: Duration = Duration::from_secs(2);
 /// Events that wait; beyond it the first goes on with what is known.
 const MAX_HELD: usize = 4_096;
-/// Supervisors that were told before they were looked up.
+/// Supervisors that were reported before they were looked up.
 const MAX_LATE: usize = 1_024;
 
 /// What waits.
@@ -201,7 +201,7 @@ impl Agent {
     }
 }
 
-/// When a state was told; a denial's detail has a ring of its own, and its count is
+/// When a state was reported; a denial's detail has its own ring, and its count is
 /// in the kernel.
 const fn time_of(told: &Told) -> u64 {
     match told {

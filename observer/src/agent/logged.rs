@@ -12,25 +12,25 @@ use crate::{
     time::{Stamp, since_boot},
 };
 
-/// Start times are told to a tick, and a stamp to a millisecond.
+/// Start times are known to a tick, and a stamp to a millisecond.
 const SLACK_NS: u64 = 20_000_000;
 
 impl Agent {
-    /// Has the log tell of drops, unless a hook does: each would count twice.
+    /// Makes the log report drops, unless a hook does: each would count twice.
     pub(super) fn note_calls(&self) {
         let hooks = &self.shared.ledger().hooks;
         let is_hooked = hooks.iter().any(HookReport::watches_drops);
         self.log.want_calls(!is_hooked);
     }
 
-    /// Takes in what stands beside a record.
+    /// Takes in what is beside a record.
     pub(super) fn hear_aside(&mut self, aside: &Aside) {
         let mut calls = std::mem::take(&mut self.calls);
         calls.aside(aside, &Looking::new(self));
         self.calls = calls;
     }
 
-    /// Tells what the log told of drops up to this time.
+    /// Reports the drops in the log up to this time.
     pub(super) fn settle_calls(&mut self, now: Stamp) {
         if self.calls.is_empty() {
             return;
@@ -60,7 +60,7 @@ impl Agent {
     }
 }
 
-/// Looks processes up that the log tells of.
+/// Looks processes up that the log reports.
 struct Looking<'a> {
     agent: &'a Agent,
     ids: HashMap<Vec<u8>, u16>,
@@ -103,7 +103,7 @@ impl CallHost for Looking<'_> {
             return 0;
         }
         let cgroup = self.agent.who.cgroup_id(pid);
-        // It is looked up until the episode is told.
+        // It is looked up until the episode is reported.
         let _ = self.agent.desk.cgroup(cgroup, pid);
         cgroup
     }

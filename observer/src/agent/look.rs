@@ -26,7 +26,7 @@ const CHECKPOINT: u32 = 10;
 const OPEN: u32 = 2;
 /// Ticks between two looks at what only grows where something was missed.
 const SLOW: u32 = 60;
-/// An open episode without a drop for this long is told as running.
+/// An open episode without a drop for this long is reported as running.
 const SILENCE_NS: u64 = 2_000_000_000;
 
 impl Agent {
@@ -51,7 +51,7 @@ impl Agent {
         }
     }
 
-    /// Looks at what no event tells: open episodes, losses, ended workloads, the clock.
+    /// Looks at what no event shows: open episodes, losses, ended workloads, the clock.
     pub fn tick(&mut self) {
         self.clock = Clock::sample();
         if let Some(kernel) = self.shared.kernel().as_ref() {
@@ -169,7 +169,7 @@ impl Agent {
     /// Has what daemons make from now on count as beside the recorded tree.
     ///
     /// # Errors
-    /// Why that can't be told on this host.
+    /// Why that can't be known on this host.
     pub fn begin_beside(&self) -> Result<(), &'static str> {
         self.who.begin_beside()
     }
@@ -179,7 +179,7 @@ impl Agent {
         self.beside()()
     }
 
-    /// What tells them, on whatever thread.
+    /// The reporter of them, on whatever thread.
     pub fn beside(&self) -> impl Fn() -> Vec<Made> + Send + 'static {
         let who = Arc::clone(&self.who);
         let is_told = self.shared.scopes().are_told();
@@ -200,7 +200,7 @@ impl Agent {
             .map_or_else(|| Some(Vec::new()), Kernel::open_episodes)
     }
 
-    /// Tells open episodes that have been silent for so many nanoseconds, each
+    /// Reports open episodes that have been silent for so many nanoseconds, each
     /// once for its last drop, and once more when it has carried on in spite of
     /// a refusal; they stay open.
     pub fn tell_open(&mut self, silence: u64) {
@@ -219,7 +219,7 @@ impl Agent {
                 }
             })
         });
-        // What was not read is not over: it would be told twice.
+        // What was not read is not over: it would be reported twice.
         if seen == Some(Some(())) {
             self.told.retain(|id, _| open.contains(id));
             if self.told.len() < self.told.capacity() / 8 {
@@ -233,7 +233,7 @@ impl Agent {
     }
 }
 
-/// Whether drops are seen by a hook of their own.
+/// Whether a separate hook sees drops.
 pub(super) fn drops_are_hooked(ledger: &Ledger) -> bool {
     let mut hooks = ledger.hooks.iter();
     hooks.any(|hook| hook.hook == "cap_task_prctl" && hook.attached)

@@ -49,10 +49,10 @@ pub struct Agent {
     correlator: Correlator,
     reader: Option<RingReader>,
     log: Live,
-    /// Drops that it alone tells of.
+    /// Drops that it alone reports.
     calls: Calls,
     clock: Clock,
-    /// Open episodes that were told, by id, with the time of their last drop and
+    /// Open episodes that were reported, by id, with the time of their last drop and
     /// whether that was final.
     told: HashMap<u64, (u64, bool)>,
     /// Workloads that run on with what was refused.
@@ -67,7 +67,7 @@ pub struct Agent {
     /// Where look-ups are handed in, and what waits for them.
     desk: Desk,
     held: held::Queue,
-    /// When the youngest state was told, monotonic.
+    /// When the youngest state was reported, monotonic.
     told_until: u64,
     patience: Duration,
     resumed: Resumed,
@@ -166,7 +166,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Has what the kernel tells be written down before the ring forgets it. What an
+    /// Writes down what the kernel reports before the ring forgets it. What an
     /// agent before wrote down last may be in the ring still.
     fn keep_states(&mut self) {
         let (Some(state), Some(reader)) = (self.shared.state(), &mut self.reader) else {

@@ -61,7 +61,7 @@ impl Agent {
             return;
         }
         let watch = self.workloads.watch(pid);
-        // What was read is of the process that the kernel told of, if that is still
+        // What was read is of the process that the kernel reported, if that is still
         // the one of this number.
         if watch != Watch::Watched || !proc::is_same(pid, task.start) {
             if watch == Watch::Full {

@@ -89,7 +89,7 @@ impl Agent {
     pub fn finish(&mut self) {
         self.release_all();
         self.count_breaches(true);
-        // What the log told last has no more to wait for.
+        // The log's last report has no more to wait for.
         self.settle_calls(Stamp(Stamp::now().0.saturating_add(correlate::SETTLE_NS)));
         let findings = self.correlator.finish();
         self.settle(findings);

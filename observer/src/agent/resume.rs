@@ -27,19 +27,19 @@ use crate::{
     words::Note,
 };
 
-/// Bytes at the end of a stream in which it is looked for what was told.
+/// Bytes at the end of a stream in which it is looked for what was reported.
 const TAIL: u64 = 8 << 20;
 /// Ticks that a snapshot waits for what is under way.
 const PATIENT_TICKS: u32 = 4;
 
 /// What an agent before had read from the kernel and not counted yet, and what it
-/// had told of it.
+/// had reported it.
 #[derive(Default)]
 pub(super) struct Resumed {
     states: Vec<Told>,
     /// Episodes that it had counted.
     counted: Vec<Finding>,
-    /// What the ring may tell a second time: the last that was written down.
+    /// What the ring may report a second time: the last that was written down.
     pub(super) last: Option<Vec<u8>>,
     known: HashSet<Known>,
     restored: bool,
@@ -47,7 +47,7 @@ pub(super) struct Resumed {
     pub(super) waited: u32,
 }
 
-/// A state of an episode, or what a rule refused, as it was told.
+/// A state of an episode, or what a rule refused, as it was reported.
 #[derive(PartialEq, Eq, Hash)]
 enum Known {
     Episode(String, &'static str, &'static str, u32),
@@ -133,7 +133,7 @@ fn restore_snapshot(
         let missed = look::missed(kernel, &known.collect::<Vec<_>>(), drops_are_hooked(ledger));
         ledger.set_missed(missed);
     }
-    // Programs that are loaded anew begin at nought.
+    // Programs that are loaded again begin at nought.
     let runs = shared.runs();
     let mut before = shared.before();
     before.programs = snapshot.programs;
@@ -233,8 +233,8 @@ impl Resumed {
 }
 
 impl Agent {
-    /// Handles what an agent before had read from the kernel and may not have told;
-    /// what stands in the stream already is told no more.
+    /// Handles what an agent before had read from the kernel and may not have reported;
+    /// what is in the stream already is reported no more.
     pub fn resume(&mut self, stream: Option<&Path>) {
         if !self.resumed.states.is_empty() || self.shared.state().is_some() {
             self.resumed.known = stream.map(read_told).unwrap_or_default();
@@ -259,7 +259,7 @@ impl Agent {
         self.keep_state(true);
     }
 
-    /// Whether a finding was told by an agent before.
+    /// Whether a finding was reported by an agent before.
     pub(super) fn was_told(&self, finding: &Finding) -> bool {
         if self.resumed.known.is_empty() {
             return false;
@@ -298,7 +298,7 @@ impl Agent {
         }
     }
 
-    /// Whether something that was read from the kernel is not told yet.
+    /// Whether something that was read from the kernel is not reported yet.
     fn is_busy(&self) -> bool {
         !self.held.is_empty() || self.correlator.holds_states() || !self.shared.is_written()
     }
@@ -331,7 +331,7 @@ fn snapshot(
     Snapshot::new(boot, instance, ledger, told.collect(), latency, counts)
 }
 
-/// The episodes and refusals that the end of a stream tells of.
+/// The episodes and refusals that the end of a stream reports.
 fn read_told(path: &Path) -> HashSet<Known> {
     let mut told = HashSet::new();
     if !path.is_file() {

@@ -16,7 +16,7 @@ use crate::sources::proc;
 
 /// Workloads that are watched at one time.
 const MOST: usize = 4_096;
-/// Of those, by a descriptor each: it tells the end at once.
+/// Of those, by a descriptor each, which shows the end at once.
 const MOST_DESCRIPTORS: usize = 512;
 /// Of the descriptors that the process may have, one in so many is a workload's.
 const DESCRIPTORS: usize = 8;

@@ -264,7 +264,7 @@ pub fn write(name: Option<&str>, mut out: impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The parts of a command that has commands of its own: they have no pages.
+/// The parts of a command that has its own commands: they have no pages.
 fn commands(name: &str, parts: Vec<clap::Command>, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, ".SH COMMANDS")?;
     for part in parts {

@@ -139,14 +139,14 @@ fn log_to_stderr(global: &Global, format: Option<LogFormat>) {
 
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
-        // A log that is kept tells what the agent does, too.
+        // A log that is kept has the agent's actions, too.
         (false, 0) if format.is_some() => LevelFilter::INFO,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::INFO,
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    // The BPF loader tells of every relocation: only where all is asked for.
+    // The BPF loader logs every relocation: only where all is asked for.
     let loader = level.min(LevelFilter::INFO);
     let loader = if global.verbose > 2 { level } else { loader };
     let lines = tracing_subscriber::fmt::layer()

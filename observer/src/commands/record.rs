@@ -105,7 +105,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
     }
     let shared = agent.shared();
     if let Some(stream) = stream {
-        // A failure to write is told by `end_stream` below.
+        // A failure to write is reported by `end_stream` below.
         shared
             .record_stream(Box::new(stream), argv.clone(), scope, &rules)
             .context("cannot write the stream")?;
@@ -207,7 +207,7 @@ fn create(path: &Path, what: &str) -> anyhow::Result<File> {
 }
 
 /// Starts the command as part of the followed tree: the agent itself is in the
-/// tree while it forks, so that the child is in it from its first instruction.
+/// tree while it forks, so the child is in it from its first instruction.
 fn spawn(
     agent: &Agent,
     command: &[std::ffi::OsString],
@@ -248,7 +248,7 @@ fn unable(command: &std::ffi::OsStr, error: &io::Error) -> i32 {
     }
 }
 
-/// Enters what counts don't tell of the command's scope.
+/// Enters what counts don't show of the command's scope.
 fn conclude(agent: &Agent, mut course: Course, seen: Seen) {
     course.clients = seen.clients.names();
     (course.running, course.running_unlisted) = tree::running(agent);
@@ -297,7 +297,7 @@ async fn follow(
 }
 
 /// Waits until every episode of the tree and of what was made beside it is closed,
-/// for two seconds at most; one that is still open then is told as running.
+/// for two seconds at most; one that is still open then is reported as running.
 async fn settle(agent: &mut Agent, scope: Scope) -> io::Result<()> {
     let shared = agent.shared();
     let deadline = Instant::now() + GRACE;

@@ -179,7 +179,7 @@ pub fn attach_only(run: &Run, rules: &Rules) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends in good order: what was seen is still told.
+/// Ends in good order: what was seen is still reported.
 fn end(mut agent: Agent, server: Server) {
     let shared = agent.shared();
     // Answers under way end while the last events are handled.

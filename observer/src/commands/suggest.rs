@@ -88,7 +88,7 @@ fn whole(input: impl Read) -> anyhow::Result<Vec<Episode>> {
 /// What was seen of a program that no rule names.
 #[derive(Default)]
 struct Program {
-    /// By id: one that is told again counts in its last state.
+    /// By id: one that is reported again counts in its last state.
     episodes: BTreeMap<String, Verdict>,
     refused: Option<(String, String)>,
 }

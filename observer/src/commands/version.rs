@@ -1,6 +1,6 @@
 //! What `--version` says: version, commit, and which BPF programs are inside.
 
-/// The commit that a release was made of; a plain build has none, so that no commit
+/// The commit that a release was made of; a plain build has none, so no commit
 /// makes everything compile again.
 const COMMIT: Option<&str> = option_env!("CAPWATCH_COMMIT");
 

@@ -81,7 +81,7 @@ async fn followed(watch: &Watch, configured: bool) -> anyhow::Result<Option<Feed
     Ok(feed)
 }
 
-/// An agent within this process, and what it tells.
+/// An agent within this process, and its findings.
 fn attached(watch: &Watch, rules: Arc<Rules>) -> anyhow::Result<(Agent, Events)> {
     let mut agent = Agent::open(Options {
         audit: watch.audit.audit.clone(),
@@ -314,7 +314,7 @@ fn wanted(event: &Event, watch: &Watch) -> bool {
             !watch.denials && !watch.episodes,
             refusal.supervisor.as_deref(),
         ),
-        // A loss concerns whoever looks.
+        // A loss concerns everyone who looks.
         EventKind::Loss(_) => return true,
     };
     let name = watch.supervisor.as_deref();

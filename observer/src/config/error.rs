@@ -18,7 +18,7 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         path: String,
-        /// Place and cause, as the TOML reader tells them.
+        /// Place and cause, as the TOML reader reports them.
         message: String,
     },
     /// A rule makes no sense.

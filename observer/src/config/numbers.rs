@@ -1,6 +1,6 @@
 //! The numbers that the kernel side knows rules by. What was counted under one stays
 //! its rule's, whatever becomes of the configuration: a rule keeps its number wherever
-//! it stands, and that of a rule which is gone is given to no other.
+//! it is, and that of a rule which is gone is given to no other.
 
 use super::supervisor::Supervisor;
 
@@ -11,7 +11,7 @@ pub(super) struct Numbers {
     stands_for: Vec<StandsFor>,
 }
 
-/// What a number stands for.
+/// The meaning of a number.
 #[derive(Clone, Debug)]
 enum StandsFor {
     /// The rule at this place.

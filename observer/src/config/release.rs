@@ -30,7 +30,7 @@ impl Release {
     /// The first release of Ubuntu that loads a profile for /usr/bin/bwrap by itself.
     pub const WITH_BWRAP: (u8, u8) = (25, 4);
 
-    /// Of this host's kernel, which tells the host's release in a container too.
+    /// Of this host's kernel, which shows the host's release in a container too.
     pub fn of_host() -> Self {
         let version = crate::open::text("/proc/version").unwrap_or_default();
         Self::of_log(version.as_bytes())

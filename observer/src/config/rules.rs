@@ -198,12 +198,12 @@ impl Rules {
         &self.options
     }
 
-    /// Labels of containers and images that are told; no other one is kept.
+    /// Labels of containers and images that are reported; no other one is kept.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
 
-    /// The rule of a number that the kernel tells; `None` for 0. Of a rule that there
+    /// The rule of a number that the kernel reports; `None` for 0. Of a rule that there
     /// is no more it has the name alone.
     pub fn get(&self, id: u16) -> Option<&Supervisor> {
         self.numbers.get(&self.supervisors, id)

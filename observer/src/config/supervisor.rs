@@ -14,7 +14,7 @@ pub struct Recognised {
     pub id: u16,
     /// Whether what it runs may be a supervisor again.
     pub runtime: bool,
-    /// Whether its words are told.
+    /// Whether its words are shown.
     pub argv: bool,
     /// Whether something is asked of the set that its workload starts with.
     pub judged: bool,
@@ -48,7 +48,7 @@ pub struct Supervisor {
     pub runtime: bool,
     /// Whether its workload should have an empty bounding set.
     pub empties: bool,
-    /// Whether it becomes the program that it starts, so that nobody stands above
+    /// Whether it becomes the program that it starts, so nobody is above
     /// that one: what it drops is its own deed.
     pub launcher: bool,
     /// Whether it is a daemon that confines itself (`self = true`): it drops in its
@@ -118,7 +118,7 @@ impl Supervisor {
         self.owner.is_empty() || owner.is_some_and(|uid| trusted.any(|range| range.contains(&uid)))
     }
 
-    /// Whether an executable, of which the kernel tells the name, is one of the rule's.
+    /// Whether an executable, of which the kernel knows the name, is one of the rule's.
     pub fn is_program(&self, exe: &str) -> bool {
         let mut names = self.exe.iter().filter_map(|own| own.rsplit('/').next());
         names.any(|own| padded(own.as_bytes()) == padded(exe.as_bytes()))
@@ -130,13 +130,13 @@ impl Supervisor {
     }
 }
 
-/// A glob in which `*` stands for slashes too; its syntax was checked.
+/// A glob in which `*` matches slashes too; its syntax was checked.
 pub(super) fn glob(text: &str) -> Option<glob::Pattern> {
     glob::Pattern::new(text).ok()
 }
 
 /// The part of an executable that the kernel compares. The name of a memfd
-/// holds slashes of its own.
+/// contains slashes.
 pub(super) fn basename(exe: &str) -> &str {
     if exe.starts_with('/') {
         exe.rsplit('/').next().unwrap_or(exe)

@@ -18,7 +18,7 @@ pub(super) struct File {
     pub(super) run: toml::Table,
 }
 
-/// What is told of containers, as it was typed.
+/// What is reported of containers, as it was typed.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TypedContainer {

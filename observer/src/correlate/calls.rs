@@ -31,14 +31,14 @@ const EINVAL: i32 = 22;
 /// What an event is known by in a log.
 type Event = (Option<Epoch>, u64);
 
-/// Who refused, as a record of the same event tells.
+/// Who refused, as a record of the same event shows.
 #[derive(Clone)]
 struct Blame {
     layer: &'static str,
     profile: Option<String>,
 }
 
-/// What an event tells of, by number.
+/// What an event reports, by number.
 #[derive(Clone, Copy)]
 enum Target {
     Drops(u64),
@@ -47,7 +47,7 @@ enum Target {
     Exec(u32, Option<u64>),
 }
 
-/// A live process that a log told of, as it is now.
+/// A live process that a log reported, as it is now.
 #[derive(Clone, Debug, Default)]
 pub struct Alive {
     /// Basename of its executable, where that may be read.
@@ -56,7 +56,7 @@ pub struct Alive {
     pub bounding: Option<CapSet>,
 }
 
-/// What can be looked up of the processes that a log tells of.
+/// What can be looked up of the processes that a log reports.
 pub trait Host {
     /// The supervisor of a process's name and its executable's basename.
     fn supervisor(&self, comm: &str, exe: Option<&str>) -> Option<String>;
@@ -80,14 +80,14 @@ pub struct Calls {
     capsets: BTreeMap<u64, (Other, Option<Blame>)>,
     blamed: Recent<Event, Blame>,
     waiting: Recent<Event, Target>,
-    /// Events whose call was read: two sources, or two forms of one, tell it twice.
+    /// Events whose call was read: two sources, or two forms of one, have it twice.
     seen: Recent<Event, ()>,
     /// Titles that came before their call, as `ausearch` prints them.
     titled: Recent<Event, Title>,
     /// Effective sets that programs were executed with, by process id.
     given: Recent<u32, u64>,
     number: u64,
-    /// Whether the log tells what is executed.
+    /// Whether the log shows what is executed.
     tells_execs: bool,
     /// Calls that found no room.
     pub unlisted: u64,
@@ -130,7 +130,7 @@ impl Calls {
         }
     }
 
-    /// What stands beside such records.
+    /// What is beside such records.
     pub fn aside(&mut self, aside: &Aside, host: &impl Host) {
         match aside {
             Aside::Call(call) => self.call(call, host),
@@ -324,7 +324,7 @@ impl Calls {
         (episodes, self.refused(Stamp(u64::MAX)))
     }
 
-    /// Of a live log, what can be told at this time: episodes that are over, and each
+    /// Of a live log, what can be reported at this time: episodes that are over, and each
     /// open one again when it has grown; the refused calls of capset likewise.
     pub fn settle(&mut self, now: Stamp, host: &impl Host) -> (Vec<(Stamp, Episode)>, Vec<Other>) {
         let (mut episodes, mut over) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use crate::{finding::Link, observation::Owner};
 
 /// The chain, topmost first: from the supervisor where it is among the
-/// ancestors that were told, else from the topmost one of them.
+/// ancestors that were reported, else from the topmost one of them.
 pub fn chain(ancestors: &[Link], owner: &Owner, pid: u32, comm: String) -> Vec<Link> {
     let mut links = vec![Link { pid, comm }];
     for ancestor in ancestors {

@@ -24,11 +24,11 @@ pub struct Tally {
 /// What is known of a row beyond its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
-    /// Process id of the one that was told last.
+    /// Process id of the one that was reported last.
     pub pid: u32,
     /// Basename of the executable.
     pub exe: String,
-    /// Inode number of the namespace that the capability was asked for; 0 where it is not told.
+    /// Inode number of the namespace that the capability was asked for; 0 where it is not known.
     pub target: u32,
     /// The profile's policy namespace.
     pub namespace: Option<String>,

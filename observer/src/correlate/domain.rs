@@ -19,7 +19,7 @@ const HOLD_NS: u64 = 400_000_000;
 /// How far a record's stamp may lie before the episode's first drop: a tick.
 const BEFORE_NS: u64 = 12_000_000;
 
-/// A refusal of SETPCAP as a record tells it.
+/// A refusal of SETPCAP as a record reports it.
 struct Told {
     pid: u32,
     time: u64,
@@ -67,7 +67,7 @@ impl Domains {
 
     /// Takes in an episode; gives it back at once unless its record is to come.
     pub fn episode(&mut self, seen: EpisodeSeen) -> Option<EpisodeSeen> {
-        // One that is open is told again.
+        // One that is open is reported again.
         if seen.episode.layer != Layer::Selinux || seen.end.is_none() {
             return Some(seen);
         }

@@ -28,7 +28,7 @@ pub struct Course {
     /// What of all that was tried is in the set of the first program that was
     /// executed with any of it.
     pub launched: Option<CapSet>,
-    /// Whether a program was executed with none of it, or in a namespace of its own.
+    /// Whether a program was executed with none of it, or in its own namespace.
     pub clean: bool,
     /// What of it is in the set of the process itself.
     pub left: CapSet,
@@ -277,7 +277,7 @@ pub fn finding(
             level: told.level,
         },
         fate: judged.fate,
-        // Its own end tells more than that of the last one forked from it.
+        // Its own end shows more than that of the last one forked from it.
         exit: ended.map(|end| {
             exit(if told.ended == 0 {
                 end.status
@@ -310,7 +310,7 @@ fn names(set: CapSet) -> Vec<String> {
     set.names().map(std::borrow::Cow::into_owned).collect()
 }
 
-/// What wait(2) would tell: the low seven bits are the signal.
+/// The status of wait(2): the low seven bits are the signal.
 fn exit(status: u32) -> Exit {
     let signal = i32::from(status.to_le_bytes()[0] & 0x7f);
     let [_, code, ..] = status.to_le_bytes();

@@ -8,7 +8,7 @@ use crate::{
     finding::{Episode, NONE, OTHER, OVERFLOW, Verdict},
 };
 
-/// Names that are told apart: each makes series, and anybody can make names.
+/// Names that are distinguished: each makes series, and anybody can make names.
 const MAX_NAMES: usize = 64;
 /// Bytes of a name.
 const MAX_LENGTH: usize = 32;
@@ -31,7 +31,7 @@ impl Inferred {
         episode.supervisor = Some(self.name(episode, rules));
         episode.inferred = true;
         episode.role = Some("supervisor".to_owned());
-        // Of whoever launched it.
+        // Of the process that launched it.
         episode.version = None;
         if episode.verdict >= Verdict::Pending {
             episode.explanation = format!("{} {REMEDY}", episode.explanation);

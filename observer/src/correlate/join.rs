@@ -21,14 +21,14 @@ const BEFORE_NS: u64 = 2_000_000;
 /// How far an event may lie behind its record's stamp: a tick, and the length
 /// of a system call where auditing stamps its entry.
 const AFTER_NS: u64 = 260_000_000;
-/// How long the kernel side does not tell a row again (`TELL_AGAIN_NS`).
+/// How long the kernel side does not report a row again (`TELL_AGAIN_NS`).
 const QUIET_NS: u64 = 1_000_000_000;
 /// How long either waits for the other.
 pub const HOLD_NS: u64 = 2_000_000_000;
 /// Events and records that wait at one time; beyond, the oldest is settled.
 const MAX_WAITING: usize = 8_192;
 
-/// An LSM's denial as the hooks told it.
+/// An LSM's denial as the hooks reported it.
 #[derive(Clone, Debug)]
 struct Event {
     row: Row,
@@ -59,12 +59,12 @@ pub struct Joined {
 pub struct Join {
     events: VecDeque<Event>,
     records: VecDeque<AuditSeen>,
-    /// `SELinux`'s of late: the kernel side tells a row's first denial and then one
+    /// `SELinux`'s of late: the kernel side reports a row's first denial and then one
     /// a second, while the log has each.
     told: VecDeque<Told>,
 }
 
-/// A row that was told, and when.
+/// A row that was reported, and when.
 #[derive(Clone, Debug)]
 struct Told {
     event: Event,
@@ -179,7 +179,7 @@ impl Join {
     }
 
     /// The record that says of a refused check that it was allowed, where no
-    /// other record tells of it.
+    /// other record reports it.
     fn contradicted(&mut self, event: Event) -> Option<Joined> {
         let waiting = self
             .records
@@ -192,7 +192,7 @@ impl Join {
         })
     }
 
-    /// A record that no event came for: of a denial of a row that was told a moment
+    /// A record that no event came for: of a denial of a row that was reported a moment
     /// before it, or of one that the hooks did not see.
     fn alone(&self, seen: AuditSeen) -> Joined {
         let mut told = self.told.iter().rev();
@@ -226,7 +226,7 @@ impl Join {
 }
 
 impl Told {
-    /// Whether a record is of the row, and of the second in which it is not told
+    /// Whether a record is of the row, and of the second in which it is not reported
     /// again. Another process of the same name counts in the same row.
     fn is_of(&self, record: &Record<'_>) -> bool {
         let Self { event, comm } = self;
@@ -285,7 +285,7 @@ fn time_fits(time: Stamp, record: &Record<'_>) -> bool {
     time.0 + BEFORE_NS >= stamp && time.0 <= stamp + AFTER_NS
 }
 
-/// Whether a record tells of a denial: what complain mode allows is none,
+/// Whether a record reports a denial: what complain mode allows is none,
 /// unless an event shows that the check was refused all the same.
 pub fn is_denial(record: &Record<'_>) -> bool {
     record.is_about_capability()

@@ -4,7 +4,7 @@
 use super::explain;
 use crate::finding::{Container, Episode, Fate, Launched, Namespace, Scope, Verdict};
 
-/// What a log tells of one process's drops.
+/// What a log shows of one process's drops.
 #[derive(Clone, Debug, Default)]
 pub struct LoggedDrops {
     /// Its name in the report.
@@ -43,7 +43,7 @@ pub struct LoggedDrops {
     pub was_absent: bool,
     /// What became of it; running where nobody looked.
     pub fate: Fate,
-    /// Whether the log would have told that it executed a program.
+    /// Whether the log would have shown that it executed a program.
     pub tells_execs: bool,
     /// That program.
     pub workload: Option<Launched>,
@@ -51,7 +51,7 @@ pub struct LoggedDrops {
     pub seconds: f64,
 }
 
-/// The episode. What a log does not tell is empty: sets, and what became of the
+/// The episode. What a log does not show is empty: sets, and what became of the
 /// process.
 pub fn episode(told: LoggedDrops) -> Episode {
     let LoggedDrops {
@@ -81,7 +81,7 @@ pub fn episode(told: LoggedDrops) -> Episode {
         _ if was_absent => Verdict::Harmless,
         _ if left.is_empty() => Verdict::Ok,
         Fate::Running => Verdict::Pending,
-        // It ended without an exec, which the log would have told.
+        // It ended without an exec, which the log would have shown.
         Fate::Exit if tells_execs => Verdict::Fatal,
         Fate::Exec | Fate::CarriedOn | Fate::Exit => Verdict::Degraded,
     };

@@ -153,12 +153,12 @@ impl Correlator {
         self.join.is_waiting() || self.holds_states()
     }
 
-    /// Whether something that the kernel told waits.
+    /// Whether something that the kernel reported waits.
     pub fn holds_states(&self) -> bool {
         self.domains.is_waiting() || self.workloads.is_waiting()
     }
 
-    /// What the kernel told and still waits; records go on waiting.
+    /// What the kernel reported and still waits; records go on waiting.
     pub fn finish_states(&mut self) -> Vec<Finding> {
         let unnamed = self.domains.finish();
         let mut findings = self.settled(Vec::new(), &unnamed);
@@ -194,7 +194,7 @@ impl Correlator {
         let execs = &self.failed_execs;
         let mut episode = episode::finding(seen_as, workload.as_ref(), &self.rules, execs);
         if named.is_some() && is_launched {
-            // Of whoever launched it.
+            // Of the process that launched it.
             episode.version = None;
         } else if episode.supervisor.is_none() || is_launched {
             self.inferred.infer(&mut episode, &self.rules);
@@ -225,7 +225,7 @@ impl Correlator {
         Some(seen)
     }
 
-    /// Whether only a launcher stands above a process, which is gone by now.
+    /// Whether only a launcher is above a process, which is gone by now.
     fn is_launched(&self, owner: &Owner) -> bool {
         let rule = self.rules.get(owner.rule);
         rule.is_some_and(|rule| rule.launcher) && owner.role == Role::Workload
@@ -242,7 +242,7 @@ impl Correlator {
         })
     }
 
-    /// The finding of an episode that a log alone tells of.
+    /// The finding of an episode that a log alone reports.
     pub fn logged(&mut self, mut episode: crate::finding::Episode, time: Stamp) -> Finding {
         if episode.supervisor.is_none() {
             self.inferred.infer(&mut episode, &self.rules);

@@ -53,7 +53,7 @@ impl Near {
     }
 
     /// Takes in a denial; gives the episodes that it could be taken for the
-    /// cause of, told again.
+    /// cause of, reported again.
     pub fn denial(&mut self, denial: &Denial, time: Stamp) -> Vec<Finding> {
         if denial.audited != "yes" || !matches!(denial.layer.as_str(), "apparmor" | "selinux") {
             return Vec::new();

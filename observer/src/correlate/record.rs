@@ -8,13 +8,13 @@ use crate::{
     time::Stamp,
 };
 
-/// With stacked profiles the log tells of one profile at a time, and kernels since
+/// With stacked profiles the log reports one profile at a time, and kernels since
 /// 6.14 leave out the one that refused (`audit_caps`,
 /// `security/apparmor/capability.c`).
 const CONTRADICTED: &str = "the log shows the check as allowed by one profile of a stack, but it \
     was refused";
 
-/// The finding of a record, when it was made, and the row that it was joined with. One that tells of no denial (complain mode, an
+/// The finding of a record, when it was made, and the row that it was joined with. One that reports no denial (complain mode, an
 /// `audit` rule) and met none is not expected to.
 pub fn finding(joined: Joined) -> (Stamp, AuditEvent, Option<Row>) {
     let Joined {

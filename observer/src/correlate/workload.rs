@@ -1,5 +1,5 @@
 //! What a supervisor's process became, until the episode that its exec closed
-//! is told: the two belong together.
+//! is reported: the two belong together.
 
 use std::collections::VecDeque;
 

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 /// The container that a process belongs to; a unit where it belongs to none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Container {
-    /// `podman`, `docker`, `containerd`, `cri-o`, `kubernetes` (not told by whom
+    /// `podman`, `docker`, `containerd`, `cri-o`, `kubernetes` (unknown by whom
     /// it is run), `systemd-nspawn`, `lxc`, `runc` and `crun` without an engine;
     /// `systemd` for a plain unit.
     pub runtime: String,
     /// Its id, as the runtime gave it; the unit's name.
     pub id: String,
-    /// Its name, where state on disk tells it.
+    /// Its name, where state on disk has it.
     pub name: Option<String>,
-    /// Its image reference, where state on disk tells it.
+    /// Its image reference, where state on disk has it.
     pub image: Option<String>,
-    /// Digest of the image, where state on disk tells it.
+    /// Digest of the image, where state on disk has it.
     #[serde(default)]
     pub digest: Option<String>,
     /// Its pod.
@@ -68,13 +68,13 @@ pub struct Requested {
     pub bounding: String,
     /// Effective set of its first process.
     pub effective: String,
-    /// Ambient set of its first process, where it is told.
+    /// Ambient set of its first process, where it is known.
     #[serde(default)]
     pub ambient: Option<String>,
-    /// User id of its first process within the container, where it is told.
+    /// User id of its first process within the container, where it is known.
     #[serde(default)]
     pub user: Option<u32>,
-    /// Whether exec gives nothing (`no_new_privs`), where it is told.
+    /// Whether exec gives nothing (`no_new_privs`), where it is known.
     #[serde(default)]
     pub no_new_privs: Option<bool>,
 }
@@ -100,7 +100,7 @@ impl Container {
         }
     }
 
-    /// Adds what another source tells of the same container: what is known
+    /// Adds what another source reports of the same container: what is known
     /// stays, and each field keeps where it comes from.
     pub fn join(&mut self, other: &Self) {
         let mut joined = false;

@@ -107,7 +107,7 @@ impl EpisodeCounts {
         *self.role(role).of(verdict) += 1;
     }
 
-    /// Takes one out again, since it is told in another state.
+    /// Takes one out again, since it is reported in another state.
     pub fn take(&mut self, role: Option<&str>, verdict: Verdict) {
         self.all = self.all.saturating_sub(1);
         let count = self.role(role).of(verdict);
@@ -214,7 +214,7 @@ pub struct ByWorth {
     pub denied: u64,
     /// Those that a rule expects.
     pub expected: u64,
-    /// Those that asked for no record, and of `SYS_ADMIN` where the tracepoint can't tell.
+    /// Those that asked for no record, and of `SYS_ADMIN` where the tracepoint can't know.
     pub quiet: u64,
 }
 
@@ -257,7 +257,7 @@ impl DenialCounts {
         self.supervisor.expected + self.workload.expected + self.none.expected
     }
 
-    /// Checks that asked for no record, and of `SYS_ADMIN` where the tracepoint can't tell.
+    /// Checks that asked for no record, and of `SYS_ADMIN` where the tracepoint can't know.
     pub const fn quiet(&self) -> u64 {
         self.supervisor.quiet + self.workload.quiet + self.none.quiet
     }

@@ -33,7 +33,7 @@ pub struct Denial {
     pub comm: String,
     /// Basename of the executable.
     pub exe: Option<String>,
-    /// Process id of the one that was told last.
+    /// Process id of the one that was reported last.
     pub pid: Option<u32>,
     /// The processes from the supervisor down to that one.
     #[serde(default)]
@@ -48,7 +48,7 @@ pub struct Denial {
     pub reason: Option<String>,
     /// The LSM's profile.
     pub profile: Option<String>,
-    /// The profile's policy namespace, where an audit record told it.
+    /// The profile's policy namespace, where an audit record reported it.
     pub namespace: Option<String>,
     /// Inode number of the user namespace that the capability was asked for.
     pub target_namespace: Option<u32>,
@@ -62,15 +62,15 @@ pub struct Denial {
     pub via: String,
     /// How many.
     pub count: u64,
-    /// Whether comm, executable and profile are told apart for all of them.
+    /// Whether comm, executable and profile are separate for all of them.
     pub exact: bool,
     /// How many of them have a record in the audit log; none where the layer
     /// writes no records.
     pub logged: Option<u64>,
-    /// Why log and hooks tell differently, where they do: `no_audit`,
+    /// Why log and hooks differ, where they do: `no_audit`,
     /// `duplicate`, `quiet_rule`, `quiet_rule_or_duplicate`, `lost`,
     /// `source_missing`, `log_says_allowed`; of a denial that the log alone
-    /// tells `hook_missing`, `event_lost`; else `unknown`.
+    /// shows `hook_missing`, `event_lost`; else `unknown`.
     pub leftover: Option<String>,
     /// When the first was refused; null where no record has a time.
     #[serde(with = "optional")]

@@ -107,7 +107,7 @@ pub(super) const fn is_false(flag: &bool) -> bool {
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
-    /// Stays the same when a pending episode is told again.
+    /// Stays the same when a pending episode is reported again.
     pub id: String,
     /// How far from the recorded command it happened.
     #[serde(default)]
@@ -120,7 +120,7 @@ pub struct Episode {
     /// was never tried.
     #[serde(default)]
     pub skipped: bool,
-    /// Whether a new user namespace filled the set anew after drops.
+    /// Whether a new user namespace filled the set again after drops.
     #[serde(default)]
     pub refilled: bool,
     /// Whether it closed while no agent ran: the kernel kept it.
@@ -240,7 +240,7 @@ impl Episode {
 
     /// What became of the process, in a word or two.
     pub fn ending(&self) -> String {
-        // Of a log's alone nobody tells; it has no sets either.
+        // An episode from a log alone has none; it has no sets either.
         if self.fate == Fate::Running && self.bounding_before.is_empty() {
             return "unknown".to_owned();
         }

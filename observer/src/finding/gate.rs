@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::{Denial, Episode, Report, RoleFilter, RuleRefusal, Scope, Verdict};
 
-/// Findings of a sort that are named, each in a line of its own.
+/// Findings of a sort that are named, each in its own line.
 const MAX_NAMED: usize = 100;
 
 /// What to fail on.

@@ -42,7 +42,7 @@ pub struct HookReport {
     pub mechanism: Option<Mechanism>,
     /// Whether it is attached.
     pub attached: bool,
-    /// Whether it would tell what no other hook does; one that is not needed and
+    /// Whether it would show what no other hook does; one that is not needed and
     /// not attached is no fault.
     #[serde(default = "yes")]
     pub needed: bool,
@@ -55,7 +55,7 @@ const fn yes() -> bool {
 }
 
 impl HookReport {
-    /// Whether drops are seen by it: the tracepoint tells them from the check of
+    /// Whether drops are seen by it: the tracepoint recognises them by the check of
     /// SETPCAP.
     pub fn watches_drops(&self) -> bool {
         let by_tracepoint =

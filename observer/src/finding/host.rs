@@ -18,7 +18,7 @@ pub struct Host {
 pub struct SourceReport {
     /// `netlink`, `kmsg`, …
     pub name: String,
-    /// Whether it can be heard.
+    /// Whether it is connected.
     pub up: bool,
     /// Records read.
     pub records: u64,

@@ -132,7 +132,7 @@ pub struct AuditEvent {
     pub note: Option<String>,
     /// Serial number of the record.
     pub serial: Option<u64>,
-    /// The source that told it first.
+    /// The source that reported it first.
     pub source: String,
     /// How far from the recorded command its process is.
     #[serde(default)]

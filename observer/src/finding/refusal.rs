@@ -34,7 +34,7 @@ pub struct RuleRefusal {
     pub version: Option<String>,
     /// The container it happened in.
     pub container: Option<Container>,
-    /// Process id of the one that was told last.
+    /// Process id of the one that was reported last.
     pub pid: Option<u32>,
     /// User id of that one, of the initial namespace.
     #[serde(default)]

@@ -33,7 +33,7 @@ pub struct Audit {
     pub audit_only: u64,
     /// Lines or messages that could not be made sense of.
     pub malformed: u64,
-    /// Of the denials that log and hooks tell differently: how many for which
+    /// Of the denials in which log and hooks differ: how many for which
     /// reason.
     pub leftovers: BTreeMap<String, u64>,
 }
@@ -68,7 +68,7 @@ pub struct Report {
     /// What rules of the kernel refused without a check: a bounded number of rows.
     #[serde(default)]
     pub rule_refusals: Vec<RuleRefusal>,
-    /// Records that are no capability denials and still tell of a refusal, or of
+    /// Records that are no capability denials and still report a refusal, or of
     /// one to come: a bounded number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Other>,

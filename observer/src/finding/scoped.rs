@@ -19,12 +19,12 @@ pub struct Scoped {
     pub made: Vec<Made>,
     /// How many more there were, where there are too many to list.
     pub made_unlisted: u64,
-    /// What else there is to tell of it.
+    /// The rest of it.
     #[serde(flatten)]
     pub course: Course,
 }
 
-/// What counts don't tell of a command's scope.
+/// What counts don't show of a command's scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Course {
     /// Why it can't be known what was made beside the command; none where it can.
@@ -45,7 +45,7 @@ pub struct Made {
     pub runtime: String,
     /// Its id, or the unit's name; empty where it is not known.
     pub id: String,
-    /// Its name, where state on disk tells it.
+    /// Its name, where state on disk has it.
     pub name: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 /// The label of what no rule matched.
 pub const NONE: &str = "none";
-/// The label of what found no series of its own.
+/// The label of what found no separate series.
 pub const OVERFLOW: &str = "overflow";
 /// The label of versions beyond a bound.
 pub const OTHER: &str = "other";

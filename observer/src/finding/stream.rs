@@ -55,7 +55,7 @@ pub struct Header {
     pub sources: Vec<SourceReport>,
     /// Words of the command that is recorded; none where all of the host is.
     pub command: Option<Vec<String>>,
-    /// Whose findings are told; of a command whose stream has no such word, those
+    /// Whose findings are reported; of a command whose stream has no such word, those
     /// of its tree.
     #[serde(default)]
     pub scope: Option<Scope>,

@@ -17,7 +17,7 @@ use crate::{
     time::Stamp,
 };
 
-/// Rows of denials that only the log told.
+/// Rows of denials that only the log has.
 const MAX_ROWS: usize = 4_096;
 
 /// What came of the audit log.
@@ -27,11 +27,11 @@ pub struct AuditLog {
     tallies: [Audit; Scope::ALL.len()],
     malformed: u64,
     rows: HashMap<RowName, Row>,
-    /// Denials that are told together, since they had too many names.
+    /// Denials that are merged, since they had too many names.
     folded: u64,
 }
 
-/// What a row is told apart by: its series, comm and scope.
+/// What distinguishes a row: its series, comm and scope.
 type RowName = (AuditSeries, Option<String>, Scope);
 
 /// Denials that are alike, and that no hook saw.
@@ -115,7 +115,7 @@ impl AuditLog {
         row.last = row.last.max(time);
     }
 
-    /// Tells half of the rows together, the least worthy: those with the fewest
+    /// Merges half of the rows, the least worthy: those with the fewest
     /// denials, the oldest first. Of each module, capability and supervisor a row
     /// stays that has their counts.
     fn fold(&mut self) {
@@ -148,12 +148,12 @@ impl AuditLog {
         self.rows = kept;
     }
 
-    /// How many denials are told together, since they had too many names.
+    /// How many denials are merged, since they had too many names.
     pub const fn folded(&self) -> u64 {
         self.folded
     }
 
-    /// Denials that only the log told, as rows of a report of a scope and those
+    /// Denials that only the log has, as rows of a report of a scope and those
     /// within it.
     pub fn report(&self, scope: Scope, grounds: &Grounds) -> Vec<Denial> {
         let rows = self.rows.iter();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Times that a row's count waits for the name of its profile, which comes with
-/// an event of its own.
+/// its own event.
 const PATIENCE: u8 = 8;
 
 /// The scope of what is known to be of the recorded tree, or not to be.
@@ -303,7 +303,7 @@ mod tests {
                         || by_profile(seen.rule, seen.profile),
                     );
                 }
-                // Those that were not looked at are gone, and begin anew.
+                // Those that were not looked at are gone, and begin again.
                 rows.retain(|row, _| looked.contains_key(row));
                 counters.end();
                 for seen in looked.values().filter(|seen| seen.forgotten) {

@@ -32,7 +32,7 @@ use crate::{
 
 /// Rows whose detail is kept; the kernel has no room for more.
 const MAX_DETAILS: usize = 16_384;
-/// Rows that a recorded stream may tell: several times what the kernel has room for.
+/// Rows that a recorded stream may report: several times what the kernel has room for.
 const MAX_TOLD: usize = 12_288;
 /// Rows of a stream beyond those, whose counts alone are kept.
 const MAX_BEYOND: usize = 1 << 20;
@@ -64,7 +64,7 @@ pub struct Denials {
     counters: Counters,
     /// What counts no more, by its scope.
     folded: [Folded; Scope::ALL.len()],
-    /// Rows as a recorded stream tells them, by their name in it: no kernel counts
+    /// Rows as a recorded stream reports them, by their name in it: no kernel counts
     /// here then.
     told: BTreeMap<String, Denial>,
     /// How many denials the rows have that found no room among these.
@@ -151,7 +151,7 @@ impl Denials {
         self.totals = totals.iter().map(|slot| (slot.key, slot.count)).collect();
     }
 
-    /// Keeps what was told of a row.
+    /// Keeps what was reported of a row.
     pub fn describe(&mut self, key: Row, detail: Detail) {
         if self.details.len() < MAX_DETAILS || self.details.contains_key(&key) {
             let old = self.details.remove(&key);
@@ -167,7 +167,7 @@ impl Denials {
         }
     }
 
-    /// Keeps what a joined record tells of its row: that the log has it, the policy
+    /// Keeps what a joined record shows of its row: that the log has it, the policy
     /// namespace, and a profile that the hooks can't read (`SELinux`'s domain).
     pub fn join(&mut self, key: &Row, event: &AuditEvent) {
         if self.logged.len() < MAX_DETAILS || self.logged.contains_key(key) {
@@ -245,7 +245,7 @@ impl Denials {
         }
     }
 
-    /// What a fold is about to count of rows, for whoever comes after this agent.
+    /// What a fold is about to count of rows, for the next agent.
     pub fn to_fold(&self, rows: &[KernelRow]) -> Vec<FoldedRow> {
         let rows = rows.iter();
         rows.map(|row| FoldedRow {
@@ -315,7 +315,7 @@ impl Denials {
         live + told.chain(folded).sum::<u64>()
     }
 
-    /// How many denials have no series of their own.
+    /// How many denials have no separate series.
     pub const fn overflowed(&self) -> u64 {
         self.counters.denials().overflowed()
     }

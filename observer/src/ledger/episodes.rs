@@ -17,7 +17,7 @@ use crate::{
     time::Stamp,
 };
 
-/// Versions of one supervisor that have series of their own: anybody can make
+/// Versions of one supervisor that have their own series: anybody can make
 /// another by copying its program.
 const MAX_VERSIONS: usize = 64;
 
@@ -132,13 +132,13 @@ impl Episodes {
                 Kernel::Same => {
                     room.open.insert(id, series);
                 }
-                // Nobody is left to tell of its end.
+                // Nothing is left to report its end.
                 Kernel::Other => room.counts.take(Some(&series.role), series.verdict),
             }
         }
     }
 
-    /// Starts the counters of a supervisor's version at zero, so that a first failure is seen to rise.
+    /// Starts the counters of a supervisor's version at zero, so a first failure is seen to rise.
     pub fn appear(&mut self, supervisor: &str, version: &str) {
         for result in RESULTS {
             self.drops.add((supervisor.to_owned(), result), 0);
@@ -194,7 +194,7 @@ impl Episodes {
         let room = &mut self.rooms[scope as usize];
         let known = room.known(&episode.id);
         let closed = (episode.fate != Fate::Running).then(|| calls(episode));
-        // One that ended well is told once.
+        // One that ended well is reported once.
         let told_once = closed.is_some() && known.is_none() && episode.verdict < Verdict::Pending;
         if !told_once && !room.remember(&episode.id, series.clone(), closed) {
             return false;
@@ -211,7 +211,7 @@ impl Episodes {
         self.number += 1;
         self.note_failure(episode, supervisor, time);
         if let Some(calls) = closed {
-            // One that is told again, with more in its sentence or when the last that
+            // One that is reported again, with more in its sentence or when the last that
             // it covers has ended, counts once; its calls since then are counted too.
             let counted = known.and_then(|known| known.closed);
             self.count_calls(&series.supervisor, calls, counted.unwrap_or_default());
@@ -316,7 +316,7 @@ impl Episodes {
         all
     }
 
-    /// How many episodes have no series of their own.
+    /// How many episodes have no separate series.
     pub const fn overflowed(&self) -> u64 {
         self.overflowed
     }

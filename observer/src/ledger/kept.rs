@@ -15,7 +15,7 @@ pub trait Worth {
     fn kind(&self) -> impl Hash;
 }
 
-/// Where a finding stands among the others; the least goes first.
+/// The place of a finding among the others; the least goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     rank: u8,

@@ -7,7 +7,7 @@ use crate::finding::{Denial, HookReport, Host, SourceReport};
 /// What it is judged by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grounds {
-    /// Whether any source of audit records is heard.
+    /// Whether any source of audit records is connected.
     pub heard: bool,
     /// Records that are known to be lost.
     pub records_lost: u64,
@@ -57,7 +57,7 @@ impl Grounds {
         })
     }
 
-    /// Why no event stands beside the log's record of a denial by this module.
+    /// Why no event is beside the log's record of a denial by this module.
     pub fn unseen(&self, lsm: &str) -> &'static str {
         let hook = match lsm {
             "apparmor" => "aa_capable",

@@ -21,7 +21,7 @@ pub trait Series: Eq + Hash + Clone {
 }
 
 /// Counters by key. A key that was given a place keeps it; one that found none
-/// counts under coarser labels for good, so that no counter ever falls and the
+/// counts under coarser labels for good, so no counter ever falls and the
 /// sum stays right.
 #[derive(Clone, Debug)]
 pub struct Limited<K> {

@@ -32,7 +32,7 @@ impl Ledger {
         self.set_loss(PROGRAM, MISSED_RUNS, total)
     }
 
-    /// Sets what sources tell, beside what they had told an agent before.
+    /// Sets what sources report, beside what they reported to an agent before.
     pub fn set_sources(&mut self, mut sources: Vec<SourceReport>) {
         for source in &mut sources {
             if let Some(base) = self.source_bases.get(&source.name) {
@@ -52,7 +52,7 @@ impl Ledger {
         self.sight.forget();
     }
 
-    /// Looks at what makes sight partial, as it stands at this time.
+    /// Looks at what makes sight partial, as it is at this time.
     pub fn look(&mut self, now: Stamp) {
         let losses = self.losses.iter();
         let losses = losses.filter(|((stage, _), _)| stage != PROGRAM && stage != AUDIT);

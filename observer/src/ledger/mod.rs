@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// The stage of losses in which runs of the programs that the kernel skipped
-/// are told, with `missed_runs`.
+/// are reported, with `missed_runs`.
 pub const PROGRAM: &str = "program";
 /// The stage of losses of audit records.
 pub const AUDIT: &str = "audit";
@@ -69,19 +69,19 @@ pub struct Ledger {
     pub supervisors: Supervisors,
     /// What came of the audit log.
     pub audit: AuditLog,
-    /// What it tells beside denials.
+    /// What it reports beside denials.
     pub others: Others,
     /// What rules refused.
     pub refusals: Refusals,
-    /// Labels of containers that are told.
+    /// Labels of containers that are reported.
     pub labels: Vec<String>,
     /// Since when, until when and how much was not seen.
     pub sight: Lapses,
-    /// What counts don't tell of the recorded command's scope.
+    /// What counts don't show of the recorded command's scope.
     pub course: Course,
     made: MadeBeside,
     losses: BTreeMap<(String, String), u64>,
-    /// What the kernel had counted of losses before it began anew.
+    /// What the kernel had counted of losses before it began again.
     loss_bases: BTreeMap<(String, String), u64>,
     /// What sources had counted before this agent.
     source_bases: BTreeMap<String, SavedSource>,
@@ -196,7 +196,7 @@ impl Ledger {
             + self.refusals.by_series().overflowed()
     }
 
-    /// What tells why log and hooks differ.
+    /// What shows why log and hooks differ.
     pub fn grounds(&self) -> Grounds {
         let kernel = self.losses().filter(|(stage, ..)| *stage == "kernel");
         Grounds {

@@ -8,10 +8,10 @@ use crate::{
     time::Stamp,
 };
 
-/// Rows that are told apart.
+/// Rows that are distinguished.
 const MAX_ROWS: usize = 512;
 
-/// What a row is told apart by.
+/// What distinguishes a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Name {
     kind: Sort,

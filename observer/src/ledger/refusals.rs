@@ -14,7 +14,7 @@ use crate::{
     time::Stamp,
 };
 
-/// Rows that are told apart.
+/// Rows that are distinguished.
 const MAX_ROWS: usize = 2_048;
 /// Of those, for supervisors of root and what they start.
 const OF_ROOT: usize = 512;
@@ -23,7 +23,7 @@ const OF_USER: usize = 128;
 /// Rows of what belongs to no supervisor.
 const OF_NOBODY: usize = 512;
 
-/// What a row is told apart by.
+/// What distinguishes a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Name {
     scope: Scope,

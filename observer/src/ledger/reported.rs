@@ -117,7 +117,7 @@ fn worthiest_of(scope: Scope, denials: &[Denial]) -> impl Iterator<Item = usize>
         .filter(|(_, denial)| denial.scope == scope)
         .map(|(place, denial)| {
             let first = kinds.insert(identity(&denial.kind()));
-            // What JSON has of a time, so that a replayed report chooses the same.
+            // What JSON has of a time, so a replayed report chooses the same.
             let last = denial.last.0 / 1_000;
             (Reverse((denial.rank(), first, last)), place)
         })

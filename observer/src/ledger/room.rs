@@ -24,7 +24,7 @@ pub(super) const MAX_OPEN: usize = 16_384;
 /// Closed episodes that are known again by their id.
 pub(super) const MAX_CLOSED: usize = 4_096;
 
-/// An episode, and when its last state was told.
+/// An episode, and when its last state was reported.
 pub(super) struct Told {
     pub(super) episode: Episode,
     pub(super) time: Stamp,
@@ -75,7 +75,7 @@ pub(super) const fn calls(episode: &Episode) -> Calls {
     ]
 }
 
-/// The last state of an episode that is told again.
+/// The last state of an episode that is reported again.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) role: &'static str,
@@ -104,7 +104,7 @@ pub(super) struct Room {
     pub(super) counts: EpisodeCounts,
     pub(super) kept: Kept<Told>,
     pub(super) open: HashMap<String, EpisodeSeries>,
-    /// Failed ones, which alone are told again once they are closed.
+    /// Failed ones, which alone are reported again once they are closed.
     pub(super) closed: HashMap<Arc<str>, Known>,
     pub(super) order: VecDeque<Arc<str>>,
 }

@@ -31,7 +31,7 @@ pub struct SavedDenials {
     pub(super) live_by_lsm: u64,
 }
 
-/// The last state of an episode that may be told again.
+/// The last state of an episode that may be reported again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedClosed {

@@ -275,7 +275,7 @@ impl<'de> Deserialize<'de> for LsmSeries {
     }
 }
 
-/// A word that series are told apart by.
+/// A word that series are distinguished by.
 fn word(word: &str) -> Result<&'static str, &'static str> {
     use crate::words::{Audited, Layer};
 

@@ -89,7 +89,7 @@ impl Supervisors {
         &self.live
     }
 
-    /// Live supervisors that have a series of their own. One that found none when
+    /// Live supervisors that have their own series. One that found none when
     /// it came gets none later: series come and go with their process alone.
     pub fn placed(&self) -> impl Iterator<Item = &SupervisorEvent> {
         let placed = self.placed.iter();

@@ -1,4 +1,4 @@
-//! How a recording writes what has no form of its own in JSON: to the letter.
+//! How a recording writes what has no own form in JSON: to the letter.
 #![expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde hands fields on by reference"

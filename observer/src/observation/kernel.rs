@@ -46,7 +46,7 @@ pub struct Task {
     pub ppid: u32,
 }
 
-/// A thread's name as it is a part of keys: no text of its own to be kept.
+/// A thread's name as it is a part of keys: no separate text to keep.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Comm(pub [u8; 16]);
 
@@ -144,7 +144,7 @@ pub struct DenialEvent {
     /// Basename of the executable.
     pub exe: Option<String>,
     /// Inode number of the user namespace that the capability was asked for; 0
-    /// where it is not told.
+    /// where it is not known.
     pub target: u32,
     /// The processes above, the nearest first.
     pub ancestors: Vec<Link>,

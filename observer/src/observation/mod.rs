@@ -22,7 +22,7 @@ use crate::{
     time::Stamp,
 };
 
-/// One thing that a source tells.
+/// One report of a source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Observation {
@@ -46,7 +46,7 @@ pub struct DenialSeen {
     /// When it was refused.
     #[serde(with = "nanos")]
     pub time: Stamp,
-    /// What the kernel side told.
+    /// A report of the kernel side.
     pub event: DenialEvent,
     /// Name of the profile.
     pub profile: Option<String>,
@@ -100,7 +100,7 @@ pub struct EpisodeSeen {
     /// When it ended, or was copied.
     #[serde(with = "nanos")]
     pub until: Stamp,
-    /// What the kernel side told.
+    /// A report of the kernel side.
     pub episode: Episode,
     /// Its end; none where it is open.
     pub end: Option<EpisodeEnd>,
@@ -122,7 +122,7 @@ pub struct ProcessSeen {
     /// When.
     #[serde(with = "nanos")]
     pub time: Stamp,
-    /// What the kernel side told.
+    /// A report of the kernel side.
     pub event: ProcessEvent,
     /// Its container.
     pub container: Option<Container>,
@@ -138,7 +138,7 @@ pub struct WorkloadSeen {
     /// When.
     #[serde(with = "nanos")]
     pub time: Stamp,
-    /// What the kernel side told.
+    /// A report of the kernel side.
     pub event: WorkloadEvent,
     /// The container it runs in.
     pub container: Option<Container>,
@@ -156,7 +156,7 @@ pub struct BreachSeen {
     /// When it refused the last.
     #[serde(with = "nanos")]
     pub time: Stamp,
-    /// What the kernel side told.
+    /// A report of the kernel side.
     pub event: BreachEvent,
     /// The container it happened in.
     pub container: Option<Container>,
@@ -174,7 +174,7 @@ pub struct AuditSeen {
     /// When it was received.
     #[serde(with = "nanos")]
     pub received: Stamp,
-    /// The source that told it first.
+    /// The source that reported it first.
     pub source: String,
     /// What it says.
     #[serde(with = "record")]

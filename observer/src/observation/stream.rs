@@ -44,9 +44,9 @@ pub enum Says {
     Header(Box<Header>),
     /// The rules that supervisors were recognised by.
     Rules(Box<RecordedRules>),
-    /// Something that a source told.
+    /// Something that a source reported.
     Observed(Observation),
-    /// Drops of a process that a log alone told of, and what became of it.
+    /// Drops of a process that a log alone reported, and what became of it.
     Logged(Box<Logged>),
     /// Something was lost.
     Loss(LossEvent),
@@ -73,7 +73,7 @@ pub struct RecordedRules {
     pub release: Release,
 }
 
-/// Drops of a process that a log alone told of.
+/// Drops of a process that a log alone reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Logged {
     /// When they ended.

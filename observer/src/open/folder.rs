@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{BENEATH, OPENAT2, PLACE, READ, Refused, kind, plain, write};
 
-/// A folder, by a descriptor that only stands for the place.
+/// A folder, by a descriptor that only refers to the place.
 #[derive(Debug)]
 pub struct Folder {
     pub(super) place: OwnedFd,
@@ -60,7 +60,7 @@ impl Folder {
     /// Who owns it.
     ///
     /// # Errors
-    /// As the system tells them.
+    /// As the system reports them.
     pub fn owner(&self) -> io::Result<u32> {
         Ok(rustix::fs::fstat(&self.place)?.st_uid)
     }
@@ -121,7 +121,7 @@ pub fn own_folder(path: &Path, anybody: bool) -> Result<(OwnedFd, Stat), Refused
 /// link there is refused.
 ///
 /// # Errors
-/// As the system tells them.
+/// As the system reports them.
 pub fn create_in(folder: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY
         | OFlags::CREATE
@@ -197,7 +197,7 @@ pub(super) fn beneath(folder: &OwnedFd, path: &Path) -> Result<OwnedFd, Refused>
             Ok(place) => {
                 let about = rustix::fs::fstat(&place)?;
                 return match kind(&about) {
-                    // With `O_NOFOLLOW` the last link stands for itself.
+                    // With `O_NOFOLLOW` the last link is opened itself.
                     FileType::Symlink => Err(Errno::LOOP.into()),
                     _ => Ok(place),
                 };

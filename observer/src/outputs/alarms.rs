@@ -23,14 +23,14 @@ use crate::{
 const SHOWN: u32 = 5;
 /// How long a source's alarms are counted together.
 const MINUTE: Duration = Duration::from_mins(1);
-/// Sources that are told apart in a minute.
+/// Sources that are distinguished in a minute.
 const SOURCES: usize = 64;
 /// What further ones are called.
 const OTHERS: &str = "others";
 /// How often it is looked for minutes that are over.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How they are told.
+/// How they are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Columns and a sentence on stderr.
@@ -84,7 +84,7 @@ impl Limiter {
     }
 }
 
-/// Tells of every drop that fails from now on, until the agent ends.
+/// Reports every drop that fails from now on, until the agent ends.
 ///
 /// # Errors
 /// When no thread can be started.

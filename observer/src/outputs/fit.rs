@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What stands for the rest of a text that was cut.
+/// The mark in place of the rest of a text that was cut.
 const MORE: char = '…';
 
 /// Columns that a text takes on a terminal.

@@ -188,7 +188,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
 }
 
 fn health(ledger: &Ledger) -> Vec<MetricFamily> {
-    // One that another mechanism stands in for is neither up nor down.
+    // One that another mechanism replaces is neither up nor down.
     let hooks = ledger.hooks.iter();
     let hooks = hooks
         .filter(|hook| hook.attached || hook.needed)

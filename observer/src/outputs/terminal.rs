@@ -51,7 +51,7 @@ impl Keys {
         Ok(Some(keys))
     }
 
-    /// Sets the terminal anew, as after a stop, where a shell has reset it.
+    /// Sets the terminal again, as after a stop, where a shell has reset it.
     ///
     /// # Errors
     /// When the terminal can't be set.

@@ -75,7 +75,7 @@ pub fn plan(plan: Plan) {
     let _ = PLAN.set((plan, room::maps_ask()));
 }
 
-/// Confines the calling thread to its room. Without a plan nothing happens, so that
+/// Confines the calling thread to its room. Without a plan nothing happens, so
 /// the same threads serve commands that have no sandbox.
 pub fn enter(room: Room) {
     let Some((plan, maps_ask)) = PLAN.get().filter(|(plan, _)| plan.mode != Mode::Off) else {

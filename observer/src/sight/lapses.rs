@@ -6,11 +6,11 @@ use super::{Lapse, REASONS, Sight};
 use crate::time::Stamp;
 
 /// A counter's lapse lasts until the counter has stood still for so many
-/// nanoseconds: longer than between two scrapes, so that a gauge shows it.
+/// nanoseconds: longer than between two scrapes, so a gauge shows it.
 const LASTS_NS: u64 = 60_000_000_000;
 /// Lapses that are over and are kept; beyond, two of a reason become one.
 const MAX_PAST: usize = 64;
-/// Reasons that are told apart; a stream may bring more than capwatch knows.
+/// Reasons that are distinguished; a stream may bring more than capwatch knows.
 const MAX_REASONS: usize = 64;
 /// What further reasons count in.
 const OTHER: &str = "other";
@@ -92,7 +92,7 @@ impl Lapses {
         self.looked = Some(now);
     }
 
-    /// Takes over what was told of another time or by another capwatch: lapses
+    /// Takes over what was reported of another time or by another capwatch: lapses
     /// that lasted there last here.
     pub fn restore(&mut self, sight: &Sight) {
         self.open.clear();
@@ -115,7 +115,7 @@ impl Lapses {
         }
     }
 
-    /// Forgets what was found so far; what the counters have told is no news.
+    /// Forgets what was found so far; what the counters have shown is no news.
     pub fn forget(&mut self) {
         self.open.clear();
         self.past.clear();
@@ -130,7 +130,7 @@ impl Lapses {
         }
     }
 
-    /// Sight now; what is over is told too.
+    /// Sight now; what is over is listed too.
     pub fn present(&self) -> Sight {
         Sight {
             complete: self.open.is_empty(),
@@ -188,7 +188,7 @@ impl Lapses {
         }
     }
 
-    /// Enters one that is over, and that no counter tells.
+    /// Enters one that is over, and that no counter shows.
     pub fn enter(&mut self, reason: &str, since: Stamp, until: Stamp, count: u64) {
         self.keep(Lapse {
             reason: reason.to_owned(),

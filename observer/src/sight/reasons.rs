@@ -30,7 +30,7 @@ pub const TREE_MISSED: &str = "tree_missed";
 pub const AGENT_AWAY: &str = "agent_away";
 /// A hook that is needed is not attached.
 pub const HOOK_DOWN: &str = "hook_down";
-/// A source of audit records is not heard.
+/// A source of audit records is not connected.
 pub const SOURCE_DOWN: &str = "source_down";
 /// A capability is missing without which names can't be looked up.
 pub const PRIVILEGE_MISSING: &str = "privilege_missing";
@@ -41,7 +41,7 @@ pub const LINES_UNREAD: &str = "lines_unread";
 /// Lines of `--events` or `watch` could not be written.
 pub const LINES_UNWRITTEN: &str = "lines_unwritten";
 
-/// The reason that a loss stands for; one that is not told apart here has its own name.
+/// The reason of a loss; one without an entry here has its own name.
 pub fn reason_of<'a>(stage: &str, loss: &'a str) -> &'a str {
     match (stage, loss) {
         ("audit", _) => RECORDS_LOST,
@@ -56,8 +56,8 @@ pub fn reason_of<'a>(stage: &str, loss: &'a str) -> &'a str {
     }
 }
 
-/// The reason that the misses of a program stand for. Where drops have no hook of
-/// their own the checks tell them.
+/// The reason of a program's misses. Where no hook watches drops, the checks show
+/// them.
 pub fn reason_of_miss(program: &str, drops_are_hooked: bool) -> &'static str {
     if program.starts_with("tree") {
         TREE_MISSED
@@ -70,7 +70,7 @@ pub fn reason_of_miss(program: &str, drops_are_hooked: bool) -> &'static str {
     }
 }
 
-/// Whether a lapse of this reason can hide a finding, so that a gate that finds
+/// Whether a lapse of this reason can hide a finding, so a gate that finds
 /// nothing proves nothing. The others cost details or text: the kernel's counts
 /// hold, and it is they that a gate looks at.
 pub fn hides(reason: &str) -> bool {

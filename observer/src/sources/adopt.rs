@@ -28,7 +28,7 @@ pub struct Adopted {
 const ROUNDS: usize = 5;
 
 /// Enters the trees of supervisors that run already. The hooks are attached by
-/// now, so that a process is entered by them or found here; what they entered stays.
+/// now, so a process is entered by them or found here; what they entered stays.
 ///
 /// Returns the supervisors found, each after those above it; where an agent before
 /// left the trees, those that are in them too.
@@ -91,7 +91,7 @@ pub fn trees(processes: &[Process], rules: &Rules) -> Vec<(Process, Task)> {
     let mut entries: HashMap<u32, Option<Task>> = HashMap::new();
     let mut found = Vec::new();
     for process in processes {
-        // From the root down, so that a parent is known before its child.
+        // From the root down, so a parent is known before its child.
         let mut chain = vec![process];
         while let Some(parent) = chain.last().and_then(|last| by_pid.get(&last.ppid))
             && !entries.contains_key(&parent.pid)

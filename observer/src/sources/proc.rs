@@ -49,7 +49,7 @@ pub fn start(pid: u32) -> Option<u64> {
     parse_stat(&stat).map(|(_, start)| start)
 }
 
-/// Whether the process of this number is the one that the kernel side told of:
+/// Whether the process of this number is the one that the kernel side reported:
 /// also where it has just ended, since nobody else has its number yet.
 pub fn is_same(pid: u32, start: u64) -> bool {
     let Ok(stat) = open::bytes(format!("/proc/{pid}/stat")) else {
@@ -60,7 +60,7 @@ pub fn is_same(pid: u32, start: u64) -> bool {
     parse_stat(&stat).is_none_or(|(_, told)| told.abs_diff(start) < 2 * tick)
 }
 
-/// What the status of a process tells.
+/// What the status of a process shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Name of its main thread.
@@ -130,7 +130,7 @@ fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
 /// `include/linux/proc_ns.h`, 3.8 to 7.3).
 const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
 
-/// Whether this process is in the host's user namespace; also where `/proc` can't tell.
+/// Whether this process is in the host's user namespace; also where `/proc` can't show it.
 pub fn in_initial_user_namespace() -> bool {
     let link = fs::read_link("/proc/self/ns/user");
     link.map_or(true, |link| link.as_os_str() == INITIAL_USER_NAMESPACE)

@@ -14,7 +14,7 @@ use crate::{
 
 /// The field that every line has, and how its value begins, whatever its version.
 const SCHEMA: (&[u8], [&[u8]; 2]) = (b"\"schema\"", [b"\"capwatch.event/", b"\"capwatch.stream/"]);
-/// So much of a first line tells what it is.
+/// So much of a first line shows what it is.
 const HEAD: usize = 64 << 10;
 /// The longest line that is looked at: a command's words may be megabytes.
 const MAX_LINE: u64 = 16 << 20;
@@ -23,8 +23,8 @@ const MAX_LINE: u64 = 16 << 20;
 pub type Sniffed<R> = (bool, Chain<Cursor<Vec<u8>>, R>);
 
 /// Whether `input` begins as a recorded stream does, written by capwatch or by a
-/// program that orders and spaces JSON differently; reads no further than it takes
-/// to tell.
+/// program that orders and spaces JSON differently; reads no further than
+/// needed.
 ///
 /// # Errors
 /// The input's own.
@@ -43,7 +43,7 @@ pub fn sniff<R: Read>(mut input: R) -> io::Result<Sniffed<R>> {
     Ok((is_stream, Cursor::new(head).chain(input)))
 }
 
-/// Whether more bytes may tell more: an object that has not ended its first line,
+/// Whether more bytes may show more: an object that has not ended its first line,
 /// beyond the brace that a pretty printer leaves alone on it.
 fn may_be_told(head: &[u8]) -> bool {
     match head.trim_ascii_start() {

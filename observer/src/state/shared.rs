@@ -59,7 +59,7 @@ pub struct Shared {
     scopes: Arc<Scopes>,
     /// What is kept over restarts; none where nothing is.
     state: Option<Arc<State>>,
-    /// What programs had counted before they were loaded anew.
+    /// What programs had counted before they were loaded again.
     before: Mutex<Before>,
 }
 
@@ -152,7 +152,7 @@ impl Shared {
         latency
     }
 
-    /// Which supervisors are named by another rule than the kernel side told.
+    /// Which supervisors are named by another rule than the kernel side reported.
     pub fn names(&self) -> &Arc<Names> {
         &self.names
     }
@@ -218,7 +218,7 @@ impl Shared {
         self.rows.load(Ordering::Relaxed) > FOLD_IDLE_ABOVE
     }
 
-    /// Enters a loss, and tells it.
+    /// Enters a loss, and reports it.
     pub fn lose(&self, stage: &str, reason: &str, count: u64) {
         let loss = LossEvent {
             stage: stage.to_owned(),

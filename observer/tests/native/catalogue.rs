@@ -1,4 +1,4 @@
-//! Every row of the catalogue: recognised by each name that it gives, and told
+//! Every row of the catalogue: recognised by each name that it gives, and reported
 //! with its note. A stand-in does what the program does at a refused drop, since
 //! not all have a Debian package; what it recorded is read back as a stream.
 
@@ -61,7 +61,7 @@ fn every_row_is_recognised_and_told_with_its_note() {
             for note in supervisor.notes(verdict) {
                 assert!(said(note), "{name}: {explanation}");
             }
-            // A note stands only under what it is true of.
+            // A note appears only where it is true.
             for (of, note) in [
                 (Verdict::Fatal, &supervisor.note_fatal),
                 (Verdict::Degraded, &supervisor.note_degraded),

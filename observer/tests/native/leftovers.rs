@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use crate::{Guard, until};
 
-/// The programs that a process holds, as its descriptors tell.
+/// The programs that a process holds, by its descriptors.
 fn held(pid: u32) -> BTreeSet<u32> {
     let mut ids = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))

@@ -118,7 +118,7 @@ impl Guard {
         status.and_then(|status| status.code())
     }
 
-    /// Waits until it has a child of its own that executes `name`.
+    /// Waits until it has its own child that executes `name`.
     fn wait_for_child(&self, name: &str) {
         let children = format!("/proc/{0}/task/{0}/children", self.0.id());
         until("the command to run", || {

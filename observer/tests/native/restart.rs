@@ -185,7 +185,7 @@ impl Rig {
     }
 
     /// Closed episodes of the supervisor in the stream, by id: how often each was
-    /// told, and whether while nobody listened.
+    /// reported, and whether while nobody listened.
     pub fn told(&self) -> HashMap<String, Vec<Value>> {
         let text = fs::read_to_string(self.path("events.jsonl")).unwrap_or_default();
         let mut told: HashMap<String, Vec<Value>> = HashMap::new();

@@ -13,7 +13,7 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits,
 };
 
-/// Capabilities that cases are made of: few, so that sets meet. `SETPCAP` is among them.
+/// Capabilities that cases are made of: few, so sets meet. `SETPCAP` is among them.
 const USED: u64 = 0b1_0000_1101;
 const SETPCAP: u64 = 1 << 8;
 
@@ -114,7 +114,7 @@ fn securebits(old: u32, to: u32) -> Option<Answer> {
     Some((set_capabilities_secure_bits(bits).is_err(), rule))
 }
 
-/// Plays a case on a thread of its own, whose credential ends with it.
+/// Plays a case on its own thread, whose credential ends with it.
 fn play(case: Case) -> Vec<(&'static str, Answer)> {
     let Case {
         bounding_less,

@@ -31,7 +31,7 @@ fn each_thread_keeps_what_its_room_needs_and_no_more() {
     };
     let address = free_address();
     let agent = serve(stage, &[&address]);
-    // A large answer is made on a thread of its own.
+    // A large answer is made on its own thread.
     let report = get(&address, "/api/v1/report").map(|(status, _)| status);
     assert_eq!(report, Some(200));
     let (_, status) = get(&address, "/api/v1/status").expect("it serves");

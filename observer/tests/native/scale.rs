@@ -23,7 +23,7 @@ const SUPERVISORS: usize = 1_000;
 const WORKLOADS: usize = 9;
 const AT_ONCE: usize = 20;
 
-/// In a supervisor: one refusal of its own, and one of each workload. Raising a
+/// In a supervisor: one refusal itself, and one of each workload. Raising a
 /// limit above its hard one asks for `SYS_RESOURCE`, once.
 const SCRIPT: &str = "ulimit -Hc 0; ulimit -Hc 5 2>/dev/null; \
      for i in 1 2 3 4 5 6 7 8 9; do \
@@ -68,7 +68,7 @@ fn sizes(agent: &Agent) -> String {
     sizes.collect::<Vec<_>>().join(", ")
 }
 
-/// Whoever has an entry is marked, and nobody else, but those whose entry is being
+/// Every process with an entry is marked, and no other, but those whose entry is being
 /// made or taken out just now.
 fn assert_marks(agent: &Agent) {
     let differ = || {

@@ -122,7 +122,7 @@ fn a_child_may_live_under_a_millisecond() {
     }
 }
 
-/// `AppArmor`'s need a kernel of their own: `tests/vm`.
+/// `AppArmor`'s need their own kernel: `tests/vm`.
 #[test]
 fn none_is_forgotten() {
     let all = scenarios::all();

@@ -167,7 +167,7 @@ fn a_container_is_named_though_it_is_gone_before_capwatch_could_look() {
         println!("skipped: a container that is gone (no cgroup v2)");
         return;
     };
-    // `capwatch record` stands still while the container comes and goes.
+    // `capwatch record` stops while the container comes and goes.
     let asleep = |meanwhile: &dyn Fn()| {
         let pid = || {
             fs::read_to_string(stage.path("scope.ready"))
@@ -197,7 +197,7 @@ fn a_container_is_named_though_it_is_gone_before_capwatch_could_look() {
     assert_eq!(container_of_fatal(&report)["runtime"], "docker");
     assert_eq!(container_of_fatal(&report)["id"], ID);
 
-    // Whoever makes many loses his own, not root's.
+    // A user who makes many loses their own, not root's.
     let (_, report) = record(stage, &[], || {
         asleep(&|| {
             let cgroup = Cgroup::make(&name);

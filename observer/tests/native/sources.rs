@@ -160,7 +160,7 @@ fn without_a_hook_the_log_tells_of_drops() {
         .gid(nobody);
     let (mut agent, mut stdin) = fed(&mut command, &address, "/-/healthy");
     let mut write = |line: String| stdin.write_all(line.as_bytes()).expect("cannot write");
-    // It is told twice, as by two sources, and its module's record stands beside it.
+    // It is reported twice, as by two sources, and its module's record is beside it.
     let first = event(1);
     write(format!(
         "type=AVC msg=audit({first}): apparmor=\"DENIED\" operation=\"capable\" class=\"cap\" \

@@ -29,7 +29,7 @@ fn the_text_is_the_same_too() {
     );
     assert_eq!(outcome.stderr, "");
 
-    // Cut short: what was read is told, and what is missing.
+    // Cut short: what was read is reported, and what is missing.
     let text = fs::read_to_string(stage.path("live.jsonl")).expect("no stream");
     let half = &text[..text.len() - 20];
     fs::write(stage.path("cut.jsonl"), half).expect("cannot write");

@@ -166,7 +166,7 @@ fn columns_fit_the_terminal_and_follow_its_size() {
     let line = line.lines().find(|line| line.contains("fatal"));
     let line = line.expect("a line").to_owned();
 
-    // The verdict stands under its heading.
+    // The verdict is under its heading.
     let heading = plain(&terminal.text());
     let heading = heading.lines().find(|line| line.contains("VERDICT"));
     let column = |line: &str, word: &str| {

@@ -88,7 +88,7 @@ impl Agent {
     /// Its processor time so far, and its resident memory in KiB.
     ///
     /// # Errors
-    /// When /proc doesn't tell.
+    /// When /proc doesn't show it.
     pub fn usage(&self) -> Result<Usage> {
         usage(self.pid())
     }
@@ -116,7 +116,7 @@ pub struct Usage {
 /// What a process took so far.
 ///
 /// # Errors
-/// When /proc doesn't tell.
+/// When /proc doesn't show it.
 pub fn usage(pid: u32) -> Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name before it may hold anything, a parenthesis too.

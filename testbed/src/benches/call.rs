@@ -87,7 +87,7 @@ fn spawn(count: u32) -> Result<()> {
     let program = std::env::current_exe().context("no path of this program")?;
     for _ in 0..count {
         let mut child = Command::new(&program);
-        // Misuse, told before anything else happens.
+        // Misuse, reported before anything else happens.
         child.arg("do").stdout(Stdio::null()).stderr(Stdio::null());
         child.status().context("cannot start a child")?;
     }
@@ -98,7 +98,7 @@ fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-/// Pins the calling process, so that no measurement moves between processors.
+/// Pins the calling process, so no measurement moves between processors.
 fn stay_on_one_processor() {
     // SAFETY: a set of the size given, on the stack; without success it only measures worse.
     unsafe {

@@ -28,7 +28,7 @@ pub struct Args {
     /// Refused checks in all
     #[arg(long, default_value_t = 10_000_000)]
     count: u64,
-    /// What else the agent is told
+    /// The agent's other options
     #[arg(last = true)]
     arguments: Vec<String>,
 }

@@ -22,7 +22,7 @@ pub struct Args {
     /// Failed drops
     #[arg(long, default_value_t = 1000)]
     count: usize,
-    /// What else the agent is told
+    /// The agent's other options
     #[arg(last = true)]
     arguments: Vec<String>,
 }

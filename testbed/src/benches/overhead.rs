@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// In a process of its own, since it may give up its capabilities.
+/// In its own process, since it may drop its capabilities.
 fn measure(call: Call, args: &Args) -> Result<f64> {
     let count = if call == Call::Spawn {
         args.children

@@ -35,7 +35,7 @@ pub struct Args {
     /// Seconds of idling to measure
     #[arg(long, default_value_t = 0)]
     idle: u64,
-    /// What else the agent is told
+    /// The agent's other options
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -58,7 +58,7 @@ fn row(args: &Args, names: &Names, count: usize) -> Result<Value> {
     arguments.extend_from_slice(&args.arguments);
     let agent = Agent::start(&args.capwatch, &arguments)?;
     let supervisors = Supervisors::start(names, count, args.capabilities)?;
-    // What they did is told within half a second; then the agent has nothing to do.
+    // What they did is reported within half a second; then the agent has nothing to do.
     thread::sleep(Duration::from_secs(2));
 
     let mut page = String::new();

@@ -11,7 +11,7 @@ const NEXT_ID: [(&str, libc::c_long); 3] = [("program", 11), ("map", 12), ("link
 /// left out (links before 5.8).
 ///
 /// # Errors
-/// When the kernel doesn't tell.
+/// When the kernel doesn't report it.
 pub fn main() -> Result<()> {
     for (kind, command) in NEXT_ID {
         let mut id = 0;

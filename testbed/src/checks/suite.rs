@@ -67,7 +67,7 @@ pub struct Args {
     /// sets, threads, tree
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
-    /// So many at a time; each has programs and a tree of its own
+    /// So many at a time; each has programs and its own tree
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
     /// Keep the reports in this directory

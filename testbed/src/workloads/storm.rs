@@ -10,7 +10,7 @@ use super::steps::sys;
 /// Provoke refused checks, as fast as may be, from many threads
 #[derive(clap::Args)]
 pub struct Args {
-    /// Threads; each is a process of its own with --processes
+    /// Threads; each is its own process with --processes
     #[arg(long, default_value_t = 4)]
     threads: u32,
     /// Calls of each thread

@@ -26,7 +26,7 @@ pub fn overhead(bench: &Bench, table: &mut Table) -> Result<()> {
     let measured = Overhead::read(&run(bench, &counting(), true)?)?;
     let mut peers = Vec::new();
     for peer in PEERS {
-        // Every check is told by it, granted or not.
+        // Every check is reported by it, granted or not.
         if Spread::of(&measured.added("allowed", peer)?)?.median > 0.0 {
             peers.push(peer);
         } else {

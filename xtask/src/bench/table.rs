@@ -17,7 +17,7 @@ const END: &str = "<!-- end of figures -->\n";
 /// What a figure must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
-    /// There is none: it is told for what it is.
+    /// There is none: it is labelled as what it is.
     None,
     /// At most this.
     AtMost(f64),

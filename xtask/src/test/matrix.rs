@@ -116,7 +116,7 @@ impl Matrix {
         lines.join("\n") + "\n"
     }
 
-    /// Adds this to what earlier runs left, so that kernels can be run one by one.
+    /// Adds this to what earlier runs left, so kernels can be run one by one.
     pub fn keep(&self) -> Result<()> {
         let mut all = Self::kept()?;
         all.cells.extend(self.cells.clone());

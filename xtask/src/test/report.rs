@@ -94,7 +94,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs steps and tells about them.
+/// Runs steps and reports them.
 #[derive(Default)]
 pub struct Report {
     total: Tally,
@@ -109,7 +109,7 @@ impl Report {
         self.ended(name, begun.elapsed(), result);
     }
 
-    /// Tells how a step ended; an error is a failure of it.
+    /// Reports how a step ended; an error is a failure of it.
     pub fn ended(&mut self, name: &str, took: Duration, result: Result<Tally>) {
         let tally = result.unwrap_or_else(|error| {
             let mut tally = Tally::default();

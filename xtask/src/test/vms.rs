@@ -123,7 +123,7 @@ struct Ended {
     output: String,
 }
 
-/// Boots them, some side by side, and tells of each as it ends.
+/// Boots them, some side by side, and reports each as it ends.
 fn run_all(mut boots: Vec<Boot>, report: &mut Report, matrix: &mut Matrix) {
     // The longest begins first; a worker takes from the end.
     let limit = |boot: &Boot| -> Duration { boot.jobs.iter().map(|one| one.job.timeout).sum() };

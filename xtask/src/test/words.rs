@@ -222,7 +222,7 @@ fn end_of_string(text: &str) -> usize {
     at.min(bytes.len())
 }
 
-/// A line without what stands between backticks.
+/// A line without the text between backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("`")
 }

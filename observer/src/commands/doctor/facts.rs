@@ -74,7 +74,7 @@ pub struct Inside {
     pub container: Option<&'static str>,
     /// Whether in another user namespace than the host's.
     pub user_namespace: bool,
-    /// Whether in another network namespace than the host's; null where that can't be told.
+    /// Whether in another network namespace than the host's; null where that can't be known.
     pub network_namespace: Option<bool>,
     /// The hypervisor.
     pub virtual_machine: Option<String>,
@@ -232,7 +232,7 @@ fn virtual_machine() -> Option<String> {
             .any(|flag| flag == "hypervisor");
         guest.then(|| "unknown".to_owned())
     };
-    // QEMU's board for arm64, where no firmware tells.
+    // QEMU's board for arm64, where no firmware shows it.
     let board = || {
         let compatible = read("/proc/device-tree/compatible")?;
         compatible.contains("dummy-virt").then(|| "QEMU".to_owned())

@@ -241,7 +241,7 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
 }
 
 /// What was missed while the doctor looked; hooks, sources and privileges have
-/// findings of their own.
+/// their own findings.
 fn lapses(list: &mut List, seen: &Seen<'_>) {
     let told = [
         sight::HOOK_DOWN,

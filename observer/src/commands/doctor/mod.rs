@@ -150,7 +150,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
     }
 }
 
-/// Blind is who neither sees the denial that was provoked nor hears the audit log.
+/// Blind is who neither sees the denial that was provoked nor reads the audit log.
 fn verdict(sources: &[SourceReport], tests: &[SelfTest], findings: &[Finding]) -> &'static str {
     let sees = tests
         .iter()

@@ -45,7 +45,7 @@ pub fn drop_unknown() -> Result<(), String> {
     })
 }
 
-/// Asks for a capability that was given up: refused by a rule, without a check.
+/// Asks for a capability that was dropped: refused by a rule, without a check.
 pub fn raise_permitted() -> Result<(), String> {
     on_thread(THREAD, || {
         let mut sets = capabilities(None).map_err(|error| error.to_string())?;
@@ -127,7 +127,7 @@ fn on_thread(name: &str, act: impl FnOnce() -> Result<(), String> + Send) -> Res
     })
 }
 
-/// A child that waits, and ends when it is told to.
+/// A child that waits, and ends when it is asked to.
 pub struct Child {
     pid: libc::pid_t,
     /// Closing it ends the child.

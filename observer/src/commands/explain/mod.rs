@@ -1,6 +1,6 @@
 //! `capwatch explain`: an error message as people paste it, and what can be
 //! behind it: which program says so, the causes in order of likelihood, one
-//! command that tells each from the others, and the remedy.
+//! command that separates each from the others, and the remedy.
 //!
 //! The messages are data (`errors.toml`); `docs/errors.md` is made of the same.
 //! An audit record in the text is explained as `replay` explains it.
@@ -120,7 +120,7 @@ fn answer<'a>(table: &'a Table, text: &str, rules: Arc<Rules>) -> Answer<'a> {
     }
 }
 
-/// A sentence for each capability that records in the text tell as denied.
+/// A sentence for each capability that records in the text show as denied.
 fn records(text: &str, rules: Arc<Rules>) -> Vec<String> {
     let holds_record = |line: &str| match parse_line(line.as_bytes()) {
         Parsed::Record(record) => record.each().any(|record| record.is_about_capability()),

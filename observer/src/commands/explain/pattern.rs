@@ -100,7 +100,7 @@ fn next(text: &str, start: usize) -> usize {
     start + width
 }
 
-/// A text without what tells nothing: case, quotes, terminal escapes, and more
+/// A text without its meaningless parts: case, quotes, terminal escapes, and more
 /// than one blank.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

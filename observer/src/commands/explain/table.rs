@@ -25,7 +25,7 @@ pub struct Table {
 pub struct Cause {
     /// What it is.
     pub what: String,
-    /// One command that tells it from the others.
+    /// One command that separates it from the others.
     pub check: String,
     /// What that shows where this is the cause.
     pub sign: String,

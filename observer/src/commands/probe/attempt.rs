@@ -7,7 +7,7 @@ use crate::{
     finding::Verdict,
 };
 
-/// A trial's account, told by the process that made the drops.
+/// A trial's account, reported by the process that made the drops.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Whether SETPCAP was in its effective set.
@@ -32,7 +32,7 @@ pub struct Attempt {
     pub label: Option<String>,
     /// Whether a seccomp filter is on.
     pub seccomp: bool,
-    /// Whether it gave up before exec.
+    /// Whether it stopped before exec.
     pub gave_up: bool,
 }
 
@@ -55,8 +55,8 @@ impl Attempt {
         })
     }
 
-    /// Who refused, as far as a process can tell by itself: commoncap asks for
-    /// SETPCAP first; where it is held, whoever else confines the process.
+    /// Who refused, as far as a process can know by itself: commoncap asks for
+    /// SETPCAP first; where it is held, the other layer that confines the process.
     pub fn layer(&self) -> Option<&'static str> {
         if self.refused_raised + self.refused_lowered == 0 {
             return None;

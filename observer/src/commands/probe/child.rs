@@ -14,8 +14,8 @@ use crate::{
     sources::proc::effective_capabilities,
 };
 
-/// Drops, tells, and executes this program again as the workload, with `out`
-/// as its stdout. Returns only where that fails, or it gave up: its exit code.
+/// Drops, reports, and executes this program again as the workload, with `out`
+/// as its stdout. Returns only where that fails, or it stopped: its exit code.
 pub fn run(name: &str, on_refusal: OnRefusal, last: u32, mut out: File) -> i32 {
     let attempt = match drop_all(name, on_refusal, last) {
         Ok(attempt) => attempt,
@@ -38,7 +38,7 @@ pub fn run(name: &str, on_refusal: OnRefusal, last: u32, mut out: File) -> i32 {
     126
 }
 
-/// What the workload does: it tells its bounding set.
+/// What the workload does: it prints its bounding set.
 pub fn workload() -> io::Result<()> {
     let last = crate::sources::bpf::last_cap();
     writeln!(io::stdout(), "{}", bounding(last).0)
@@ -116,7 +116,7 @@ fn bounding(last: u32) -> CapSet {
     set
 }
 
-/// The confinement, as the security module tells it; none where there is none.
+/// The confinement, as the security module reports it; none where there is none.
 pub fn label() -> Option<String> {
     let paths = [
         "/proc/self/attr/apparmor/current",

@@ -90,7 +90,7 @@ struct Row {
     seen: Option<Seen>,
 }
 
-/// What the hooks told of it.
+/// What the hooks reported of it.
 #[derive(Serialize)]
 struct Seen {
     verdict: Verdict,

@@ -33,10 +33,10 @@ pub struct Trial {
     /// Take on this profile first
     #[arg(long)]
     pub profile: Option<String>,
-    /// The program that it stands in for
+    /// The program whose place it takes
     #[arg(long = "as", value_enum, default_value_t)]
     pub program: As,
-    /// Only tell the bounding set
+    /// Only print the bounding set
     #[arg(long)]
     pub workload: bool,
 }
@@ -59,7 +59,7 @@ pub enum Came {
     },
 }
 
-/// Runs it, and tells as JSON what came.
+/// Runs it, and prints the result as JSON.
 pub fn run(trial: &Trial) -> anyhow::Result<ExitCode> {
     if trial.workload {
         child::workload()?;
@@ -101,7 +101,7 @@ fn prepare(trial: &Trial) -> Result<(), String> {
 
 /// At once, for this process and its children (`aa_change_profile`).
 fn change_profile(profile: &str) -> Result<(), String> {
-    // The directory of its own is for hosts with several security modules.
+    // Its own directory is for hosts with several security modules.
     let paths = [
         "/proc/self/attr/apparmor/current",
         "/proc/self/attr/current",

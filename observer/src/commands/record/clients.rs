@@ -143,7 +143,7 @@ impl Clients {
 }
 
 /// Looks for clients below a process while it runs, and for what their daemons make,
-/// on a thread of its own: the agent has better to do, and what it asks the kernel
+/// on its own thread: the agent has better to do, and what it asks the kernel
 /// for costs its programs runs.
 pub struct Lookout {
     stop: Sender<()>,
@@ -170,7 +170,7 @@ impl Seen {
 }
 
 impl Lookout {
-    /// Looks below this process from now on; `living` tells what lives beside it.
+    /// Looks below this process from now on; `living` has what lives beside it.
     ///
     /// # Errors
     /// When no thread can be started.

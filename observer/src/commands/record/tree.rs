@@ -42,7 +42,7 @@ fn runs(pid: u32) -> Option<String> {
     parse(&String::from_utf8_lossy(&stat))
 }
 
-/// `PID (COMM) STATE …`; the name may have brackets of its own.
+/// `PID (COMM) STATE …`; the name may contain brackets.
 fn parse(stat: &str) -> Option<String> {
     let (before, after) = stat.rsplit_once(')')?;
     let comm = before.split_once('(')?.1;

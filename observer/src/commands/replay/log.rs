@@ -25,7 +25,7 @@ pub struct NothingRead {
     why: String,
 }
 
-/// Why a log tells nothing, where it does not; of one that merely has no audit
+/// Why a log has nothing, where it has not; of one that merely has no audit
 /// records a note says so.
 pub fn nothing_read(report: &mut Report, kept: &Kept, name: &str) -> Option<anyhow::Error> {
     let log = report.log.as_ref()?;
@@ -68,7 +68,7 @@ const REMEMBERED: usize = 4_096;
 /// What to know of a log's process ids.
 const OF_A_LOG: &str = "read from a log: PIDs are from the host that wrote the log";
 
-/// The report of a log. No event stands beside its records, so that each
+/// The report of a log. No event is beside its records, so each
 /// denial is known from its record alone.
 pub fn report_of(
     input: Box<dyn Read + Send>,
@@ -168,7 +168,7 @@ pub fn report_of(
 
 /// What a record comes to.
 enum Told {
-    /// It tells of a capability.
+    /// It is about a capability.
     Capability(Observation),
     /// Of something else that was refused, and of which object.
     Other(Box<Other>, Option<String>),
@@ -278,7 +278,7 @@ impl CallHost for Names {
     }
 }
 
-/// What a log told so far.
+/// The log so far.
 struct Seen {
     records: Dedup,
     losses: LossCount,
@@ -349,7 +349,7 @@ fn take(
     }
 }
 
-/// A record of something else than a capability, where it tells of a refusal.
+/// A record of something else than a capability, where it is about a refusal.
 fn other(record: &Record<'_>) -> Option<Other> {
     let is_userns = record.operation.as_deref() == Some(b"userns_create");
     let kind = match (record.lsm, record.verdict?) {

@@ -20,7 +20,7 @@ use crate::{
 /// Rows that are counted at one time: twice as many as the kernel has room for.
 const MAX_ROWS: usize = 32_768;
 
-/// What a recording told so far.
+/// The recording so far.
 pub struct Observed {
     /// The rules of this host, which go before the recording's.
     given: Arc<Rules>,
@@ -124,7 +124,7 @@ impl Observed {
     }
 
     /// Knows supervisors as the recording did, but for rules of this host that have the
-    /// same name: a mended one may be tried on what was recorded before.
+    /// same name: a changed one may be tried on what was recorded before.
     fn rules(&mut self, recorded: RecordedRules) -> Result<(), String> {
         let RecordedRules {
             names,

@@ -127,7 +127,7 @@ impl Reading {
     }
 }
 
-/// What a stream told so far.
+/// The stream so far.
 struct Replayed {
     rules: Arc<Rules>,
     ledger: Ledger,
@@ -197,7 +197,7 @@ impl Replayed {
         self.span.lose_lines(&mut self.ledger, lines);
     }
 
-    /// What a stream of before there was sight tells of it.
+    /// Sight, from a stream of before there was sight.
     fn look(&mut self, time: Stamp) {
         if !self.tells_sight {
             self.ledger.look(time);

@@ -8,7 +8,7 @@ use std::{
 
 use crate::config::Release;
 
-/// So much of a file tells what it is: tar says so at byte 257, and a kernel's log
+/// So much of a file shows what it is: tar says so at byte 257, and a kernel's log
 /// begins with the kernel's version.
 const HEAD: usize = 16 << 10;
 /// So much is looked at for lines of a log.
@@ -132,7 +132,7 @@ pub type Looked<R> = (Option<What>, Release, Chain<Cursor<Vec<u8>>, R>);
 pub fn look<R: Read>(mut input: R) -> io::Result<Looked<R>> {
     let mut head = vec![0; HEAD];
     let mut length = 0;
-    // A slow pipe's first line is enough to tell that it is text.
+    // A slow pipe's first line is enough to know that it is text.
     while length < HEAD && !is_text(&head[..length]) {
         match input.read(&mut head[length..]) {
             Ok(0) => break,

@@ -27,7 +27,7 @@ pub fn report(address: &str) -> anyhow::Result<Report> {
         .with_context(|| format!("the server at {address} is not a capwatch agent of this version"))
 }
 
-/// HTTP/1.0, so that the answer is neither chunked nor kept open.
+/// HTTP/1.0, so the answer is neither chunked nor kept open.
 fn get(address: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let resolved: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let Some(first) = resolved.first() else {

@@ -28,7 +28,7 @@ const STATUS: [&str; 7] = [
     "NoNewPrivs",
     "Seccomp",
 ];
-/// Mount points that are everybody's, so that their names say nothing of anyone.
+/// Mount points that are everybody's, so their names say nothing of anyone.
 const PUBLIC: [&str; 14] = [
     "/",
     "/dev",
@@ -181,7 +181,7 @@ fn sysctl(name: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// `ID VERSION_ID`, which tell nothing of the host.
+/// `ID VERSION_ID`, which show nothing of the host.
 fn distribution(text: &str) -> String {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;

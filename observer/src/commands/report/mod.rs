@@ -195,7 +195,7 @@ fn version(version: Option<&str>) -> &str {
     version.map_or("-", |text| text.rsplit('/').next().unwrap_or(text))
 }
 
-/// Denials of the process, or all that tell something.
+/// Denials of the process, or all that matter.
 fn records(out: &mut String, report: &Report, pid: Option<u32>) -> std::fmt::Result {
     let wanted = |denial: &&Denial| match pid {
         Some(pid) => denial.pid == Some(pid) || denial.chain.iter().any(|link| link.pid == pid),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::open;
 
-/// What stands for it.
+/// The text in its place.
 const HIDDEN: &str = "…";
 /// Names shorter than this are too common to be replaced wherever they are.
 const SHORTEST: usize = 3;
@@ -94,7 +94,7 @@ fn part_of_word(character: Option<char>) -> bool {
     character.is_some_and(char::is_alphanumeric)
 }
 
-/// Replaces a word where it stands alone.
+/// Replaces a word where it is alone.
 fn replace_word(line: &str, word: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;

@@ -13,7 +13,7 @@ use crate::{clean::clean, finding::Event, sources::bpf::Pins};
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What stands before the path of a Unix socket.
+/// The prefix of the path of a Unix socket.
 const UNIX: &str = "unix:";
 
 /// An agent's live feed.
@@ -70,7 +70,7 @@ impl Feed {
 }
 
 async fn ask(address: &str) -> anyhow::Result<Lines<BufReader<Box<dyn AsyncRead + Unpin>>>> {
-    // HTTP/1.0, so that the answer comes without chunks; in one piece.
+    // HTTP/1.0, so the answer comes without chunks; in one piece.
     let request = |host: &str| format!("GET /api/v1/events HTTP/1.0\r\nHost: {host}\r\n\r\n");
     let stream: Box<dyn AsyncRead + Unpin> = if let Some(path) = address.strip_prefix(UNIX) {
         let mut stream = UnixStream::connect(path).await?;

@@ -35,7 +35,7 @@ pub(super) struct Drops {
     /// The program that it went on to.
     pub(super) went_on: Option<String>,
     pub(super) cgroup: u64,
-    /// Calls at the time that it was told as open.
+    /// Calls at the time that it was reported as open.
     pub(super) told: u32,
 }
 

@@ -38,7 +38,7 @@ impl<K: Copy + Eq + Hash, T: Clone> Recent<K, T> {
         self.known.get(&key).cloned()
     }
 
-    /// Its place in the order is given up in turn.
+    /// Its place in the order is freed in turn.
     pub(super) fn remove(&mut self, key: &K) -> Option<T> {
         self.known.remove(key)
     }

@@ -178,7 +178,7 @@ fn a_live_log_s_episodes_end_with_what_became_of_the_process() {
             bounding: Some(CapSet::EMPTY),
         })
     };
-    // Two sources told the same call, and what belongs to it may still come.
+    // Two sources reported the same call, and what belongs to it may still come.
     let mut calls = refused();
     assert!(of(&mut calls, 0, &gone).is_empty());
     assert_eq!(of(&mut calls, 2, &gone), [(Worth::Degraded, Fate::Exit, 1)]);

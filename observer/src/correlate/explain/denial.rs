@@ -12,7 +12,7 @@ use crate::{
     time::Stamp,
 };
 
-/// The sentence of a row of denials that the audit log alone tells of.
+/// The sentence of a row of denials that the audit log alone reports.
 pub fn logged(denial: &Denial, release: Release) -> String {
     let who = who(
         denial.supervisor.as_deref(),

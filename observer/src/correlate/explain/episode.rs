@@ -137,7 +137,7 @@ fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
     what + &why
 }
 
-/// Why a process of a container lacks SETPCAP, as the container's configuration tells.
+/// Why a process of a container lacks SETPCAP, as the container's configuration shows.
 fn missing(episode: &Episode, refusal: &Refusal<'_>) -> &'static str {
     let requested = requested(episode, refusal);
     requested.map_or("", |requested| remedy::missing(requested, refusal.uid))
@@ -148,7 +148,7 @@ fn has_setpcap(set: &str) -> bool {
         .is_ok_and(|set: CapSet| set.contains(caps::SETPCAP))
 }
 
-/// Whether the container was given SETPCAP, so that to give it again changes nothing.
+/// Whether the container was given SETPCAP, so to give it again changes nothing.
 fn has_given_it_up(episode: &Episode, refusal: &Refusal<'_>) -> bool {
     requested(episode, refusal).is_some_and(|requested| remedy::is_given(requested, caps::SETPCAP))
 }

@@ -4,7 +4,7 @@
 use super::words::shown;
 use crate::config::Release;
 
-/// Ubuntu's profile for programs that make a user namespace without one of their own.
+/// Ubuntu's profile for programs that make a user namespace without their own.
 const OF_NAMESPACES: &str = "unprivileged_userns";
 
 /// Ubuntu's profile for what bwrap starts: it denies every capability
@@ -90,7 +90,7 @@ pub fn apparmor(
     }
 }
 
-/// A profile for a program that makes user namespaces. It has a name of its own, so
+/// A profile for a program that makes user namespaces. It has its own name, so
 /// that it replaces none of the distribution's; switching the restriction off comes
 /// last.
 fn own_profile(capability: &str, comm: &str, release: Release) -> String {
@@ -142,7 +142,7 @@ fn of_distribution(capability: &str, release: Release) -> String {
 }
 
 /// What bwrap starts under Ubuntu's profile. A rule in it would hold for every
-/// program's sandbox, so that a copy of bwrap comes first.
+/// program's sandbox, so a copy of bwrap comes first.
 fn below_bwrap(capability: &str) -> String {
     format!(
         "The distribution's profile for bwrap (bwrap-userns-restrict) refuses every capability to \

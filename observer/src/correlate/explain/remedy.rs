@@ -16,9 +16,9 @@ pub struct Case<'a> {
     pub container: Option<&'a Container>,
     /// Whether it is a runtime's own program, outside of that container.
     pub is_outside: bool,
-    /// Its user, where that is told in the initial user namespace.
+    /// Its user, where that is known in the initial user namespace.
     pub uid: Option<u32>,
-    /// Whether its bounding set has the capability, where that is told.
+    /// Whether its bounding set has the capability, where that is known.
     pub in_bounding: Option<bool>,
     /// The nearest launcher above it that is no container's runtime.
     pub launcher: Option<&'a str>,
@@ -210,7 +210,7 @@ pub fn is_given(requested: &Requested, number: u32) -> bool {
     }
 }
 
-/// Why a process of a container lacks SETPCAP, as its configuration tells: what
+/// Why a process of a container lacks SETPCAP, as its configuration shows: what
 /// follows after a colon.
 pub fn missing(requested: &Requested, uid: Option<u32>) -> &'static str {
     let bounding = bits(&requested.bounding).unwrap_or_default();

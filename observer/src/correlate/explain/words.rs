@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::finding::Container;
 
 /// Text that others chose: as it is where it is plain, else quoted and
-/// escaped, so that it can't pass for a part of the sentence.
+/// escaped, so it can't pass for a part of the sentence.
 pub fn shown(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {

@@ -128,7 +128,7 @@ fn what_was_allowed_claims_no_others_event() {
     assert!(join.finish().iter().all(|joined| joined.row.is_none()));
 }
 
-/// Each AVC is logged, and a row is told once a second.
+/// Each AVC is logged, and a row is reported once a second.
 #[test]
 fn a_second_selinux_denial_within_a_second_is_matched_too() {
     let selinux = |ms| {
@@ -149,7 +149,7 @@ fn a_second_selinux_denial_within_a_second_is_matched_too() {
     for (pid, ms) in [(7, 300), (8, 900)] {
         assert!(join.record(logged(pid, ms)).is_empty());
     }
-    // Of what came two seconds later nothing was told: a hook missed it.
+    // Of what came two seconds later nothing was reported: a hook missed it.
     assert!(join.record(logged(7, 2_500)).is_empty());
     let settled = join.expire(Stamp((BASE_MS + 10_000) * 1_000_000));
     let matched: Vec<_> = settled.iter().map(|joined| joined.row.is_some()).collect();

@@ -51,7 +51,7 @@ impl Denials {
     }
 
     /// Takes one denial of a recorded stream; says whether there was room for it. It
-    /// counts until the row's next state is told, which has it in; in a stream that
+    /// counts until the row's next state is reported, which has it in; in a stream that
     /// was cut short there is none.
     pub fn tell(&mut self, name: &str, denial: &Denial) -> bool {
         if !self.has_room_for(name) {

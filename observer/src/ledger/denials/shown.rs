@@ -99,7 +99,7 @@ impl Denials {
         })
     }
 
-    /// A row that found no room: comm, executable and profile are not told apart.
+    /// A row that found no room: comm, executable and profile are not separate.
     fn inexact(&self, key: &Total, count: u64) -> Denial {
         let row = Row {
             owner: key.owner,

@@ -74,7 +74,7 @@ pub struct Episode {
     pub raised: u32,
     /// Programs executed without.
     pub clean: u32,
-    /// How often its set was filled anew.
+    /// How often its set was filled again.
     pub refilled: u32,
     /// Capabilities that were refused while in the set.
     #[serde(with = "sets")]
@@ -114,7 +114,7 @@ pub enum Left {
     Exit,
 }
 
-/// An episode that is told by the kernel side itself.
+/// An episode that is reported by the kernel side itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeEnd {
     /// When.
@@ -128,7 +128,7 @@ pub struct EpisodeEnd {
     pub status: u32,
     /// Inode number of the user namespace of that set.
     pub namespace: u32,
-    /// Whether the episode is open still: it is told since a program runs with what
+    /// Whether the episode is open still: it is reported since a program runs with what
     /// was refused.
     pub open: bool,
 }
@@ -140,12 +140,12 @@ impl EpisodeEnd {
     }
 }
 
-/// An episode, told by the kernel side itself.
+/// An episode, reported by the kernel side itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpisodeEvent {
     /// As it is now.
     pub episode: Episode,
-    /// Why it is told.
+    /// Why it is reported.
     pub end: EpisodeEnd,
 }
 

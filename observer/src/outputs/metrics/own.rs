@@ -22,7 +22,7 @@ pub struct Costs {
     pub disagreements: u64,
 }
 
-/// Runs of the BPF programs, as the kernel tells them.
+/// Runs of the BPF programs, as the kernel reports them.
 pub fn programs(costs: &Costs) -> Vec<MetricFamily> {
     let each = |value: fn(&Runs) -> f64| {
         let samples = costs.runs.iter();

@@ -1,4 +1,4 @@
-//! What a CI runner would take for a command to itself. Names come from whoever
+//! What a CI runner would take for a command to itself. Names come from anyone who
 //! runs a program, and a report is read by the runner line by line.
 //!
 //! GitHub obeys a line that begins with `::` (leading blanks do not count) and,

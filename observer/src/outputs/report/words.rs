@@ -97,7 +97,7 @@ pub fn refusals(report: &Report) -> Vec<String> {
     lines
 }
 
-/// What a log does not tell, and what else to know before reading the report.
+/// What a log does not show, and what else to know before reading the report.
 pub fn notes(report: &Report) -> Vec<String> {
     let of_log = report.log.iter().flat_map(LogRead::notes);
     of_log.chain(report.notes.iter().cloned()).collect()
@@ -151,7 +151,7 @@ fn name_of(made: &Made) -> String {
     }
 }
 
-/// What the report of a command can't tell, or does not cover, of its scope.
+/// What the report of a command can't know, or does not cover, of its scope.
 pub fn left_out(report: &Report) -> Vec<String> {
     let Some(scope) = &report.scope else {
         return Vec::new();
@@ -284,7 +284,7 @@ pub fn missing_hooks(report: &Report) -> impl Iterator<Item = &HookReport> {
     report.hooks.iter().filter(missed)
 }
 
-/// Sources that are not heard.
+/// Sources that are not connected.
 pub fn silent_sources(report: &Report) -> impl Iterator<Item = &SourceReport> {
     report.sources.iter().filter(|source| !source.up)
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Whether an answer may be kept by the one who asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Keep {
-    /// Never: it tells the present.
+    /// Never: it shows the present.
     No,
     /// Yes, but ask again before use: it changes with the program only.
     Revalidate,

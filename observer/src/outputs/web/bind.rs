@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::socket::{Detached, Listening, Made};
 
-/// What stands before the path of a Unix socket.
+/// The prefix of the path of a Unix socket.
 const UNIX: &str = "unix:";
 /// Who may connect to a Unix socket: its owner, and its group.
 const MODE: Mode = Mode::RUSR

@@ -59,7 +59,7 @@ impl Listener for Bounded {
         };
         let (place, lost) = self.places.take(address.peer());
         let connection = Connection::new(stream, self.patience, place, lost);
-        // Whoever reaches a Unix socket is on this host.
+        // Anyone who reaches a Unix socket is on this host.
         let security = self.security.as_ref().filter(|_| address.tcp().is_some());
         let tls = security.and_then(|security| security.current().tls.clone());
         (Transport::new(connection, tls.as_ref()), address)

@@ -13,7 +13,7 @@ const MOST: usize = 20;
 #[derive(Debug, Default)]
 pub struct Brief {
     chosen: Vec<Arc<Event>>,
-    /// Losses of each kind, summed: all are told.
+    /// Losses of each kind, summed: all are reported.
     losses: Vec<(Stamp, LossEvent)>,
     left_out: u64,
 }
@@ -24,7 +24,7 @@ impl Brief {
         self.chosen.is_empty() && self.losses.is_empty()
     }
 
-    /// Takes one more in, or counts it; what tells nobody anything is passed over.
+    /// Takes one more in, or counts it; what shows nothing new is passed over.
     pub fn add(&mut self, event: Arc<Event>) {
         if let EventKind::Loss(loss) = &event.kind {
             let mut known = self.losses.iter_mut();

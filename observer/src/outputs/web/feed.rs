@@ -36,7 +36,7 @@ const PIECE_EVENTS: usize = 128;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long they are for the brief feed: as often as a page draws.
 const GATHER_BRIEF: Duration = Duration::from_millis(250);
-/// A comment is sent after so long a silence, so that both ends see a dead
+/// A comment is sent after so long a silence, so both ends see a dead
 /// connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -44,7 +44,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 struct Piece {
     text: Bytes,
-    /// Events told before the first one in it, since the start.
+    /// Events reported before the first one in it, since the start.
     before: u64,
     /// Events in it.
     events: u64,
@@ -242,7 +242,7 @@ fn frame(text: &mut String, event: &Event) {
 
 struct Client {
     receiver: broadcast::Receiver<Piece>,
-    /// Events told to it or left out for it, since the start.
+    /// Events reported to it or left out for it, since the start.
     told: u64,
     greeted: bool,
     /// A piece that waits for the word of what was lost before it. The text of
@@ -265,7 +265,7 @@ impl Client {
             match timeout(HEARTBEAT, self.receiver.recv()).await {
                 Err(_) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
                 Ok(Err(RecvError::Closed)) => return None,
-                // The next piece's number tells how many events that were.
+                // The next piece's number shows how many events that were.
                 Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Ok(piece)) => {
                     let left_out = piece.before.saturating_sub(self.told);

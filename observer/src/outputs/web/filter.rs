@@ -7,7 +7,7 @@ use crate::finding::{Denial, Episode, RuleRefusal, Verdict};
 /// Most rows of an answer.
 const MOST: usize = 10_000;
 
-/// The query of the lists under `/api/v1/`. `none` stands for no supervisor and
+/// The query of the lists under `/api/v1/`. `none` means no supervisor and
 /// no layer, as in the metrics.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

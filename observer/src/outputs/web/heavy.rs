@@ -1,6 +1,6 @@
 //! Answers that take long to make, or that are large: made one after the other on
-//! threads of their own, so that a probe never waits for a report, and held
-//! within a budget, so that clients that read slowly can't fill the memory.
+//! their own threads, so a probe never waits for a report, and held
+//! within a budget, so clients that read slowly can't fill the memory.
 
 use std::{
     collections::VecDeque,
@@ -55,7 +55,7 @@ impl Line {
     }
 }
 
-/// Makes the answer on a thread of its own, when it is this request's turn.
+/// Makes the answer on its own thread, when it is this request's turn.
 pub async fn apart(State(line): State<Line>, request: Request, next: Next) -> Response {
     let Ok(Ok(turn)) = timeout(TURN, Arc::clone(&line.turn).acquire_owned()).await else {
         return busy();
@@ -146,7 +146,7 @@ impl Budget {
                     return None;
                 }
                 let end = text.len().min(sent + PIECE);
-                // A copy, so that the text goes when its place is needed.
+                // A copy, so the text goes when its place is needed.
                 Bytes::copy_from_slice(&text[sent..end])
             };
             let sent = sent + piece.len();

@@ -1,8 +1,8 @@
 //! Places for connections: a bounded number, each peer with a share.
 //!
 //! Nobody waits for a place: a newcomer takes that of the connection that has
-//! waited for longest, of its own address first. Thus neither thousands of idle
-//! connections nor slow ones keep a probe or a scrape out, whoever they belong
+//! waited for longest, from its own address first. Thus neither thousands of idle
+//! connections nor slow ones keep a probe or a scrape out, whatever their owner
 //! to: a newcomer asks at once, and by then it is the youngest.
 
 use std::{
@@ -57,7 +57,7 @@ impl Places {
     }
 
     /// Takes a place, from another connection where none is free. The receiver
-    /// tells when it is taken away.
+    /// reports when it is taken away.
     pub fn take(&self, peer: IpAddr) -> (Place, oneshot::Receiver<()>) {
         // An IPv4 address is the same peer on a socket of either family.
         let peer = peer.to_canonical();

@@ -85,7 +85,7 @@ impl Listening {
     /// Waits for a connection.
     ///
     /// # Errors
-    /// As the system tells them.
+    /// As the system reports them.
     pub async fn accept(&self) -> io::Result<(Stream, Address)> {
         match self {
             Self::Tcp(listener) => {
@@ -104,7 +104,7 @@ impl Listening {
     /// Where is listened.
     ///
     /// # Errors
-    /// As the system tells them.
+    /// As the system reports them.
     pub fn local_addr(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -115,7 +115,7 @@ impl Listening {
     /// Leaves this thread's runtime.
     ///
     /// # Errors
-    /// As the system tells them.
+    /// As the system reports them.
     pub fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Tcp(listener) => listener.into_std().map(Detached::Tcp),
@@ -140,7 +140,7 @@ impl Detached {
     /// Joins this thread's runtime.
     ///
     /// # Errors
-    /// As the system tells them.
+    /// As the system reports them.
     pub fn attach(self) -> io::Result<Listening> {
         match self {
             Self::Tcp(listener) => {

@@ -56,7 +56,7 @@ pub struct Group {
     pub refused_by: BTreeSet<Refusal>,
     /// Capabilities left raised by its own episodes.
     pub residual: BTreeSet<String>,
-    /// The last episode of its own.
+    /// The last episode of the supervisor itself.
     pub last: Option<Last>,
 }
 
@@ -88,7 +88,7 @@ impl Group {
         }
     }
 
-    /// Takes over what an episode tells beyond its count.
+    /// Takes over what an episode shows beyond its count.
     fn describe(&mut self, timed: &TimedEpisode) {
         let TimedEpisode { time, episode } = timed;
         if of_workload(episode) {
@@ -129,7 +129,7 @@ impl Group {
         refused.map(|(_, count)| count).sum()
     }
 
-    /// Episodes of its own.
+    /// Episodes of the supervisor itself.
     fn all(&self) -> u64 {
         self.verdicts.values().sum()
     }
@@ -212,7 +212,7 @@ impl Group {
         match &self.version {
             Some(version) => {
                 let short = short_version(version);
-                // An image of the same name needn't tell the name twice.
+                // An image of the same name need not have the name twice.
                 let tag = short
                     .strip_prefix(self.supervisor.as_str())
                     .and_then(|rest| rest.strip_prefix(':'))
@@ -250,7 +250,7 @@ pub fn plural(count: u64, word: &str) -> String {
     }
 }
 
-/// A version without what a person can't tell apart anyway: the registry's
+/// A version without the parts that a person can't distinguish anyway: the registry's
 /// path, and all but the first digits of a digest.
 pub fn short_version(version: &str) -> String {
     let name = version.rsplit('/').next().unwrap_or(version);

@@ -63,10 +63,10 @@ pub trait View: Send + Sync + 'static {
     fn subscribe(&self) -> broadcast::Receiver<Arc<Event>>;
 }
 
-/// An episode and when its state was told.
+/// An episode and when its state was reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimedEpisode {
-    /// When the state was told: the end of the episode, or the last look at a
+    /// When the state was reported: the end of the episode, or the last look at a
     /// pending one.
     pub time: Stamp,
     /// The episode.
@@ -157,7 +157,7 @@ pub struct Status {
     /// What outlives the agent; none where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<PinsStatus>,
-    /// What the agent gave up once it was attached.
+    /// What the agent dropped once it was attached.
     #[serde(default)]
     pub sandbox: sandbox::Told,
 }

@@ -14,8 +14,8 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 500_000_000,
 };
 
-/// Asks for the count, and reads the answers when they are there: a kernel thread
-/// of their own sends them (`audit_send_reply`, `kernel/audit.c`, 6.12).
+/// Asks for the count, and reads the answers when they are there: a separate
+/// kernel thread sends them (`audit_send_reply`, `kernel/audit.c`, 6.12).
 #[derive(Debug)]
 pub(super) struct LostCount {
     socket: OwnedFd,
@@ -23,7 +23,7 @@ pub(super) struct LostCount {
 }
 
 impl LostCount {
-    /// Nothing where the kernel refuses to tell: that takes `CAP_AUDIT_CONTROL`.
+    /// Nothing where the kernel refuses to answer: that takes `CAP_AUDIT_CONTROL`.
     pub(super) fn open() -> Option<Self> {
         let socket = socket::open().ok()?;
         ask(&socket)?;

@@ -20,7 +20,7 @@ pub struct Counters {
 pub struct Snapshot {
     /// Lines and messages that held a record, those seen before included.
     pub records: u64,
-    /// Of these, records that another source had told first.
+    /// Of these, records that another source had reported first.
     pub duplicates: u64,
     /// Lines and messages that held something else.
     pub foreign: u64,

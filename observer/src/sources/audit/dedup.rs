@@ -12,13 +12,13 @@ const WAYS: usize = SourceName::ALL.len() * Form::COUNT;
 /// Remembers the newest records by stamp, serial, type and content.
 ///
 /// One system call may write the same record twice, under one serial number:
-/// these are two records, and a source that saw both has told two. So the
-/// number told is the greatest that any one source has seen in any one form.
+/// these are two records, and a source that saw both has reported two. So the
+/// number reported is the greatest that any one source has seen in any one form.
 #[derive(Debug)]
 pub struct Dedup {
     seen: HashMap<u64, [u16; WAYS]>,
     order: VecDeque<u64>,
-    /// By content alone: how often it was told with a stamp by the kernel's log, and
+    /// By content alone: how often it was reported with a stamp by the kernel's log, and
     /// without one by journald.
     contents: HashMap<u64, [u16; 2]>,
     content_order: VecDeque<u64>,
@@ -39,10 +39,10 @@ impl Dedup {
         }
     }
 
-    /// Whether `record`, seen by `source` in this form, has not been told yet. Records without
-    /// stamp or serial are new, since nothing tells them apart; but for journald's copy of what
+    /// Whether `record`, seen by `source` in this form, has not been reported yet. Records without
+    /// stamp or serial are new, since nothing distinguishes them; but for journald's copy of what
     /// the kernel's log has too, which `journalctl` prints without a stamp: of these two, so
-    /// many are told as the one that has more.
+    /// many are reported as the one that has more.
     pub fn is_new(&mut self, source: SourceName, form: Form, record: &Record<'_>) -> bool {
         let (Some(epoch), Some(serial)) = (record.epoch, record.serial) else {
             return form != Form::Journal || self.is_more(record, false);

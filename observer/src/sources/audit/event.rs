@@ -97,7 +97,7 @@ impl LostReason {
     }
 }
 
-/// One thing a source has to tell.
+/// One report of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceEvent {
     /// A record, of one capability at most.

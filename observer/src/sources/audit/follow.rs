@@ -58,7 +58,7 @@ impl Follow {
         })
     }
 
-    /// Follows the file on a thread of its own until nobody listens to `sink`.
+    /// Follows the file on its own thread until nobody listens to `sink`.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -118,7 +118,7 @@ impl Follow {
             self.position = self.file.seek(SeekFrom::Start(0))?;
             return Ok(Step::Read);
         }
-        // Gone is not the end: whoever rotates makes a new one presently.
+        // Gone is not the end: the program that rotates makes a new one presently.
         let at_path = std::fs::metadata(&self.path)?;
         if (at_path.dev(), at_path.ino()) == (open_now.dev(), open_now.ino()) {
             return Ok(Step::Idle);
@@ -144,7 +144,7 @@ impl Follow {
     }
 }
 
-/// Tells what a line says; nothing of one that is too long.
+/// Reports a line; nothing of one that is too long.
 fn offer(sink: &mut Sink, line: Option<&[u8]>) {
     let Some(line) = line else {
         sink.offer(Parsed::Malformed(Malformed::TooLong), realtime());

@@ -97,7 +97,7 @@ fn receive(
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => tell(&buffer[..length], expected, sink),
             // Overwritten: the next read goes on at the oldest record there is,
-            // whose number tells how many are gone. INVAL: longer than the
+            // whose number shows how many are gone. INVAL: longer than the
             // buffer, and stepped over likewise.
             Err(Errno::PIPE | Errno::INTR | Errno::INVAL) => {}
             Err(error) => return Err(error.into()),

@@ -23,7 +23,7 @@ use crate::finding::SourceReport;
 
 /// Records that wait for the agent; the readers never wait for it.
 const CHANNEL: usize = 8_192;
-/// Records by which one that two sources tell is known again.
+/// Records by which one that two sources report is known again.
 const REMEMBERED: usize = 4_096;
 
 /// One source.
@@ -147,7 +147,7 @@ impl Opening {
     }
 }
 
-/// The sources that are heard, and those that can't be.
+/// The sources that are connected, and those that can't be.
 pub struct Live {
     sources: Vec<Source>,
     events: Receiver<SourceEvent>,
@@ -181,11 +181,11 @@ pub enum LiveError {
 impl Live {
     /// Listens to the sources that are named; where none is, to the audit
     /// multicast group, and to `/dev/kmsg` where that can't be had. `passed` is a
-    /// socket of the group that somebody else made. What the host refuses is told
+    /// socket of the group that somebody else made. What the host refuses is reported
     /// by [`Live::report`]. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// Where a file that is named can't be read: that is a mistake to mend.
+    /// Where a file that is named can't be read: that is a mistake to fix.
     pub fn open(wanted: &[AuditSource], passed: Option<OwnedFd>) -> Result<Self, LiveError> {
         let mut opening = Opening::new(passed);
         if wanted.is_empty() && !opening.netlink() {
@@ -207,7 +207,7 @@ impl Live {
         })
     }
 
-    /// Has the sources tell calls that change capabilities, or not: where a hook
+    /// Makes the sources report calls that change capabilities, or not: where a hook
     /// watches drops, each would count twice.
     pub fn want_calls(&self, wanted: bool) {
         self.wants_calls.store(wanted, Ordering::Relaxed);
@@ -218,7 +218,7 @@ impl Live {
         self.wants_calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for what a source tells; never returns where no source is left.
+    /// Waits for a source's report; never returns where no source is left.
     pub async fn next(&mut self) -> SourceEvent {
         match self.events.recv().await {
             Some(event) => self.note(event),

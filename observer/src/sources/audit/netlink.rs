@@ -2,7 +2,7 @@
 //!
 //! Every record goes there (`kauditd_send_multicast_skb`, `kernel/audit.c`,
 //! 6.12), but only in the initial network namespace: elsewhere the socket binds
-//! and hears nothing. One that systemd made there and passed (`ListenNetlink=audit 1`)
+//! and receives nothing. One that systemd made there and passed (`ListenNetlink=audit 1`)
 //! works from any namespace, and takes no capability.
 
 use std::io;
@@ -61,7 +61,7 @@ pub enum NetlinkError {
 }
 
 /// Whether this process is in the initial network namespace; nothing where that
-/// cannot be told.
+/// cannot be known.
 ///
 /// Asks for sysctls that are registered for the initial namespace alone
 /// (`net_core_table`, `net/core/sysctl_net_core.c`, 6.12), since comparing with
@@ -69,7 +69,7 @@ pub enum NetlinkError {
 pub fn in_initial_network_namespace() -> Option<bool> {
     let own = std::fs::read_link("/proc/self/ns/net");
     let first = std::fs::read_link("/proc/1/ns/net");
-    // Equal links prove it only where pid 1 is the host's, so that they are
+    // Equal links prove it only where pid 1 is the host's, so they are
     // evidence against and not for.
     if let (Ok(own), Ok(first)) = (own, first)
         && own != first
@@ -84,7 +84,7 @@ pub fn in_initial_network_namespace() -> Option<bool> {
 #[derive(Debug)]
 pub struct Netlink {
     socket: AsyncFd<OwnedFd>,
-    /// Tells the kernel's own count, where it may be asked.
+    /// Reports the kernel's own count, where it may be asked.
     status: Option<LostCount>,
 }
 
@@ -123,7 +123,7 @@ impl Netlink {
         Ok(Self { socket, status })
     }
 
-    /// Whether the kernel tells how many records it lost: needs
+    /// Whether the kernel shows how many records it lost: needs
     /// `CAP_AUDIT_CONTROL`, which a reader has no business to hold.
     pub const fn knows_kernel_lost(&self) -> bool {
         self.status.is_some()
@@ -214,7 +214,7 @@ impl Netlink {
             self.overflown(reading, sink, now);
         }
         // The rate limit's drops leave gaps too, and are counted once: the count
-        // comes within a second or two, a gap is told after two.
+        // comes within a second or two, a gap is reported after two.
         if let Some(lost) = self.status.as_ref().and_then(LostCount::newest)
             && let Some(before) = reading.lost.replace(lost)
         {
@@ -240,7 +240,7 @@ impl Netlink {
 struct Reading {
     buffer: Box<[u8]>,
     sequence: Sequence,
-    /// Drops told so far.
+    /// Drops reported so far.
     drops: u64,
     /// The kernel's count so far.
     lost: Option<u32>,

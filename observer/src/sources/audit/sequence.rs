@@ -106,7 +106,7 @@ impl Sequence {
         self.outlived = false;
     }
 
-    /// The numbers that have become losses by `now`, and have not been told.
+    /// The numbers that have become losses by `now`, and have not been reported.
     pub(super) fn settle(&mut self, now: u64) -> u64 {
         while let Some(gap) = self
             .gaps
@@ -117,7 +117,7 @@ impl Sequence {
         let lost = std::mem::take(&mut self.lost);
         let unexplained = lost.saturating_sub(self.explained);
         self.explained = self.explained.saturating_sub(lost);
-        // Several datagrams share a number, so that more may have been dropped
+        // Several datagrams share a number, so more may have been dropped
         // than are missing: the rest explains nothing later.
         if self.outlived && self.gaps.is_empty() {
             self.explained = 0;

@@ -12,7 +12,7 @@ use super::dedup::Dedup;
 use super::event::{LostReason, SourceEvent, SourceName};
 use crate::audit::{Aside, Foreign, Form, LossCount, Lsm, Parsed};
 
-/// What one source has to tell goes through here.
+/// All reports of one source go through here.
 #[derive(Debug)]
 pub struct Sink {
     source: SourceName,
@@ -50,7 +50,7 @@ impl Sink {
         }
     }
 
-    /// Tells calls too while this says so: a host may log every exec.
+    /// Reports calls too while this says so: a host may log every exec.
     #[must_use]
     pub(super) fn with_calls(self, wants_calls: Arc<AtomicBool>) -> Self {
         Self {
@@ -59,12 +59,12 @@ impl Sink {
         }
     }
 
-    /// Whether calls are to be told.
+    /// Whether calls are to be reported.
     pub(super) fn wants_calls(&self) -> bool {
         self.wants_calls.load(Ordering::Relaxed)
     }
 
-    /// Tells what stands beside records.
+    /// Reports what is beside records.
     pub(super) fn offer_aside(&self, aside: Option<Aside>) {
         if let Some(aside) = aside.filter(|_| self.wants_calls()) {
             let aside = Box::new(aside);
@@ -72,13 +72,13 @@ impl Sink {
         }
     }
 
-    /// Whether nobody listens any more, so that the source may end.
+    /// Whether nobody listens any more, so the source may end.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
     /// The same, but waiting for room in the channel: for readers that have a
-    /// thread of their own, outside of the runtime.
+    /// their own thread, outside of the runtime.
     #[must_use]
     pub(super) fn patient(self) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Sink {
         }
     }
 
-    /// Tells what was received at `received`.
+    /// Reports what was received at `received`.
     pub fn offer(&mut self, parsed: Parsed<'_>, received: u64) {
         self.offer_formed(Form::default(), parsed, received);
     }
@@ -138,7 +138,7 @@ impl Sink {
         }
     }
 
-    /// Tells that records were lost.
+    /// Reports that records were lost.
     pub fn lost(&self, reason: LostReason, count: u64) {
         self.counters.add_lost(reason, count);
         self.send(SourceEvent::Lost {
@@ -148,7 +148,7 @@ impl Sink {
         });
     }
 
-    /// Tells that the source works.
+    /// Reports that the source works.
     pub fn up(&self) {
         self.counters.set_up(true);
         self.send(SourceEvent::Up {
@@ -156,7 +156,7 @@ impl Sink {
         });
     }
 
-    /// Tells that the source does not work, and why.
+    /// Reports that the source does not work, and why.
     pub fn down(&self, reason: impl Into<String>) {
         self.counters.set_up(false);
         let reason = reason.into();

@@ -44,7 +44,7 @@ pub fn open(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Whether `path` can be opened, as far as that can be told without opening it:
+/// Whether `path` can be opened, as far as that can be known without opening it:
 /// a pipe's reader waits until somebody writes.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ pub fn check(path: &Path) -> Result<(), OpenError> {
     rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|error| failed(error.into()))
 }
 
-/// Opens `path` and reads it, on a thread of its own.
+/// Opens `path` and reads it, on its own thread.
 ///
 /// # Errors
 /// When no thread can be started.
@@ -77,7 +77,7 @@ pub fn spawn_path(path: &Path, sink: Sink) -> io::Result<JoinHandle<()>> {
         })
 }
 
-/// Reads `input` on a thread of its own until it ends or nobody listens to
+/// Reads `input` on its own thread until it ends or nobody listens to
 /// `sink`. A pipe that says nothing keeps the thread, and only it.
 ///
 /// # Errors

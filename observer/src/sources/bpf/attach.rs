@@ -28,7 +28,7 @@ pub struct Types<'a> {
     pub prototypes: &'a Prototypes,
 }
 
-/// By which mechanism the programs are told that verdict and drops are attached.
+/// The mechanism of verdict and drops, as the programs have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HookWords {
     verdict: u32,
@@ -86,7 +86,7 @@ pub fn attach(
     let candidates = choice.candidates();
     let (drops, drops_by) = attach_drops(ebpf, btf, choice, &mut links);
     let active = |name: &str| lsms.iter().any(|lsm| lsm == name);
-    // The inner layers first, by the verdict's mechanism: they tell it who refused.
+    // The inner layers first, by the verdict's mechanism: they give it the layer that refused.
     let verdict = attach_hook(ebpf, btf, &VERDICT, candidates, &mut links);
     let by = HookWords {
         verdict: word(&verdict),
@@ -152,8 +152,8 @@ fn attach_tree(
 }
 
 /// Attaches the hook of drops by both mechanisms that a kernel may skip, each
-/// for reasons of its own (`observer-ebpf/src/programs/drops.rs`), unless one is
-/// forced; where neither can be had, the tracepoint tells of drops.
+/// for its own reasons (`observer-ebpf/src/programs/drops.rs`), unless one is
+/// forced; where neither can be had, the tracepoint reports drops.
 fn attach_drops(
     ebpf: &mut Programs,
     btf: Types<'_>,
@@ -182,8 +182,8 @@ fn attach_drops(
     (status, alone)
 }
 
-/// The exit of `security_capable` tells commoncap's refusals too. Its own hook
-/// tells of the checks that come to it directly, but before 6.14, when it got a
+/// The exit of `security_capable` shows commoncap's refusals too. Its own hook
+/// reports the checks that come to it directly, but before 6.14, when it got a
 /// tracepoint, the compiler inlines those: the hook would only cost time, at
 /// every check that is granted.
 fn no_direct_checks() -> HookStatus {

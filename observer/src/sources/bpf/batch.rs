@@ -1,7 +1,7 @@
 //! Hashes of the kernel, read many entries at a time.
 //!
 //! An entry by entry walk takes two system calls for each, and starts again where
-//! the entry that it stands at is deleted meanwhile.
+//! the current entry is deleted meanwhile.
 
 use std::{
     io,
@@ -48,7 +48,7 @@ pub fn each_slot<V: Pod>(
     let map = map.map().fd().as_fd();
     let mut keys = vec![0_u32; ROOM];
     let mut values: Vec<MaybeUninit<V>> = vec![MaybeUninit::uninit(); ROOM * cpus];
-    // Where the walk stands: the slot that was read last.
+    // The place of the walk: the slot that was read last.
     let mut place: Option<u32> = None;
     let mut seen = 0;
     while seen < slots {
@@ -107,7 +107,7 @@ pub fn each<K: Pod, V: Pod>(
     let map = map.map().fd().as_fd();
     let mut keys: Vec<MaybeUninit<K>> = vec![MaybeUninit::uninit(); ROOM];
     let mut values: Vec<MaybeUninit<V>> = vec![MaybeUninit::uninit(); ROOM];
-    // Where the walk stands: the number of a bucket.
+    // The place of the walk: the number of a bucket.
     let mut place: Option<u32> = None;
     loop {
         let mut next = 0_u32;

@@ -61,7 +61,7 @@ pub(super) static CGROUPS: Hook = Hook {
     tracepoint: &[part("cgroup_made", "cgroup_mkdir")],
 };
 
-/// A hook of the process tree, and the function right after it, which tells of
+/// A hook of the process tree, and the function right after it, which reports
 /// the same where tracepoints may be skipped.
 const fn tree(name: &'static str, tracepoint: &'static [Part], kprobe: &'static [Part]) -> Hook {
     Hook {

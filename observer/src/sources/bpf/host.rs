@@ -29,7 +29,7 @@ pub fn has_kprobes() -> bool {
     Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
 }
 
-/// Whether the kernel preempts a thread within a program, so that others on that
+/// Whether the kernel preempts a thread within a program, so others on that
 /// processor are skipped for as long: since 7.0 there is full and lazy preemption
 /// alone (commit 7dadeaa6e851).
 pub fn preempts_programs() -> bool {

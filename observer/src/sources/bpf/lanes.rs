@@ -3,7 +3,7 @@
 
 use super::{info::Runs, link::Attached};
 
-/// Programs that tell of a drop on their own, or by either of them: the
+/// Programs that report a drop on their own, or by either of them: the
 /// trampoline's; the return probe, which reads the call from the task's
 /// registers, or else what the probe at the entry has kept.
 const LANES: [&[&str]; 2] = [&["drop_exit"], &["drop_entry_kprobe", "drop_exit_kprobe"]];

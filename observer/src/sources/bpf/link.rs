@@ -157,7 +157,7 @@ pub(super) fn attach_part(ebpf: &mut Programs, part: Part) -> Result<Attached, S
     })
 }
 
-/// Detaches a program, which stays loaded, so that the kernel keeps what it
+/// Detaches a program, which stays loaded, so the kernel keeps what it
 /// counted of its runs.
 pub(super) fn detach(ebpf: &mut Programs, attached: Attached) -> Result<(), String> {
     let Attached { program, link } = attached;

@@ -1,5 +1,5 @@
 //! The kernel side: loads the BPF programs, attaches them, and reads what they
-//! tell.
+//! report.
 
 mod attach;
 mod batch;

@@ -97,7 +97,7 @@ impl From<&abi::DenialEvent> for DenialEvent {
     }
 }
 
-/// A word that stands in four bytes.
+/// A word that is in four bytes.
 fn word<T: Copy + Default>(all: &[T], number: u32) -> T {
     all.get(number as usize).copied().unwrap_or_default()
 }
@@ -133,7 +133,7 @@ impl From<&abi::Episode> for Episode {
             refused_raised: told.refused_raised,
             refused_lowered: told.refused_lowered,
             unknown: told.unknown,
-            // The kernel side adds one, so that nought is none.
+            // The kernel side adds one, so nought is none.
             first_refused: told.first_refused.checked_sub(1),
             layer: word(Layer::ALL, told.layer),
             reason: word(Reason::ALL, told.reason),

@@ -13,8 +13,8 @@ const VERDICT: &str = "security_capable";
 /// Modules that refuse capabilities too.
 const REFUSE_TOO: [&str; 3] = ["apparmor", "selinux", "safesetid"];
 
-/// Where the tracepoint tells the same, a hook that is not attached is not
-/// missed: drops it tells from the check of SETPCAP, refusals as long as no
+/// Where the tracepoint shows the same, a hook that is not attached is not
+/// missed: it recognises drops by the check of SETPCAP, refusals as long as no
 /// module refuses besides commoncap.
 pub fn mark(hooks: &mut [HookStatus], lsms: &[String]) {
     let tracepoint = hooks.iter().any(|hook| {

@@ -11,10 +11,10 @@ use crate::open;
 /// `include/uapi/linux/bpf.h`
 const BPF_F_NO_PREALLOC: u32 = 1;
 
-/// The compiled programs, committed so that a build needs no BPF toolchain.
+/// The compiled programs, committed so a build needs no BPF toolchain.
 #[cfg(target_arch = "x86_64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.x86_64.bpf.o");
-/// The compiled programs, committed so that a build needs no BPF toolchain.
+/// The compiled programs, committed so a build needs no BPF toolchain.
 #[cfg(target_arch = "aarch64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/capwatch.aarch64.bpf.o");
 
@@ -119,7 +119,7 @@ pub(super) fn definitions(bytes: &[u8]) -> BTreeMap<String, Definition> {
 
 /// Has every hash take its memory at once.
 ///
-/// Until 6.1 gave BPF an allocator of its own, an entry was allocated within
+/// Until 6.1 gave BPF its own allocator, an entry was allocated within
 /// the program by kmalloc, which is unsafe wherever kmalloc itself is probed,
 /// and of which kernels warn ("trace type BPF program uses run-time
 /// allocation", `kernel/bpf/verifier.c`, 5.10).

@@ -99,7 +99,7 @@ pub fn resolve(btf: &Btf) -> Offsets {
     }
 }
 
-/// The rest of what the programs are told of the host.
+/// The rest of the programs' settings of the host.
 pub fn config(btf: &Btf) -> Config {
     Config {
         last_cap: u64::from(last_cap()),
@@ -131,7 +131,7 @@ fn upid_size(btf: &Btf) -> u32 {
     }
 }
 
-/// The last capability that the kernel knows; 40 (5.9 to 7.3) where it is not told.
+/// The last capability that the kernel knows; 40 (5.9 to 7.3) where it is not known.
 pub fn last_cap() -> u32 {
     crate::open::text("/proc/sys/kernel/cap_last_cap")
         .ok()

@@ -40,7 +40,7 @@ fn explain(
                 root of the host"
             .to_owned();
     }
-    // It stands for both others (`bpf_capable`, `perfmon_capable`, 5.8).
+    // It covers both others (`bpf_capable`, `perfmon_capable`, 5.8).
     let all = held.contains(SYS_ADMIN);
     let missing: Vec<_> = wanted
         .iter()

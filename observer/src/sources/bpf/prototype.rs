@@ -164,7 +164,7 @@ const TRACEPOINTS: [Prototype; 5] = [
 ];
 
 /// What the running kernel has of [`FUNCTIONS`] and [`TRACEPOINTS`]: a name's
-/// parameters, so that its BTF need not be kept.
+/// parameters, so its BTF need not be kept.
 pub struct Prototypes {
     functions: HashMap<&'static str, Vec<String>>,
     tracepoints: HashMap<&'static str, Vec<String>>,

@@ -11,7 +11,7 @@ use crate::observation::{
     ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, ProcessEvent, WorkloadEvent,
 };
 
-/// An event as the programs told it.
+/// An event as the programs reported it.
 #[derive(Clone, Debug)]
 pub enum Told {
     /// The detail of a denial.

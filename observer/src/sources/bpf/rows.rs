@@ -164,7 +164,7 @@ impl Rows {
                 Some(counts) => counts.get(*slot as usize).copied(),
                 None => skip("ROWS", self.counts.get(slot, 0)).map(|counts| sum(&counts, tick)),
             };
-            // A row that was made just now has nothing to tell yet.
+            // A row that was made just now has nothing to report yet.
             if let Some(count) = count.filter(|count| count.count > 0) {
                 rows.push((*key, count));
             }
@@ -227,7 +227,7 @@ impl Rows {
             };
             match self.slots.remove(key) {
                 Ok(()) | Err(MapError::KeyNotFound) => {
-                    // Whoever comes after this agent finds it by that.
+                    // The next agent finds it by that.
                     if let Err(error) = self.users.set(slot, RETIRED, 0) {
                         tracing::warn!("cannot mark the slot of a row: {error}");
                     }
@@ -240,13 +240,13 @@ impl Rows {
         if taken {
             self.recount();
             if !self.expire() {
-                // Then no slot may be used anew: rows may end up in their total.
+                // Then no slot may be used again: rows may end up in their total.
                 self.retired.clear();
             }
         }
     }
 
-    /// Has every program look its rows up anew; whether that could be said.
+    /// Has every program look its rows up again; whether that could be said.
     pub fn expire(&mut self) -> bool {
         let generation = self.generation.get(&0, 0).unwrap_or(0);
         let result = self.generation.set(0, generation.wrapping_add(1), 0);
@@ -256,7 +256,7 @@ impl Rows {
         result.is_ok()
     }
 
-    /// Counts anew who holds how many rows, once some are gone. What the kernel
+    /// Counts again who holds how many rows, once some are gone. What the kernel
     /// side counts meanwhile may be missed, and is right the next time.
     fn recount(&mut self) {
         let mut held: Known<Share, u64> = Known::new();

@@ -15,7 +15,7 @@ pub(super) const CAPSET: &str = if cfg!(target_arch = "aarch64") {
     "__x64_sys_capset"
 };
 
-/// Those of their own; `cap_task_prctl` is hooked for drops already.
+/// Their own functions; `cap_task_prctl` is hooked for drops already.
 pub(super) static HOOKS: [Hook; 7] = [
     Hook {
         name: "cap_bprm_creds_from_file",

@@ -3,9 +3,9 @@
 //! A trampoline's program counts itself in on its processor, and a thread that is
 //! preempted within it keeps the place: until it runs again the kernel skips the
 //! program for every other thread there (`__bpf_prog_enter_recur`,
-//! `kernel/bpf/trampoline.c`). Linux 7 preempts within programs, so that anybody
+//! `kernel/bpf/trampoline.c`). Linux 7 preempts within programs, so anybody
 //! who loops on a refused check hides three of four. kprobes run with preemption
-//! off and miss none of it, but cost twice as much. So trampolines tell the
+//! off and miss none of it, but cost twice as much. So trampolines give the
 //! verdict until some of their runs are skipped, kprobes while that lasts, and
 //! trampolines again once it has been quiet for a while.
 
@@ -37,7 +37,7 @@ const IN_FLIGHT: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_secs(30);
 const MAX_QUIET: Duration = Duration::from_hours(1);
 
-/// Who tells the verdict now.
+/// The mechanism that reports the verdict now.
 pub(super) struct Storm {
     /// Programs that are attached by trampoline, or by kprobe while a storm lasts.
     links: Vec<Attached>,
@@ -114,12 +114,12 @@ impl Storm {
 
     /// Has kprobes count from the beginning, since a storm lasts already.
     pub(super) fn inherit(mut self, ebpf: &mut Programs, pins: &Pins) -> Vec<Attached> {
-        // Whoever resumes it says so of the hooks.
+        // The caller that resumes it says so of the hooks.
         self.follow(ebpf, &mut [], Some(pins));
         self.links
     }
 
-    /// Loads the programs that a storm would need, so that it finds them ready.
+    /// Loads the programs that a storm would need, so it finds them ready.
     pub(super) fn prepare(&mut self, ebpf: &mut Programs) {
         let ready = self
             .changing(Mechanism::Fexit)
@@ -208,7 +208,7 @@ impl Storm {
     }
 
     /// The hooks that are attached by a mechanism, the inner layers first: they
-    /// tell the verdict who refused.
+    /// give the verdict the layer that refused.
     fn changing(&self, from: Mechanism) -> Vec<&'static Hook> {
         static ALL: [&Hook; 4] = [&COMMONCAP, &APPARMOR, &SELINUX, &VERDICT];
         let hooks = ALL.into_iter();
@@ -277,7 +277,7 @@ impl Storm {
     }
 }
 
-/// Whether trampolines tell the verdict where there is no storm.
+/// Whether trampolines give the verdict where there is no storm.
 pub(super) fn was_calm(hooks: &[HookStatus]) -> bool {
     let mut hooks = hooks.iter();
     hooks.any(|hook| hook.hook == VERDICT.name && hook.mechanism == Some(Mechanism::Fexit))

@@ -21,7 +21,7 @@ pub(super) fn verdict_word(ebpf: &Ebpf, turn: u32) -> u32 {
     word.unwrap_or_default()
 }
 
-/// Tells the programs which executables are recognised.
+/// Gives the programs the executables to recognise.
 pub(super) fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelError> {
     let names: std::collections::HashMap<_, _> = rules.basenames().collect();
     // What is looked up is let through before there is anything to find.
@@ -41,7 +41,7 @@ pub(super) fn write_rules(ebpf: &mut Ebpf, rules: &Rules) -> Result<(), KernelEr
     write_beginnings(ebpf, names.keys(), false)
 }
 
-/// Tells the programs which names are worth a look-up, in place of the former ones
+/// Gives the programs the names that are worth a look-up, in place of the former ones
 /// or besides.
 fn write_beginnings<'a>(
     ebpf: &mut Ebpf,
@@ -69,7 +69,7 @@ fn write_beginnings<'a>(
     Ok(())
 }
 
-/// Tells the programs of a turn by which mechanism the verdict and the drops are told.
+/// Gives the programs of a turn the mechanism that reports the verdict and the drops.
 pub(super) fn write_hooks(ebpf: &mut Ebpf, by: HookWords, turn: u32) -> Result<(), KernelError> {
     let mut map: Array<_, u32> = writable(ebpf, "HOOKS")?;
     for (hook, word) in by.words() {

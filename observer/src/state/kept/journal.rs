@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
-    /// An episode, or a change of processes, as the kernel told it; base64.
+    /// An episode, or a change of processes, as the kernel reported it; base64.
     State(String),
     /// An episode that was counted, by the names that were known then.
     Episode(Box<Event>, Scope),
@@ -35,12 +35,12 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Of what the kernel told.
+    /// Of what the kernel reported.
     pub fn state(bytes: &[u8]) -> Self {
         Self::State(STANDARD.encode(bytes))
     }
 
-    /// What the kernel told.
+    /// What the kernel reported.
     pub fn told(&self) -> Option<Vec<u8>> {
         match self {
             Self::State(text) => STANDARD.decode(text).ok(),
@@ -59,7 +59,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// None yet: what is told before the first snapshot is in it.
+    /// None yet: what is reported before the first snapshot is in it.
     pub const fn none(number: u64) -> Self {
         Self {
             file: None,

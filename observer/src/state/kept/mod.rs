@@ -1,7 +1,7 @@
 //! What user space alone knows, kept in a folder over restarts of one boot.
 //!
 //! Two files: a snapshot, replaced as a whole, and a journal of what came since,
-//! which is written before it is counted. A snapshot names its journal, so that one
+//! which is written before it is counted. A snapshot names its journal, so one
 //! rename exchanges both. The kernel's own counts are in neither: a snapshot says how
 //! much of them is in its counters, and the rest is read from the kernel again.
 //! Nothing is synced to the disk: after a boot none of it counts any more, and a
@@ -142,7 +142,7 @@ impl State {
     /// written down meanwhile comes after it.
     ///
     /// # Errors
-    /// As the system tells them; the former ones stay.
+    /// As the system reports them; the former ones stay.
     pub fn replace(&self, take: impl FnOnce() -> Snapshot) -> io::Result<()> {
         let mut journal = self.journal();
         let number = journal.number() + 1;
@@ -230,7 +230,7 @@ fn read(folder: &OwnedFd, path: &Path, boot: &str) -> Left {
     left
 }
 
-/// Keeps what can't be read, under another name, for whoever wants to know.
+/// Keeps what can't be read, under another name, for a person to look at.
 fn set_aside(folder: &OwnedFd, path: &Path, names: &[String], why: &str) {
     let aside = names.iter().filter(|name| name.contains(".refused-"));
     let mut aside: Vec<_> = aside.collect();

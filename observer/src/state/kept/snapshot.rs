@@ -31,7 +31,7 @@ pub struct Snapshot {
     layout: (u64, u64),
     /// The ledger.
     pub ledger: Saved,
-    /// Open episodes that were told: id, time of the last drop, whether finally.
+    /// Open episodes that were reported: id, time of the last drop, whether finally.
     pub told: Vec<(u64, u64, bool)>,
     /// How long findings took.
     pub latency: Latency,

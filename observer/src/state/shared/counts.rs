@@ -80,7 +80,7 @@ impl Shared {
                 }
                 ledger.denials.fold(&gone, &grounds);
             }
-            // Their texts are made without holding up whoever wants the ledger.
+            // Their texts are made without holding up other users of the ledger.
             if let Some(recorder) = self.recorder().as_mut() {
                 for (name, denial) in told {
                     recorder.row(name, denial, true);
@@ -104,7 +104,7 @@ fn split_idle(rows: &mut Vec<KernelRow>, now: Stamp) -> Vec<KernelRow> {
     idle
 }
 
-/// Takes out the rows of supervisors of which no process is left, so that
+/// Takes out the rows of supervisors of which no process is left, so
 /// nobody counts in them any more.
 fn split_gone(kernel: &Kernel, rows: &mut Vec<KernelRow>) -> Vec<KernelRow> {
     let Some(tasks) = kernel.tasks() else {

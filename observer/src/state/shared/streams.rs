@@ -58,7 +58,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Records what a source told, before it is judged.
+    /// Records what a source reported, before it is judged.
     pub(crate) fn record(&self, observation: &Observation) {
         if let Some(recording) = self.recording().as_mut() {
             recording.observed(observation);
@@ -72,7 +72,7 @@ impl Shared {
         }
     }
 
-    /// Records drops that a log alone told of.
+    /// Records drops that a log alone reported.
     pub(crate) fn record_logged(&self, episode: &Episode, time: Stamp) {
         if let Some(recording) = self.recording().as_ref() {
             recording.logged(episode, time);

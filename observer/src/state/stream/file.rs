@@ -147,7 +147,7 @@ impl Lines for EventsOutput {
         let identity = |data: fs::Metadata| (data.dev(), data.ino());
         let present = fs::metadata(path).map(identity).ok();
         let own = file.metadata().map(identity).ok();
-        // It was renamed by whoever rotates logs; the same one goes on.
+        // The program that rotates logs renamed it; the same one goes on.
         if present != own {
             self.open = None;
             self.begun = None;

@@ -56,8 +56,8 @@ pub trait Lines: Send {
 pub struct State {
     /// Lines that were lost.
     pub lost: AtomicU64,
-    /// How often it was begun, or went on after a failure: what was told before
-    /// must be told again.
+    /// How often it was begun, or went on after a failure: what was reported before
+    /// must be reported again.
     pub begun: AtomicU64,
     /// Whether to look for another file.
     pub reopen: AtomicBool,
@@ -73,7 +73,7 @@ pub struct Keeper {
     header: Vec<u8>,
     state: Arc<State>,
     needs_header: bool,
-    /// Whether half a line stands at the end.
+    /// Whether half a line is at the end.
     amid_a_line: bool,
     failed: Option<Instant>,
 }

@@ -68,9 +68,9 @@ pub struct Recorder {
     sources: Vec<SourceReport>,
     sight: Sight,
     dropped: u64,
-    /// What the writer of an agent's stream tells.
+    /// What the writer of an agent's stream reports.
     kept: Arc<Kept>,
-    /// How often the stream had begun when rows were told last.
+    /// How often the stream had begun when rows were reported last.
     begun: u64,
     /// Lines of the writer's that were counted as lost already.
     unwritten: u64,
@@ -87,7 +87,7 @@ pub struct LeftOut {
 
 impl Recorder {
     /// Begins a recording as 0.1 wrote it, of findings: it is to be whole, and a failure to
-    /// write is told by [`Recorder::finish`].
+    /// write is reported by [`Recorder::finish`].
     ///
     /// # Errors
     /// When no thread can be started.
@@ -157,7 +157,7 @@ impl Recorder {
         self.kept.fails.load(Ordering::Acquire)
     }
 
-    /// To be called before rows and sources are told: all of them are told again
+    /// To be called before rows and sources are reported: all of them are reported again
     /// to a file, or a reader, that has not had them.
     pub fn checkpoint(&mut self) {
         let begun = self.kept.begun.load(Ordering::Acquire);
@@ -176,7 +176,7 @@ impl Recorder {
         self.kept.queued.load(Ordering::Acquire) == 0
     }
 
-    /// Whose findings are told.
+    /// Whose findings are reported.
     pub const fn scope(&self) -> Scope {
         self.scope
     }
@@ -221,7 +221,7 @@ impl Recorder {
             return;
         }
         let name = line.row.clone();
-        // One that finds no room is told with the next state; a folded one has none.
+        // One that finds no room is reported with the next state; a folded one has none.
         if self.state(line.denial.last, State::Row(Box::new(line))) && !folded {
             self.rows.insert(name, hash);
         } else if folded {
@@ -304,10 +304,10 @@ impl Recorder {
                 if !taken {
                     self.kept.queued.fetch_sub(length, Ordering::AcqRel);
                 }
-                // A writer that is gone tells so at the end.
+                // A writer that is gone reports so at the end.
                 taken || self.writer.is_finished()
             }
-            // A writer that failed tells so at the end.
+            // A writer that failed reports so at the end.
             #[cfg(test)]
             WhenFull::Wait => self.queue.send(text).is_ok() || self.writer.is_finished(),
         }

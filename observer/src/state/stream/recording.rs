@@ -109,7 +109,7 @@ fn may_matter(observation: &Observation) -> bool {
 }
 
 impl Recording {
-    /// Begins one: it is to be whole, and a failure to write is told by
+    /// Begins one: it is to be whole, and a failure to write is reported by
     /// [`Recording::finish`].
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Recording {
         self.scope
     }
 
-    /// Writes what a source told, where it is of the scope that was asked for. What is
+    /// Writes what a source reported, where it is of the scope that was asked for. What is
     /// of another process, or of one that is gone and may have been the command's, waits
     /// until something of the command needs it.
     pub fn observed(&mut self, observation: &Observation) {
@@ -189,7 +189,7 @@ impl Recording {
         self.say(Says::Clock(now));
     }
 
-    /// Writes what a log alone told of drops.
+    /// Writes what a log alone reported of drops.
     pub fn logged(&self, episode: &Episode, time: Stamp) {
         if self.scope.takes(episode.scope) {
             let episode = episode.clone();
@@ -247,7 +247,7 @@ impl Recording {
         // Plain structs with text keys: serialising them can't fail.
         if let Ok(mut text) = serde_json::to_vec(&Line::new(Stamp::now(), says)) {
             text.push(b'\n');
-            // A writer that failed tells so at the end.
+            // A writer that failed reports so at the end.
             let _ = self.queue.send(text);
         }
     }

@@ -26,7 +26,7 @@ Examples:
   'sum(denials[capability=setpcap, layer=commoncap].count) == 13'
   'episodes.residual == ["chown"]'"#;
 
-/// Checks a file; tells on stderr what does not hold.
+/// Checks a file; reports on stderr what does not hold.
 ///
 /// # Errors
 /// When the file can't be read, or an expectation makes no sense.

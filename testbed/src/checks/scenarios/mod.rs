@@ -13,13 +13,13 @@ mod tree;
 /// A program under test with its expectations.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// A name of its own.
+    /// Its own name.
     pub name: &'static str,
     /// The scenarios that are run together.
     pub group: &'static str,
     /// Options of `capwatch record`.
     pub options: Vec<&'static str>,
-    /// COMMAND as words; `@SET` first stands for a `testsup` with this bounding set.
+    /// COMMAND as words; `@SET` first means a `testsup` with this bounding set.
     pub command: &'static str,
     /// The exit code of `capwatch record`.
     pub exit: i32,
@@ -33,7 +33,7 @@ pub struct Scenario {
 }
 
 /// How long COMMAND and what it leaves behind may take is the runner's business;
-/// what it starts with is told by a word.
+/// a word says what it starts with.
 const SETS: [(&str, &str); 6] = [
     ("@full", "testsup do"),
     ("@chown", "testbed do drop except:chown exec testsup do"),

@@ -153,7 +153,7 @@ fn ends() -> Vec<Scenario> {
     ]
 }
 
-/// A new user namespace fills the set anew.
+/// A new user namespace fills the set again.
 fn namespaces() -> Vec<Scenario> {
     vec![
         Scenario::new(

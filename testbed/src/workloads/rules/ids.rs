@@ -40,7 +40,7 @@ pub(super) fn become_nobody() -> io::Result<()> {
     told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })
 }
 
-/// Becomes nobody, in a namespace of its own.
+/// Becomes nobody, in its own namespace.
 fn nobody() -> io::Result<()> {
     become_nobody()?;
     // Else its files in /proc are root's.

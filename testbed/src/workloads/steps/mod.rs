@@ -1,6 +1,6 @@
 //! Steps: a program under test as a line of words, carried out from left to right.
 //!
-//! One process does only what its words say, so that the drops and denials that
+//! One process does only what its words say, so the drops and denials that
 //! a test expects are all that there are. What a test needs first (a smaller
 //! bounding set, say) another program does before it execs the one under test:
 //! `testbed do drop except:chown exec testsup do fork clear`.
@@ -75,7 +75,7 @@ pub enum Step {
     Profile(String),
     /// A child process.
     Fork(Vec<Step>),
-    /// A grandchild in a session of its own.
+    /// A grandchild in its own session.
     Daemon {
         /// What it does.
         steps: Vec<Step>,
@@ -103,6 +103,6 @@ pub enum Step {
     Exit(i32),
     /// Another program.
     Exec(Vec<String>),
-    /// Another program in a process of its own, by `posix_spawn(3)`.
+    /// Another program in its own process, by `posix_spawn(3)`.
     Spawn(Vec<String>),
 }

@@ -96,7 +96,7 @@ fn effective(bits: u64, raise: bool) -> Result<()> {
 }
 
 fn profile(name: &str) -> Result<()> {
-    // The directory of its own came with stacked LSMs (5.1).
+    // Its own directory came with stacked LSMs (5.1).
     let paths = ["/proc/self/attr/apparmor/exec", "/proc/self/attr/exec"];
     let text = format!("exec {name}");
     if fs::write(paths[0], &text).is_err() {
@@ -112,7 +112,7 @@ fn fork(steps: &[Step]) -> Result<i32> {
     }
 }
 
-/// Double fork: the process between ends at once, so that init, or whoever
+/// Double fork: the process between ends at once, so init, or the process that
 /// reaps for it, becomes the parent.
 fn daemon(steps: &[Step], wait: bool) -> Result<()> {
     let (read, write) = sys::pipe().context("pipe")?;

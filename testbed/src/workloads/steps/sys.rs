@@ -8,7 +8,7 @@ use libc::{c_int, c_ulong, pid_t};
 /// The highest capability that the kernel knows.
 ///
 /// # Errors
-/// When the kernel doesn't tell.
+/// When the kernel doesn't report it.
 pub fn last_capability() -> Result<u64> {
     let path = "/proc/sys/kernel/cap_last_cap";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
@@ -29,7 +29,7 @@ pub fn drop(capability: u64) {
 pub fn drop_by_int80(capability: u64) {
     /// `arch/x86/entry/syscalls/syscall_32.tbl`
     const PRCTL: u32 = 172;
-    // SAFETY: this option takes numbers only; all that the gate changes is told.
+    // SAFETY: this option takes numbers only; all that the gate changes is reported.
     unsafe {
         std::arch::asm!(
             "push rbx",
@@ -71,7 +71,7 @@ pub fn unshare() -> io::Result<()> {
 
 /// `fork(2)`: 0 in the child.
 pub fn fork() -> io::Result<pid_t> {
-    // SAFETY: steps fork before they start threads, so that no lock is held.
+    // SAFETY: steps fork before they start threads, so no lock is held.
     check(unsafe { libc::fork() })
 }
 

@@ -1,4 +1,4 @@
-//! Jobs as the machine tells of them, each within its time.
+//! Jobs as the machine reports them, each within its time.
 
 use std::{
     io::Write as _,
@@ -89,7 +89,7 @@ impl Jobs {
         self.loose.clear();
     }
 
-    /// One that has begun will not be heard of any more.
+    /// One that has begun gives no more output.
     pub(super) fn give_up(&mut self) {
         let current = self.current.take();
         self.ended
@@ -109,7 +109,7 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Returns when all jobs have ended, or why the guest is given up.
+    /// Returns when all jobs have ended, or why the guest was stopped.
     pub(super) fn follow(&mut self) -> Result<(), String> {
         let followed = self.events();
         // Then only the last word is missing.

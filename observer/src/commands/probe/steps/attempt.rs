@@ -29,7 +29,7 @@ use super::{
 /// `capwatch probe-steps`, which `capwatch probe` runs for each condition.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StepsTrial {
-    /// The program that it stands in for
+    /// The program whose place it takes
     #[arg(long = "as", value_enum, default_value_t)]
     pub program: As,
     /// What to give up first
@@ -37,7 +37,7 @@ pub struct StepsTrial {
     pub without: Without,
 }
 
-/// What the process tells.
+/// The process's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Its user.
@@ -70,10 +70,10 @@ pub struct Tried {
     pub errno: Option<i32>,
 }
 
-/// Runs it, and tells as JSON what came.
+/// Runs it, and prints the result as JSON.
 ///
 /// # Errors
-/// When what should be given up can't be.
+/// When a capability cannot be dropped.
 pub fn run(trial: &StepsTrial) -> anyhow::Result<ExitCode> {
     give_up(trial.without)?;
     let mut account = Account {
@@ -323,7 +323,7 @@ fn address_message() -> Vec<u8> {
     message
 }
 
-/// Whether the root is another than that of the first process. Not told where
+/// Whether the root is another than that of the first process. Not known where
 /// that one may not be looked at; the kernel's own `current_chrooted` compares
 /// with the mount namespace's root instead.
 fn in_chroot() -> bool {

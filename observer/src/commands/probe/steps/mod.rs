@@ -25,7 +25,7 @@ use place::Place;
 /// The steps, tried under one condition.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What was given up first: nothing, `setpcap`, `setfcap`, or
+    /// What was dropped first: nothing, `setpcap`, `setfcap`, or
     /// `no_new_privs` where that was set.
     pub without: Without,
     /// The label before the first step.

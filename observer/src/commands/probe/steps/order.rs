@@ -9,7 +9,7 @@ use super::super::behaviour::As;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// `uid_map` with the parent's id 0, in a namespace of its own.
+    /// `uid_map` with the parent's id 0, in its own namespace.
     UidMapZero,
     /// `unshare(CLONE_NEWUSER)`.
     UserNamespace,
@@ -49,7 +49,7 @@ use Step::{
     UidMapZero, UserNamespace,
 };
 
-/// Everything, for programs without an order of their own.
+/// Everything, for programs without their own order.
 const ALL: &[Step] = &[
     UidMapZero,
     UserNamespace,
@@ -118,7 +118,7 @@ const NSJAIL: &[Step] = &[
     BindMount,
     ProcMount,
 ];
-/// sandbox-runtime: bubblewrap, then apply-seccomp in a namespace of its own.
+/// sandbox-runtime: bubblewrap, then apply-seccomp in its own namespace.
 const SRT: &[Step] = &[
     UserNamespace,
     MountNamespace,
@@ -198,7 +198,7 @@ impl Step {
     }
 }
 
-/// What is given up, or set, before the first step.
+/// What is dropped, or set, before the first step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -206,9 +206,9 @@ pub enum Without {
     /// Nothing.
     #[default]
     Nothing,
-    /// SETPCAP is given up.
+    /// SETPCAP is dropped.
     Setpcap,
-    /// SETFCAP is given up.
+    /// SETFCAP is dropped.
     Setfcap,
     /// `no_new_privs` is set.
     NoNewPrivs,

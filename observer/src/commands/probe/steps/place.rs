@@ -47,7 +47,7 @@ impl Place {
                      name a new path that the profile's glob covers too"
                 );
             }
-            // By its path: what `/proc/self/exe` stands for is of another mount
+            // By its path: the target of `/proc/self/exe` is of another mount
             // namespace by then, from which the kernel binds nothing.
             return Ok(Self::Over {
                 own: std::env::current_exe()?,

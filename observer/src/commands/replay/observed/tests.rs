@@ -21,7 +21,7 @@ use crate::{
     words::{Audited, Layer, Role},
 };
 
-/// What is written, for whoever asks.
+/// What is written, for anyone who asks.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
 

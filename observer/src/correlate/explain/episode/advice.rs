@@ -1,4 +1,4 @@
-//! What to change, so that an episode ends otherwise.
+//! What to change, so an episode ends otherwise.
 
 use super::{Refusal, has_given_it_up, has_setpcap};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     words::Reason,
 };
 
-/// What is known of whoever should be given SETPCAP.
+/// What is known of the process that should be given SETPCAP.
 pub(super) fn case<'a>(episode: &'a Episode, refusal: &Refusal<'a>) -> Case<'a> {
     Case {
         capability: "setpcap",

@@ -8,7 +8,7 @@ use std::{
 use super::{ROWS, logged, owner, why};
 use crate::finding::{Denial, Episode, Report, Scope};
 
-/// Rows of denials that have their sentence below the table: those that a log tells
+/// Rows of denials that have their sentence below the table: those that a log shows
 /// of, where nothing else says what to change.
 pub fn explained<'a>(report: &Report, denials: &'a [&'a Denial]) -> &'a [&'a Denial] {
     const SHOWN: usize = 20;
@@ -100,7 +100,7 @@ pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
     told
 }
 
-/// Takes out of the rows those of memory accounting: a sentence tells them all.
+/// Takes out of the rows those of memory accounting: one sentence covers them all.
 fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
     let mut count = 0;
     denials.retain(|denial| {
@@ -120,7 +120,7 @@ fn accounting(denials: &mut Vec<Denial>) -> Option<String> {
 }
 
 /// Denials that no rule expects first, of these what was logged, the most first. Rows that a person could
-/// not tell apart, such as those of two instances of a supervisor, are one.
+/// not distinguish, such as those of two instances of a supervisor, are one.
 pub fn most_first(report: &Report) -> Vec<Denial> {
     let mut denials: Vec<Denial> = Vec::new();
     let mut places = HashMap::new();

@@ -86,7 +86,7 @@ fn spoken(totals: &Counts) -> String {
     format!("Episodes: {}", words.join(", "))
 }
 
-/// Stacked bars, the worst at the bottom, so that it stands on one line.
+/// Stacked bars, the worst at the bottom, so it is on one line.
 fn draw(html: &mut Html, bars: &[Counts]) {
     let top = bars
         .iter()

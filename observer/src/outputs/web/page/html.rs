@@ -102,7 +102,7 @@ impl Write for Escaped<'_> {
 }
 
 /// Control characters, and those that turn the order of the text around them:
-/// a process may choose its name so that a line reads as another.
+/// a process may choose its name to make a line read as another.
 fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -37,7 +37,7 @@ pub struct Lasting<'a> {
     remedy: String,
 }
 
-/// The lapses that last, as the banner tells them.
+/// The lapses that last, as the banner reports them.
 pub fn lasting(status: &Status) -> Vec<Lasting<'_>> {
     let lapses = status.sight.lasting();
     lapses

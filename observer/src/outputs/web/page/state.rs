@@ -109,7 +109,7 @@ pub fn agent(html: &mut Html, status: &Status) {
     sandbox(html, &status.sandbox);
 }
 
-/// What the agent gave up, and what of that can't be had here.
+/// What the agent dropped, and what it can't drop here.
 fn sandbox(html: &mut Html, told: &Told) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"sandbox-title\"><h2 id=\"sandbox-title\">Sandbox</h2>\

@@ -164,7 +164,7 @@ fn read(path: &Path) -> Result<Loaded, WebConfigError> {
     })
 }
 
-/// What tells that a file is another one, or has other content.
+/// What shows that a file is another one, or has other content.
 fn stamps(files: &[PathBuf]) -> Vec<Option<(u64, u64, SystemTime)>> {
     use std::os::unix::fs::MetadataExt;
 

@@ -133,7 +133,7 @@ impl Summary {
     }
 }
 
-/// That workloads run on with what should be gone, whoever's they are.
+/// That workloads run on with capabilities that should be gone, whatever their owner.
 fn left_raised(workloads: &[Workload], first: &Workload, below: &str) -> Headline {
     let count = workloads.len() as u64;
     let of = match &first.supervisor {

@@ -30,7 +30,7 @@ pub struct About {
     pub(super) abi: u32,
     /// The turn of the programs that count.
     pub turn: u32,
-    /// Turns that began with rows of their own, the last of which are counted in now.
+    /// Turns that began with their own rows, the last of which are counted in now.
     pub(super) rows: Vec<u32>,
     /// A number of this attachment: its counts are no other's.
     pub instance: u64,
@@ -66,7 +66,7 @@ impl About {
         }
     }
 
-    /// The same for programs that take over from these, with rows of their own or not.
+    /// The same for programs that take over from these, with their own rows or not.
     #[must_use]
     pub fn next(&self, layout: String, probe_read: bool, rows: bool) -> Self {
         let turn = self.turn + 1;

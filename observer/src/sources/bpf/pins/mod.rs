@@ -62,7 +62,7 @@ const RULES: &str = "rules";
 const WEB: &str = "web";
 
 /// A folder of pins, which this process alone holds until it ends: the lock is the
-/// kernel's, so that none outlives its holder.
+/// kernel's, so none outlives its holder.
 #[derive(Debug)]
 pub struct Pins {
     folder: OwnedFd,

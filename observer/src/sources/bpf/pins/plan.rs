@@ -35,7 +35,7 @@ pub enum Plan {
     Fresh,
     /// It is taken as it is.
     Adopt(About),
-    /// Others take over from what is attached, with rows of their own or not.
+    /// Others take over from what is attached, with their own rows or not.
     TakeOver(About, bool),
 }
 

@@ -1,4 +1,4 @@
-//! Removing pins: what says that they are whole goes first, then links, so that
+//! Removing pins: what says that they are whole goes first, then links, so
 //! nothing counts any more, then programs and maps.
 
 use std::{error::Error, fs, io, os::fd::OwnedFd, path::Path};

@@ -1,4 +1,4 @@
-//! Texts that are pinned: the names of the rules by their numbers, so that what the
+//! Texts that are pinned: the names of the rules by their numbers, so what the
 //! kernel counted under a number stays its rule's, whatever the next configuration has
 //! in its place; and where the agent that runs is to be asked.
 
@@ -35,7 +35,7 @@ impl Pins {
         self.read_lines(RULES)
     }
 
-    /// Keeps them. Names are only ever added, so that those before stay as they are.
+    /// Keeps them. Names are only ever added, so those before stay as they are.
     ///
     /// # Errors
     /// When there are too many, or the kernel refuses.
