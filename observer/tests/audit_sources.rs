@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use observer::audit::parse_line;
+use observer::sources::Source as _;
 use observer::sources::audit::follow::{Follow, From};
 use observer::sources::audit::{
     AuditSource, Counters, Dedup, Live, LostReason, Sink, SourceEvent, SourceName, stream,
@@ -222,9 +223,16 @@ fn source(kind: &str, path: &Path) -> AuditSource {
 async fn heard(live: &mut Live, count: usize) -> Vec<u64> {
     let mut serials = Vec::new();
     let patience = |found: usize| Duration::from_millis(if found < count { 20_000 } else { 700 });
-    while let Ok(event) = timeout(patience(serials.len()), live.next()).await {
-        if let SourceEvent::Record { record, .. } = event {
-            serials.extend(record.serial);
+    loop {
+        let patience = patience(serials.len());
+        let hand = |event| {
+            if let SourceEvent::Record { record, .. } = event {
+                serials.extend(record.serial);
+            }
+        };
+        match timeout(patience, live.next(hand)).await {
+            Ok(result) => result.expect("sources"),
+            Err(_) => break,
         }
     }
     serials.sort_unstable();

@@ -9,20 +9,7 @@ use crate::{
     time::Stamp,
 };
 
-/// Records that are taken before the rings get their turn again.
-const HEARD_AT_ONCE: usize = 256;
-
 impl Agent {
-    /// Handles what else has come by now, up to a batch.
-    pub(super) fn hear_more(&mut self) {
-        for _ in 0..HEARD_AT_ONCE {
-            let Some(event) = self.log.rest() else {
-                return;
-            };
-            self.hear(event);
-        }
-    }
-
     pub(super) fn hear(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Record {

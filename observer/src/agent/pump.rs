@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Agent, held::Item};
-use crate::{correlate, time::Stamp};
+use crate::{correlate, sources::Source as _, time::Stamp};
 
 /// How long the end may take to handle what lies in the rings.
 const CATCH_UP: Duration = Duration::from_millis(250);
@@ -19,7 +19,7 @@ impl Agent {
     pub async fn pump(&mut self) -> std::io::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut told = Vec::new();
+        let (mut told, mut heard) = (Vec::new(), Vec::new());
         loop {
             let reader = self.reader.as_mut();
             let ring = async {
@@ -42,11 +42,11 @@ impl Agent {
             tokio::select! {
                 result = ring => result?,
                 () = looked_up => {}
-                event = self.log.next() => {
-                    self.hear(event);
-                    self.hear_more();
-                }
+                result = self.log.next(|event| heard.push(event)) => result?,
                 _ = tick.tick() => self.tick(),
+            }
+            for event in heard.drain(..) {
+                self.hear(event);
             }
             for event in told.drain(..) {
                 self.hold(Item::Told(event));
@@ -61,7 +61,7 @@ impl Agent {
     /// Returns whether that was all.
     pub fn catch_up(&mut self) -> bool {
         let until = Instant::now() + CATCH_UP;
-        let mut told = Vec::new();
+        let (mut told, mut heard) = (Vec::new(), Vec::new());
         while Instant::now() < until {
             let reader = self.reader.as_mut();
             let more = reader.is_some_and(|reader| reader.rest(|event| told.push(event)));
@@ -69,10 +69,11 @@ impl Agent {
                 self.hold(Item::Told(event));
             }
             self.release_all();
-            let heard = self.log.rest();
-            let heard = heard.map(|event| self.hear(event)).is_some();
-            self.hear_more();
-            if !more && !heard {
+            let more_heard = self.log.rest(|event| heard.push(event));
+            for event in heard.drain(..) {
+                self.hear(event);
+            }
+            if !more && !more_heard {
                 return true;
             }
         }

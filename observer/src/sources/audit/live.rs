@@ -19,15 +19,18 @@ use super::{
     netlink::{Netlink, in_initial_network_namespace},
     stream::{self, OpenError},
 };
-use crate::finding::SourceReport;
+use crate::{
+    finding::SourceReport,
+    sources::{BATCH, Source},
+};
 
 /// Records that wait for the agent; the readers never wait for it.
 const CHANNEL: usize = 8_192;
 /// Records by which one that two sources report is known again.
 const REMEMBERED: usize = 4_096;
 
-/// One source.
-struct Source {
+/// One of them.
+struct Known {
     name: SourceName,
     counters: Arc<Counters>,
     up: bool,
@@ -36,7 +39,7 @@ struct Source {
 
 /// Sources while they are opened.
 struct Opening {
-    sources: Vec<Source>,
+    sources: Vec<Known>,
     events: Receiver<SourceEvent>,
     sender: Sender<SourceEvent>,
     dedup: Arc<Mutex<Dedup>>,
@@ -61,7 +64,7 @@ impl Opening {
     /// Notes a source, with what is to be said of it.
     fn note(&mut self, name: SourceName, up: bool, reason: Option<String>) -> Sink {
         let counters = Arc::new(Counters::default());
-        self.sources.push(Source {
+        self.sources.push(Known {
             name,
             counters: Arc::clone(&counters),
             up,
@@ -149,7 +152,7 @@ impl Opening {
 
 /// The sources that are connected, and those that can't be.
 pub struct Live {
-    sources: Vec<Source>,
+    sources: Vec<Known>,
     events: Receiver<SourceEvent>,
     wants_calls: Arc<AtomicBool>,
 }
@@ -218,20 +221,6 @@ impl Live {
         self.wants_calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for a source's report; never returns where no source is left.
-    pub async fn next(&mut self) -> SourceEvent {
-        match self.events.recv().await {
-            Some(event) => self.note(event),
-            None => std::future::pending().await,
-        }
-    }
-
-    /// What lies in the channel now.
-    pub fn rest(&mut self) -> Option<SourceEvent> {
-        let event = self.events.try_recv().ok()?;
-        Some(self.note(event))
-    }
-
     fn note(&mut self, event: SourceEvent) -> SourceEvent {
         let (name, up, reason) = match &event {
             SourceEvent::Up { source } => (*source, true, None),
@@ -264,5 +253,29 @@ impl Live {
                 }
             })
             .collect()
+    }
+}
+
+impl Source for Live {
+    type Event = SourceEvent;
+
+    async fn next(&mut self, mut hand: impl FnMut(SourceEvent) + Send) -> io::Result<()> {
+        let Some(event) = self.events.recv().await else {
+            // No source is left.
+            return std::future::pending().await;
+        };
+        hand(self.note(event));
+        self.rest(hand);
+        Ok(())
+    }
+
+    fn rest(&mut self, mut hand: impl FnMut(SourceEvent)) -> bool {
+        for handed in 0..BATCH {
+            let Ok(event) = self.events.try_recv() else {
+                return handed > 0;
+            };
+            hand(self.note(event));
+        }
+        true
     }
 }

@@ -7,8 +7,9 @@ use observer_ebpf::{self as abi, EventKind};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::kernel::Rings;
-use crate::observation::{
-    ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, ProcessEvent, WorkloadEvent,
+use crate::{
+    observation::{ArgvEvent, BreachEvent, DenialEvent, EpisodeEvent, ProcessEvent, WorkloadEvent},
+    sources::{BATCH, Source},
 };
 
 /// An event as the programs reported it.
@@ -39,9 +40,6 @@ pub struct RingReader {
 
 /// Takes each state before the ring forgets it.
 pub type Keep = Box<dyn FnMut(&[u8]) + Send>;
-
-/// How many events are handled before others get their turn.
-const BATCH: usize = 256;
 
 impl RingReader {
     /// A reader of these rings, within a tokio runtime.
@@ -75,12 +73,13 @@ impl RingReader {
             self.first = decode(&item);
         }
     }
+}
 
-    /// Waits for events and hands a batch of them on, states before denials.
-    ///
-    /// # Errors
-    /// When the rings can't be polled.
-    pub async fn next(&mut self, mut hand: impl FnMut(Told)) -> io::Result<()> {
+impl Source for RingReader {
+    type Event = Told;
+
+    /// States come before denials.
+    async fn next(&mut self, mut hand: impl FnMut(Told) + Send) -> io::Result<()> {
         tokio::select! {
             biased;
             guard = self.states.readable_mut() => drain(guard?, self.keep.as_mut(), &mut hand),
@@ -89,9 +88,7 @@ impl RingReader {
         Ok(())
     }
 
-    /// Hands on a batch of what lies in the rings now, without waiting, states
-    /// first; whether there was any.
-    pub fn rest(&mut self, mut hand: impl FnMut(Told)) -> bool {
+    fn rest(&mut self, mut hand: impl FnMut(Told)) -> bool {
         let mut room = BATCH;
         if let Some(first) = self.first.take() {
             room -= 1;
