@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The shipped alerts in a real Prometheus. An ordinary user runs thousands of copies
-# of a supervisor's program, each a version of its own: a real failure after it, of
+# of a supervisor's program, each its own version: a real failure after it, of
 # the same supervisor and of another, still raises the alert, and no counter falls.
 # And the README's own command, of a program that no rule names, raises a warning.
 # timeout: 900

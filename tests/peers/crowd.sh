@@ -13,7 +13,7 @@ npm_modules playwright-core@1.65.1 ||
 start_agent >"$WORK/start" 2>&1 || { not_ok "crowd: the agent starts" "$(cat "$WORK/start")"; finish; }
 [ -n "${AGENT_PID:-}" ] || { skip crowd "the agent was not started here, its memory can't be read"; finish; }
 
-# Each child's refused drop is an episode of its own, and an event.
+# Each child's refused drop is a separate episode, and an event.
 cp "$TESTBED" "$WORK/openshell-sandbox"
 storm() {
     "$WORK/openshell-sandbox" do lower setpcap repeat 1000000 fork drop chown end end >/dev/null 2>&1 &
@@ -23,7 +23,7 @@ storm() {
 
 pages=5
 [ -n "${CAPWATCH_FULL:-}" ] && pages=50
-# Whoever looks at pages does it on another machine, and leaves the agent its processors.
+# People open pages on another machine, which leaves the agent its processors.
 coproc CROWD { PAGES=$pages MODULES=$MODULES nice -n 15 node "$ROOT/tests/peers/js/crowd.mjs" "http://$ADDRESS" "$AGENT_PID" "$KEEP" 2>&1; }
 crowd=$CROWD_PID
 while read -r line <&"${CROWD[0]}"; do

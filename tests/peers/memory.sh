@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What one user without privilege makes of names, cgroups, episodes and degraded
 # workloads: the agent stays small, gives memory back, answers all the while, and ends
-# when it is told to.
+# when it gets the signal.
 # timeout: 900
 . "$(dirname "$0")/lib/common.sh"
 

@@ -15,7 +15,7 @@ PYTHON=python3
 "$PYTHON" -c 'import yaml' 2>/dev/null || { skip newcomer "PyYAML is not to be had"; finish; }
 [ "$(id -u)" = 0 ] || { skip newcomer "only root can attach"; finish; }
 
-# A home of the newcomer's, with the tools of this one. All is compiled anew, without
+# A home of the newcomer's, with the tools of this one. All is compiled again, without
 # optimization, which would take longer than the rest.
 target=${CARGO_TARGET_DIR:-$ROOT/target}
 export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
@@ -85,7 +85,7 @@ if ! check_start >"$WORK/said"; then
 fi
 ok "newcomer: the agent starts"
 
-# A Prometheus that had a rule and a job of its own, and the steps of dashboards/README.md.
+# A Prometheus that had its own rule and job, and the steps of dashboards/README.md.
 port=$((40000 + RANDOM % 20000))
 cat >"$WORK/own.yml" <<'YAML'
 groups: [{name: own, rules: [{alert: OwnAlert, expr: vector(1)}]}]

@@ -31,7 +31,7 @@ status=$?
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
 
 # The incident's record: another process, another capability. Since 6.14 the
-# no-audit checks of memory accounting show too, and are told apart.
+# no-audit checks of memory accounting show too, and are counted apart.
 fresh userns.profile
 capwatch record --hooks="$HOOKS" --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>incident.err
@@ -48,7 +48,7 @@ check "the incident's record: joined with its event" testbed check incident.json
     'audit.matched >= 1' \
     'audit.audit_only == 0'
 # Before 6.14 it is kprobes' witness alone: a trampoline there would see nothing that
-# security_capable's exit doesn't tell.
+# security_capable's exit doesn't show.
 case $HOOKS-$(uname -r) in
 fexit-5.* | fexit-6.[0-9].* | fexit-6.1[0-3].*) direct=false ;;
 *) direct=true ;;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A storm of denials by an AppArmor profile: each is counted or said to be missed, the
-# page and the metrics go on, the audit log's losses are told, and a supervisor that
+# page and the metrics go on, the audit log's losses are reported, and a supervisor that
 # fails meanwhile is reported.
 # kernels: 6.12 7.x
 # timeout: 600

@@ -69,7 +69,7 @@ stop() {
     wait "$agent"
 }
 
-# With the kernel's own few places, most find none: its count tells.
+# With the kernel's own few places, most find none: its count shows it.
 auditctl -b 64 >/dev/null
 start capwatch run
 run_flood "$flood"

@@ -48,7 +48,7 @@ check "tree: it says what it leaves out" \
     sh -c 'capwatch replay tree.jsonl | grep -q "a daemon does the work"'
 kill "$service"
 
-# systemd, as the first process of namespaces of its own.
+# systemd, as the first process of its own namespaces.
 if [ ! -x /lib/systemd/systemd ]; then
     skip "systemd-run" "systemd is not in this root"
     exit

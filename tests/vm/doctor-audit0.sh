@@ -1,5 +1,5 @@
 #!/bin/sh
-# `audit=0`: no module writes a record, and eBPF tells all the same.
+# `audit=0`: no module writes a record, and eBPF still shows denials.
 # append: audit=0
 # timeout: 300
 # daily: 6.12

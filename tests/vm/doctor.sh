@@ -73,7 +73,7 @@ check "in a network namespace: the audit log is not heard, and why" testbed chec
     'any(findings.what) ~ network'
 golden_of doctor-network-namespace network-namespace.json
 
-# Without BTF nothing can be attached; the audit log is heard all the same.
+# Without BTF nothing can be attached; the audit log is still read.
 mount -t tmpfs none /sys/kernel/btf
 doctor no-btf 1
 check "without BTF: a clear word, and the audit source runs" testbed check no-btf.json \

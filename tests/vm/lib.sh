@@ -14,7 +14,7 @@
 #     # env-matrix: HOOKS=fexit,kprobe    one run for each value
 #     # daily: 6.12             kernels that it runs on every day, default all
 #     # trixie: 6.12            kernels on which, with --full, it runs in Debian 13's root too
-#     # systemd                 it is the first process; the script may reboot, and begins anew
+#     # systemd                 it is the first process; the script may reboot, and begins again
 #     # full-only               only with --full
 #     # dist                    the packages of `cargo xtask dist` in /capwatch/dist
 #
@@ -93,7 +93,7 @@ series() {
     esac
 }
 
-# golden_of NAME FILE: the same where one kernel stands for all.
+# golden_of NAME FILE: the same where one kernel is enough.
 golden_of() { [ "$(series)-$(uname -m)" != 6.12-x86_64 ] || golden "$@"; }
 
 # golden NAME FILE: compares JSON with what was recorded on this series of
@@ -147,7 +147,7 @@ PIN=/sys/fs/bpf/capwatch
 start_pinned() {
     capwatch --config pins.toml run --pin $PIN --state /tmp/state --log-format text \
         --ready-without hooks "$@" >/dev/null 2>>log &
-    # A check runs in a shell of its own.
+    # A check runs in its own shell.
     echo $! >agent
     wait_for 60 wget -q -O /dev/null http://127.0.0.1:11400/-/ready
 }

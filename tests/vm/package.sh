@@ -19,7 +19,7 @@ events=/var/lib/capwatch/events.jsonl
 
 page() { busybox wget -q -O - "http://127.0.0.1:11400$1"; }
 ready() { page /-/ready >/dev/null; }
-# episodes SUPERVISOR: how many of its own were fatal.
+# episodes SUPERVISOR: how many of the supervisor's were fatal.
 episodes() {
     page /metrics | sed -n "s/^capwatch_bounding_drop_episodes_total{.*supervisor=\"$1\".*verdict=\"fatal\".*} //p" |
         awk '{ sum += $1 } END { print sum + 0 }'

@@ -83,7 +83,7 @@ check "without dac_read_search: the page says that names are missing" testbed ch
 check "without dac_read_search: the cgroup's rule does not match, the failure is seen" testbed check dac_read_search.episodes \
     'count(episodes[supervisor=by-cgroup]) == 0' 'count(episodes[verdict=fatal]) == 2'
 
-# CAP_SYS_ADMIN stands for the first two.
+# CAP_SYS_ADMIN covers the first two.
 tried admin "sys_admin audit_read sys_ptrace dac_read_search"
 check "with sys_admin in place of bpf and perfmon: nothing is missing" testbed check admin.json \
     'verdict == all' 'count(capabilities.missing) == 0'

@@ -17,7 +17,7 @@ ruled() { value capwatch_rule_refusals_total 'supervisor="pinsup"'; }
 failed() { value capwatch_bounding_drop_episodes_total 'supervisor="pinsup"'; }
 
 check "the first agent serves" start
-# Before anything fails: beside a denial of doctor's an episode is told again.
+# Before anything fails: beside a denial of doctor's an episode is reported again.
 unpinned=$(capwatch doctor -o json | tr -d '\n' | sed 's/.*"unpinned": \[\([^]]*\)\].*/\1/' | tr -d ' ')
 ./pinsup storm --processes --threads 4 --count 500
 fatal

@@ -31,7 +31,7 @@ missing_of() {
 
 # Before 5.12 the creator of a namespace needs no SETFCAP.
 rules=$(testbed rules list | { [ "$(series)" = 5.10 ] && grep -v setfcap || cat; })
-# What is lost is told of a supervisor's tree alone.
+# Losses are reported for a supervisor's tree alone.
 cp "$(command -v testbed)" openshell-sandbox
 cat >provoke.sh <<'PROVOKE'
 for rule in $*; do
@@ -76,7 +76,7 @@ else
     check "sight is complete" testbed check report.json 'sight.complete == true'
 fi
 
-# What is granted is told by nobody.
+# No rule refusal is reported for a granted call.
 count=200
 [ "${CAPWATCH_FULL:+$(series)}" != 6.12 ] || count=10000
 capwatch record --hooks="$HOOKS" -o json --report granted.json -- \
@@ -84,7 +84,7 @@ capwatch record --hooks="$HOOKS" -o json --report granted.json -- \
 check "execs, capsets and maps that succeed are no refusals" \
     testbed check granted.json 'count(rule_refusals) == 0' 'command.exit_code == 0'
 
-# A loop is counted to the unit, and told now and then.
+# A loop is counted to the unit, and reported now and then.
 capwatch run --hooks="$HOOKS" --web.listen-address 127.0.0.1:11400 --events events.jsonl \
     >run.log 2>&1 &
 agent=$!

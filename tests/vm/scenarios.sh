@@ -17,7 +17,7 @@ esac
 # left over in do_exit on 6.12).
 testbed suite --hooks="$HOOKS" --jobs 1 --groups "$groups"
 status=$?
-# Its lines tell what failed; anything else is a failure of the suite itself.
+# Its lines show what failed; anything else is a failure of the suite itself.
 [ "$status" -le 1 ] || not_ok "the suite" "it ended with $status"
 
 # What the walk gives is what the kernel's own functions answered.

@@ -69,7 +69,7 @@ check "capsh: fails" test "$status" != 0
 check "capsh: fails before any drop" testbed check capsh.json \
     'count(episodes[supervisor=capsh]) == 0'
 
-# The runtimes, on a bundle of their own.
+# The runtimes, on their own bundle.
 for runtime in crun runc; do
     mkdir -p "$runtime/rootfs"
     tar -C "$runtime/rootfs" -xf /usr/share/capwatch/busybox.tar
@@ -102,7 +102,7 @@ SCRIPT
             'episodes[verdict=fatal].profile == nosetpcap'
         ;;
     runc)
-        # AppArmor takes what a profile denies out of what capget tells.
+        # AppArmor takes what a profile denies out of capget's answer.
         check "runc without SETPCAP: starts" test "$unpowered" = 0
         check "runc under the profile: starts" test "$status" = 0
         for how in unpowered profile; do

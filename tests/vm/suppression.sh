@@ -54,7 +54,7 @@ check "a quiet rule: $reason" testbed check quiet.json \
     "$setpcap.count == 2" "$setpcap.profile == cw_quiet" "$setpcap.logged == 0" \
     "$setpcap.leftover == $reason" "audit.leftovers.$reason == 2" 'audit.records == 0'
 
-# Duplicates of the runs before are told again: the profiles are new to the kernel.
+# Duplicates of the runs before are reported again: the profiles are new to the kernel.
 apparmor_parser --remove profiles
 check "the profiles load anew" load_profile profiles
 recorded stack 'cw_complain//&cw_denied' drop chown
@@ -71,7 +71,7 @@ else
         'audit.records >= 1' 'audit.matched == 1' 'audit.audit_only == 0'
 fi
 
-# The agent's metric tells the difference.
+# The agent's metric shows the difference.
 ifconfig lo 127.0.0.1 up
 apparmor_parser --remove profiles
 load_profile profiles

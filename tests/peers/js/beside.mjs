@@ -1,4 +1,4 @@
-// What capwatch told of a command beside what strace saw of it:
+// What capwatch reported of a command beside what strace saw of it:
 //   beside.mjs REPORT TRACE OUT [verdict=NAME] [supervisor=NAME] [skipped] [shows]
 // Prints the facts; exit code 1 and the differences where they are not the same.
 import { readFileSync } from "node:fs";

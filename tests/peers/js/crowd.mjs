@@ -1,6 +1,6 @@
 // Fifty pages, or some of them and clients of the live feed, while it storms:
 //   crowd.mjs URL PID FOLDER     (PID: the agent's, whose memory is read; PAGES: how many
-//   real pages, each in a browser context of its own)
+//   real pages, each in its own browser context)
 // Prints a result a line, and "begin the storm" and "end the storm" when it wants that.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 // Samples of an agent's metrics as OpenMetrics that promtool can import:
 //   openmetrics.mjs SAMPLES     (lines `at SECONDS`, each followed by a scrape)
-// Times are moved so that the last is now; job and instance are what a scrape would add.
+// Times are moved: the last is now; job and instance are what a scrape would add.
 import { readFileSync } from "node:fs";
 
 const OWN = 'job="capwatch",instance="vm:11400"';

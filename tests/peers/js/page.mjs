@@ -138,7 +138,7 @@ if (total > 0) {
 } else console.log("skip page: the keyboard opens an episode and closes it: there is no episode");
 
 // A browser has six connections for all pages of one address, and a page that is followed
-// keeps one. Without a window none is ever hidden: the page is told that it is.
+// keeps one. Without a window none is ever hidden: the page gets the event for it.
 const hide = (tab, hidden) => tab.evaluate((value) => {
   Object.defineProperty(document, "hidden", { value, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -157,7 +157,7 @@ if (unread.length === 0) {
   await hide(last, true);
   await hide(first, false);
   await first.locator("#live.on").waitFor({ timeout: 10000 }).catch(() => unread.push("a tab that is seen again is not live"));
-  await first.locator("#feed", { hasText: "Not followed from" }).waitFor({ timeout: 5000 }).catch(() => unread.push("what was not followed is not told"));
+  await first.locator("#feed", { hasText: "Not followed from" }).waitFor({ timeout: 5000 }).catch(() => unread.push("what was not followed is not shown"));
 }
 report("eight tabs of one browser, of which one is seen", unread);
 await first.context().close();
