@@ -106,7 +106,6 @@ const DESCRIPTORS: &[c_long] = &[
 /// Looking at files and processes.
 const LOOKS: &[c_long] = &[
     libc::SYS_openat,
-    libc::SYS_openat2,
     libc::SYS_readlinkat,
     libc::SYS_getdents64,
     libc::SYS_newfstatat,
@@ -124,6 +123,10 @@ const LOOKS: &[c_long] = &[
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
 ];
+
+/// Opening beneath a folder. Its flags lie in memory that a filter can't read, so who
+/// has no Landlock goes there step by step.
+const BENEATH: &[c_long] = &[libc::SYS_openat2];
 
 /// Changing files; which ones is Landlock's.
 const CHANGES: &[c_long] = &[
@@ -181,8 +184,10 @@ pub(super) fn of(room: Room) -> impl Iterator<Item = c_long> {
         Room::Main | Room::Events | Room::Storms | Room::Web => [CHANGES, old::CHANGES],
         Room::LookUp | Room::AuditLog | Room::Plain => [&[], &[]],
     };
+    let beneath = Some(BENEATH).filter(|_| room != Room::LookUp);
     [ITSELF, DESCRIPTORS, LOOKS, old::DESCRIPTORS, old::LOOKS]
         .into_iter()
+        .chain(beneath)
         .chain(changes)
         .flatten()
         .copied()

@@ -97,6 +97,16 @@ const ON_MAPS: &[u64] = &[1, 2, 3, 4, 15, 21, 22, 24, 25, 26, 27];
 /// The same enum's: what is pinned, which a new set of rules is written to.
 const OBJ_GET: u64 = 7;
 
+/// Calls that open a file, and which of their arguments has the flags.
+const OPENS: &[(c_long, u8)] = &[
+    (libc::SYS_openat, 2),
+    (libc::SYS_open_by_handle_at, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+];
+/// Flags of which a file that is opened to be read has none.
+const WRITES: [libc::c_int; 4] = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
+
 pub(super) fn install(room: Room) -> Result<(), String> {
     let told = |error: seccompiler::Error| error.to_string();
     let refused = SeccompAction::Errno(EPERM.unsigned_abs());
@@ -139,6 +149,13 @@ fn rules(room: Room) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
         let commands = commands.map(|command| differs(0, *command));
         rules.insert(libc::SYS_bpf, vec![all(commands)?]);
     }
+    if room == Room::LookUp {
+        // Nothing else keeps it from writing (`files`).
+        for (call, flags) in OPENS {
+            let writes = WRITES.iter().map(|bit| all([has(*flags, *bit)]));
+            rules.insert(*call, writes.collect::<Result<_, _>>()?);
+        }
+    }
     Ok(rules)
 }
 
@@ -146,6 +163,12 @@ type Condition = Result<SeccompCondition, seccompiler::BackendError>;
 
 fn differs(argument: u8, from: u64) -> Condition {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, from)
+}
+
+fn has(argument: u8, bit: libc::c_int) -> Condition {
+    let bit = u64::from(bit.unsigned_abs());
+    let masked = SeccompCmpOp::MaskedEq(bit);
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, masked, bit)
 }
 
 fn lacks(argument: u8, bit: u64) -> Condition {

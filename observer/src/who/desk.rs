@@ -65,6 +65,8 @@ struct Shared {
     look: Look,
     queue: Mutex<Queue>,
     more: Condvar,
+    /// Another thread is wanted.
+    wanted: Condvar,
     /// Something was looked up.
     done: Arc<Notify>,
 }
@@ -72,6 +74,8 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Waiting>,
     threads: usize,
+    /// Threads that are still to be started.
+    missing: usize,
     idle: usize,
     refused: u64,
     is_closed: bool,
@@ -102,16 +106,24 @@ impl Desk {
                 look,
                 queue: Mutex::new(Queue {
                     waiting: VecDeque::new(),
-                    threads: 0,
+                    threads: 1,
+                    missing: 1,
                     idle: 0,
                     refused: 0,
                     is_closed: false,
                 }),
                 more: Condvar::new(),
+                wanted: Condvar::new(),
                 done: Arc::default(),
             }),
         };
-        desk.hire()?;
+        let shared = Arc::clone(&desk.shared);
+        // Who starts a thread hands on the sandbox that it has entered, so not the
+        // agent's own thread starts those for look-ups.
+        thread(move || {
+            sandbox::enter(Room::LookUp);
+            hire(&shared);
+        })?;
         Ok(desk)
     }
 
@@ -169,31 +181,43 @@ impl Desk {
     /// Adds a thread where one that hangs keeps others waiting; to be called now
     /// and then.
     pub fn relieve(&self) {
-        let hangs = {
-            let queue = self.shared.queue();
-            let waits = queue.waiting.front();
-            let late = waits.is_some_and(|first| first.since.elapsed() > PATIENCE);
-            late && queue.idle == 0 && queue.threads < MAX_THREADS
-        };
-        if hangs && let Err(error) = self.hire() {
+        let mut queue = self.shared.queue();
+        let waits = queue.waiting.front();
+        let late = waits.is_some_and(|first| first.since.elapsed() > PATIENCE);
+        if late && queue.idle == 0 && queue.threads < MAX_THREADS {
+            queue.threads += 1;
+            queue.missing += 1;
+            self.shared.wanted.notify_one();
+        }
+    }
+}
+
+/// Starts threads as they are wanted, until the desk closes.
+fn hire(shared: &Arc<Shared>) {
+    let mut queue = shared.queue();
+    while !queue.is_closed {
+        if queue.missing == 0 {
+            queue = shared
+                .wanted
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        queue.missing -= 1;
+        drop(queue);
+        let working = Arc::clone(shared);
+        let hired = thread(move || work(&working));
+        queue = shared.queue();
+        if let Err(error) = hired {
+            queue.threads -= 1;
             tracing::warn!("no thread for look-ups: {error}");
         }
     }
+}
 
-    fn hire(&self) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        shared.queue().threads += 1;
-        let hired = thread::Builder::new()
-            .name("look-up".to_owned())
-            .spawn(move || {
-                sandbox::enter(Room::LookUp);
-                work(&shared);
-            });
-        if hired.is_err() {
-            self.shared.queue().threads -= 1;
-        }
-        hired.map(|_| ())
-    }
+fn thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let named = thread::Builder::new().name("look-up".to_owned());
+    named.spawn(run).map(drop)
 }
 
 impl Drop for Desk {
@@ -201,6 +225,7 @@ impl Drop for Desk {
     fn drop(&mut self) {
         self.shared.queue().is_closed = true;
         self.shared.more.notify_all();
+        self.shared.wanted.notify_all();
     }
 }
 

@@ -7,7 +7,7 @@ use observer::sandbox::Room;
 use crate::{
     Guard,
     restart::Rig,
-    serve::{free_address, get, serve},
+    serve::{free_address, get, serve, testsup},
     until,
 };
 
@@ -65,6 +65,26 @@ fn each_thread_keeps_what_its_room_needs_and_no_more() {
         }
         assert_eq!(hexadecimal("CapInh"), 0, "{name}");
     }
+}
+
+#[test]
+fn versions_are_known_from_within_the_sandbox() {
+    let Some((stage, _turn)) = crate::stage("versions, from within the sandbox") else {
+        return;
+    };
+    let address = free_address();
+    let _agent = serve(stage, &[&address]);
+    testsup(stage, "drop chown sleep 1000 exit 1");
+    let version = || {
+        let report = get(&address, "/api/v1/report").expect("it serves").1;
+        let report: serde_json::Value = serde_json::from_str(&report).expect("not JSON");
+        let episodes = report["episodes"].as_array().expect("no list");
+        let own = episodes.iter().find(|one| one["supervisor"] == "testsup");
+        own.and_then(|own| own["version"].as_str().map(str::to_owned))
+    };
+    until("the version", || {
+        version().is_some_and(|version| version.starts_with("sha256:"))
+    });
 }
 
 #[test]
