@@ -168,7 +168,7 @@ fn slot(key: &RowKey) -> Option<u32> {
     if let Some(slot) = unsafe { SLOTS.get(key) } {
         return Some(*slot);
     }
-    let uid = with_current!(M, task => task::answerable::<M>(task));
+    let uid = with_current!(M, task => task::uid::<M>(task));
     if key.owner.in_tree == 1 || take(uid, key) {
         return make(key, uid);
     }

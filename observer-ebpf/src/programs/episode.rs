@@ -24,7 +24,7 @@ use super::{
     },
     marks,
     mem::{Mem, Ptr},
-    ring, shares, task,
+    shares, task,
 };
 
 /// What came of one drop.
@@ -65,7 +65,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     if let Some(episode) = at(key) {
         return Some(episode);
     }
-    let holder = task::answerable::<M>(task);
+    let holder = task::uid::<M>(task);
     let owner = owner(tgid);
     // SAFETY: the helper has no precondition.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
@@ -394,7 +394,7 @@ pub fn process<M: Mem>(tgid: u32, task: Ptr) -> Process {
     Process {
         tgid,
         start: task::start::<M>(task),
-        uid: task::answerable::<M>(task),
+        uid: task::uid::<M>(task),
         bounding: task::bounding::<M>(task),
         namespace: task::namespace::<M>(task).0,
     }
@@ -425,9 +425,6 @@ fn send(key: u64, end: &EpisodeEnd) -> Option<(u32, u64, Owner)> {
             (*event).episode.owner,
         )
     };
-    if !ring::admits(size_of::<EpisodeEvent>() as u64) {
-        return Some(whose);
-    }
     // SAFETY: as above.
     if STATES
         .output::<EpisodeEvent>(unsafe { &*event }, 0)

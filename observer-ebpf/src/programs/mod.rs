@@ -9,7 +9,6 @@ mod made;
 mod maps;
 mod marks;
 mod mem;
-mod ring;
 mod rules;
 mod rules_ids;
 mod rules_kprobe;

@@ -28,7 +28,7 @@ use super::{
     maps::{CHECKS, RULES, STATES, TASKS, hooked, lose},
     marks,
     mem::{Mem, Probed, Ptr, Typed},
-    ring, shares,
+    shares,
     task::{self, bounding, effective, with_current},
     verdict::flush_direct,
 };
@@ -189,7 +189,7 @@ fn follow_exec<M: Mem>(task: Ptr, file: Ptr, tgid: u32, old_pid: u32) {
         return;
     };
     if !known {
-        entry.uid = task::answerable::<M>(task);
+        entry.uid = task::uid::<M>(task);
         if !shares::take(share(&entry)) {
             lose(Loss::TasksShare);
             return;
@@ -325,9 +325,6 @@ fn follow_exit<M: Mem>(task: Ptr, id: u64) {
 /// Tells that a supervisor's process became its workload: user space knows which set it should have.
 #[inline(always)]
 fn tell_workload<M: Mem>(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
-    if !ring::admits(size_of::<WorkloadEvent>() as u64) {
-        return;
-    }
     let Some(mut reserved) = STATES.reserve::<WorkloadEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -370,9 +367,6 @@ fn tell_argv<M: Mem>(tgid: u32, start: u64, task: Ptr) {
     if config!(probe_read) == 0 {
         return;
     }
-    if !ring::admits(size_of::<ArgvEvent>() as u64) {
-        return;
-    }
     let Some(mut entry) = STATES.reserve::<ArgvEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -405,9 +399,6 @@ fn tell<M: Mem>(
     task: Ptr,
     name: &[u8; NAME_LEN],
 ) {
-    if !ring::admits(size_of::<ProcessEvent>() as u64) {
-        return;
-    }
     let Some(mut entry) = STATES.reserve::<ProcessEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
