@@ -23,7 +23,7 @@ check "root: every hook is attached, and saw what was provoked" testbed check ro
     'schema == capwatch.doctor/1' \
     'verdict == all' \
     'hooks[needed=true].attached == true' \
-    'count(hooks) == 14' \
+    'count(hooks) == 15' \
     'self_test.seen == true' \
     'self_tests[kind=hook, provoked=true].seen == true' \
     'count(self_tests[kind=hook, provoked=true]) == 5' \
