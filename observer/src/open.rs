@@ -34,7 +34,8 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
 
-/// Whether `openat2` is there: kernels before 5.6 and some filters lack it.
+/// Whether `openat2` is there: kernels before 5.6 and some filters lack it, the one of
+/// threads for look-ups among them (`sandbox`).
 static OPENAT2: AtomicBool = AtomicBool::new(true);
 
 /// Why a file that somebody named is not read.

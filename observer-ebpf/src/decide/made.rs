@@ -1,5 +1,5 @@
 //! Where a cgroup that is made is kept: root's in a ring of their own, those of users
-//! in rings that few share, so that whoever makes many forgets his own.
+//! in rings that few share. A user who makes many loses only what his ring holds.
 
 use super::Credentials;
 
@@ -34,7 +34,7 @@ pub const fn cgroup_place(ring: u32, before: u32) -> u32 {
     }
 }
 
-/// By whose share a process in a user namespace makes something: the user who created
+/// Who answers for what a process in a user namespace makes: the user who created
 /// the outermost one, since he chooses among many ids within it. What root created
 /// belongs to the id itself, and what lies deeper than two levels to all who do that.
 ///

@@ -65,12 +65,12 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     if let Some(episode) = at(key) {
         return Some(episode);
     }
-    let holder = task::uid::<M>(task);
+    let uid = task::uid::<M>(task);
     let owner = owner(tgid);
     // SAFETY: the helper has no precondition.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     let free = owner.in_tree == 1;
-    if !free && !take(holder, cgroup, owner.rule) {
+    if !free && !take(uid, cgroup, owner.rule) {
         lose(Loss::EpisodesShare);
         return None;
     }
@@ -78,7 +78,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     if EPISODES.insert(key, blank, BPF_NOEXIST as u64).is_err() {
         // Another thread of this process may have been faster.
         if !free {
-            give(holder, cgroup, owner.rule);
+            give(uid, cgroup, owner.rule);
         }
         let episode = at(key);
         if episode.is_none() {
@@ -103,8 +103,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         (*episode).tgid = tgid;
         (*episode).tid = id as u32;
         (*episode).ppid = task::ppid::<M>(task);
-        (*episode).uid = task::uid::<M>(task);
-        (*episode).holder = holder;
+        (*episode).uid = uid;
         (*episode).namespace = namespace;
         (*episode).level = level;
         (*episode).alive = 1;
@@ -116,7 +115,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         start,
         own: key,
         family,
-        uid: holder,
+        uid,
         reserved: 0,
     };
     // Who cannot be entered is never seen to end, so its fate stays open.
@@ -403,11 +402,11 @@ pub fn process<M: Mem>(tgid: u32, task: Ptr) -> Process {
 /// Closes an episode and sends it.
 #[inline(always)]
 fn close(key: u64, end: &EpisodeEnd) {
-    let Some((holder, cgroup, owner)) = send(key, end) else {
+    let Some((uid, cgroup, owner)) = send(key, end) else {
         return;
     };
     if EPISODES.remove(key).is_ok() && owner.in_tree == 0 {
-        give(holder, cgroup, owner.rule);
+        give(uid, cgroup, owner.rule);
     }
 }
 
@@ -420,7 +419,7 @@ fn send(key: u64, end: &EpisodeEnd) -> Option<(u32, u64, Owner)> {
         (*event).kind = EventKind::Episode as u32;
         (*event).end = *end;
         (
-            (*event).episode.holder,
+            (*event).episode.uid,
             (*event).episode.cgroup,
             (*event).episode.owner,
         )

@@ -95,7 +95,7 @@ pub static DENIALS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 
 /// Episodes and process changes: apart, so that no storm of denials drops one.
 #[map]
-pub static STATES: RingBuf = RingBuf::with_byte_size(1_024 * 1_024, 0);
+pub static STATES: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 
 /// Names of LSM profiles by their hash.
 #[map]

@@ -136,16 +136,20 @@ pub fn cgroup<M: Mem>(task: Ptr) -> u64 {
         // SAFETY: the helper has no precondition.
         return unsafe { bpf_get_current_cgroup_id() };
     }
-    let set = M::ptr(task, off!(task_cgroups));
-    let cgroup = M::ptr(set, off!(css_set_dfl_cgrp));
+    let cgroup = default_cgroup::<M>(task);
     M::u64(M::ptr(cgroup, off!(cgroup_kn)), off!(kernfs_node_id))
 }
 
 /// The root of the default hierarchy, as a number.
 #[inline(always)]
 pub fn hierarchy<M: Mem>(task: Ptr) -> u64 {
-    let set = M::ptr(task, off!(task_cgroups));
-    M::u64(M::ptr(set, off!(css_set_dfl_cgrp)), off!(cgroup_root))
+    M::u64(default_cgroup::<M>(task), off!(cgroup_root))
+}
+
+/// The cgroup of a task on the default hierarchy, as the kernel's own.
+#[inline(always)]
+fn default_cgroup<M: Mem>(task: Ptr) -> Ptr {
+    M::ptr(M::ptr(task, off!(task_cgroups)), off!(css_set_dfl_cgrp))
 }
 
 /// The current task's identity.
@@ -294,7 +298,7 @@ pub fn uid<M: Mem>(task: Ptr) -> u32 {
     M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid))
 }
 
-/// By whose share a task makes something ([`decide::answerable`]).
+/// Who answers for what a task makes ([`decide::answerable`]).
 #[inline(never)]
 pub fn answerable<M: Mem>(task: Ptr) -> u32 {
     let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));

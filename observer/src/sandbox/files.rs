@@ -32,7 +32,7 @@ pub(super) fn restrict(room: Room, plan: &Plan) -> Result<(), String> {
         let reads = AccessFs::ReadFile | AccessFs::ReadDir;
         match room {
             // Logs and the files of processes may lie anywhere.
-            Room::Main | Room::LookUp | Room::AuditLog => {
+            Room::Main | Room::AuditLog => {
                 ruleset = allow(ruleset, Path::new("/"), reads)?;
             }
             // Programs to attach to; how many processors a map has values of, and
@@ -44,7 +44,7 @@ pub(super) fn restrict(room: Room, plan: &Plan) -> Result<(), String> {
                     ruleset = allow(ruleset, path, reads)?;
                 }
             }
-            Room::Events | Room::Plain => {}
+            Room::LookUp | Room::Events | Room::Plain => {}
         }
         let writes = AccessFs::WriteFile
             | AccessFs::MakeReg

@@ -44,7 +44,6 @@ impl Room {
             CapabilitySet::empty()
         };
         match self {
-            // Threads for look-ups are started by the main one.
             Self::Main => CapabilitySet::SYS_PTRACE
                 .union(CapabilitySet::DAC_READ_SEARCH)
                 .union(maps),

@@ -195,13 +195,14 @@ impl Desk {
 /// Starts threads as they are wanted, until the desk closes.
 fn hire(shared: &Arc<Shared>) {
     let mut queue = shared.queue();
-    while !queue.is_closed {
-        if queue.missing == 0 {
-            queue = shared
-                .wanted
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-            continue;
+    loop {
+        let is_content = |queue: &mut Queue| queue.missing == 0 && !queue.is_closed;
+        queue = shared
+            .wanted
+            .wait_while(queue, is_content)
+            .unwrap_or_else(PoisonError::into_inner);
+        if queue.is_closed {
+            return;
         }
         queue.missing -= 1;
         drop(queue);

@@ -312,10 +312,7 @@ impl State {
     /// beginning of the id as its host name: its name, and the image that it began with.
     pub(super) fn base(&self, id: &str, uid: u32, container: &mut Container) {
         let owner = self.owner(uid);
-        for path in &self.roots(uid).stores {
-            let Some(folder) = self.folder(&self.shown(path), uid) else {
-                continue;
-            };
+        for folder in self.folders(&self.roots(uid).stores, uid) {
             for driver in DRIVERS {
                 let store = Store {
                     folder: &folder,
@@ -336,10 +333,7 @@ impl State {
             return false;
         }
         let owner = self.owner(uid);
-        for path in &roots.stores {
-            let Some(folder) = self.folder(&self.shown(path), uid) else {
-                continue;
-            };
+        for folder in self.folders(&roots.stores, uid) {
             for driver in DRIVERS {
                 let bundle = format!("{driver}-containers/{}/userdata", container.id);
                 let bundle = folder.below(&bundle).ok();
@@ -400,10 +394,7 @@ impl State {
             return false;
         }
         let owner = self.owner(uid);
-        for path in &roots.docker {
-            let Some(root) = self.folder(&self.shown(path), uid) else {
-                continue;
-            };
+        for root in self.folders(&roots.docker, uid) {
             let folder = root.below(format!("containers/{}", container.id)).ok();
             let labels =
                 folder.and_then(|folder| docker::describe(&root, &folder, owner, container));
@@ -434,6 +425,12 @@ impl State {
         home.map_or_else(Roots::default, |home| {
             roots::of_user(&self.root, &home, uid, self.owner(0), self.owner(uid))
         })
+    }
+
+    /// Those of some places that are there.
+    fn folders(&self, paths: &[PathBuf], uid: u32) -> impl Iterator<Item = Folder> {
+        let places = paths.iter().map(|path| self.shown(path));
+        places.filter_map(move |path| self.folder(&path, uid))
     }
 
     /// A folder that a user named, or that is his: root's by whatever links root
