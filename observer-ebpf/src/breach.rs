@@ -2,13 +2,13 @@
 
 use crate::{COMM_LEN, NAME_LEN, Owner, key::word};
 
-/// Bytes of a path that are told; longer ones are cut.
+/// Bytes of a path that are reported; longer ones are cut.
 pub const PATH_LEN: usize = 128;
 
 word!(
     /// The call that a rule refused.
     Call {
-        /// Not told.
+        /// Not known.
         #[default] None = "none",
         /// `execve`
         Exec = "exec",
@@ -29,7 +29,7 @@ word!(
     }
 );
 
-/// What refusals are told apart by: key of the map `BREACHES`.
+/// What distinguishes refusals: key of the map `BREACHES`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BreachKey {
@@ -61,13 +61,13 @@ pub struct Breach {
     pub count: u64,
     /// Time of the last.
     pub last: u64,
-    /// Time of the last one that was told; 0 when none was.
+    /// Time of the last one that was reported; 0 when none was.
     pub told: u64,
     /// User id by whose share it is counted, and 1 in the upper half where it is.
     pub uid: u64,
 }
 
-/// One refusal. Those of a key are told at the first and then at most once a second.
+/// One refusal. Those of a key are reported at the first and then at most once a second.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreachEvent {
@@ -87,7 +87,7 @@ pub struct BreachEvent {
     pub uid: u32,
     /// Basename of the executable; of an exec, of the file that was to be executed.
     pub exe: [u8; NAME_LEN],
-    /// Path of that file as the caller named it; empty where it is not told.
+    /// Path of that file as the caller named it; empty where it is not known.
     pub path: [u8; PATH_LEN],
 }
 

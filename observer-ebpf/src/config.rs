@@ -1,4 +1,4 @@
-//! What user space tells the programs at load time, as read-only data: the
+//! What user space gives the programs at load time, as read-only data: the
 //! verifier takes it for constants and prunes what a kernel has no use for.
 
 /// The value of an offset that the running kernel's BTF does not name.
@@ -37,7 +37,7 @@ pub struct Offsets {
     pub task_signal: u32,
     /// `task_struct.exit_code`
     pub task_exit_code: u32,
-    /// `task_struct.thread_info.status` (x86) or `.flags` (arm64): tells a 32-bit task
+    /// `task_struct.thread_info.status` (x86) or `.flags` (arm64): shows a 32-bit task
     pub task_compat: u32,
     /// `mm_struct.arg_start`
     pub mm_arg_start: u32,

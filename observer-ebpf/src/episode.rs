@@ -65,7 +65,7 @@ pub struct Episode {
     pub reason: u32,
     /// Thread that dropped last.
     pub tid: u32,
-    /// Exit status of the process itself, as wait(2) tells it, once it has ended.
+    /// Exit status of the process itself, as wait(2) reports it, once it has ended.
     pub status: u32,
     /// Processes that it covers now, the one that dropped among them.
     pub alive: u32,
@@ -187,7 +187,7 @@ const _: () = assert!(
         == 7 * 8 + 16 + 5 * 8 + size_of::<Executed>() + 20 * 4 + 16 + 64 + 64 + 64 + 20 * ANCESTORS
 );
 
-/// What an episode's event tells.
+/// What an episode's event reports.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -208,7 +208,7 @@ pub struct EpisodeEnd {
     pub after: u64,
     /// [`Fate`]
     pub fate: u32,
-    /// Exit status as wait(2) tells it: code << 8, or the signal.
+    /// Exit status as wait(2) reports it: code << 8, or the signal.
     pub status: u32,
     /// Inode number of the user namespace that `after` is of.
     pub namespace: u32,

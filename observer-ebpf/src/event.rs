@@ -32,8 +32,8 @@ pub struct Ancestor {
 
 const _: () = assert!(size_of::<Ancestor>() == 20);
 
-/// The detail of one denial. Rows are told at their first denial and then at
-/// most once a second on each CPU; an LSM's denials are told one by one.
+/// The detail of one denial. Rows are reported at their first denial and then at
+/// most once a second on each CPU; an LSM's denials are reported one by one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DenialEvent {

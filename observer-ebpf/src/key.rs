@@ -45,7 +45,7 @@ word!(
         Apparmor = "apparmor",
         /// `SELinux`.
         Selinux = "selinux",
-        /// Another LSM, or an LSM that is not told.
+        /// Another LSM, or an LSM that is not known.
         Lsm = "lsm",
         /// A seccomp filter.
         Seccomp = "seccomp",
@@ -67,7 +67,7 @@ word!(
 word!(
     /// Why commoncap refused.
     Reason {
-        /// Not told, or not commoncap.
+        /// Not known, or not commoncap.
         #[default] None = "none",
         /// The capability is not in the effective set.
         NotEffective = "not_effective",
@@ -79,7 +79,7 @@ word!(
 word!(
     /// Whether the caller asked for the check to be audited.
     Audited {
-        /// The mechanism does not tell.
+        /// The mechanism does not show it.
         #[default] Unknown = "unknown",
         /// It did.
         Yes = "yes",
@@ -91,7 +91,7 @@ word!(
 word!(
     /// The way by which a check came to commoncap.
     Via {
-        /// The mechanism does not tell.
+        /// The mechanism does not show it.
         #[default] Unknown = "unknown",
         /// Through `security_capable`: every layer is asked.
         SecurityCapable = "security_capable",
@@ -168,7 +168,7 @@ pub struct Owner {
     pub tgid: u32,
     /// Number of the rule that its executable matched; 0 for none.
     pub rule: u16,
-    /// [`Role`] of the process that this owner is told of.
+    /// [`Role`] of the process that this owner is reported of.
     pub role: u8,
     /// 1 for a process of the tree that `capwatch record` follows.
     pub in_tree: u8,
@@ -193,12 +193,12 @@ pub struct Task {
     /// 1 where it is known which bounding set the owner's workload should have.
     pub judged: u8,
     /// Low bits of `task_struct.self_exec_id` at the exec that made the entry what
-    /// it is: two hooks tell of each.
+    /// it is: two hooks report each.
     pub exec: u16,
 }
 
 impl Task {
-    /// `/proc` tells start times in ticks of this many nanoseconds (`USER_HZ`).
+    /// `/proc` shows start times in ticks of this many nanoseconds (`USER_HZ`).
     const TICK_NS: u64 = 10_000_000;
 
     /// Whether this is the entry of the process that started then, and not of an
@@ -286,7 +286,7 @@ pub struct Rule {
     /// 1 for a container runtime: its workload is a container, in which a
     /// supervisor is again a supervisor.
     pub runtime: u8,
-    /// 1 for conmon, whose words name its container: they are told at its exec.
+    /// 1 for conmon, whose arguments name its container: they are reported at its exec.
     pub argv: u8,
     /// 1 where it is known which bounding set its workload should have.
     pub judged: u8,
@@ -294,7 +294,7 @@ pub struct Rule {
     pub reserved: [u8; 3],
 }
 
-/// Key of a denial's row: everything that rows are told apart by.
+/// Key of a denial's row: everything that distinguishes rows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RowKey {
@@ -375,7 +375,7 @@ impl TotalKey {
         }
     }
 
-    /// Index in the overflow slot, where the owner is no longer told.
+    /// Index in the overflow slot, where the owner is no longer known.
     #[must_use]
     pub const fn overflow_index(&self) -> u32 {
         ((self.capability & 63) as u32) << 5

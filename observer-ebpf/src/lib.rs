@@ -1,7 +1,7 @@
 //! The ABI between the BPF programs and user space: plain `repr(C)` types
 //! without implicit padding, written once and used by both.
 //!
-//! All times are nanoseconds of `CLOCK_MONOTONIC` as `bpf_ktime_get_ns` tells
+//! All times are nanoseconds of `CLOCK_MONOTONIC` as `bpf_ktime_get_ns` gives
 //! them, but for process start times, which are nanoseconds since boot
 //! (`task_struct.start_boottime`).
 #![no_std]
@@ -34,13 +34,13 @@ pub use key::{
 pub const ABI: u32 = 1;
 /// Bytes of a program's short name, `TASK_COMM_LEN`.
 pub const COMM_LEN: usize = 16;
-/// Bytes of an executable's basename that are compared and told; longer names are cut.
+/// Bytes of an executable's basename that are compared and reported; longer names are cut.
 pub const NAME_LEN: usize = 64;
 /// Bytes of an LSM profile's name that are kept; longer names are cut.
 pub const PROFILE_LEN: usize = 256;
-/// Processes above another one that are told.
+/// Processes above another one that are reported.
 pub const ANCESTORS: usize = 8;
-/// Bytes of a program's words that are told; a power of two, as the verifier's bound is a mask.
+/// Bytes of a program's arguments that are reported; a power of two, as the verifier's bound is a mask.
 pub const ARGV_LEN: usize = 1_024;
 
 /// Number of `PR_CAPBSET_DROP` (`include/uapi/linux/prctl.h`).

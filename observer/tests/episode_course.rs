@@ -473,7 +473,7 @@ fn live(seed: u64) -> Result<(), String> {
         let (expected, got) = (world.verdict(episode), judged(&tables, episode as u64 + 1));
         if expected != got {
             return Err(format!(
-                "seed {seed}: episode {} is {expected}, was told as {got}: {happened:#?}",
+                "seed {seed}: episode {} is {expected}, was reported as {got}: {happened:#?}",
                 episode + 1
             ));
         }

@@ -51,10 +51,10 @@ code() { ask -o /dev/null -w '%{http_code}' "$@"; }
 is() { [ "$1" = "$2" ] || { echo "$1 in place of $2"; return 1; }; }
 check "tls: it says where it serves" grep -q "serving https://127.0.0.1:$port/" agent.log
 check "tls: a probe needs no password" is "$(code "$url/-/healthy")" 200
-check "tls: without a password nothing is told" is "$(code "$url/metrics")" 401
+check "tls: without a password nothing is shown" is "$(code "$url/metrics")" 401
 check "tls: nor with a wrong one" is "$(code -u ann:wrong "$url/metrics")" 401
 check "tls: nor on the page" is "$(code "$url/")" 401
-check "tls: with the right one all is told" is "$(code -u ann:secret "$url/metrics")" 200
+check "tls: with the right one all is shown" is "$(code -u ann:secret "$url/metrics")" 200
 check "tls: TLS 1.2 too" is "$(code --tls-max 1.2 -u ann:secret "$url/metrics")" 200
 check "tls: the Unix socket asks for it too" is "$(code --unix-socket web.sock http://localhost/metrics)" 401
 check "tls: the Unix socket answers" is "$(code --unix-socket web.sock -u ann:secret http://localhost/metrics)" 200
@@ -76,7 +76,7 @@ target() {
     curl -fsS "http://127.0.0.1:$scraper/api/v1/targets" 2>/dev/null | tr '{' '\n' | grep "\"scrapePool\":\"$1\"" | grep -- "$2" >/dev/null
 }
 check "tls: Prometheus scrapes it" soon target secret '"health":"up"'
-check "tls: Prometheus with a wrong password is told so" soon target wrong '401 Unauthorized'
+check "tls: Prometheus with a wrong password is refused" soon target wrong '401 Unauthorized'
 
 # Changes while it runs.
 logged() { grep -q "$1" agent.log; }

@@ -54,13 +54,13 @@ beside() {
     done
     kill "$storm" 2>/dev/null
     killall -q stormer
-    told=0
+    shown=0
     for _ in 1 2 3 4 5 6 7 8 9 10; do
-        told=$(($(fatal) - before))
-        [ "$told" -lt $((rounds * 300)) ] || break
+        shown=$(($(fatal) - before))
+        [ "$shown" -lt $((rounds * 300)) ] || break
         sleep 1
     done
-    check "beside $beside_name: $((rounds * 300)) fatal drops" test "$told" = $((rounds * 300))
+    check "beside $beside_name: $((rounds * 300)) fatal drops" test "$shown" = $((rounds * 300))
     metrics | grep -E 'capwatch_program_misses_total.*(drop|security_capable)|capwatch_sight.* 1$' |
         sed "s/^/note: $beside_name: /"
     stop
@@ -85,7 +85,7 @@ missed=$(sum 'capwatch_program_misses_total\{program="security_capable_exit')
 echo "note: of $truth checks $counted were counted, $missed runs were skipped"
 check "a storm of checks is counted to within one in a hundred" test "$counted" -ge $((truth * 99 / 100))
 check "no check is counted twice" test "$counted" -le "$truth"
-check "what was not counted was told as missed" test $((counted + missed)) -ge "$truth"
+check "what was not counted was reported as missed" test $((counted + missed)) -ge "$truth"
 stop
 if dmesg | grep -E 'WARNING:|BUG:|Oops' >complaints; then
     not_ok "the kernel complains of nothing" "$(head -n 1 complaints)"

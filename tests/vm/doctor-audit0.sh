@@ -21,7 +21,7 @@ check "audit=0 is named, and AppArmor's denial is seen" testbed check doctor.jso
 golden_of doctor-audit0 doctor.json
 capwatch record --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
-check "the incident is told without its record" testbed check incident.json \
+check "the incident is reported without its record" testbed check incident.json \
     'denials[capability=sys_admin, comm=unshare, audited=yes].layer == apparmor' \
     'denials[capability=sys_admin, comm=unshare, audited=yes].profile == unprivileged_userns' \
     'audit.records == 0'

@@ -90,7 +90,7 @@ load_profile without_btf
 capwatch run --events no-btf.jsonl >/dev/null 2>run.err &
 agent=$!
 aa_denial() { aa-exec -p without_btf -- unshare -Ur true; grep -q '"capability":"sys_admin"' no-btf.jsonl; }
-check "without BTF: run tells a denial from its record" wait_for 10 aa_denial
+check "without BTF: run reports a denial from its record" wait_for 10 aa_denial
 kill $agent
 wait $agent
 umount /sys/kernel/btf

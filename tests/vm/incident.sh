@@ -77,7 +77,7 @@ version() {
 }
 
 version a 0.0.72 0 -- --help
-check "a: no drop, nothing to tell" testbed check /tmp/a.json \
+check "a: no drop, nothing to report" testbed check /tmp/a.json \
     'count(episodes[supervisor=openshell]) == 0' 'failed_on == []'
 
 version b 0.0.73 3 --cap-drop SETPCAP -- incident -- /bin/true

@@ -17,7 +17,7 @@ check "doctor: exit 1" test "$status" = 1
 
 if [ "$(series)-$(uname -m)" = 6.1-aarch64 ]; then
     # No trampolines before 6.4, and no kprobes under this lockdown.
-    check "doctor: nothing can tell denials, and it is said" testbed check doctor.json \
+    check "doctor: nothing can see denials, and it is said" testbed check doctor.json \
         'verdict == degraded' \
         'hooks[hook=security_capable].attached == false' \
         'self_test.seen == false' \
@@ -52,6 +52,6 @@ status=$?
 
 capwatch record --fail-on denied -o json --report incident.json -- \
     aa-exec -p unprivileged_userns -- unshare -Ur true 2>/dev/null
-check "AppArmor is told as the layer; its profile by the record alone" testbed check incident.json \
+check "AppArmor is reported as the layer; its profile by the record alone" testbed check incident.json \
     'any(denials[capability=sys_admin, comm=unshare, audited=yes].layer) == apparmor' \
     'audit.records >= 1'

@@ -44,7 +44,7 @@ testbed do setuid 65534 exec \
 status=$?
 cat probe.err
 check "without privileges: 3" test "$status" = 3
-check "without privileges: all is tried, and told from its own status" testbed check nobody.json \
+check "without privileges: all is tried, and known from its own status" testbed check nobody.json \
     'hooks.attached == false' \
     'trials[namespace=host, setpcap=missing].verdict == fatal' \
     'trials[namespace=host, setpcap=missing].layer == commoncap' \

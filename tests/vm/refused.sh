@@ -11,8 +11,8 @@
 cd /tmp || exit
 
 gate=rule
-# told NAME CONDITION…: of the report NAME.json; where one fails, its refusals are shown.
-told() {
+# reported NAME CONDITION…: of the report NAME.json; where one fails, its refusals are shown.
+reported() {
     name=$1
     shift
     check "$name: what was refused" testbed check "$name.json" "$@"
@@ -27,7 +27,7 @@ container="podman run --rm --network=none $host"
 setcap cap_net_raw=ep /usr/bin/ping
 # shellcheck disable=SC2086
 gated ping 3 -- $container --cap-drop NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
-told ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
+reported ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].call == exec' \
     'rule_refusals[rule=file_beyond_bounding].missing == ["net_raw"]' \
     'rule_refusals[rule=file_beyond_bounding].path == /usr/bin/ping' \
@@ -35,7 +35,7 @@ told ping 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].explanation ~ "--cap-add NET_RAW"'
 # shellcheck disable=SC2086
 gated ping-granted 0 -- $container --cap-add NET_RAW busybox /usr/bin/ping -c 1 127.0.0.1
-told ping-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
+reported ping-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
 setcap -r /usr/bin/ping
 
 # A web server with a file capability, below containerd.
@@ -48,7 +48,7 @@ containerd=$!
 check "containerd answers" wait_for 120 ctr version || tail -n 5 /tmp/containerd.out
 gated web 3 -- ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE /tmp/rootfs web \
     /httpd -f -p 127.0.0.1:80 -h /
-told web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
+reported web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
     'rule_refusals[rule=file_beyond_bounding].missing == ["net_bind_service"]' \
     'rule_refusals[rule=file_beyond_bounding].path == /httpd' \
     'rule_refusals[rule=file_beyond_bounding].supervisor == runc' \
@@ -56,7 +56,7 @@ told web 'count(rule_refusals[rule=file_beyond_bounding]) == 1' \
 setcap -r rootfs/httpd
 gated web-cleared 0 -- timeout 20 ctr run --rm --rootfs --cap-drop CAP_NET_BIND_SERVICE \
     /tmp/rootfs web2 /bin/busybox true
-told web-cleared 'count(rule_refusals) == 0' 'command.exit_code == 0'
+reported web-cleared 'count(rule_refusals) == 0' 'command.exit_code == 0'
 kill "$containerd"
 
 # newuidmap without its set-user-id bit.
@@ -66,7 +66,7 @@ user="env HOME=/home/user USER=user XDG_RUNTIME_DIR=/run/user/1000"
 # shellcheck disable=SC2086
 gated newuidmap 3 -- $login --no-new-privs $user \
     sh -c 'cd /home/user && podman unshare true'
-told newuidmap 'count(rule_refusals[rule=lost_no_new_privs]) >= 1' \
+reported newuidmap 'count(rule_refusals[rule=lost_no_new_privs]) >= 1' \
     'rule_refusals[rule=lost_no_new_privs].errno == 0' \
     'rule_refusals[rule=lost_no_new_privs].exe ~ newuidmap' \
     'any(rule_refusals.rule) == not_own_id'
@@ -78,7 +78,7 @@ for program in "unshare --user --map-root-user /bin/true" \
     what=${program%% *}
     # shellcheck disable=SC2086
     gated "$what" 3 -- $container --cap-drop SETFCAP busybox /usr/bin/$program
-    told "$what" 'count(rule_refusals[rule=creator_lacks_setfcap]) == 1' \
+    reported "$what" 'count(rule_refusals[rule=creator_lacks_setfcap]) == 1' \
         'rule_refusals[rule=creator_lacks_setfcap].call == uid_map' \
         'rule_refusals[rule=creator_lacks_setfcap].missing == ["setfcap"]' \
         "rule_refusals[rule=creator_lacks_setfcap].comm == $what"
@@ -86,7 +86,7 @@ done
 # shellcheck disable=SC2086
 gated unshare-granted 0 -- $container --cap-add SETFCAP busybox \
     /usr/bin/unshare --user --map-root-user /bin/true
-told unshare-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
+reported unshare-granted 'count(rule_refusals) == 0' 'command.exit_code == 0'
 
 # An ambient capability that is not inheritable: crun and runc start all the same.
 mkdir -p bundle/rootfs
@@ -98,7 +98,7 @@ for runtime in crun runc; do
         | .process.capabilities.inheritable = []
         | .process.capabilities.ambient = ["CAP_KILL"]' config.json >new && mv new config.json)
     gated "ambient-$runtime" 3 -- $runtime run --bundle bundle "ambient-$runtime"
-    told "ambient-$runtime" 'count(rule_refusals[call=ambient]) == 1' \
+    reported "ambient-$runtime" 'count(rule_refusals[call=ambient]) == 1' \
         'rule_refusals[call=ambient].rule == not_inheritable' \
         'rule_refusals[call=ambient].missing == ["kill"]' \
         "rule_refusals[call=ambient].supervisor == $runtime"

@@ -49,7 +49,7 @@ else
     check "each episode once" wait_for 20 is failed 4
     settled=$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
         grep -vc '"fate":"running"')
-    check "told once each" test "$settled" = 4
+    check "reported once each" test "$settled" = 4
     check "marked" grep -q '"while_away":true' events.jsonl
     check "what a rule refused goes on" wait_for 20 is ruled 2
     check "and is marked, too" sh -c 'grep "\"kind\":\"rule_refusal\"" events.jsonl |

@@ -62,7 +62,7 @@ check "nothing else was refused" testbed check report.json \
 check "the refused file is named" testbed check report.json \
     "$beyond.exe == testbed-beyond" "$beyond.explanation ~ setcap" \
     "$beyond.path == /tmp/testbed-beyond"
-check "what is lost is told of its supervisor, and is no refusal" testbed check report.json \
+check "what is lost is reported of its supervisor, and is no refusal" testbed check report.json \
     'count(rule_refusals[errno=0]) == 4' 'rule_refusals[errno=0].supervisor == openshell' \
     'rule_refusals[rule=lost_nosuid].explanation ~ "its mount is nosuid"' \
     "rule_refusals[rule=lost_nosuid].explanation ~ set-user-id"
@@ -94,6 +94,6 @@ sleep 2
 wget -qO metrics http://127.0.0.1:11400/metrics
 check "a loop is counted" grep -q \
     'capwatch_rule_refusals_total{.*rule="permitted_beyond_permitted".* 2000$' metrics
-check "and told now and then" test "$(grep -c rule_refusal events.jsonl)" -le 20
+check "and reported now and then" test "$(grep -c rule_refusal events.jsonl)" -le 20
 kill $agent
 wait $agent

@@ -80,8 +80,8 @@ agent=$!
 fetch() { wget -qO metrics http://127.0.0.1:11400/metrics; }
 check "the agent serves" wait_for 20 fetch
 aa-exec -p cw_denied -- testbed do repeat 1000 drop chown
-told() { fetch && grep -q 'capwatch_audit_matches_total{result="ebpf_only"} 9' metrics; }
-check "audit_matches_total tells what the log left out" wait_for 20 told
+has_nine() { fetch && grep -q 'capwatch_audit_matches_total{result="ebpf_only"} 9' metrics; }
+check "audit_matches_total shows what the log left out" wait_for 20 has_nine
 grep 'audit_matches_total{' metrics
 matched=$(sed -n 's/^capwatch_audit_matches_total{result="matched"} //p' metrics)
 unmatched=$(sed -n 's/^capwatch_audit_matches_total{result="ebpf_only"} //p' metrics)

@@ -19,7 +19,7 @@ tracepoint() {
 }
 
 tracepoint quiet.json testbed do profile capwatch_quiet exec testbed do fork drop chown exit 1
-check "a drop that is refused quietly: fatal, by a module that is not told" testbed check quiet.json \
+check "a drop that is refused quietly: fatal, by a module that is not known" testbed check quiet.json \
     'hooks[hook=cap_capable].mechanism == tracepoint' \
     'count(episodes) == 1' \
     'episodes.verdict == fatal' \
@@ -36,7 +36,7 @@ incident() {
     aa-exec -p unprivileged_userns -- unshare -Ur true
     grep -q '"profile":"unprivileged_userns".*"capability":"sys_admin"' events.jsonl
 }
-check "the incident: told by its record alone" wait_for 10 incident
+check "the incident: reported by its record alone" wait_for 10 incident
 kill $agent
 wait $agent
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The guest's first process: mounts what a running system has, runs the jobs,
-# and tells the host about them. SETTINGS gives OUT (the serial port that the
+# and reports them to the host. SETTINGS gives OUT (the serial port that the
 # host reads) and NONCE (which no job's output can hold by accident).
 #
 # Where a script asks for systemd this starts it, and is started again by it, as a
@@ -71,7 +71,7 @@ exec </dev/null
 
 # Twice, and apart: with a busy host a word was seen to get lost on the serial port
 # that followed another at once.
-tell() {
+say() {
     sleep 0.1
     printf '\036%s %s\036' "$NONCE" "$*"
     sleep 0.1
@@ -84,7 +84,7 @@ job() {
     limit=$2
     script=$3
     shift 3
-    tell begin "$name"
+    say begin "$name"
     (
         cd /tmp || exit
         # A session of its own; whatever it leaves behind is ended below.
@@ -93,12 +93,12 @@ job() {
     code=$?
     # Under systemd its service is all that would be left.
     [ -n "$SYSTEMD" ] || kill -9 -1 2>/dev/null
-    tell end "$name" "$code"
+    say end "$name" "$code"
 }
 
-tell ready
+say ready
 . /capwatch/jobs.sh
-tell bye
+say bye
 sync
 # The host ends the machine; this is for a host that doesn't.
 sleep 10

@@ -1,6 +1,6 @@
-//! What the system call that a task is in tells of a check within it.
+//! What the system call that a task is in says of a check within it.
 
-/// The architectures whose system calls are told apart.
+/// The architectures whose system calls are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
     /// `arch/x86/entry/syscalls/syscall_64.tbl`

@@ -101,7 +101,7 @@ pub fn forks<T: Tables>(tables: &T, parent: (u32, u64), child: &Process) {
     let Some((family, episode)) = covers(member.own).or_else(|| covers(member.family)) else {
         return;
     };
-    // Two hooks may tell of one fork.
+    // Two hooks may report one fork.
     if current(tables, child.tgid, child.start).is_some() {
         return;
     }
@@ -259,7 +259,7 @@ fn leave<T: Tables>(tables: &T, tgid: u32, start: u64) -> Option<Member> {
 #[inline(always)]
 fn left<T: Tables>(tables: &T, episode: *mut Episode) -> bool {
     // SAFETY: an episode of the tables. Two that leave at once may both see
-    // that they were the last: user space knows the second telling by its id.
+    // that they were the last: user space knows the second report by its id.
     unsafe {
         tables.take(&raw mut (*episode).alive);
         (*episode).alive == 0

@@ -8,7 +8,7 @@ pub const MARKS: u32 = 16_384;
 /// Words of the set of names' beginnings.
 pub const BEGINNINGS: u32 = 64;
 
-/// The place of a process's marks; one that others share tells of theirs too.
+/// The place of a process's marks; one that others share has theirs too.
 #[inline(always)]
 #[must_use]
 pub const fn mark(tgid: u32) -> u32 {

@@ -1,4 +1,4 @@
-//! Counting a refusal by a rule, and telling of it now and then.
+//! Counting a refusal by a rule, and reporting it now and then.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -21,7 +21,7 @@ use super::{
     turn::{Gate, is_idle},
 };
 
-/// A key is told again after this time.
+/// A key is reported again after this time.
 const TELL_AGAIN_NS: u64 = 1_000_000_000;
 
 /// A call that a rule refused.

@@ -23,7 +23,7 @@ use super::{
     task::{self, with_current},
 };
 
-/// A row's detail is told again after this time, so that a heartbeat goes on.
+/// A row's detail is reported again after this time, so that a heartbeat goes on.
 const TELL_AGAIN_NS: u64 = 1_000_000_000;
 
 /// `CAP_OPT_NOAUDIT` (`include/linux/security.h`).
@@ -110,7 +110,7 @@ pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial, place: Place) {
         return;
     }
     if tell::<M>(&key, cred, target, id) {
-        // SAFETY: as above. Only now, so that a lost first sighting is told again.
+        // SAFETY: as above. Only now, so that a lost first sighting is reported again.
         unsafe { (*row).told_tick = tick };
     }
 }

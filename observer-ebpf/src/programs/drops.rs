@@ -103,7 +103,7 @@ pub fn drop_exit_kprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     // Neither the entry nor the trampoline was run, or it is no drop at all:
-    // the task's registers tell.
+    // the task's registers show it.
     if config!(task_regs) == 1
         && let Some(argument) = argument(task::typed())
     {
@@ -146,7 +146,7 @@ fn finish(capability: u64, result: i32) {
 
 /// Settles what is left of the thread's last drop: one whose return was not
 /// seen, or that the check of SETPCAP granted (tracepoint). By then the set
-/// tells whether it was lowered, unless another user namespace has filled it anew.
+/// shows whether it was lowered, unless another user namespace has filled it anew.
 #[inline(always)]
 pub fn confirm(id: u64, bounding: u64, namespace: (u32, u32), effective: u64) {
     let pending = marks::take_pending(id);

@@ -1,4 +1,4 @@
-//! What user space told about the host, as constants of the verifier.
+//! What user space says about the host, as constants of the verifier.
 
 use observer_ebpf::{Config, NONE, Offsets};
 

@@ -189,7 +189,7 @@ pub static BREACHES: HashMap<BreachKey, Breach> =
 #[map]
 pub static BREACH_KEYS: PerCpuArray<BreachKey> = PerCpuArray::with_max_entries(Teller::COUNT, 0);
 
-/// The programs that tell of refusals. Each has room of its own, since they may
+/// The programs that report refusals. Each has room of its own, since they may
 /// preempt each other, but none itself.
 #[derive(Clone, Copy)]
 pub enum Teller {
@@ -330,7 +330,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A module that is not told.
+    /// A module that is not known.
     pub const UNTOLD: Self = Self {
         profile: 0,
         layer: Layer::Lsm as u64,
@@ -343,7 +343,7 @@ pub fn hooked(hook: Hook) -> bool {
     word(hook).is_some_and(|by| *by != 0)
 }
 
-/// What these programs are told of a hook.
+/// What these programs know of a hook.
 #[inline(always)]
 pub fn word(hook: Hook) -> Option<&'static u32> {
     // No macro of `programs`: the empty programs have this module as well.
@@ -362,7 +362,7 @@ pub fn drops_by_both() -> bool {
     word(Hook::Drops) == Some(&Hook::BY_BOTH)
 }
 
-/// Whether the verdict is told by kprobes now, be trampolines attached or not.
+/// Whether kprobes report the verdict now, be trampolines attached or not.
 #[inline(always)]
 pub fn verdict_by_kprobe() -> bool {
     word(Hook::Verdict) == Some(&Hook::BY_KPROBE)

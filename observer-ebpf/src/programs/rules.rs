@@ -50,7 +50,7 @@ pub fn rule_file_caps_exit(ctx: FExitContext) -> i32 {
 }
 
 /// Keeps what a file's capabilities lack where an exec will be refused for it, and what
-/// they promise to a followed process: the new credential no longer tells.
+/// they promise to a followed process: the new credential no longer shows it.
 #[inline(always)]
 pub fn keep_file<M: Mem>(caps: Ptr) {
     let permitted = M::u64(caps, off!(file_caps_permitted));
@@ -81,7 +81,7 @@ pub fn rule_exec_exit(ctx: FExitContext) -> i32 {
     0
 }
 
-/// Tells that an exec was refused, or that one of a supervisor's tree lost something.
+/// Reports that an exec was refused, or that one of a supervisor's tree lost something.
 #[inline(always)]
 pub fn exec_ends<M: Mem>(teller: Teller, bprm: Ptr, result: i32) {
     let broke = match result {
@@ -130,7 +130,7 @@ fn lost<M: Mem>(bprm: Ptr) -> Broke {
 
 /// Whether a mount is one of another mount namespace than the task's, or its file system
 /// one of a user namespace that is not the task's or above it (`mnt_may_suid`,
-/// `fs/namespace.c`). The `struct mount` lies around the mount, which no type tells.
+/// `fs/namespace.c`). The `struct mount` lies around the mount, which no type says.
 #[inline(always)]
 fn is_foreign(mount: Ptr) -> bool {
     if off!(mount_vfs) == NONE || config!(probe_read) == 0 {
@@ -216,7 +216,7 @@ pub fn prctl_begins(ctx: &ProbeContext, option: u32) {
     keep(&broke);
 }
 
-/// Tells what was kept, of a prctl that was refused; whether there was anything.
+/// Reports what was kept, of a prctl that was refused; whether there was anything.
 #[inline(always)]
 pub fn prctl_ends() -> bool {
     if !drops_by_kprobe() {

@@ -72,9 +72,9 @@ pub fn ppid<M: Mem>(task: Ptr) -> u32 {
 }
 
 /// Writes the processes above a task, its parent first, up to the first one
-/// (which is above all and tells nothing); the rest of the room is zeroed.
+/// (which is above all and says nothing); the rest of the room is zeroed.
 ///
-/// Told with a denial's detail and at an episode's opening alone: who lives
+/// Reported with a denial's detail and at an episode's opening alone: who lives
 /// half a millisecond is gone before user space can look.
 #[inline(always)]
 pub fn ancestors<M: Mem>(task: Ptr, list: *mut [Ancestor; ANCESTORS]) {

@@ -1,7 +1,7 @@
 //! The mechanism of last resort: the BTF tracepoint `cap_capable` (6.14).
 //!
-//! It tells commoncap's answer alone, without `opts` and without any LSM's
-//! word. Drops are told from the SETPCAP check: the task's registers hold the
+//! It shows commoncap's answer alone, without `opts` and without any LSM's
+//! answer. Drops are known from the SETPCAP check: the task's registers hold the
 //! system call, its option and its argument at that moment.
 
 use aya_ebpf::{

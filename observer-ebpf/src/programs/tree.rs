@@ -42,7 +42,7 @@ pub fn tree_fork(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// `void wake_up_new_task(struct task_struct *p)`, which the parent calls right
-/// after the tracepoint: where tracepoints may be skipped (7.0), this one tells too.
+/// after the tracepoint: where tracepoints may be skipped (7.0), this one reports too.
 #[kprobe]
 pub fn tree_fork_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(child) = ctx.arg::<Ptr>(0) {
@@ -109,7 +109,7 @@ pub fn tree_exec(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// `void proc_exec_connector(struct task_struct *task)`, called right after the
-/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one tells too.
+/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one reports too.
 #[kprobe]
 pub fn tree_exec_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(task) = ctx.arg::<Ptr>(0) {
@@ -160,7 +160,7 @@ fn follow_exec<M: Mem>(task: Ptr, file: Ptr, tgid: u32, old_pid: u32) {
     // Every process has a start, and rules are numbered from 1.
     let (known, named) = (before.is_of(start), rule.id != 0);
     let exec = M::u32(task, off!(task_exec_id)) as u16;
-    // Two hooks may tell of one exec.
+    // Two hooks may report one exec.
     if known && before.exec == exec {
         return;
     }
@@ -252,7 +252,7 @@ pub fn tree_exit(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// `void proc_exit_connector(struct task_struct *task)`, called after the
-/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one tells too.
+/// tracepoint (`CONFIG_PROC_EVENTS`): where tracepoints may be skipped (7.0), this one reports too.
 #[kprobe]
 pub fn tree_exit_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(task) = ctx.arg::<Ptr>(0) {
@@ -261,7 +261,7 @@ pub fn tree_exit_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The end of a thread. Who is told of it twice has forgotten it by then.
+/// The end of a thread. A second report finds it forgotten.
 #[inline(always)]
 fn exit<M: Mem>(task: Ptr) {
     let id = bpf_get_current_pid_tgid();
@@ -322,7 +322,7 @@ fn follow_exit<M: Mem>(task: Ptr, id: u64) {
     }
 }
 
-/// Tells that a supervisor's process became its workload: user space knows which set it should have.
+/// Reports that a supervisor's process became its workload: user space knows which set it should have.
 #[inline(always)]
 fn tell_workload<M: Mem>(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
     let Some(mut reserved) = STATES.reserve::<WorkloadEvent>(0) else {
@@ -355,7 +355,7 @@ fn tell_workload<M: Mem>(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode
     reserved.submit(0);
 }
 
-/// Tells the words of the program that has just been executed; they lie in
+/// Reports the arguments of the program that has just been executed; they lie in
 /// the new stack's first pages, which exec has just written. What follows them
 /// is the environment, which is not read.
 ///

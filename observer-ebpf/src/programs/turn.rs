@@ -1,6 +1,6 @@
 //! Whether these programs count, or others of another version, which share the maps.
 //!
-//! The programs of the tree need not ask, since they may be told of anything twice.
+//! The programs of the tree need not ask, since they may see anything twice.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_ebpf::{Hook, decide::turn};
@@ -44,7 +44,7 @@ pub enum Gate {
     Drop,
     /// The same by kretprobe.
     DropProbe,
-    /// A program that tells of what rules refuse.
+    /// A program that reports what rules refuse.
     Rule(Teller),
 }
 

@@ -36,7 +36,7 @@ pub fn security_capable_exit(ctx: FExitContext) -> i32 {
     0
 }
 
-/// Takes what an inner layer told of the check that ends here.
+/// Takes what an inner layer showed of the check that ends here.
 #[inline(always)]
 fn consume(id: u64, cred: Ptr, capability: u32) -> Option<Refusal> {
     // SAFETY: this thread alone writes its entry.
@@ -51,7 +51,7 @@ fn consume(id: u64, cred: Ptr, capability: u32) -> Option<Refusal> {
     })
 }
 
-/// Counts a refused check, knowing what the inner layers told of it.
+/// Counts a refused check, knowing what the inner layers showed of it.
 #[inline(always)]
 pub fn settle<M: Mem>(
     id: u64,
@@ -181,7 +181,7 @@ pub fn aa_capable_exit(ctx: FExitContext) -> i32 {
         }
     } else if ctx.arg::<i32>(3) < 0 && counts() {
         let profile = profile::<Typed>(0, ctx.arg(0));
-        // Here the credential is not told: the capability alone joins the two.
+        // Here the credential is not known: the capability alone joins the two.
         let cred = core::ptr::null();
         keep(
             id,

@@ -82,7 +82,7 @@ pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let check = take(id);
-    // Trampolines may tell it still.
+    // Trampolines may report it still.
     if granted || !verdict_by_kprobe() {
         return 0;
     }

@@ -214,7 +214,9 @@ mod tests {
         let json = serde_json::to_writer(Gone, &[1, 2]).unwrap_err();
         assert!(is_broken_pipe(&json.into()));
         let plain = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(is_broken_pipe(&anyhow::Error::from(plain).context("told")));
+        assert!(is_broken_pipe(
+            &anyhow::Error::from(plain).context("reported")
+        ));
         let other = io::Error::from(io::ErrorKind::NotFound);
         assert!(!is_broken_pipe(&other.into()));
     }

@@ -35,7 +35,7 @@ impl Who {
     /// Has what daemons make from now on count as beside the recorded tree.
     ///
     /// # Errors
-    /// Why that can't be told on this host.
+    /// Why that can't be known on this host.
     pub fn begin_beside(&self) -> Result<(), &'static str> {
         self.scopes.begin(self.hierarchy.newest()?);
         Ok(())
@@ -75,7 +75,7 @@ impl Who {
     }
 
     /// Whether a new cgroup belongs to something that daemons made for a client.
-    /// `depth` is the one of a container's own folder that its name doesn't tell.
+    /// `depth` is the one of a container's own folder that its name doesn't show.
     pub(super) fn is_beside(
         &self,
         path: &str,

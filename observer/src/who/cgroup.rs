@@ -14,7 +14,7 @@ pub struct Place {
     pub id: String,
     /// Uid of the pod, where kubelet placed it.
     pub pod: Option<String>,
-    /// User whose session holds it, where the path tells one.
+    /// User whose session holds it, where the path names one.
     pub user: Option<u32>,
     /// Whose word the name is: 0 for root's part of the path.
     pub owner: u32,
@@ -51,7 +51,7 @@ pub enum Runtime {
     Containerd,
     /// CRI-O.
     Crio,
-    /// kubelet placed it; the path does not tell by whom it is run.
+    /// kubelet placed it; the path does not say who runs it.
     Kubernetes,
     /// systemd-nspawn; its id is the machine's name.
     Nspawn,
@@ -100,7 +100,7 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Whom a path on the default hierarchy belongs to, the likeliest first: the
 /// innermost container that it names, then those around it, then its unit.
 /// `owned` is the first folder that another user than root owns, where the
-/// hierarchy tells.
+/// hierarchy shows it.
 pub fn places(path: &str, owned: Option<Delegation>) -> Vec<Place> {
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if segments.len() > MAX_SEGMENTS {
@@ -167,7 +167,7 @@ pub fn delegation(segments: &[&str], owned: Option<Delegation>) -> Option<Delega
     delegation.into_iter().flatten().min_by_key(|it| it.depth)
 }
 
-/// The likeliest place that its name alone tells.
+/// The likeliest place by its name alone.
 pub fn place(path: &str) -> Option<Place> {
     places(path, None).into_iter().find(|place| place.is_sure)
 }

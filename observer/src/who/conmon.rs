@@ -4,7 +4,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use super::text::{Bounded, bounded};
 
-/// What conmon was told to watch.
+/// What conmon watches, by its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conmon {
     /// Id of the container.

@@ -92,7 +92,7 @@ const DEFAULTS: [&str; 14] = [
     "audit_write",
 ];
 
-/// Adds what Docker's folder of a container tells, which lies below `root`; gives its
+/// Adds what Docker's folder of a container says, which lies below `root`; gives its
 /// labels, `None` where there is no such container.
 pub fn describe(
     root: &Folder,

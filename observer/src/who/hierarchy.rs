@@ -225,7 +225,7 @@ mod tests {
         let populated = hierarchy.is_populated(&name);
         fs::remove_dir(mount.join(&name)).unwrap();
         assert!(id.is_some_and(|id| id > newest));
-        assert_eq!(found, id, "as a listing tells it");
+        assert_eq!(found, id, "as a listing shows it");
         assert!(!populated);
     }
 }

@@ -15,7 +15,7 @@ const FROM: &str = "kubelet";
 /// Entries that are looked at; a node has 110 pods.
 const MAX_ENTRIES: usize = 4_096;
 
-/// Adds what the directories' names tell; what is known already stays.
+/// Adds what the directories' names say; what is known already stays.
 pub fn describe(root: &Path, container: &mut Container) {
     let uid = container.pod.as_ref().and_then(|pod| pod.uid.clone());
     let pods = uid.and_then(|uid| {

@@ -180,7 +180,7 @@ impl Who {
         let below_runtime = rules.get(event.above.rule).is_some_and(|rule| rule.runtime);
         if !runtime && below_runtime && container.as_deref().is_some_and(is_by_cgroup) {
             // Whatever ran the runtime (setpriv, capsh, a sandbox) is not of its
-            // container; the kernel side can't tell.
+            // container; the kernel side can't know.
             self.names.set_again(&event.owner);
         }
         // A runtime's own program is no part of the image that it runs.
@@ -387,7 +387,7 @@ impl Who {
         container
     }
 
-    /// The id of the cgroup that a process is in now; 0 where it can't be told.
+    /// The id of the cgroup that a process is in now; 0 where it can't be read.
     pub fn cgroup_id(&self, pid: u32) -> u64 {
         let path = hierarchy::of_process(pid);
         path.and_then(|path| self.hierarchy.id(&path)).unwrap_or(0)
@@ -441,7 +441,7 @@ fn joined(place: Option<Arc<Container>>, mut maker: Container) -> Arc<Container>
     Arc::new(maker)
 }
 
-/// Whether it is a container of which its cgroup tells: a process can't give
+/// Whether it is a container that its cgroup shows: a process can't give
 /// itself one.
 fn is_by_cgroup(container: &Container) -> bool {
     let from = container.origin.get("id").map(String::as_str);

@@ -12,7 +12,7 @@ use crate::{observation::Owner, words::Role};
 /// Entries of either table; the kernel's map has as many processes.
 const MAX_KEPT: usize = 65_536;
 
-/// Supervisors and cgroups whose rule is another than the kernel side told.
+/// Supervisors and cgroups whose rule is another than the kernel side reported.
 #[derive(Default)]
 pub struct Names {
     tables: Mutex<Tables>,
@@ -55,7 +55,7 @@ impl Names {
         }
     }
 
-    /// Gives the role back to a supervisor's own program, told of its owner.
+    /// Gives the role back to a supervisor's own program, given its owner.
     pub fn restore(&self, owner: &mut Owner, is_own_program: bool) {
         let is_workload = owner.role == Role::Workload;
         if is_workload && is_own_program && self.tables().again.contains(&(owner.tgid, owner.start))
@@ -71,7 +71,7 @@ impl Names {
         tables.again.retain(lives);
     }
 
-    /// Names an owner, told of a process in this cgroup.
+    /// Names an owner, reported of a process in this cgroup.
     pub fn rename(&self, owner: &mut Owner, cgroup: u64) {
         let tables = self.tables();
         if let Some(rule) = tables.owners.get(&(owner.tgid, owner.start)) {

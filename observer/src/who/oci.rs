@@ -120,7 +120,7 @@ impl Spec {
         manager.is_some_and(|manager| manager == "cri-o")
     }
 
-    /// Adds what it tells of a container; what is known already stays.
+    /// Adds what it says of a container; what is known already stays.
     pub fn describe(&self, container: &mut Container) {
         let first = |keys: &[&str]| {
             keys.iter()

@@ -75,7 +75,7 @@ struct Told {
 
 impl State {
     /// The container that a cgroup, or one above it, is of, as a runtime's state
-    /// tells; and how many folders from the top its own is.
+    /// says; and how many folders from the top its own is.
     pub fn of_runtime(&self, path: &str, owned: Option<Delegation>) -> Option<(Container, usize)> {
         let segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
         let delegation = cgroup::delegation(&segments, owned);

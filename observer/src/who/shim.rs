@@ -5,7 +5,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use super::text::{Bounded, bounded};
 
-/// What a shim was told to run.
+/// What a shim runs, by its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shim {
     /// Id of the container; of a pod, that of its sandbox.

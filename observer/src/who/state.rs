@@ -30,7 +30,7 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// Namespaces of containerd that are looked at.
 const MAX_NAMESPACES: usize = 64;
 const DRIVERS: [&str; 5] = ["overlay", "vfs", "btrfs", "zfs", "overlay2"];
-/// Labels that are kept whatever the configuration says: they tell which tool
+/// Labels that are kept whatever the configuration says: they show which tool
 /// made the container, and so which remedy fits.
 const KEPT: [&str; 5] = [
     "com.docker.compose.project",
@@ -260,7 +260,7 @@ impl State {
             Runtime::Podman | Runtime::Crio => self.stored(&roots(), uid, container),
             Runtime::Docker => {
                 let roots = roots();
-                // What containerd was told is what Docker made of its options.
+                // containerd has what Docker made of its options.
                 let told = uid == 0 && self.containerd(&roots, place, container);
                 Runtime::Docker.as_str().clone_into(&mut container.runtime);
                 self.docker(&roots, uid, container) || told
@@ -373,7 +373,7 @@ impl State {
         false
     }
 
-    /// What a bundle of containerd's tells.
+    /// Adds what a bundle of containerd's says.
     fn of_spec(&self, spec: &Spec, namespace: &str, container: &mut Container) {
         let runtime = match namespace {
             "moby" => Runtime::Docker,
@@ -479,7 +479,7 @@ impl State {
     }
 }
 
-/// What conmon's words tell of their container, on the word of its user.
+/// What conmon's arguments say of their container, on the word of its user.
 fn of_words(conmon: &Conmon, uid: u32) -> Container {
     let mut container = Container {
         runtime: Runtime::Podman.as_str().to_owned(),

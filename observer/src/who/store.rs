@@ -69,7 +69,7 @@ pub struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Adds what the store tells of a container; gives its image's labels.
+    /// Adds what the store says of a container; gives its image's labels.
     pub fn describe(&self, container: &mut Container) -> BTreeMap<String, String> {
         let Some(listed) = self.listed(&container.id) else {
             return BTreeMap::new();

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{finding::Container, open, sources::proc::basename};
 
-/// Hexadecimal digits of a digest that are told: as many as runtimes show.
+/// Hexadecimal digits of a digest that are shown: as many as runtimes show.
 const SHORT: usize = 12;
 /// Larger executables are not read.
 const MAX_BYTES: u64 = 64 << 20;
@@ -26,8 +26,8 @@ const WHILE: Duration = Duration::from_secs(10);
 /// Digests that are kept.
 const MAX_KEPT: usize = 1_024;
 
-/// The version that an image's reference tells: its tag; where that is none,
-/// or `latest`, which tells nothing, the digest.
+/// The version that an image's reference has: its tag; where that is none,
+/// or `latest`, which says nothing, the digest.
 pub fn of_image(container: &Container) -> Option<String> {
     let image = container.image.as_deref().unwrap_or_default();
     let (reference, pinned) = match image.split_once('@') {
@@ -54,7 +54,7 @@ pub fn of_image(container: &Container) -> Option<String> {
     digest.or_else(|| tag.map(str::to_owned))
 }
 
-/// A version as it is told: one that an ordinary user alone vouches for says so,
+/// A version as it is shown: one that an ordinary user alone vouches for says so,
 /// so that it is a series of its own.
 pub fn marked(version: &str, uid: u32) -> String {
     match uid {

@@ -50,8 +50,9 @@ fn every_row_is_recognised_and_told_with_its_note() {
                     && one["supervisor"] == *supervisor.name
                     && one["verdict"] == verdict.as_str()
             });
-            let told = told
-                .unwrap_or_else(|| panic!("{name} is not told as {}, {verdict}", supervisor.name));
+            let told = told.unwrap_or_else(|| {
+                panic!("{name} is not reported as {}, {verdict}", supervisor.name)
+            });
             assert_eq!(told["comm"], comm);
             assert_eq!(told["role"], "supervisor", "{name}");
             assert_eq!(told["inferred"], false, "{name}");

@@ -439,7 +439,7 @@ fn killed_in_a_storm(
     );
     let told = rig.told();
     let twice: Vec<_> = told.values().filter(|told| told.len() > 1).collect();
-    assert!(twice.is_empty(), "told more than once: {twice:?}");
+    assert!(twice.is_empty(), "reported more than once: {twice:?}");
     assert_eq!(told.len() as u64, fatal, "{}", rig.said());
     for episode in told.values().flatten() {
         assert_eq!(episode["verdict"], "fatal", "{episode}");

@@ -137,7 +137,7 @@ const REFUSED: &str = "syscall=157 success=no exit=-1 a0=18 a1=15";
 
 #[test]
 fn without_a_hook_the_log_tells_of_drops() {
-    let Some((_stage, _turn)) = crate::stage("drops told by the log alone") else {
+    let Some((_stage, _turn)) = crate::stage("drops in the log alone") else {
         return;
     };
     let address = serve::free_address();
@@ -220,12 +220,12 @@ fn without_a_hook_the_log_tells_of_drops() {
     let told = told
         .lines()
         .filter(|line| line.contains("\"kind\":\"episode\"") && line.contains("\"comm\":\"crun\""));
-    assert_eq!(told.count(), 1, "each is told once");
+    assert_eq!(told.count(), 1, "each is reported once");
 }
 
 #[test]
 fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
-    let Some((stage, _turn)) = crate::stage("drops told by a hook") else {
+    let Some((stage, _turn)) = crate::stage("drops that a hook saw") else {
         return;
     };
     let address = serve::free_address();
@@ -234,7 +234,7 @@ fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
         .args(["run", "--audit-source", "-"])
         .args(["--web.listen-address", &address]);
     let (mut agent, mut stdin) = fed(&mut command, &address, "/-/ready");
-    let line = called(&event(1), 4_000_001, REFUSED, "told-by-log");
+    let line = called(&event(1), 4_000_001, REFUSED, "in-the-log");
     stdin.write_all(line.as_bytes()).expect("cannot write");
     drop(stdin);
     let report = || serve::get(&address, "/api/v1/report").expect("no report").1;
@@ -242,7 +242,7 @@ fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
         report().contains("the log has ended")
     });
     std::thread::sleep(std::time::Duration::from_secs(3));
-    assert!(!report().contains("told-by-log"));
+    assert!(!report().contains("in-the-log"));
     agent.signal(libc::SIGTERM);
     assert_eq!(agent.code(), Some(0));
 }

@@ -82,7 +82,7 @@ pub struct Args {
 /// # Errors
 /// When they can't be run at all.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let testbed = env::current_exe().context("cannot tell where testbed is")?;
+    let testbed = env::current_exe().context("cannot find where testbed is")?;
     let stage = Stage::new(&args.capwatch, &testbed)?;
     let mut chosen = scenarios::all();
     chosen.retain(|scenario| {

@@ -28,10 +28,10 @@ for (const line of readFileSync(tracePath, "utf8").split("\n")) {
 }
 
 const sum = (name) => report.episodes.reduce((total, episode) => total + (episode[name] ?? 0), 0);
-const told = { calls: sum("drops"), eperm: sum("refused_raised") + sum("refused_lowered"), einval: sum("unknown_capability") };
+const counted = { calls: sum("drops"), eperm: sum("refused_raised") + sum("refused_lowered"), einval: sum("unknown_capability") };
 const problems = [];
 for (const name of ["calls", "eperm", "einval"]) {
-  if (told[name] !== truth[name]) problems.push(`${name}: strace ${truth[name]}, capwatch ${told[name]}`);
+  if (counted[name] !== truth[name]) problems.push(`${name}: strace ${truth[name]}, capwatch ${counted[name]}`);
 }
 if (report.counts.episodes.all !== report.episodes.length) problems.push(`${report.counts.episodes.all} episodes counted, ${report.episodes.length} shown`);
 if (report.lost.events) problems.push(`lost: ${JSON.stringify(report.lost)}`);

@@ -90,7 +90,7 @@ await pages[0].screenshot({ path: `${folder}/page-storm.png` });
 
 const most = Math.max(...samples);
 const last = samples.slice(-5).reduce((sum, one) => sum + one, 0) / 5;
-report(`at least ${EVENTS_A_SECOND} events a second`, rate >= EVENTS_A_SECOND ? [] : [`${rate} events a second`], `${rate}, of which ${counted.lost} in all were told as lost`);
+report(`at least ${EVENTS_A_SECOND} events a second`, rate >= EVENTS_A_SECOND ? [] : [`${rate} events a second`], `${rate}, of which ${counted.lost} in all were reported as lost`);
 report(`${CLIENTS + 1} clients and ${PAGES} pages: no growth`, last - before.memory <= GROWTH_KIB ? [] : [`from ${before.memory} to ${last} KiB in ${MEASURED} s`], `${alone} KiB alone, ${before.memory} after ${WARM} s, ${Math.round(last)} after ${WARM + MEASURED} s; ${share} % of a core`);
 report("the agent's memory is bounded", most <= MOST_KIB ? [] : [`${most} KiB`], `${most} KiB at most`);
 

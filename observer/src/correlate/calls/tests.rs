@@ -193,7 +193,7 @@ fn a_live_log_s_episodes_end_with_what_became_of_the_process() {
         of(&mut calls, 2, &same),
         [(Worth::Pending, Fate::Running, 1)]
     );
-    assert!(of(&mut calls, 3, &same).is_empty(), "told once");
+    assert!(of(&mut calls, 3, &same).is_empty(), "reported once");
     assert_eq!(
         of(&mut calls, 11, &same),
         [(Worth::Degraded, Fate::CarriedOn, 1)]

@@ -29,7 +29,7 @@ fn a_counter_that_grows_is_a_lapse_with_its_span_and_how_much() {
 
     lapses.look(at(72), [(DROPS_MISSED, 7)], []);
     let sight = lapses.present();
-    assert!(sight.complete, "it is over, and still told");
+    assert!(sight.complete, "it is over, and still reported");
     assert_eq!(sight.reasons[0].until, Some(at(12)));
     assert!(!lapses.gauges()[DROPS_MISSED]);
     assert!(!lapses.overall().complete, "a report covers that time too");

@@ -279,7 +279,11 @@ mod tests {
         let text = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
         assert_eq!(text, "header\nline 01\nline 05\n");
         assert!(!state.fails.load(Ordering::Relaxed));
-        assert_eq!(state.begun.load(Ordering::Relaxed), 2, "all is told again");
+        assert_eq!(
+            state.begun.load(Ordering::Relaxed),
+            2,
+            "all is recorded again"
+        );
     }
 
     #[test]

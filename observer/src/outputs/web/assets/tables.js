@@ -21,11 +21,11 @@ function fill(id, rows) {
 
 const verdictLink = (id, verdict) => el("a", { class: "plain", href: episodePath(id), "data-episode": id }, badge(verdict));
 
-export function headline(id, told) {
+export function headline(id, news) {
   const block = byId(id);
-  block.className = `headline ${told.level}`;
+  block.className = `headline ${news.level}`;
   const [title, detail] = block.children;
-  for (const [element, text] of [[title, told.title], [detail, told.detail]]) {
+  for (const [element, text] of [[title, news.title], [detail, news.detail]]) {
     if (element.textContent !== clean(text)) element.textContent = clean(text);
   }
 }
