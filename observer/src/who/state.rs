@@ -5,40 +5,28 @@
 //! delegation, and what a user's process says of itself, is looked for in that
 //! user's own state alone.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod places;
+mod runtimes;
+
+use std::path::{Path, PathBuf};
 
 use super::{
     cgroup::{Delegation, Place, Runtime},
     conmon::Conmon,
-    docker, kubelet,
+    kubelet,
     oci::Spec,
-    roots::{self, Roots},
-    shim::{self, Shim},
-    store::Store,
+    shim::Shim,
     text::{Bounded, bounded},
 };
 use crate::{
     finding::{Container, Pod, tell},
-    open::{self, Folder},
+    open::Folder,
 };
 
 /// containerd's folder of bundles, by its namespaces, below its state.
 const TASKS: &str = "io.containerd.runtime.v2.task";
-/// Namespaces of containerd that are looked at.
-const MAX_NAMESPACES: usize = 64;
+/// The beginning of the names of a store's folders.
 const DRIVERS: [&str; 5] = ["overlay", "vfs", "btrfs", "zfs", "overlay2"];
-/// Labels that are kept whatever the configuration says: they show which tool
-/// made the container, and so which remedy fits.
-const KEPT: [&str; 5] = [
-    "com.docker.compose.project",
-    "com.docker.compose.service",
-    "PODMAN_SYSTEMD_UNIT",
-    "app.kubernetes.io/name",
-    "io.buildah.version",
-];
 
 /// State on disk.
 pub struct State {
@@ -261,221 +249,24 @@ impl State {
             Runtime::Docker => {
                 let roots = roots();
                 // containerd has what Docker made of its options.
-                let told = uid == 0 && self.containerd(&roots, place, container);
+                let known = uid == 0 && self.containerd(&roots, place, container);
                 Runtime::Docker.as_str().clone_into(&mut container.runtime);
-                self.docker(&roots, uid, container) || told
+                self.docker(&roots, uid, container) || known
             }
             // Its state, and kubelet's, is root's alone.
             Runtime::Containerd => uid == 0 && self.containerd(&roots(), place, container),
             Runtime::Kubernetes | Runtime::Unknown => {
                 let roots = roots();
                 // Docker's containers are containerd's, too, which knows less of them.
-                let told = uid == 0 && self.containerd(&roots, place, container);
+                let known = uid == 0 && self.containerd(&roots, place, container);
                 let is_docker = container.runtime == Runtime::Docker.as_str();
-                if told && !is_docker {
+                if known && !is_docker {
                     return true;
                 }
-                self.docker(&roots, uid, container) || told || self.stored(&roots, uid, container)
+                self.docker(&roots, uid, container) || known || self.stored(&roots, uid, container)
             }
             Runtime::Nspawn | Runtime::Lxc | Runtime::Buildah | Runtime::Systemd => false,
         }
-    }
-
-    fn of_bundle(
-        &self,
-        spec: &Spec,
-        store: Option<(Folder, &str)>,
-        volatile: Option<Folder>,
-        owner: u32,
-        container: &mut Container,
-    ) {
-        spec.describe(container);
-        let mut labels = spec.labels();
-        if spec.is_crio() {
-            Runtime::Crio.as_str().clone_into(&mut container.runtime);
-        }
-        if let Some((folder, driver)) = store {
-            let store = Store {
-                folder: &folder,
-                driver,
-                volatile,
-                owner,
-            };
-            for (key, value) in store.describe(container) {
-                labels.entry(key).or_insert(value);
-            }
-        }
-        self.keep(&labels, container);
-    }
-
-    /// The working container that a step of buildah's runs in, of which it has the
-    /// beginning of the id as its host name: its name, and the image that it began with.
-    pub(super) fn base(&self, id: &str, uid: u32, container: &mut Container) {
-        let owner = self.owner(uid);
-        for folder in self.folders(&self.roots(uid).stores, uid) {
-            for driver in DRIVERS {
-                let store = Store {
-                    folder: &folder,
-                    driver,
-                    volatile: None,
-                    owner,
-                };
-                if store.describe_base(id, container) {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Podman's and CRI-O's.
-    fn stored(&self, roots: &Roots, uid: u32, container: &mut Container) -> bool {
-        if !shim::is_name(&container.id) {
-            return false;
-        }
-        let owner = self.owner(uid);
-        for folder in self.folders(&roots.stores, uid) {
-            for driver in DRIVERS {
-                let bundle = format!("{driver}-containers/{}/userdata", container.id);
-                let bundle = folder.below(&bundle).ok();
-                if let Some(spec) = bundle.and_then(|bundle| Spec::read(&bundle, owner)) {
-                    if matches!(container.runtime.as_str(), "kubernetes" | "unknown") {
-                        Runtime::Podman.as_str().clone_into(&mut container.runtime);
-                    }
-                    self.of_bundle(&spec, Some((folder, driver)), None, owner, container);
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    fn containerd(&self, roots: &Roots, place: &Place, container: &mut Container) -> bool {
-        if !shim::is_name(&container.id) {
-            return false;
-        }
-        let owner = self.owner(0);
-        for path in &roots.containerd {
-            let tasks = Folder::open(path)
-                .and_then(|state| state.below(TASKS).map_err(std::io::Error::other));
-            let Ok(tasks) = tasks else { continue };
-            let namespaces = match &place.namespace {
-                Some(namespace) => vec![namespace.clone()],
-                None => tasks.names(MAX_NAMESPACES),
-            };
-            for namespace in namespaces {
-                let bundle = tasks.below(format!("{namespace}/{}", container.id)).ok();
-                if let Some(spec) = bundle.and_then(|bundle| Spec::read(&bundle, owner)) {
-                    self.of_spec(&spec, &namespace, container);
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    /// Adds what a bundle of containerd's says.
-    fn of_spec(&self, spec: &Spec, namespace: &str, container: &mut Container) {
-        let runtime = match namespace {
-            "moby" => Runtime::Docker,
-            _ => Runtime::Containerd,
-        };
-        runtime.as_str().clone_into(&mut container.runtime);
-        spec.describe(container);
-        self.keep(&spec.labels(), container);
-        if container.image.is_none() && runtime == Runtime::Containerd {
-            // A container of `ctr`: containerd has its image in a database alone.
-            let word = "not_on_disk".to_owned();
-            container.origin.entry("image".to_owned()).or_insert(word);
-        }
-    }
-
-    fn docker(&self, roots: &Roots, uid: u32, container: &mut Container) -> bool {
-        if !shim::is_name(&container.id) {
-            return false;
-        }
-        let owner = self.owner(uid);
-        for root in self.folders(&roots.docker, uid) {
-            let folder = root.below(format!("containers/{}", container.id)).ok();
-            let labels =
-                folder.and_then(|folder| docker::describe(&root, &folder, owner, container));
-            if let Some(labels) = labels {
-                Runtime::Docker.as_str().clone_into(&mut container.runtime);
-                self.keep(&labels, container);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Keeps the labels that the configuration asks for; what is known stays.
-    pub(super) fn keep(&self, labels: &BTreeMap<String, String>, container: &mut Container) {
-        let kept = KEPT.iter().copied();
-        for key in kept.chain(self.labels.iter().map(String::as_str)) {
-            if let Some(value) = labels.get(key).and_then(Bounded::some) {
-                container.labels.entry(key.to_owned()).or_insert(value);
-            }
-        }
-    }
-
-    fn roots(&self, uid: u32) -> Roots {
-        if uid == 0 {
-            return roots::of_root(&self.root, self.owner(0));
-        }
-        let home = self.home(uid);
-        home.map_or_else(Roots::default, |home| {
-            roots::of_user(&self.root, &home, uid, self.owner(0), self.owner(uid))
-        })
-    }
-
-    /// Those of some places that are there.
-    fn folders(&self, paths: &[PathBuf], uid: u32) -> impl Iterator<Item = Folder> {
-        let places = paths.iter().map(|path| self.shown(path));
-        places.filter_map(move |path| self.folder(&path, uid))
-    }
-
-    /// A folder that a user named, or that is his: root's by whatever links root
-    /// made; a user's beneath his home, or beneath `/`, by none.
-    pub(super) fn folder(&self, path: &Path, uid: u32) -> Option<Folder> {
-        if uid == 0 {
-            return Folder::open(&self.below(path)).ok();
-        }
-        let home = self.home(uid).filter(|home| home.as_os_str().len() > 1);
-        let (base, rest) = match home.as_ref().and_then(|home| path.strip_prefix(home).ok()) {
-            Some(rest) => (home.as_deref()?, rest),
-            None => (Path::new("/"), path.strip_prefix("/").ok()?),
-        };
-        let base = Folder::open(&self.below(base)).ok()?;
-        if rest.as_os_str().is_empty() {
-            return Some(base);
-        }
-        base.below(rest).ok()
-    }
-
-    fn below(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
-    }
-
-    /// A path below the root as the host's users know it.
-    fn shown(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(&self.root)
-            .map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
-    }
-
-    /// Whose a file must be that is said to be this user's.
-    pub(super) fn owner(&self, uid: u32) -> u32 {
-        self.owner.unwrap_or(uid)
-    }
-
-    /// A user's home directory, as `/etc/passwd` has it.
-    fn home(&self, uid: u32) -> Option<PathBuf> {
-        let passwd = open::text(self.root.join("etc/passwd")).ok()?;
-        let mut lines = passwd.lines();
-        lines.find_map(|line| {
-            let mut fields = line.split(':').skip(2);
-            let found = fields.next()?.parse() == Ok(uid);
-            let home = fields.nth(2).filter(|_| found)?;
-            home.starts_with('/').then(|| PathBuf::from(home))
-        })
     }
 }
 

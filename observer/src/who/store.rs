@@ -45,6 +45,12 @@ struct Image {
     names: Option<Vec<String>>,
 }
 
+impl Image {
+    fn name(&self) -> Option<String> {
+        first(self.names.as_ref()?)
+    }
+}
+
 #[derive(Deserialize)]
 struct ImageFile {
     config: Option<ImageConfig>,
@@ -76,10 +82,7 @@ impl Store<'_> {
         };
         let metadata: Metadata = serde_json::from_str(&listed.metadata).unwrap_or_default();
         let image = self.image(&listed.image);
-        let names = image.as_ref().and_then(|image| image.names.clone());
-        let names = names.unwrap_or_default();
-        let told = metadata.name.some();
-        let told = told.or_else(|| listed.names.first()?.some());
+        let found = metadata.name.some().or_else(|| first(&listed.names));
         let Container {
             name,
             image: reference,
@@ -87,18 +90,18 @@ impl Store<'_> {
             origin,
             ..
         } = container;
-        tell(name, told, origin, "name", FROM);
-        let told = metadata.image_name.some();
+        tell(name, found, origin, "name", FROM);
+        let found = metadata.image_name.some();
         // Of an image that was given by its id: a tag that the id has.
-        let told = told.filter(|name| !is_hexadecimal(name));
-        let told = told.or_else(|| names.first()?.some());
-        tell(reference, told, origin, "image", FROM);
+        let found = found.filter(|name| !is_hexadecimal(name));
+        let found = found.or_else(|| image.as_ref()?.name());
+        tell(reference, found, origin, "image", FROM);
         let Some(image) = image else {
             return BTreeMap::new();
         };
-        let told = image.digest.as_ref().and_then(Bounded::some);
-        let told = told.or_else(|| Some(format!("sha256:{}", image.id)));
-        tell(digest, told, origin, "digest", FROM);
+        let found = image.digest.as_ref().and_then(Bounded::some);
+        let found = found.or_else(|| Some(format!("sha256:{}", image.id)));
+        tell(digest, found, origin, "digest", FROM);
         let blob = format!("={}", STANDARD.encode(format!("sha256:{}", image.id)));
         let path = format!("{}-images/{}/{blob}", self.driver, image.id);
         let file: Option<ImageFile> = files::json(self.folder, &path, self.owner);
@@ -109,36 +112,39 @@ impl Store<'_> {
     /// Adds the image that a working container of buildah's, whose id begins so, was made
     /// from; whether there is one.
     pub fn describe_base(&self, id: &str, container: &mut Container) -> bool {
-        let list = format!("{}-containers/containers.json", self.driver);
-        let all: Option<Vec<Listed>> = files::json(self.folder, &list, self.owner);
-        let mut all = all.into_iter().flatten();
-        let Some(listed) = all.find(|listed| listed.id.starts_with(id)) else {
+        let Some(listed) = self.lasting(|listed| listed.id.starts_with(id)) else {
             return false;
         };
-        let names = self.image(&listed.image).and_then(|image| image.names);
-        let told = names.and_then(|names| names.first()?.some());
+        let found = self.image(&listed.image).and_then(|image| image.name());
         let Container {
             name,
             image,
             origin,
             ..
         } = container;
-        if let Some(working) = listed.names.first().and_then(Bounded::some) {
+        if let Some(working) = first(&listed.names) {
             *name = Some(working);
             origin.insert("name".to_owned(), FROM.to_owned());
         }
-        tell(image, told, origin, "image", FROM);
+        tell(image, found, origin, "image", FROM);
         true
     }
 
     fn listed(&self, id: &str) -> Option<Listed> {
-        let find = |folder: &Folder, list: &str| {
-            let all: Vec<Listed> = files::json(folder, list, self.owner)?;
-            all.into_iter().find(|listed| listed.id == id)
-        };
+        let is_it = |listed: &Listed| listed.id == id;
+        let volatile = || self.find(self.volatile.as_ref()?, "volatile-containers.json", is_it);
+        self.lasting(is_it).or_else(volatile)
+    }
+
+    /// A container of the list that outlives a boot.
+    fn lasting(&self, is_it: impl Fn(&Listed) -> bool) -> Option<Listed> {
         let list = format!("{}-containers/containers.json", self.driver);
-        find(self.folder, &list)
-            .or_else(|| find(self.volatile.as_ref()?, "volatile-containers.json"))
+        self.find(self.folder, &list, is_it)
+    }
+
+    fn find(&self, folder: &Folder, list: &str, is_it: impl Fn(&Listed) -> bool) -> Option<Listed> {
+        let all: Vec<Listed> = files::json(folder, list, self.owner)?;
+        all.into_iter().find(is_it)
     }
 
     fn image(&self, id: &str) -> Option<Image> {
@@ -150,6 +156,10 @@ impl Store<'_> {
         let all: Vec<Image> = files::json(self.folder, &list, self.owner)?;
         all.into_iter().find(|image| image.id == id)
     }
+}
+
+fn first(names: &[String]) -> Option<String> {
+    names.first()?.some()
 }
 
 fn is_hexadecimal(text: &str) -> bool {
