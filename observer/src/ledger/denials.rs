@@ -1,21 +1,23 @@
 //! Denials: the kernel's rows as they stand, and those that it has forgotten.
 
+mod answers;
 mod recorded;
 mod shown;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::Arc,
 };
 
+use answers::Answers;
 use serde::{Deserialize, Serialize};
 
 use super::{
     NONE,
     counters::{ByProfile, Counters, KernelRow, KernelTotal, of_tree},
-    folded::{Folded, is_of_lsm},
+    folded::Folded,
     leftover::Grounds,
     limited::Limited,
     saved::{Kernel, SavedDenials},
@@ -32,10 +34,6 @@ use crate::{
 
 /// Rows whose detail is kept; the kernel has no room for more.
 const MAX_DETAILS: usize = 16_384;
-/// Rows that a recorded stream may report: several times what the kernel has room for.
-const MAX_TOLD: usize = 12_288;
-/// Rows of a stream beyond those, whose counts alone are kept.
-const MAX_BEYOND: usize = 1 << 20;
 
 /// What the log has of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +52,9 @@ pub struct FoldedRow {
     profile: Option<LsmSeries>,
 }
 
+/// What counts no more, by its scope.
+type Parts = [Folded; Scope::ALL.len()];
+
 /// Every denial.
 pub struct Denials {
     rules: Arc<Rules>,
@@ -63,12 +64,9 @@ pub struct Denials {
     logged: HashMap<Row, Logged>,
     counters: Counters,
     /// What counts no more, by its scope.
-    folded: [Folded; Scope::ALL.len()],
-    /// Rows as a recorded stream reports them, by their name in it: no kernel counts
-    /// here then.
-    told: BTreeMap<String, Denial>,
-    /// How many denials the rows have that found no room among these.
-    beyond: HashMap<u64, u64>,
+    folded: Parts,
+    /// What a stream of version 1 has in place of the kernel's rows.
+    answers: Answers,
     /// Rows of which a recording says that the log has others like them.
     likes: HashSet<Row>,
 }
@@ -123,8 +121,7 @@ impl Denials {
             logged: HashMap::new(),
             counters: Counters::new(limit),
             folded: Scope::ALL.map(|_| Folded::new()),
-            told: BTreeMap::new(),
-            beyond: HashMap::new(),
+            answers: Answers::default(),
             likes: HashSet::new(),
         }
     }
@@ -308,11 +305,8 @@ impl Denials {
             .filter(|(row, layer, _)| of_lsm(*layer) && scope.takes(*row))
             .map(|(_, _, count)| count)
             .sum();
-        let told = self.told.values();
-        let told = told.filter(|row| is_of_lsm(row) && scope.takes(row.scope));
-        let told = told.map(|row| row.count);
         let folded = self.folded(scope).map(|(_, folded)| folded.by_lsm());
-        live + told.chain(folded).sum::<u64>()
+        live + self.answers.by_lsm(scope) + folded.sum::<u64>()
     }
 
     /// How many denials have no separate series.

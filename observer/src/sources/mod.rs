@@ -9,6 +9,9 @@ pub mod recorded;
 use std::{future::Future, io};
 
 /// What an agent listens to: the rings of the programs, the audit log.
+///
+/// [`proc`] is none: nothing arrives there to be waited for. It answers what others ask
+/// about one process.
 pub trait Source {
     /// What it hands on.
     type Event;

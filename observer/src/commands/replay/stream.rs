@@ -166,7 +166,7 @@ impl Replayed {
             if let (Line::Event(event, _), Scope::Beside) = (&line, denial.scope) {
                 self.ledger.note_made(&event.kind);
             }
-            if !self.ledger.denials.tell(row, denial) {
+            if !self.ledger.denials.add_answer(row, denial) {
                 self.ledger.lose("ledger", "rows_full", 1);
             }
             return;
@@ -235,7 +235,7 @@ impl Replayed {
                 self.look(time);
             }
             State::Row(row) => {
-                if !self.ledger.denials.tell_row(*row) {
+                if !self.ledger.denials.set_answer(*row) {
                     self.ledger.lose("ledger", "rows_full", 1);
                 }
             }

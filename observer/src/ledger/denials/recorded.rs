@@ -1,84 +1,25 @@
 //! Rows as a recorded stream has them.
 
-use super::{Denials, MAX_BEYOND, MAX_DETAILS, MAX_TOLD, of_lsm, of_total};
+use super::{Denials, MAX_DETAILS, of_lsm, of_total};
 use crate::{
     finding::{Denial, Row, Scope},
     ledger::KernelRow,
     observation::{
-        self, identity,
+        self,
         stream::{CountedRow, CountedTotal},
     },
 };
 
 impl Denials {
-    /// Takes a row's state of a recorded stream in place of what was known of it;
+    /// Takes a row's state of a stream of version 1 in place of what was known of it;
     /// says whether there was room for it.
-    pub fn tell_row(&mut self, row: Row) -> bool {
-        let Row {
-            row,
-            folded,
-            denial,
-        } = row;
-        if folded && !self.is_beyond(&row) {
-            self.told.remove(&row);
-            self.folded[denial.scope as usize].add(&row, denial);
-            return true;
-        }
-        if self.has_room_for(&row) {
-            self.told.insert(row, denial);
-            return true;
-        }
-        self.count_beyond(&row, denial)
+    pub fn set_answer(&mut self, row: Row) -> bool {
+        self.answers.set(row, &mut self.folded)
     }
 
-    /// Counts the state of a row that there is no room for; the worthiest of them
-    /// are kept with what they had grown by.
-    fn count_beyond(&mut self, row: &str, mut denial: Denial) -> bool {
-        let name = identity(&row);
-        if self.beyond.len() >= MAX_BEYOND && !self.beyond.contains_key(&name) {
-            return false;
-        }
-        let known = self.beyond.insert(name, denial.count).unwrap_or_default();
-        denial.count = denial.count.saturating_sub(known);
-        if denial.count == 0 {
-            self.beyond.insert(name, known);
-        } else if known == 0 {
-            self.folded[denial.scope as usize].add(row, denial);
-        } else {
-            self.folded[denial.scope as usize].grow(&denial);
-        }
-        true
-    }
-
-    /// Takes one denial of a recorded stream; says whether there was room for it. It
-    /// counts until the row's next state is reported, which has it in; in a stream that
-    /// was cut short there is none.
-    pub fn tell(&mut self, name: &str, denial: &Denial) -> bool {
-        if !self.has_room_for(name) {
-            // Its next state has it in.
-            return self.is_beyond(name) || self.count_beyond(name, denial.clone());
-        }
-        match self.told.get_mut(name) {
-            Some(known) if known.last < denial.last => {
-                known.count += denial.count;
-                known.last = denial.last;
-            }
-            None => {
-                self.told.insert(name.to_owned(), denial.clone());
-            }
-            // The state has it in.
-            Some(_) => {}
-        }
-        true
-    }
-
-    fn has_room_for(&self, name: &str) -> bool {
-        let room = self.told.len() < MAX_TOLD && !self.is_beyond(name);
-        room || self.told.contains_key(name)
-    }
-
-    fn is_beyond(&self, name: &str) -> bool {
-        self.beyond.contains_key(&identity(&name))
+    /// Takes one denial of a stream of version 1; says whether there was room for it.
+    pub fn add_answer(&mut self, name: &str, denial: &Denial) -> bool {
+        self.answers.add(name, denial, &mut self.folded)
     }
 
     /// The kernel's rows of a scope, as a recording has them.

@@ -18,8 +18,8 @@ impl Denials {
         grounds: &Grounds,
     ) -> (Vec<Denial>, [DenialCounts; Scope::ALL.len()]) {
         let rows = self.rows(scope, grounds).map(|(_, denial)| denial);
-        let told = self.told.values().filter(|row| scope.takes(row.scope));
-        let mut denials: Vec<_> = rows.chain(told.cloned()).collect();
+        let answers = self.answers.rows(scope).cloned();
+        let mut denials: Vec<_> = rows.chain(answers).collect();
         let mut counts: [DenialCounts; Scope::ALL.len()] =
             std::array::from_fn(|_| DenialCounts::default());
         for denial in &denials {
