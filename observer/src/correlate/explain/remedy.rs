@@ -111,7 +111,7 @@ pub fn keep(case: &Case<'_>) -> String {
 fn of_launcher(name: &str, capability: &str) -> Option<String> {
     let how = match name {
         "bwrap" => format!("bwrap --cap-add CAP_{capability}"),
-        "systemd-nspawn" => format!("systemd-nspawn --capability=CAP_{capability}"),
+        "systemd-nspawn" => nspawn(capability),
         "lxc-start" | "lxc-execute" => lxc(capability),
         "setpriv" => {
             let name = capability.to_ascii_lowercase();
@@ -130,20 +130,35 @@ fn of_launcher(name: &str, capability: &str) -> Option<String> {
     Some(format!("Give it CAP_{capability} in the sandbox ({how})"))
 }
 
+/// It takes away what both options name.
+fn nspawn(capability: &str) -> String {
+    format!(
+        "systemd-nspawn --capability=CAP_{capability}, and no --drop-capability=CAP_{capability}"
+    )
+}
+
 fn lxc(capability: &str) -> String {
     let name = capability.to_ascii_lowercase();
     format!("lxc.cap.keep with {name}, or no {name} in lxc.cap.drop")
 }
 
-/// A unit's directives. A user's manager has no capability that it could give.
+/// What to change for a unit of a user's manager, which has no capability that it could
+/// give: the system's manager has. The capabilities are as the directive has them.
+pub fn of_users_unit(unit: &Container, capabilities: &str) -> Option<String> {
+    let uid = unit.vouched_by().filter(|_| unit.is_unit())?;
+    let name = shown(&unit.id);
+    Some(format!(
+        "Run it in a system unit with User= and AmbientCapabilities={capabilities}: {name} \
+         belongs to uid {uid}, whose manager has no capability to give"
+    ))
+}
+
+/// A unit's directives.
 fn of_unit(unit: &Container, case: &Case<'_>, capability: &str) -> String {
     let name = shown(&unit.id);
     let is_service = matches!(unit.id.rsplit_once('.'), Some((_, "service")));
-    if let Some(uid) = unit.vouched_by() {
-        return format!(
-            "Run it in a system unit with User= and AmbientCapabilities=CAP_{capability}: {name} \
-             belongs to uid {uid}, whose manager has no capability to give"
-        );
+    if let Some(remedy) = of_users_unit(unit, &format!("CAP_{capability}")) {
+        return remedy;
     }
     if !is_service || unit.id.starts_with("user@") {
         return format!(
@@ -274,7 +289,7 @@ fn how(container: &Container, capability: &str) -> String {
         },
         "docker" => format!("docker run --cap-add {capability}"),
         "containerd" => format!("ctr run --cap-add CAP_{capability}"),
-        "systemd-nspawn" => format!("systemd-nspawn --capability=CAP_{capability}"),
+        "systemd-nspawn" => nspawn(capability),
         "lxc" => lxc(capability),
         _ => format!("capabilities.add: [{capability}]"),
     }

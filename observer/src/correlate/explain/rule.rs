@@ -1,6 +1,9 @@
 //! The sentence of a call that a rule of the kernel refused.
 
-use super::words::{list, shown, who};
+use super::{
+    remedy::of_users_unit,
+    words::{list, shown, who},
+};
 use crate::finding::RuleRefusal;
 
 /// The sentence.
@@ -13,6 +16,7 @@ pub fn rule_refusal(refusal: &RuleRefusal) -> String {
         refusal.container.as_ref(),
     );
     let (what, remedy) = said(refusal);
+    let remedy = of_manager(refusal).unwrap_or(remedy);
     let unasked = if refusal.errno == 0 {
         ""
     } else {
@@ -37,6 +41,19 @@ pub fn failed_exec(refusal: &RuleRefusal, dropped: &[String]) -> String {
     format!(
         "It could not execute {file}, whose file capabilities need {need}: {keep}, or {removal}."
     )
+}
+
+/// The remedy where a user's manager wanted to give a unit what it does not have itself.
+fn of_manager(refusal: &RuleRefusal) -> Option<String> {
+    let rules = ["inheritable_beyond_permitted", "not_permitted"];
+    if !rules.contains(&refusal.rule.as_str()) || refusal.missing.is_empty() {
+        return None;
+    }
+    let missing = refusal.missing.iter();
+    let missing: Vec<_> = missing
+        .map(|name| format!("CAP_{}", name.to_uppercase()))
+        .collect();
+    of_users_unit(refusal.container.as_ref()?, &missing.join(" "))
 }
 
 fn said(refusal: &RuleRefusal) -> (String, String) {

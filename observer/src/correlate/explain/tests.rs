@@ -403,6 +403,40 @@ fn a_refused_exec_says_which_capability_and_what_to_do() {
 }
 
 #[test]
+fn a_users_manager_has_no_capability_for_its_units() {
+    let mut unit = Container {
+        runtime: "systemd".to_owned(),
+        id: "ambient.service".to_owned(),
+        ..Container::default()
+    };
+    let told = |rule: &str, unit: &Container| {
+        rule_refusal(&RuleRefusal {
+            call: "capset".to_owned(),
+            rule: rule.to_owned(),
+            missing: vec!["net_bind_service".to_owned(), "net_raw".to_owned()],
+            container: Some(unit.clone()),
+            ..caddy()
+        })
+    };
+    // The system's manager has every capability: the order of the calls is wrong there.
+    unit.vouch(0);
+    let text = told("inheritable_beyond_permitted", &unit);
+    assert!(text.contains("still permitted"), "{text}");
+    unit.vouch(1000);
+    let text = told("inheritable_beyond_permitted", &unit);
+    assert!(
+        text.ends_with(
+            "Run it in a system unit with User= and AmbientCapabilities=CAP_NET_BIND_SERVICE \
+             CAP_NET_RAW: ambient.service belongs to uid 1000, whose manager has no capability \
+             to give."
+        ),
+        "{text}"
+    );
+    let text = told("effective_beyond_permitted", &unit);
+    assert!(text.contains("Lower the effective set first"), "{text}");
+}
+
+#[test]
 fn an_episode_says_that_what_it_dropped_was_needed() {
     let refusal = caddy();
     let told = Episode {

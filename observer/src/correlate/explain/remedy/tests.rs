@@ -52,7 +52,7 @@ fn each_launcher_has_its_own_words() {
         (container("containerd"), "(ctr run --cap-add CAP_SETPCAP)"),
         (
             container("systemd-nspawn"),
-            "(systemd-nspawn --capability=CAP_SETPCAP)",
+            "(systemd-nspawn --capability=CAP_SETPCAP, and no --drop-capability=CAP_SETPCAP)",
         ),
         (container("lxc"), "lxc.cap.keep with setpcap"),
         (container("cri-o"), "capabilities.add: [SETPCAP]"),
