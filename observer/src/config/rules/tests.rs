@@ -47,6 +47,21 @@ fn mistakes_name_the_place_and_the_remedy() {
 }
 
 #[test]
+fn sealed_copies_have_the_rules_of_their_programs() {
+    let rules = Rules::load(None).unwrap();
+    for (copy, name) in [
+        ("memfd:crun_cloned:/proc/self/exe", "crun"),
+        ("memfd:runc_cloned:/proc/self/exe", "runc"),
+        // Podman's and Buildah's, of a step with chroot isolation.
+        ("memfd:buildah-chroot-exec", "buildah"),
+    ] {
+        let found = rules.by_basename(copy.as_bytes());
+        let rule = found.and_then(|found| rules.get(found.id));
+        assert_eq!(rule.map(|rule| &*rule.name), Some(name), "{copy}");
+    }
+}
+
+#[test]
 fn paths_and_cgroups_tell_programs_of_one_name_apart() {
     let mut rules = Rules::load(None).unwrap();
     let text = "[[supervisor]]\nname = \"ours\"\nexe = [\"/opt/*/crun\"]\n\
