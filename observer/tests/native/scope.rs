@@ -240,9 +240,9 @@ fn what_still_runs_is_named_and_followed_on_request() {
     let Some((stage, _turn)) = crate::stage("record --wait") else {
         return;
     };
-    // A daemon of the tree's own fails after the command ended.
+    // A daemon of the tree's own fails after the command ended, and sleeps by then.
     let daemon = "setsid sh -c 'sleep 1.5; testbed do drop except:chown exec testsup do fork clear' \
-                  </dev/null >/dev/null 2>&1 &";
+                  </dev/null >/dev/null 2>&1 & sleep 0.3";
     let record = |options: &[&str]| {
         let mut command = stage.capwatch();
         command.args(["record", "--config", "config.toml", "--fail-on", "fatal"]);
