@@ -4,7 +4,7 @@
     reason = "a program is one function: a call costs the verifier what it knows of the arguments"
 )]
 
-use crate::COMM_LEN;
+use crate::{CAP_BPF, CAP_SYS_ADMIN, COMM_LEN};
 
 /// A byte-sized word of the ABI: an enum that user space decodes from a byte.
 macro_rules! word {
@@ -322,6 +322,31 @@ pub struct RowKey {
     pub own_credentials: u8,
     /// Keeps the size a multiple of the alignment.
     pub reserved: [u8; 2],
+}
+
+/// The agent's own process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// Process id.
+    pub tgid: u64,
+    /// Inode number of its executable: another's process that has the id later has not
+    /// this, too.
+    pub exe_inode: u64,
+}
+
+impl Agent {
+    /// Whether a denial says only that the agent gave its capabilities up: from 5.19 on
+    /// each of its reads of a map asks for `CAP_BPF` and `CAP_SYS_ADMIN` first, and goes on
+    /// without them. Such a denial is not counted.
+    #[inline(always)]
+    #[must_use]
+    pub fn gave_up(&self, tgid: u32, exe_inode: u64, capability: u32, layer: Layer) -> bool {
+        self.tgid == u64::from(tgid)
+            && self.exe_inode == exe_inode
+            && matches!(capability, CAP_SYS_ADMIN | CAP_BPF)
+            && layer as u32 == Layer::Commoncap as u32
+    }
 }
 
 /// How many rows there may be: entries of the maps `ROWS`, `SLOTS` and `FREE`.

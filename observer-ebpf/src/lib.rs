@@ -25,8 +25,8 @@ pub use event::{
     UNKNOWN_UID, WorkloadEvent,
 };
 pub use key::{
-    Audited, Broken, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey, Rule,
-    Share, TASK_IN_TREE, Table, Task, TotalKey, Via,
+    Agent, Audited, Broken, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey,
+    Rule, Share, TASK_IN_TREE, Table, Task, TotalKey, Via,
 };
 
 /// How maps are to be understood, beside their sizes: to be raised where a field
@@ -49,6 +49,8 @@ pub const PR_CAPBSET_DROP: u32 = 24;
 pub const CAP_SETPCAP: u32 = 8;
 /// `CAP_SYS_ADMIN` (`include/uapi/linux/capability.h`).
 pub const CAP_SYS_ADMIN: u32 = 21;
+/// `CAP_BPF` (`include/uapi/linux/capability.h`).
+pub const CAP_BPF: u32 = 39;
 
 /// What the kernel side notes of itself without losing anything, as indices of
 /// the map `NOTES`.

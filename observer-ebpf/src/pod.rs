@@ -3,8 +3,8 @@
 use aya::Pod;
 
 use crate::{
-    Breach, BreachKey, Config, Count, Episode, EpisodeEvent, MadeCgroup, Member, Offsets, RowKey,
-    Rule, Share, Task, TotalKey,
+    Agent, Breach, BreachKey, Config, Count, Episode, EpisodeEvent, MadeCgroup, Member, Offsets,
+    RowKey, Rule, Share, Task, TotalKey,
 };
 
 macro_rules! pod {
@@ -16,6 +16,7 @@ macro_rules! pod {
 }
 
 pod!(
+    Agent,
     Breach,
     BreachKey,
     Config,

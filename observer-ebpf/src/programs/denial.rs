@@ -15,8 +15,8 @@ use observer_ebpf::{
 use super::{
     host::{config, off},
     maps::{
-        DENIALS, FREE, GENERATION, MADE, OVERFLOW, Place, RECENT, ROW_USERS, ROWS, Recent, SLOTS,
-        TASKS, TOTALS, add, lose,
+        AGENT, DENIALS, FREE, GENERATION, MADE, OVERFLOW, Place, RECENT, ROW_USERS, ROWS, Recent,
+        SLOTS, TASKS, TOTALS, add, lose,
     },
     mem::{Mem, Ptr},
     shares,
@@ -73,6 +73,10 @@ pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial, place: Place) {
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
     let current = task::current();
+    let agent = AGENT.get(0).copied().unwrap_or_default();
+    if agent.gave_up(tgid, current.exe_inode, denial.capability, denial.layer) {
+        return;
+    }
     let key = RowKey {
         owner: owner(tgid),
         cgroup: current.cgroup,

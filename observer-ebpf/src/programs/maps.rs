@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
-    Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, MadeCgroup, Member, NAME_LEN, Note,
-    PROFILE_LEN, ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
+    Agent, Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, MadeCgroup, Member, NAME_LEN,
+    Note, PROFILE_LEN, ROW_SLOTS, RowKey, Rule, Share, Task, TotalKey, decide, shares,
 };
 
 use super::host;
@@ -34,6 +34,10 @@ pub static ROW_USERS: Array<u32> = Array::with_max_entries(ROW_SLOTS, 0);
 /// How many rows were ever made, so that user space knows when to look for new ones.
 #[map]
 pub static MADE: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The agent's own process.
+#[map]
+pub static AGENT: Array<Agent> = Array::with_max_entries(1, 0);
 
 /// How often user space took slots away from rows: what is recent may be so no more.
 #[map]

@@ -9,7 +9,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, Stack},
     util::nr_cpus,
 };
-use observer_ebpf::{Count, Holder, ROW_SLOTS, RowKey, Share, Table};
+use observer_ebpf::{Agent, Count, Holder, ROW_SLOTS, RowKey, Share, Table};
 
 use super::{
     batch,
@@ -35,6 +35,7 @@ pub struct Rows {
     slots: HashMap<MapData, RowKey, u32>,
     free: Stack<MapData, u32>,
     made: Array<MapData, u64>,
+    agent: Array<MapData, Agent>,
     generation: Array<MapData, u32>,
     users: Array<MapData, u32>,
     shares: HashMap<MapData, Share, u64>,
@@ -61,6 +62,11 @@ impl Rows {
     /// When the object lacks a map, or the kernel refuses a slot.
     pub fn open(ebpf: &mut Ebpf, adopted: bool) -> Result<Self, KernelError> {
         let mut rows = Self::join(ebpf)?;
+        let set = rows.agent.set(0, own(), 0);
+        set.map_err(|source| KernelError::Map {
+            name: "AGENT",
+            source,
+        })?;
         if adopted {
             rows.find_retired();
             return Ok(rows);
@@ -85,6 +91,7 @@ impl Rows {
             slots: take(ebpf, "SLOTS")?,
             free: take(ebpf, "FREE")?,
             made: take(ebpf, "MADE")?,
+            agent: take(ebpf, "AGENT")?,
             generation: take(ebpf, "GENERATION")?,
             users: take(ebpf, "ROW_USERS")?,
             shares: take(ebpf, "SHARES")?,
@@ -319,6 +326,16 @@ impl Rows {
 fn is_shared(key: &RowKey) -> bool {
     let folded = key.exe_inode == 0 && key.comm == [0; 16] && key.owner.tgid == 0;
     key.owner.in_tree == 0 && !folded
+}
+
+/// This process, as the programs know it.
+fn own() -> Agent {
+    use std::os::linux::fs::MetadataExt as _;
+    let exe = std::fs::metadata("/proc/self/exe");
+    Agent {
+        tgid: u64::from(std::process::id()),
+        exe_inode: exe.map_or(0, |exe| exe.st_ino()),
+    }
 }
 
 /// What a row counted, on all CPUs.
