@@ -134,6 +134,29 @@ fn what_is_pinned_takes_other_rules_from_within_the_sandbox() {
     assert!(rig.said().contains("reloaded the rules"), "{}", rig.said());
 }
 
+#[test]
+fn the_agents_reads_of_maps_are_no_denials() {
+    let Some((stage, _turn)) = crate::stage("the agent's own checks") else {
+        return;
+    };
+    let address = free_address();
+    let agent = serve(stage, &[&address]);
+    testsup(stage, "drop chown exit 1");
+    for _ in 0..3 {
+        get(&address, "/metrics").expect("no metrics");
+    }
+    let (_, denials) = get(&address, "/api/v1/denials").expect("no denials");
+    let denials: serde_json::Value = serde_json::from_str(&denials).expect("not JSON");
+    let denials = denials.as_array().or_else(|| denials["denials"].as_array());
+    let denials = denials.expect("no list");
+    assert!(!denials.is_empty(), "the refused drop is one");
+    for denial in denials {
+        let own = denial["pid"] == agent.0.id();
+        let given_up = matches!(denial["capability"].as_str(), Some("bpf" | "sys_admin"));
+        assert!(!own || !given_up, "{denial}");
+    }
+}
+
 fn field<'a>(status: &'a str, name: &str) -> &'a str {
     let mut lines = status.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
