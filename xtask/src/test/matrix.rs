@@ -15,6 +15,9 @@ use crate::vm::Arch;
 /// Between these lines the table is written.
 const MARKS: [&str; 2] = ["<!-- cargo xtask kernels: begin -->", "<!-- end -->"];
 
+/// A note that begins so is a row of the table in `docs/containers.md`.
+const ROW: &str = "| ";
+
 /// Which mechanisms a kernel has, and why not the others.
 pub fn mechanism(series: &str, arch: Arch, mechanism: &str) -> Result<(), &'static str> {
     match mechanism {
@@ -110,10 +113,28 @@ impl Matrix {
         }
         lines.push(String::new());
         for ((series, arch), notes) in &self.notes {
-            let notes = notes.iter();
+            let notes = notes.iter().filter(|note| !note.starts_with(ROW));
             lines.extend(notes.map(|note| format!("- {series} {arch}: {note}")));
         }
         lines.join("\n") + "\n"
+    }
+
+    /// What `tests/vm/runtimes.sh` showed of each way to run a container.
+    pub fn containers(&self) -> Option<String> {
+        let notes = self.notes.values().flatten();
+        let rows: BTreeSet<&str> = notes
+            .map(String::as_str)
+            .filter(|note| note.starts_with(ROW))
+            .collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let mut lines = vec![
+            "| run by | version | id | name | image | `version` | pod | capabilities asked for | remedy, followed |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ];
+        lines.extend(rows);
+        Some(lines.join("\n") + "\n")
     }
 
     /// Adds this to what earlier runs left, so kernels can be run one by one.
@@ -194,13 +215,22 @@ pub fn write_docs() -> Result<()> {
         !matrix.is_empty(),
         "no kernel was run: `cargo xtask test --full --ring 3`"
     );
-    let path = cmd::workspace().join("docs/kernels.md");
-    let text = fs::read_to_string(&path).context("cannot read docs/kernels.md")?;
+    write(&matrix.table(), "docs/kernels.md")?;
+    let Some(containers) = matrix.containers() else {
+        println!("docs/containers.md stays: `--full --only runtimes` was not run");
+        return Ok(());
+    };
+    write(&containers, "docs/containers.md")
+}
+
+/// Puts a table into a document, between its marks.
+fn write(table: &str, document: &'static str) -> Result<()> {
+    let path = cmd::workspace().join(document);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {document}"))?;
     let date = cmd::stdout(Command::new("date").arg("+%F"))?;
     let date = date.trim();
-    let table = matrix.table();
     let text = replace(&text, &format!("\nWritten on {date}.\n\n{table}\n"))
-        .context("docs/kernels.md has no place for the table")?;
+        .with_context(|| format!("{document} has no place for the table"))?;
     fs::write(&path, text)?;
     println!("{table}");
     Ok(())
@@ -266,6 +296,25 @@ mod tests {
         assert_eq!(lines[4], "| 6.12 x86_64 | fexit | 1 ok |");
         assert!(table.contains("Not there: too old."));
         assert!(table.contains("- 6.12 x86_64: Debian 6.12.1"));
+    }
+
+    #[test]
+    fn rows_of_containers_have_a_table_apart() {
+        let mut matrix = Matrix::default();
+        let mut tally = Tally::pass();
+        matrix.ran(row("6.12", "any"), "units", &tally);
+        assert_eq!(matrix.containers(), None);
+        tally.notes = vec!["Debian 6.12.1".to_owned(), "| LXC | 5.0.2 |".to_owned()];
+        matrix.ran(row("6.12", "any"), "runtimes", &tally);
+        let containers = matrix.containers().unwrap_or_default();
+        assert!(containers.ends_with("|\n| LXC | 5.0.2 |\n"), "{containers}");
+        assert!(!containers.contains("Debian"), "{containers}");
+        let kernels = matrix.table();
+        assert!(!kernels.contains("LXC"), "{kernels}");
+        assert!(
+            kernels.contains("- 6.12 x86_64: Debian 6.12.1"),
+            "{kernels}"
+        );
     }
 
     #[test]

@@ -43,6 +43,7 @@ const DOCUMENTS: &[Document] = documents![
     "metrics-panels",
     "how-it-works",
     "kernels",
+    "containers",
     "overhead",
     "others",
     "releasing",
