@@ -330,8 +330,8 @@ pub struct RowKey {
 pub struct Agent {
     /// Process id.
     pub tgid: u64,
-    /// Inode number of its executable: another's process that has the id later has not
-    /// this, too.
+    /// Inode number of its executable, so that another process that gets the id later is
+    /// not taken for the agent.
     pub exe_inode: u64,
 }
 
@@ -345,7 +345,7 @@ impl Agent {
         self.tgid == u64::from(tgid)
             && self.exe_inode == exe_inode
             && matches!(capability, CAP_SYS_ADMIN | CAP_BPF)
-            && layer as u32 == Layer::Commoncap as u32
+            && layer == Layer::Commoncap
     }
 }
 

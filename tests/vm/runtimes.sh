@@ -48,9 +48,12 @@ helps() {
 }
 # advised NAME WORDS: what is printed in parentheses after these words.
 advised() { said "$1" | sed -n "s/.*($2 \([^)]*\)).*/\1/p" | head -n 1; }
-# row NAME WHAT VERSION REMEDY: of the report NAME.json.
+# row NAME WHAT VERSION REMEDY: of the report NAME.json; a remedy that was not followed is
+# none.
 row() {
-    jq -r --arg what "$2" --arg version "$3" --arg remedy "$4" '
+    remedy=$4
+    [ -e "$1-followed.json" ] || remedy=–
+    jq -r --arg what "$2" --arg version "$3" --arg remedy "$remedy" '
         [.episodes[] | select(.supervisor == "openshell")][0] | .version as $of | .container
         | [.id, .name, .image, $of, .pod.name, .requested.bounding]
         | map(if (. // "") == "" then "–" else "yes" end) | join(" | ")
@@ -93,14 +96,19 @@ fails podman-below 'role == supervisor' 'container.name == below' -- setpriv --n
 # Another store, another parent.
 check "another store: the image imports" podman --root /srv/store --runroot /run/other import --quiet \
     /usr/share/capwatch/busybox.tar busybox
+moved="podman --root /srv/store --runroot /run/other run --rm --network=none"
 # shellcheck disable=SC2086
-fails podman-moved 'container.name == moved' 'container.image ~ busybox' -- podman --root /srv/store \
-    --runroot /run/other run --rm --network=none --name moved --cap-drop SETPCAP $volume \
-    busybox $supervisor
+fails podman-moved 'container.name == moved' 'container.image ~ busybox' -- $moved --name moved \
+    --cap-drop SETPCAP $volume busybox $supervisor
+# shellcheck disable=SC2046,SC2086
+helps podman-moved -- $moved $(advised podman-moved 'podman run') $volume busybox $supervisor
 row podman-moved "Podman, \`--root\`" "$(version podman)" "podman run --cap-add"
 # shellcheck disable=SC2086
 fails podman-parent 'container.name == parented' -- $podman --cgroup-parent /mine \
     --name parented --cap-drop SETPCAP $volume busybox $supervisor
+# shellcheck disable=SC2046,SC2086
+helps podman-parent -- $podman --cgroup-parent /mine $(advised podman-parent 'podman run') $volume \
+    busybox $supervisor
 row podman-parent "Podman, \`--cgroup-parent\`" "$(version podman)" "podman run --cap-add"
 # --- bubblewrap, by root and by a user ---
 bwrap="bwrap --ro-bind / / --dev /dev --proc /proc"
@@ -186,6 +194,9 @@ docker rm -f renamed >/dev/null
 # shellcheck disable=SC2086
 fails docker-parent 'container.name == parented' -- $docker --cgroup-parent /mine --name parented \
     --cap-drop SETPCAP $volume busybox $supervisor
+# shellcheck disable=SC2046,SC2086
+helps docker-parent -- $docker --cgroup-parent /mine $(advised docker-parent 'docker run') $volume \
+    busybox $supervisor
 row docker-parent "Docker, \`--cgroup-parent\`" "$(version docker.io)" "docker run --cap-add"
 # A build, of which a step fails; its image is the base's.
 mkdir context
@@ -225,6 +236,8 @@ check "docker, moved: the image imports" docker import readable.tar busybox
 # shellcheck disable=SC2086
 fails docker-moved 'container.name == moved' 'container.image ~ busybox' -- $docker --name moved \
     --cap-drop SETPCAP $volume busybox $supervisor
+# shellcheck disable=SC2046,SC2086
+helps docker-moved -- $docker $(advised docker-moved 'docker run') $volume busybox $supervisor
 row docker-moved "Docker, \`data-root\` in daemon.json" "$(version docker.io)" "docker run --cap-add"
 kill "$(pidof dockerd)"
 

@@ -2,6 +2,7 @@
 //! keeps which one; here both are read, and slots of the past given back.
 
 use std::collections::HashMap as Known;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use aya::{
@@ -330,11 +331,10 @@ fn is_shared(key: &RowKey) -> bool {
 
 /// This process, as the programs know it.
 fn own() -> Agent {
-    use std::os::linux::fs::MetadataExt as _;
     let exe = std::fs::metadata("/proc/self/exe");
     Agent {
         tgid: u64::from(std::process::id()),
-        exe_inode: exe.map_or(0, |exe| exe.st_ino()),
+        exe_inode: exe.map_or(0, |exe| exe.ino()),
     }
 }
 
