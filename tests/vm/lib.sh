@@ -118,16 +118,16 @@ golden() {
 # its replay; the report is NAME.json.
 gate=fatal,degraded
 gated() {
-    name=$1
+    report=$1
     expected=$2
     shift 2
-    capwatch record --fail-on "$gate" -o json --report "/tmp/$name.json" \
-        --stream "/tmp/$name.jsonl" "$@" >"/tmp/$name.out" 2>&1
+    capwatch record --fail-on "$gate" -o json --report "/tmp/$report.json" \
+        --stream "/tmp/$report.jsonl" "$@" >"/tmp/$report.out" 2>&1
     status=$?
-    tail -n 5 "/tmp/$name.out"
-    check "$name: exit $expected" test "$status" = "$expected"
-    capwatch replay -o json "/tmp/$name.jsonl" >"/tmp/$name.replayed"
-    check "$name: the same replayed" cmp "/tmp/$name.json" "/tmp/$name.replayed"
+    tail -n 5 "/tmp/$report.out"
+    check "$report: exit $expected" test "$status" = "$expected"
+    capwatch replay -o json "/tmp/$report.jsonl" >"/tmp/$report.replayed"
+    check "$report: the same replayed" cmp "/tmp/$report.json" "/tmp/$report.replayed"
 }
 
 # beside_of NAME RUNTIME: the failure is beside the command, and its container named.
