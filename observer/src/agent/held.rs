@@ -91,6 +91,9 @@ impl Agent {
             Item::Told(Told::Episode(event)) => {
                 self.desk.cgroup(event.episode.cgroup, event.episode.tgid)
             }
+            Item::Told(Told::Workload(event)) if event.inner_pid == 1 => {
+                self.desk.launched(event.cgroup, event.tgid)
+            }
             Item::Told(Told::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
             Item::Told(Told::Breach(event)) => {
                 let pid = event.caller.map_or(0, |(pid, _)| pid);

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::Who;
+use super::{Standing, Who};
 use crate::{
     observation::ProcessEvent,
     sandbox::{self, Room},
@@ -140,19 +140,26 @@ impl Desk {
     /// Has a cgroup looked up; `None` where it is known, or too many wait. One that
     /// is known for long is looked at again, and nobody waits for that.
     pub fn cgroup(&self, id: u64, pid: u32) -> Option<Ticket> {
+        self.look_at(id, pid, false)
+    }
+
+    /// The same where a container's first process was launched in it.
+    pub fn launched(&self, id: u64, pid: u32) -> Option<Ticket> {
+        self.look_at(id, pid, true)
+    }
+
+    fn look_at(&self, id: u64, pid: u32, is_launch: bool) -> Option<Ticket> {
         if id == 0 {
             return None;
         }
-        let known = self.who.knows_cgroup(id);
-        if known == Some(true) {
+        let standing = self.who.standing(id, is_launch);
+        let is_old = standing == Standing::Old;
+        if standing == Standing::Known || (is_old && !self.shared.queue().waiting.is_empty()) {
             return None;
         }
-        let again = known.is_some();
-        if again && !self.shared.queue().waiting.is_empty() {
-            return None;
-        }
+        let again = standing != Standing::New;
         self.hand_in(Ask::Cgroup { id, pid, again })
-            .filter(|_| !again)
+            .filter(|_| !is_old)
     }
 
     /// Look-ups that were refused since this was last asked.

@@ -67,6 +67,11 @@ const MAX_CGROUPS: usize = 8_192;
 const MAX_WORDS: usize = 256;
 /// How long what is known of a cgroup stands: a container may be renamed.
 const FRESH: Duration = Duration::from_mins(1);
+/// What a cgroup's container is to have may be written after the cgroup is made, and
+/// after its first event: so long it is looked at again where that is not known,
+const SETTLES: Duration = Duration::from_secs(10);
+/// and so often at most.
+const SETTLING: Duration = Duration::from_millis(100);
 /// A user whose files have not answered for so long has no more of them read.
 const HUNG: Duration = Duration::from_secs(1);
 
@@ -109,9 +114,42 @@ struct Known {
 #[derive(Clone)]
 struct Cgroup {
     container: Option<Arc<Container>>,
+    /// When it was first looked at.
+    first: Instant,
     since: Instant,
     /// Whether its supervisor's words were added.
     is_joined: bool,
+}
+
+impl Cgroup {
+    fn new(container: Option<Arc<Container>>, first: Option<Instant>) -> Self {
+        let now = Instant::now();
+        Self {
+            container,
+            first: first.unwrap_or(now),
+            since: now,
+            is_joined: false,
+        }
+    }
+
+    /// Whether it is known what its container is to have.
+    fn is_settled(&self) -> bool {
+        let container = self.container.as_deref();
+        container.is_some_and(|container| container.requested.is_some())
+    }
+}
+
+/// What is known of a cgroup that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing.
+    New,
+    /// What there is to know.
+    Known,
+    /// It may have been looked at too early.
+    Early,
+    /// It was looked at long ago.
+    Old,
 }
 
 impl Who {
@@ -166,7 +204,8 @@ impl Who {
         let exe = event.exe.as_deref().unwrap_or_default().as_bytes();
         let reads = self.may_read(event.uid);
         self.read_late(event);
-        let place = self.of_cgroup(event.cgroup, event.owner.tgid, false);
+        let again = self.standing(event.cgroup, false) == Standing::Early;
+        let place = self.of_cgroup(event.cgroup, event.owner.tgid, again);
         let container = match reads.as_ref().and_then(|_| self.maker(event, exe)) {
             Some(maker) => Some(joined(place, maker)),
             None => self.container(&event.above, event.cgroup, event.owner.tgid),
@@ -338,11 +377,23 @@ impl Who {
         Some(both)
     }
 
-    /// Whether something is known of a cgroup, and whether it is fresh.
-    fn knows_cgroup(&self, id: u64) -> Option<bool> {
-        let known = self.known();
-        let found = known.cgroups.get(&id)?;
-        Some(found.since.elapsed() < FRESH)
+    /// How a cgroup's answer stands; whoever is told `Early` looks again. The first
+    /// process of a container is launched once its configuration is written.
+    fn standing(&self, id: u64, is_launch: bool) -> Standing {
+        let mut known = self.known();
+        let Some(found) = known.cgroups.get_mut(&id) else {
+            return Standing::New;
+        };
+        let age = found.since.elapsed();
+        let may_settle = found.first.elapsed() < SETTLES && age >= SETTLING;
+        if !found.is_settled() && (is_launch || may_settle) {
+            found.since = Instant::now();
+            Standing::Early
+        } else if age < FRESH {
+            Standing::Known
+        } else {
+            Standing::Old
+        }
     }
 
     fn of_cgroup(&self, id: u64, pid: u32, again: bool) -> Option<Arc<Container>> {
@@ -378,12 +429,10 @@ impl Who {
             self.scopes.decide(id, is_beside);
         }
         let container = container.map(Arc::new);
-        let entry = Cgroup {
-            container: container.clone(),
-            since: Instant::now(),
-            is_joined: false,
-        };
-        self.known().cgroups.insert(id, entry);
+        let mut known = self.known();
+        let first = known.cgroups.get(&id).map(|former| former.first);
+        let entry = Cgroup::new(container.clone(), first);
+        known.cgroups.insert(id, entry);
         container
     }
 

@@ -43,6 +43,11 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.entries.get(key)
     }
 
+    /// An entry, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key)
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         self.entries.remove(key)

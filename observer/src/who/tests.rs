@@ -1,4 +1,5 @@
 use super::*;
+use crate::finding::Requested;
 
 fn who() -> Who {
     Who::new(
@@ -32,11 +33,7 @@ fn owner(who: &Who, tgid: u32, maker: Arc<Container>) -> Owner {
 }
 
 fn enter(who: &Who, cgroup: u64, container: Container) {
-    let entry = Cgroup {
-        container: Some(Arc::new(container)),
-        since: Instant::now(),
-        is_joined: false,
-    };
+    let entry = Cgroup::new(Some(Arc::new(container)), None);
     who.known().cgroups.insert(cgroup, entry);
 }
 
@@ -89,4 +86,31 @@ fn a_user_whose_files_do_not_answer_has_no_more_of_them_read() {
     assert!(who.may_read(0).is_some() && who.may_read(1001).is_some());
     drop(first);
     assert!(who.may_read(1000).is_some(), "it answered after all");
+}
+
+#[test]
+fn a_cgroup_that_was_looked_at_too_early_is_looked_at_again() {
+    let who = who();
+    assert_eq!(who.standing(5, false), Standing::New);
+    enter(&who, 5, container("early"));
+    assert_eq!(who.standing(5, false), Standing::Known);
+    assert_eq!(
+        who.standing(5, true),
+        Standing::Early,
+        "its first process is launched"
+    );
+    std::thread::sleep(SETTLING);
+    assert_eq!(who.standing(5, false), Standing::Early);
+    assert_eq!(who.standing(5, false), Standing::Known, "one looks");
+    let mut settled = container("settled");
+    settled.requested = Some(Requested::default());
+    enter(&who, 6, settled);
+    std::thread::sleep(SETTLING);
+    assert_eq!(who.standing(6, true), Standing::Known);
+    let settles = who.known().cgroups.get_mut(&5).map(|cgroup| {
+        cgroup.first -= SETTLES;
+    });
+    assert!(settles.is_some());
+    std::thread::sleep(SETTLING);
+    assert_eq!(who.standing(5, false), Standing::Known, "not for ever");
 }
