@@ -1,6 +1,6 @@
 //! The audit log, as it was read and as it was joined.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::{
     NONE, OVERFLOW,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     caps,
-    correlate::explain_logged,
+    correlate::{HOLD_NS, explain_logged},
     finding::{Audit, AuditEvent, Denial, Scope},
     time::Stamp,
 };
@@ -29,6 +29,32 @@ pub struct AuditLog {
     rows: HashMap<RowName, Row>,
     /// Denials that are merged, since they had too many names.
     folded: u64,
+    unlogged: Unlogged,
+}
+
+/// How many of the security modules' denials left no record, as a counter that never
+/// falls: a denial counts once its record would have come.
+#[derive(Default)]
+struct Unlogged {
+    /// When how many denials there were, the oldest first; more than are young.
+    seen: VecDeque<(Stamp, u64)>,
+    /// The denials whose records would be here; none before the first look.
+    due: Option<u64>,
+    count: u64,
+}
+
+impl Unlogged {
+    fn look(&mut self, now: Stamp, by_lsm: u64, matched: u64) {
+        // What there was before the agent looked waits for nothing.
+        let mut due = *self.due.get_or_insert(by_lsm);
+        self.seen.push_back((now, by_lsm));
+        let is_due = |(then, _): &mut (Stamp, u64)| now.since(*then) >= HOLD_NS;
+        while let Some((_, then)) = self.seen.pop_front_if(is_due) {
+            due = then;
+        }
+        self.due = Some(due);
+        self.count = self.count.max(due.saturating_sub(matched));
+    }
 }
 
 /// What distinguishes a row: its series, comm and scope.
@@ -52,6 +78,7 @@ impl AuditLog {
             malformed: 0,
             rows: HashMap::new(),
             folded: 0,
+            unlogged: Unlogged::default(),
         }
     }
 
@@ -192,6 +219,23 @@ impl AuditLog {
         all
     }
 
+    /// Counts which of the denials that the security modules gave left no record;
+    /// to be called whenever those are counted.
+    pub fn look(&mut self, now: Stamp, by_lsm: u64) {
+        let matched = self.tally(Scope::Host, by_lsm).matched;
+        self.unlogged.look(now, by_lsm, matched);
+    }
+
+    /// The counters of `capwatch_audit_matches_total`, by result.
+    pub fn matches(&self) -> [(&'static str, u64); 3] {
+        let all = self.tally(Scope::Host, 0);
+        [
+            ("matched", all.matched),
+            ("ebpf_only", self.unlogged.count),
+            ("audit_only", all.audit_only),
+        ]
+    }
+
     /// The counters of `capwatch_audit_denials_total`.
     pub const fn denials(&self) -> &Limited<AuditSeries> {
         &self.denials
@@ -320,5 +364,21 @@ mod tests {
         );
         assert!(log.report(Scope::Tree, &Grounds::default()).is_empty());
         assert_eq!(log.denials().iter().map(|(_, count)| count).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn the_counter_of_what_left_no_record_never_falls() {
+        let second = |number: u64| Stamp(number * 1_000_000_000);
+        let mut log = AuditLog::new(10);
+        let count = |log: &mut AuditLog, now, by_lsm| {
+            log.look(second(now), by_lsm);
+            log.matches()[1].1
+        };
+        assert_eq!(count(&mut log, 10, 5), 5, "before the agent");
+        // A denial whose record comes after it was counted.
+        assert_eq!(count(&mut log, 11, 6), 5);
+        log.enter(&event("matched"), second(11), Scope::Host);
+        assert_eq!(count(&mut log, 20, 7), 5);
+        assert_eq!(count(&mut log, 30, 7), 6, "no record came of the last");
     }
 }

@@ -16,7 +16,6 @@ use prometheus::{
 
 use crate::{
     config::label,
-    finding::Scope,
     ledger::{Ledger, MAX_SERIES, OVERFLOW},
 };
 
@@ -209,14 +208,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let losses = losses.map(|(stage, reason, count)| {
         sample(&[("stage", stage), ("reason", reason)], number(count))
     });
-    let audit = ledger
-        .audit
-        .tally(Scope::Host, ledger.denials.by_lsm(Scope::Host));
-    let matches = [
-        ("matched", audit.matched),
-        ("ebpf_only", audit.ebpf_only),
-        ("audit_only", audit.audit_only),
-    ];
+    let matches = ledger.audit.matches();
     let matches = matches
         .iter()
         .map(|(result, count)| sample(&[("result", result)], number(*count)));

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::atomic::Ordering};
 use super::{FOLD_ABOVE, FOLD_IDLE_ABOVE, IDLE_NS, Shared};
 use crate::{
     correlate::Tally,
+    finding::Scope,
     ledger::{KernelRow, KernelTotal, row_name},
     observation::Row,
     sources::bpf::{Counted, Kernel},
@@ -89,7 +90,10 @@ impl Shared {
             kernel.forget_rows(&keys);
         }
         rename(&mut rows);
-        self.ledger().denials.set(&rows, &totals);
+        let mut ledger = self.ledger();
+        ledger.denials.set(&rows, &totals);
+        let by_lsm = ledger.denials.by_lsm(Scope::Host);
+        ledger.audit.look(Stamp::now(), by_lsm);
     }
 }
 
