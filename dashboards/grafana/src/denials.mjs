@@ -1,7 +1,7 @@
-import { PLAIN, SCOPE, SUPERVISED, WARN, dashboard, gauge, grown, query, series, stat, table } from "./parts.mjs";
+import { PLAIN, SCOPE, SUPERVISED, WARN, dashboard, gauge, grown, grownBy, query, series, stat, table } from "./parts.mjs";
 
 const denials = (rest = "") => `capwatch_denials_total{${SUPERVISED}${rest}}`;
-const rateBy = (label) => query(`sum by (${label}) (rate(${denials(', expected="false"')}[$__rate_interval]))`, `{{${label}}}`);
+const unexpected = (label) => grownBy(label, denials(', expected="false"'), `{{${label}}}`);
 
 export default dashboard(
   "capwatch-denials",
@@ -22,32 +22,32 @@ export default dashboard(
       title: "What",
       height: 9,
       panels: [
-        series("Which capabilities are denied?", "Unexpected denials by capability.", "suffix:denials/s", [rateBy("capability")]),
-        series("Which layer denies?", "Unexpected denials by the layer that refused.", "suffix:denials/s", [rateBy("layer")]),
+        series("Which capabilities are denied?", "Unexpected denials by capability.", "suffix:denials", [unexpected("capability")]),
+        series("Which layer denies?", "Unexpected denials by the layer that refused.", "suffix:denials", [unexpected("layer")]),
       ],
     },
     {
       title: "Who",
       height: 9,
       panels: [
-        series("Which supervisors are denied?", "Unexpected denials by supervisor.", "suffix:denials/s", [rateBy("supervisor")]),
-        series("Which profiles deny?", "Denials by an LSM, by profile. eBPF counts them, so it includes quiet rules.", "suffix:denials/s", [query(`sum by (layer, profile) (rate(capwatch_lsm_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{layer}}: {{profile}}")]),
+        series("Which supervisors are denied?", "Unexpected denials by supervisor.", "suffix:denials", [unexpected("supervisor")]),
+        series("Which profiles deny?", "Denials by an LSM, by profile. eBPF counts them, so it includes quiet rules.", "suffix:denials", [grownBy("layer, profile", `capwatch_lsm_denials_total{${SUPERVISED}}`, "{{layer}}: {{profile}}")]),
       ],
     },
     {
       title: "Refused by a rule of the kernel",
       height: 9,
       panels: [
-        series("Which rules refuse?", "Calls that the kernel refused by a rule, without a capability check: no log has them.", "suffix:calls/s", [query(`sum by (call, rule) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{call}}: {{rule}}")]),
-        series("Which supervisors do rules refuse?", "The same calls by supervisor.", "suffix:calls/s", [query(`sum by (supervisor) (rate(capwatch_rule_refusals_total{${SUPERVISED}}[$__rate_interval]))`, "{{supervisor}}")]),
+        series("Which rules refuse?", "Calls that the kernel refused by a rule, without a capability check: no log has them.", "suffix:calls", [grownBy("call, rule", `capwatch_rule_refusals_total{${SUPERVISED}}`, "{{call}}: {{rule}}")]),
+        series("Which supervisors do rules refuse?", "The same calls by supervisor.", "suffix:calls", [grownBy("supervisor", `capwatch_rule_refusals_total{${SUPERVISED}}`, "{{supervisor}}")]),
       ],
     },
     {
       title: "The audit log",
       height: 9,
       panels: [
-        series("Does the log have them?", "matched: eBPF and the log have it. ebpf_only: the log left it out. audit_only: eBPF has no event for a record.", "suffix:denials/s", [query(`sum by (result) (rate(capwatch_audit_matches_total{${SCOPE}}[$__rate_interval]))`, "{{result}}")], { bars: true }),
-        series("Which profiles does the log name?", "Denials in the audit log, by profile.", "suffix:denials/s", [query(`sum by (lsm, profile) (rate(capwatch_audit_denials_total{${SUPERVISED}}[$__rate_interval]))`, "{{lsm}}: {{profile}}")]),
+        series("Does the log have them?", "matched: eBPF and the log have it. ebpf_only: the log left it out. audit_only: eBPF has no event for a record.", "suffix:denials", [grownBy("result", `capwatch_audit_matches_total{${SCOPE}}`, "{{result}}")], { bars: true }),
+        series("Which profiles does the log name?", "Denials in the audit log, by profile.", "suffix:denials", [grownBy("lsm, profile", `capwatch_audit_denials_total{${SUPERVISED}}`, "{{lsm}}: {{profile}}")]),
       ],
     },
     {

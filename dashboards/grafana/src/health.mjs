@@ -1,4 +1,4 @@
-import { ALARM, NEED_ONE, SCOPE, WARN, dashboard, grown, query, series, stat, state, table } from "./parts.mjs";
+import { ALARM, NEED_ONE, SCOPE, WARN, dashboard, grown, grownBy, query, series, stat, state, table } from "./parts.mjs";
 
 export default dashboard(
   "capwatch-health",
@@ -28,8 +28,8 @@ export default dashboard(
       title: "Losses",
       height: 8,
       panels: [
-        series("Where are events lost, and why?", "Events lost by stage and reason.", "suffix:events/s", [query(`sum by (stage, reason) (rate(capwatch_events_lost_total{${SCOPE}}[$__rate_interval]))`, "{{stage}}: {{reason}}")]),
-        series("Which sources have malformed records?", "Audit records that could not be parsed.", "suffix:records/s", [query(`sum by (source) (rate(capwatch_audit_malformed_total{${SCOPE}}[$__rate_interval]))`, "{{source}}")]),
+        series("Where are events lost, and why?", "Events lost by stage and reason.", "suffix:events", [grownBy("stage, reason", `capwatch_events_lost_total{${SCOPE}}`, "{{stage}}: {{reason}}")]),
+        series("Which sources have malformed records?", "Audit records that could not be parsed.", "suffix:records", [grownBy("source", `capwatch_audit_malformed_total{${SCOPE}}`, "{{source}}")]),
       ],
     },
     {

@@ -1,4 +1,4 @@
-import { ALARM, PLAIN, SUPERVISED, dashboard, grown, query, series, stat, table, verdictSteps } from "./parts.mjs";
+import { ALARM, PLAIN, SUPERVISED, dashboard, grown, grownBy, query, series, stat, table, verdictSteps } from "./parts.mjs";
 
 const episodes = (matchers) => `capwatch_bounding_drop_episodes_total{${SUPERVISED}, ${matchers}}`;
 
@@ -48,8 +48,8 @@ export default dashboard(
       title: "Over time",
       height: 9,
       panels: [
-        series("When did episodes fail?", "Closed episodes, by verdict.", "suffix:episodes", [query(`sum by (verdict) (${grown(`capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "$__rate_interval")})`, "{{verdict}}")], { bars: true, verdicts: "fixed" }),
-        series("Which supervisors are refused drops?", "Calls that were refused while the capability was in the set.", "suffix:drops/s", [query(`sum by (supervisor) (rate(capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}[$__rate_interval]))`, "{{supervisor}}")]),
+        series("When did episodes fail?", "Closed episodes, by verdict.", "suffix:episodes", [grownBy("verdict", `capwatch_bounding_drop_episodes_total{${SUPERVISED}}`, "{{verdict}}")], { bars: true, verdicts: "fixed" }),
+        series("Which supervisors are refused drops?", "Calls that were refused while the capability was in the set.", "suffix:drops", [grownBy("supervisor", `capwatch_bounding_drops_total{${SUPERVISED}, result="refused_raised"}`, "{{supervisor}}")]),
       ],
     },
     {

@@ -11,6 +11,10 @@ export const SUPERVISED = `${SCOPE}, supervisor=~"$supervisor"`;
  *  leave out what it was born with. */
 export const grown = (selector, range) => `((${selector} unless ${selector} offset ${range}) or increase(${selector}[${range}]))`;
 
+/** The same from point to point, summed by labels. A rate would leave out the first
+ *  of each series, so a single denial would show nowhere. */
+export const grownBy = (labels, selector, legendFormat) => query(`sum by (${labels}) (${grown(selector, "$__rate_interval")})`, legendFormat);
+
 export const VERDICT_COLOURS = { fatal: "red", degraded: "orange", pending: "purple", harmless: "blue", ok: "green" };
 
 /** A query; `instant` for tables and single values. */
