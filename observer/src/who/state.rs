@@ -53,8 +53,9 @@ impl State {
     }
 
     /// The container that a conmon of this user watches; `None` where no bundle
-    /// of that user's says so, nor the store that it was in until it was removed. `pids` are processes that may see the bundle in a
-    /// root of their own: conmon itself, or its child.
+    /// of that user's says so, nor the store that it was in until it was removed.
+    /// `pids` are processes that may see the bundle in a root of their own: conmon
+    /// itself, or its child.
     pub fn of_conmon(&self, conmon: &Conmon, uid: u32, pids: &[u32]) -> Option<Container> {
         let bundle = conmon.bundle.as_deref()?;
         let below = bundle.strip_prefix("/").unwrap_or(bundle);
@@ -69,7 +70,7 @@ impl State {
             .or_else(|| here().and_then(|folder| Some((spec(&folder)?, folder))));
         let Some((spec, folder)) = found else {
             return self
-                .is_removed(conmon, bundle, uid)
+                .is_stored(conmon, bundle, uid)
                 .then(|| of_words(conmon, uid));
         };
         let mut container = of_words(conmon, uid);
@@ -96,8 +97,8 @@ impl State {
         Some(container)
     }
 
-    /// Whether a bundle was in a store of this user's and is there no more.
-    fn is_removed(&self, conmon: &Conmon, bundle: &Path, uid: u32) -> bool {
+    /// Whether a bundle is, or was until it was removed, in a store of this user's.
+    fn is_stored(&self, conmon: &Conmon, bundle: &Path, uid: u32) -> bool {
         // …/storage/overlay-containers/ID/userdata
         let place = bundle
             .parent()
@@ -110,9 +111,7 @@ impl State {
             .and_then(|name| name.to_str())
             .is_some_and(|name| name.ends_with("-containers"));
         let store = self.folder(containers, uid).filter(|_| is_store);
-        store.is_some_and(|store| {
-            store.owner().ok() == Some(self.owner(uid)) && !store.has(&conmon.id)
-        })
+        store.is_some_and(|store| store.owner().ok() == Some(self.owner(uid)))
     }
 
     /// The container that a shim of this user runs; `None` where no state of
