@@ -17,6 +17,7 @@
 #     # systemd                 it is the first process; the script may reboot, and begins again
 #     # full-only               only with --full
 #     # dist                    the packages of `cargo xtask dist` in /capwatch/dist
+#     # alone                   each run has a machine of its own
 #
 # A variable HOOKS has a mechanism that the kernel has: the table of
 # `cargo xtask test` leaves the others out, and says why.

@@ -3,6 +3,7 @@
 # timeout: 1500
 # env-matrix: HOOKS=fexit,kprobe,tracepoint
 # daily: 6.12
+# alone
 . "$CAPWATCH_LIB"
 cd /tmp || exit
 

@@ -24,6 +24,7 @@ pub struct Script {
 
 /// The settings in a script's first comments.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word in a script")]
 pub struct Head {
     /// The user space it runs in.
     pub root: Root,
@@ -47,6 +48,8 @@ pub struct Head {
     pub systemd: bool,
     /// Whether it gets the packages of `cargo xtask dist`, as `/capwatch/dist`.
     pub dist: bool,
+    /// Whether each of its runs has a machine of its own, since they take long.
+    pub alone: bool,
 }
 
 impl Script {
@@ -119,6 +122,7 @@ impl Head {
             full_only: false,
             systemd: false,
             dist: false,
+            alone: false,
         };
         let comments = text
             .lines()
@@ -133,6 +137,9 @@ impl Head {
             }
             if comment == "dist" {
                 head.dist = true;
+            }
+            if comment == "alone" {
+                head.alone = true;
             }
             let Some((key, value)) = comment.split_once(": ") else {
                 continue;

@@ -75,16 +75,24 @@ pub fn ring(report: &mut Report, full: bool, only: &str, kernel: &str) {
             for (row, test, why) in missing {
                 matrix.not_there(row, &test, why);
             }
-            if jobs.is_empty() {
-                continue;
-            }
-            boots.push(Boot {
-                name,
-                machine,
-                kernel: version.clone(),
-                arch,
-                jobs,
+            let (alone, together): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|one| one.alone);
+            let alone = alone.into_iter().map(|job| {
+                let name = format!("{name}, {}", job.job.name);
+                (name, vec![job])
             });
+            let together = std::iter::once((name.clone(), together));
+            for (name, jobs) in alone.chain(together) {
+                if jobs.is_empty() {
+                    continue;
+                }
+                boots.push(Boot {
+                    name,
+                    machine: machine.clone(),
+                    kernel: version.clone(),
+                    arch,
+                    jobs,
+                });
+            }
         }
     }
     run_all(boots, report, &mut matrix);
@@ -169,6 +177,8 @@ struct Planned {
     job: Job,
     row: Row,
     test: String,
+    /// Whether it has a machine of its own.
+    alone: bool,
 }
 
 /// The runs of scripts on a kernel, and those of mechanisms that it lacks.
@@ -210,14 +220,19 @@ fn jobs(
                 env,
                 timeout: script.head.timeout,
             };
-            planned.push(Planned { job, row, test });
+            planned.push(Planned {
+                job,
+                row,
+                test,
+                alone: script.head.alone,
+            });
         }
     }
     (planned, missing)
 }
 
 /// What scripts must have in common to share a boot.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Machine {
     root: Root,
     packages: Vec<String>,
@@ -305,7 +320,7 @@ fn run(boot: Boot) -> Result<Ended> {
 
     let mut output = String::new();
     let mut results = Vec::new();
-    for Planned { job, row, test } in boot.jobs {
+    for Planned { job, row, test, .. } in boot.jobs {
         let Some(ended) = outcome.jobs.iter().find(|outcome| outcome.name == job.name) else {
             let mut gone = Tally::default();
             gone.add(
