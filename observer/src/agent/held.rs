@@ -11,7 +11,7 @@ use crate::{
     finding::EventKind,
     ledger::LOOKUP,
     observation::{Episode, Observation, ProcessChange, ProcessEvent, Task},
-    sources::bpf::Told,
+    sources::bpf::KernelEvent,
     time::Stamp,
     who::Ticket,
 };
@@ -30,7 +30,7 @@ const MAX_LATE: usize = 1_024;
 /// What waits.
 pub(super) enum Item {
     /// An event of a ring.
-    Told(Told),
+    Event(KernelEvent),
     /// A copy of an open episode.
     Open(Box<Episode>, u64),
     /// A workload that began before the agent.
@@ -83,29 +83,31 @@ impl Agent {
     /// Handles an event as soon as what it needs is looked up, after those that
     /// came before it.
     pub(super) fn hold(&mut self, item: Item) {
-        if let Item::Told(told) = &item {
-            self.told_until = self.told_until.max(time_of(told));
+        if let Item::Event(event) = &item {
+            self.reported_until = self.reported_until.max(time_of(event));
         }
         let ticket = match &item {
-            Item::Told(Told::Denial(event)) => self.desk.cgroup(event.row.cgroup, event.tgid),
-            Item::Told(Told::Episode(event)) => {
+            Item::Event(KernelEvent::Denial(event)) => {
+                self.desk.cgroup(event.row.cgroup, event.tgid)
+            }
+            Item::Event(KernelEvent::Episode(event)) => {
                 self.desk.cgroup(event.episode.cgroup, event.episode.tgid)
             }
-            Item::Told(Told::Workload(event)) if event.inner_pid == 1 => {
+            Item::Event(KernelEvent::Workload(event)) if event.inner_pid == 1 => {
                 self.desk.launched(event.cgroup, event.tgid)
             }
-            Item::Told(Told::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
-            Item::Told(Told::Breach(event)) => {
+            Item::Event(KernelEvent::Workload(event)) => self.desk.cgroup(event.cgroup, event.tgid),
+            Item::Event(KernelEvent::Breach(event)) => {
                 let pid = event.caller.map_or(0, |(pid, _)| pid);
                 self.desk.cgroup(event.key.cgroup, pid)
             }
-            Item::Told(Told::Process(event)) => {
+            Item::Event(KernelEvent::Process(event)) => {
                 let began = event.change == ProcessChange::Started;
                 began.then(|| self.desk.started(event)).flatten()
             }
             // Kept at once, since its own event comes next.
-            Item::Told(Told::Argv(event)) => {
-                self.who.told(event);
+            Item::Event(KernelEvent::Argv(event)) => {
+                self.who.keep_argv(event);
                 return;
             }
             Item::Open(episode, _) => self.desk.cgroup(episode.cgroup, episode.tgid),
@@ -132,7 +134,7 @@ impl Agent {
     /// Handles what has waited for long enough.
     pub(super) fn release_ready(&mut self) {
         while let Some((item, late)) = self.held.next(Instant::now()) {
-            if let (Some(ticket), Item::Told(Told::Process(event))) = (late, &item)
+            if let (Some(ticket), Item::Event(KernelEvent::Process(event))) = (late, &item)
                 && self.held.late.len() < MAX_LATE
             {
                 self.held.late.push(((**event).clone(), ticket));
@@ -193,7 +195,7 @@ impl Agent {
 
     fn release(&mut self, item: Item) {
         match item {
-            Item::Told(told) => self.handle(told),
+            Item::Event(event) => self.handle(event),
             Item::Open(episode, now) => {
                 let until = self.clock.stamp(now);
                 let seen = self.episode(&episode, None, until);
@@ -206,12 +208,12 @@ impl Agent {
 
 /// When a state was reported; a denial's detail has its own ring, and its count is
 /// in the kernel.
-const fn time_of(told: &Told) -> u64 {
-    match told {
-        Told::Episode(event) => event.end.time,
-        Told::Process(event) => event.time,
-        Told::Workload(event) => event.time,
-        Told::Breach(event) => event.time,
-        Told::Denial(_) | Told::Argv(_) => 0,
+const fn time_of(event: &KernelEvent) -> u64 {
+    match event {
+        KernelEvent::Episode(episode) => episode.end.time,
+        KernelEvent::Process(process) => process.time,
+        KernelEvent::Workload(workload) => workload.time,
+        KernelEvent::Breach(breach) => breach.time,
+        KernelEvent::Denial(_) | KernelEvent::Argv(_) => 0,
     }
 }

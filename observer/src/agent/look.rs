@@ -69,7 +69,7 @@ impl Agent {
         // With a thousand of them most of an idle agent's time.
         const { assert!(CHECKPOINT.is_multiple_of(OPEN)) };
         if self.unchecked.is_multiple_of(OPEN) {
-            self.tell_open(SILENCE_NS);
+            self.report_open(SILENCE_NS);
             self.count_breaches(false);
         }
         self.forget_supervisors();
@@ -128,7 +128,7 @@ impl Agent {
                     reason: reason.to_owned(),
                     count: grown,
                 };
-                self.shared.tell(Finding::lost(Stamp::now(), loss));
+                self.shared.publish(Finding::lost(Stamp::now(), loss));
             }
         }
     }
@@ -182,9 +182,9 @@ impl Agent {
     /// The reporter of them, on whatever thread.
     pub fn beside(&self) -> impl Fn() -> Vec<Made> + Send + 'static {
         let who = Arc::clone(&self.who);
-        let is_told = self.shared.scopes().are_told();
+        let has_begun = self.shared.scopes().has_begun();
         move || {
-            if is_told {
+            if has_begun {
                 who.living_beside()
             } else {
                 Vec::new()
@@ -203,31 +203,31 @@ impl Agent {
     /// Reports open episodes that have been silent for so many nanoseconds, each
     /// once for its last drop, and once more when it has carried on in spite of
     /// a refusal; they stay open.
-    pub fn tell_open(&mut self, silence: u64) {
+    pub fn report_open(&mut self, silence: u64) {
         let now = monotonic();
-        let (mut open, mut untold) = (HashSet::new(), Vec::new());
+        let (mut open, mut unreported) = (HashSet::new(), Vec::new());
         let seen = self.shared.kernel().as_ref().map(|kernel| {
             kernel.each_open_episode(|episode, copy| {
                 open.insert(episode.id);
                 let silent = now.saturating_sub(episode.last) >= silence;
                 let state = (episode.last, is_final(episode, now));
-                let told = self.told.get(&episode.id);
+                let reported = self.reported.get(&episode.id);
                 // What was final stays so, whatever it tries afterwards.
-                let news = told.is_none_or(|told| !told.1 && *told != state);
+                let news = reported.is_none_or(|reported| !reported.1 && *reported != state);
                 if silent && news {
-                    untold.push((copy(), state));
+                    unreported.push((copy(), state));
                 }
             })
         });
         // What was not read is not over: it would be reported twice.
         if seen == Some(Some(())) {
-            self.told.retain(|id, _| open.contains(id));
-            if self.told.len() < self.told.capacity() / 8 {
-                self.told.shrink_to(2 * self.told.len());
+            self.reported.retain(|id, _| open.contains(id));
+            if self.reported.len() < self.reported.capacity() / 8 {
+                self.reported.shrink_to(2 * self.reported.len());
             }
         }
-        for (episode, state) in untold {
-            self.told.insert(episode.id, state);
+        for (episode, state) in unreported {
+            self.reported.insert(episode.id, state);
             self.hold(Item::Open(Box::new(episode), now));
         }
     }

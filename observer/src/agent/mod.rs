@@ -2,16 +2,16 @@
 //! command is this agent with other outputs.
 
 mod breaches;
-mod heard;
+mod events;
 mod held;
 mod logged;
 mod look;
 mod options;
 mod posture;
 mod pump;
+mod records;
 mod resume;
 mod storms;
-mod told;
 mod workloads;
 
 use held::Item;
@@ -34,7 +34,7 @@ use crate::{
     sources::{
         adopt::{self, Adopted},
         audit::Live,
-        bpf::{Kernel, KernelError, RingReader, Told, active_lsms},
+        bpf::{Kernel, KernelError, KernelEvent, RingReader, active_lsms},
         proc,
     },
     state::{Shared, kept::Entry},
@@ -54,7 +54,7 @@ pub struct Agent {
     clock: Clock,
     /// Open episodes that were reported, by id, with the time of their last drop and
     /// whether that was final.
-    told: HashMap<u64, (u64, bool)>,
+    reported: HashMap<u64, (u64, bool)>,
     /// Workloads that run on with what was refused.
     workloads: Workloads,
     details: breaches::Details,
@@ -68,7 +68,7 @@ pub struct Agent {
     desk: Desk,
     held: held::Queue,
     /// When the youngest state was reported, monotonic.
-    told_until: u64,
+    reported_until: u64,
     patience: Duration,
     resumed: Resumed,
     boot: String,
@@ -127,16 +127,16 @@ impl Agent {
         let boot = ledger.host.boot_id.clone();
         let (state, left) = shared_state(state);
         let shared = Shared::new(ledger, kernel, state);
-        let (resumed, told) = resume::restore(&shared, left);
+        let (resumed, reported) = resume::restore(&shared, left);
         let names = Arc::clone(shared.names());
         let scopes = Arc::clone(shared.scopes());
         let made = |kernel: &Kernel| Arc::clone(kernel.made_cgroups());
         let made = shared.kernel().as_ref().map(made);
         let who = Arc::new(Who::new(Arc::clone(&rules), names, scopes, made));
         let desk = Desk::open(Arc::clone(&who))?;
-        let told = told.into_iter();
+        let reported = reported.into_iter();
         let mut agent = Self {
-            told: told
+            reported: reported
                 .map(|(id, last, is_final)| (id, (last, is_final)))
                 .collect(),
             resumed,
@@ -153,7 +153,7 @@ impl Agent {
             who,
             desk,
             held: held::Queue::default(),
-            told_until: 0,
+            reported_until: 0,
             patience,
             rules,
             unchecked: 0,
@@ -259,7 +259,7 @@ impl Agent {
                 exe,
                 exe_uid: proc::owner_of_exe(process.pid),
             };
-            self.hold(Item::Told(Told::Process(Box::new(event))));
+            self.hold(Item::Event(KernelEvent::Process(Box::new(event))));
         }
         self.find_residual();
         self.release_started();
@@ -291,8 +291,8 @@ impl Agent {
     fn settle_noted(&mut self, finding: Finding) {
         self.shared.ledger().enter(&finding);
         self.follow_workload(&finding);
-        if !self.was_told(&finding) {
-            self.shared.tell(finding);
+        if !self.was_reported(&finding) {
+            self.shared.publish(finding);
         }
     }
 }

@@ -19,12 +19,12 @@ impl Agent {
     pub async fn pump(&mut self) -> std::io::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut told, mut heard) = (Vec::new(), Vec::new());
+        let (mut events, mut logged) = (Vec::new(), Vec::new());
         loop {
             let reader = self.reader.as_mut();
             let ring = async {
                 match reader {
-                    Some(reader) => reader.next(|event| told.push(event)).await,
+                    Some(reader) => reader.next(|event| events.push(event)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -42,14 +42,14 @@ impl Agent {
             tokio::select! {
                 result = ring => result?,
                 () = looked_up => {}
-                result = self.log.next(|event| heard.push(event)) => result?,
+                result = self.log.next(|event| logged.push(event)) => result?,
                 _ = tick.tick() => self.tick(),
             }
-            for event in heard.drain(..) {
+            for event in logged.drain(..) {
                 self.hear(event);
             }
-            for event in told.drain(..) {
-                self.hold(Item::Told(event));
+            for event in events.drain(..) {
+                self.hold(Item::Event(event));
             }
             self.release_ready();
             // Signals and whatever else waits beside this get theirs too.
@@ -61,19 +61,19 @@ impl Agent {
     /// Returns whether that was all.
     pub fn catch_up(&mut self) -> bool {
         let until = Instant::now() + CATCH_UP;
-        let (mut told, mut heard) = (Vec::new(), Vec::new());
+        let (mut events, mut logged) = (Vec::new(), Vec::new());
         while Instant::now() < until {
             let reader = self.reader.as_mut();
-            let more = reader.is_some_and(|reader| reader.rest(|event| told.push(event)));
-            for event in told.drain(..) {
-                self.hold(Item::Told(event));
+            let more = reader.is_some_and(|reader| reader.rest(|event| events.push(event)));
+            for event in events.drain(..) {
+                self.hold(Item::Event(event));
             }
             self.release_all();
-            let more_heard = self.log.rest(|event| heard.push(event));
-            for event in heard.drain(..) {
+            let more_logged = self.log.rest(|event| logged.push(event));
+            for event in logged.drain(..) {
                 self.hear(event);
             }
-            if !more && !more_heard {
+            if !more && !more_logged {
                 return true;
             }
         }
@@ -83,7 +83,7 @@ impl Agent {
     /// Whether everything is read that the rings had at this time, monotonic: they
     /// are read in order. Others may go on to fill them for ever.
     pub const fn has_read_until(&self, time: u64) -> bool {
-        self.told_until > time
+        self.reported_until > time
     }
 
     /// What comes no more: records that no event was seen for.

@@ -18,7 +18,7 @@ use crate::{
     ledger::{self, Ledger},
     open,
     sight::AGENT_AWAY,
-    sources::bpf::{Kernel, Runs, Told, decode},
+    sources::bpf::{Kernel, KernelEvent, Runs, decode},
     state::{
         Shared,
         kept::{Counts, Entry, Left, Snapshot, State},
@@ -36,7 +36,7 @@ const PATIENT_TICKS: u32 = 4;
 /// had reported it.
 #[derive(Default)]
 pub(super) struct Resumed {
-    states: Vec<Told>,
+    states: Vec<KernelEvent>,
     /// Episodes that it had counted.
     counted: Vec<Finding>,
     /// What the ring may report a second time: the last that was written down.
@@ -156,7 +156,7 @@ fn restore_snapshot(
     if let Some(kernel) = shared.kernel().as_ref() {
         kernel.restore_breaches(snapshot.breaches);
     }
-    snapshot.told
+    snapshot.reported
 }
 
 /// Counts again what an agent before had written down and may have counted; gives how
@@ -177,7 +177,7 @@ fn replay(
             Entry::Folded(rows) => ledger.denials.fold_again(rows),
             Entry::State(_) if !fits => unread += 1,
             Entry::State(_) => {
-                let bytes = entry.told().unwrap_or_default();
+                let bytes = entry.state_bytes().unwrap_or_default();
                 resumed.states.extend(decode(&bytes));
                 resumed.last = Some(bytes);
             }
@@ -215,15 +215,15 @@ impl Resumed {
         };
         let named = |time: u64, tgid: u32| format!("{time:x}-{tgid}") == episode.id;
         let of_it = self.states.iter().position(|state| match state {
-            Told::Episode(event) => named(event.episode.first, event.episode.tgid),
+            KernelEvent::Episode(event) => named(event.episode.first, event.episode.tgid),
             _ => false,
         });
         let id = match of_it.map(|place| self.states.remove(place)) {
-            Some(Told::Episode(event)) => event.episode.id,
+            Some(KernelEvent::Episode(event)) => event.episode.id,
             _ => 0,
         };
         self.states.retain(|state| match state {
-            Told::Workload(event) => {
+            KernelEvent::Workload(event) => {
                 let taken = id != 0 && event.episode == id;
                 !taken && !named(event.time, event.tgid)
             }
@@ -237,7 +237,7 @@ impl Agent {
     /// what is in the stream already is reported no more.
     pub fn resume(&mut self, stream: Option<&Path>) {
         if !self.resumed.states.is_empty() || self.shared.state().is_some() {
-            self.resumed.known = stream.map(read_told).unwrap_or_default();
+            self.resumed.known = stream.map(read_reported).unwrap_or_default();
         }
         if !self.resumed.restored {
             // What is written down from now on needs one that it comes after.
@@ -246,8 +246,8 @@ impl Agent {
         for finding in std::mem::take(&mut self.resumed.counted) {
             self.settle_noted(finding);
         }
-        for told in std::mem::take(&mut self.resumed.states) {
-            self.hold(Item::Told(told));
+        for event in std::mem::take(&mut self.resumed.states) {
+            self.hold(Item::Event(event));
         }
         self.release_all();
         self.catch_up();
@@ -260,7 +260,7 @@ impl Agent {
     }
 
     /// Whether a finding was reported by an agent before.
-    pub(super) fn was_told(&self, finding: &Finding) -> bool {
+    pub(super) fn was_reported(&self, finding: &Finding) -> bool {
         if self.resumed.known.is_empty() {
             return false;
         }
@@ -288,9 +288,9 @@ impl Agent {
             self.settle(findings);
         }
         self.resumed.waited = 0;
-        let (shared, told) = (&self.shared, &self.told);
+        let (shared, reported) = (&self.shared, &self.reported);
         let boot = &self.boot;
-        if let Err(error) = state.replace(|| snapshot(shared, boot, told)) {
+        if let Err(error) = state.replace(|| snapshot(shared, boot, reported)) {
             tracing::warn!(
                 "cannot keep state in {}: {error}; a restart may lose counts",
                 state.path().display()
@@ -307,7 +307,7 @@ impl Agent {
 fn snapshot(
     shared: &Shared,
     boot: &str,
-    told: &std::collections::HashMap<u64, (u64, bool)>,
+    reported: &std::collections::HashMap<u64, (u64, bool)>,
 ) -> Snapshot {
     let runs = shared.runs().into_iter();
     let programs = runs.map(|run| {
@@ -323,19 +323,19 @@ fn snapshot(
         notes: notes.to_vec(),
         breaches: breaches.unwrap_or_default(),
     };
-    let told = told
+    let reported = reported
         .iter()
         .map(|(id, (last, is_final))| (*id, *last, *is_final));
     let latency = shared.latency().clone();
     let ledger = shared.ledger().save();
-    Snapshot::new(boot, instance, ledger, told.collect(), latency, counts)
+    Snapshot::new(boot, instance, ledger, reported.collect(), latency, counts)
 }
 
 /// The episodes and refusals that the end of a stream reports.
-fn read_told(path: &Path) -> HashSet<Known> {
-    let mut told = HashSet::new();
+fn read_reported(path: &Path) -> HashSet<Known> {
+    let mut reported = HashSet::new();
     if !path.is_file() {
-        return told;
+        return reported;
     }
     let read = open::named(path).and_then(|mut file| {
         let length = file.metadata()?.len();
@@ -348,14 +348,14 @@ fn read_told(path: &Path) -> HashSet<Known> {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::warn!("cannot read {}: {error}", path.display());
-            return told;
+            return reported;
         }
     };
     let lines = bytes.split(|byte| *byte == b'\n');
     let has = |line: &[u8], word: &[u8]| memchr::memmem::find(line, word).is_some();
     let lines = lines.filter(|line| has(line, b"\"episode\"") || has(line, b"\"rule_refusal\""));
-    told.extend(lines.filter_map(|line| known(&serde_json::from_slice(line).ok()?)));
-    told
+    reported.extend(lines.filter_map(|line| known(&serde_json::from_slice(line).ok()?)));
+    reported
 }
 
 /// Takes what is kept as it is wanted by [`Shared`].

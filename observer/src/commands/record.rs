@@ -328,7 +328,7 @@ async fn settle(agent: &mut Agent, scope: Scope) -> io::Result<()> {
         shared.lose("ring", "ring_unread", 1);
     }
     agent.tick();
-    agent.tell_open(0);
+    agent.report_open(0);
     agent.finish();
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     NONE, OTHER, OVERFLOW,
     limited::{Counted, Limited},
-    room::{Calls, Known, RESULTS, Room, Told, calls},
+    room::{Calls, KeptEpisode, Known, RESULTS, Room, calls},
     saved::{Kernel, SavedClosed, SavedEpisodes},
     series::{DropSeries, EpisodeSeries, SkippedSeries},
 };
@@ -62,8 +62,8 @@ impl Episodes {
             verdict: known.verdict,
             calls: known.closed,
         };
-        let told = room.order.iter();
-        let told = told.filter_map(|id| Some(known(id, room.closed.get(id)?)));
+        let remembered = room.order.iter();
+        let remembered = remembered.filter_map(|id| Some(known(id, room.closed.get(id)?)));
         let open = room.open.iter();
         SavedEpisodes {
             closed: Counted::of(&self.closed),
@@ -80,7 +80,7 @@ impl Episodes {
             open: open
                 .map(|(id, series)| (id.clone(), series.clone()))
                 .collect(),
-            told: told.collect(),
+            remembered: remembered.collect(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Episodes {
             overflowed,
             counts,
             open,
-            told,
+            remembered,
         } = saved;
         for (series, _) in &closed.counts {
             let (supervisor, version) = (series.supervisor.clone(), series.version.clone());
@@ -120,7 +120,7 @@ impl Episodes {
             role,
             verdict,
             calls,
-        } in told
+        } in remembered
         {
             let id: Arc<str> = id.into();
             room.order.push_back(Arc::clone(&id));
@@ -195,19 +195,20 @@ impl Episodes {
         let known = room.known(&episode.id);
         let closed = (episode.fate != Fate::Running).then(|| calls(episode));
         // One that ended well is reported once.
-        let told_once = closed.is_some() && known.is_none() && episode.verdict < Verdict::Pending;
-        if !told_once && !room.remember(&episode.id, series.clone(), closed) {
+        let reported_once =
+            closed.is_some() && known.is_none() && episode.verdict < Verdict::Pending;
+        if !reported_once && !room.remember(&episode.id, series.clone(), closed) {
             return false;
         }
         if let Some(Known { role, verdict, .. }) = &known {
             room.counts.take(Some(role), *verdict);
         }
         room.counts.add(episode.role.as_deref(), episode.verdict);
-        let told = Told {
+        let kept = KeptEpisode {
             episode: episode.clone(),
             time,
         };
-        room.kept.put(&episode.id, self.number, told);
+        room.kept.put(&episode.id, self.number, kept);
         self.number += 1;
         self.note_failure(episode, supervisor, time);
         if let Some(calls) = closed {
@@ -341,7 +342,7 @@ impl Episodes {
         let rooms = scope.parts().map(|part| &self.rooms[part as usize]);
         let mut kept: Vec<_> = rooms.flat_map(|room| room.kept.iter()).collect();
         kept.sort_by_key(|(number, _)| *number);
-        kept.into_iter().map(|(_, told)| (&told.episode, told.time))
+        kept.into_iter().map(|(_, one)| (&one.episode, one.time))
     }
 }
 

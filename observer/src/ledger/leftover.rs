@@ -8,7 +8,7 @@ use crate::finding::{Denial, HookReport, Host, SourceReport};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grounds {
     /// Whether any source of audit records is connected.
-    pub heard: bool,
+    pub connected: bool,
     /// Records that are known to be lost.
     pub records_lost: u64,
     /// Details of denials that the kernel had no room for.
@@ -27,7 +27,7 @@ impl Grounds {
     pub fn new(host: &Host, hooks: &[HookReport], sources: &[SourceReport]) -> Self {
         let attached = hooks.iter().filter(|hook| hook.attached);
         Self {
-            heard: sources.iter().any(|source| source.up),
+            connected: sources.iter().any(|source| source.up),
             records_lost: sources.iter().map(|source| source.lost).sum(),
             events_lost: 0,
             hooks: attached.map(|hook| hook.hook.clone()).collect(),
@@ -46,7 +46,7 @@ impl Grounds {
         let seconds = denial.last.seconds_since(denial.first);
         Some(match denial.layer.as_str() {
             _ if denial.audited == "no" => "no_audit",
-            _ if !self.heard => "source_missing",
+            _ if !self.connected => "source_missing",
             _ if self.records_lost > 0 => "lost",
             "apparmor" if logged > 0 || elsewhere => "duplicate",
             "apparmor" if self.duplicates_expire && seconds > 1.0 => "quiet_rule",
@@ -135,9 +135,9 @@ mod tests {
         }
     }
 
-    fn heard(kernel: &str) -> Grounds {
+    fn connected(kernel: &str) -> Grounds {
         Grounds {
-            heard: true,
+            connected: true,
             duplicates_expire: version(kernel) >= Some((6, 14)),
             hooks: vec!["aa_capable".to_owned()],
             ..Grounds::default()
@@ -145,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_where_it_can_be_told() {
-        let (old, new) = (heard("6.12.107-amd64"), heard("7.3.4+deb13"));
+    fn each_reason_where_it_can_be_known() {
+        let (old, new) = (connected("6.12.107-amd64"), connected("7.3.4+deb13"));
         let quiet = denial("apparmor", 9, Some(0), 3);
         assert_eq!(old.unlogged(&quiet, false), Some("quiet_rule_or_duplicate"));
         assert_eq!(new.unlogged(&quiet, false), Some("quiet_rule"));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_record_without_an_event_has_a_reason_too() {
-        let grounds = heard("6.12");
+        let grounds = connected("6.12");
         assert_eq!(grounds.unseen("apparmor"), "unknown");
         assert_eq!(grounds.unseen("selinux"), "hook_missing");
         let lossy = Grounds {

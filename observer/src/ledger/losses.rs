@@ -62,15 +62,15 @@ impl Ledger {
             let losses = losses.filter(|((stage, _), _)| stage == wanted);
             losses.map(|(_, total)| total).sum()
         };
-        let told_apart: u64 = self.missed.values().sum();
-        let untold = of_stage(PROGRAM).saturating_sub(told_apart);
+        let attributed: u64 = self.missed.values().sum();
+        let unattributed = of_stage(PROGRAM).saturating_sub(attributed);
         let missed = self.missed.iter().map(|(reason, total)| (*reason, *total));
         let sources = self.sources.iter();
         let (lost, malformed) = sources.fold((0, 0), |(lost, malformed), source| {
             (lost + source.lost, malformed + source.malformed)
         });
         let others = [
-            (sight::CHECKS_MISSED, untold),
+            (sight::CHECKS_MISSED, unattributed),
             // A loss that finds no room in the channel is in the source's count alone.
             (sight::RECORDS_LOST, of_stage(AUDIT).max(lost)),
             (sight::LINES_UNREAD, malformed),

@@ -131,12 +131,12 @@ impl Others {
             (one.kind, than.count, one).cmp(&(other.kind, row.count, other))
         });
         rows.into_iter()
-            .map(|(name, row)| told(name, row))
+            .map(|(name, row)| reported(name, row))
             .collect()
     }
 }
 
-fn told(name: &Name, row: &Row) -> Other {
+fn reported(name: &Name, row: &Row) -> Other {
     let Name {
         kind,
         lsm,

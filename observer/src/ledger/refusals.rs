@@ -92,7 +92,7 @@ impl Refusals {
     pub fn save(&self) -> SavedRefusals {
         let rows = self.rows.iter().map(|(name, row)| RuleRefusal {
             explanation: String::new(),
-            ..told(name, row)
+            ..reported(name, row)
         });
         SavedRefusals {
             series: Counted::of(&self.series),
@@ -191,7 +191,7 @@ impl Refusals {
             (rank(one), than.count, one).cmp(&(rank(other), row.count, other))
         });
         rows.into_iter()
-            .map(|(name, row)| told(name, row))
+            .map(|(name, row)| reported(name, row))
             .collect()
     }
 }
@@ -225,7 +225,7 @@ fn folded(name: Name) -> Name {
     }
 }
 
-fn told(name: &Name, row: &Row) -> RuleRefusal {
+fn reported(name: &Name, row: &Row) -> RuleRefusal {
     let Name {
         scope,
         call,

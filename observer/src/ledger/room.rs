@@ -25,12 +25,12 @@ pub(super) const MAX_OPEN: usize = 16_384;
 pub(super) const MAX_CLOSED: usize = 4_096;
 
 /// An episode, and when its last state was reported.
-pub(super) struct Told {
+pub(super) struct KeptEpisode {
     pub(super) episode: Episode,
     pub(super) time: Stamp,
 }
 
-impl Worth for Told {
+impl Worth for KeptEpisode {
     /// A failure of a rule's supervisor comes before those that anybody can have.
     fn rank(&self) -> u8 {
         let episode = &self.episode;
@@ -102,7 +102,7 @@ impl Known {
 /// The episodes of a scope: none takes another's room.
 pub(super) struct Room {
     pub(super) counts: EpisodeCounts,
-    pub(super) kept: Kept<Told>,
+    pub(super) kept: Kept<KeptEpisode>,
     pub(super) open: HashMap<String, EpisodeSeries>,
     /// Failed ones, which alone are reported again once they are closed.
     pub(super) closed: HashMap<Arc<str>, Known>,
@@ -122,7 +122,7 @@ impl Room {
 
     /// What is known of an episode by its earlier states.
     pub(super) fn known(&self, id: &str) -> Option<Known> {
-        if let Some(Told { episode, .. }) = self.kept.get(id) {
+        if let Some(KeptEpisode { episode, .. }) = self.kept.get(id) {
             let closed = (episode.fate != Fate::Running).then(|| calls(episode));
             return Some(Known::new(episode.role.as_deref(), episode.verdict, closed));
         }

@@ -53,7 +53,8 @@ pub struct SavedEpisodes {
     pub(super) overflowed: u64,
     pub(super) counts: EpisodeCounts,
     pub(super) open: Vec<(String, EpisodeSeries)>,
-    pub(super) told: Vec<SavedClosed>,
+    #[serde(rename = "told")]
+    pub(super) remembered: Vec<SavedClosed>,
 }
 
 /// The counters of audit records.

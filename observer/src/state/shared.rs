@@ -229,10 +229,10 @@ impl Shared {
             state.note(&Entry::Lost(stage.to_owned(), reason.to_owned(), count));
         }
         self.ledger().lose(stage, reason, count);
-        self.tell(Finding::lost(Stamp::now(), loss));
+        self.publish(Finding::lost(Stamp::now(), loss));
     }
 
-    pub(crate) fn tell(&self, finding: Finding) {
+    pub(crate) fn publish(&self, finding: Finding) {
         let is_loss = matches!(finding.event.kind, EventKind::Loss(_));
         if let Some(recorder) = self.recorder().as_mut() {
             // That a line was lost is no line to lose: it would be counted for ever.

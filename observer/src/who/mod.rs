@@ -192,7 +192,7 @@ impl Who {
     }
 
     /// Keeps a conmon's words until its own event comes.
-    pub fn told(&self, event: &ArgvEvent) {
+    pub fn keep_argv(&self, event: &ArgvEvent) {
         if let Some(conmon) = conmon::parse(&event.bytes) {
             self.known().words.insert((event.tgid, event.start), conmon);
         }
@@ -253,8 +253,8 @@ impl Who {
         let pid = event.owner.tgid;
         if exe == b"conmon" {
             let process = (pid, event.owner.start);
-            let told = self.known().words.remove(&process);
-            let conmon = told.or_else(|| conmon::parse(&words(pid)?))?;
+            let kept = self.known().words.remove(&process);
+            let conmon = kept.or_else(|| conmon::parse(&words(pid)?))?;
             let found = self.state.of_conmon(&conmon, event.uid, &[pid]);
             if found.is_none() {
                 let unread = (conmon, event.uid);
@@ -286,15 +286,15 @@ impl Who {
     /// unless a rule says more than a basename. Of a process that is gone by now the
     /// basename and the executable's owner are known.
     fn name(&self, event: &ProcessEvent, exe: &[u8], program: Option<&Program>) -> u16 {
-        let told = event.owner.rule;
+        let reported = event.owner.rule;
         let rules = self.rules();
         if !rules.are_qualified() {
-            return told;
+            return reported;
         }
         let owner = event.exe_uid;
         let path = program.and_then(|program| program.path.as_deref());
         let rule = match path {
-            None if rules.get(told).is_none_or(|rule| rule.trusts(owner)) => told,
+            None if rules.get(reported).is_none_or(|rule| rule.trusts(owner)) => reported,
             None => rules.named(exe, None, None, owner),
             Some(path) => {
                 let cgroup = hierarchy::of_process(event.owner.tgid);
@@ -302,7 +302,7 @@ impl Who {
                 rules.named(exe, Some(&path), cgroup.as_deref(), owner)
             }
         };
-        if rule != told {
+        if rule != reported {
             self.names.set_owner(&event.owner, rule);
         }
         rule
@@ -377,7 +377,7 @@ impl Who {
         Some(both)
     }
 
-    /// How a cgroup's answer stands; whoever is told `Early` looks again. The first
+    /// How a cgroup's answer stands; a caller that gets `Early` looks again. The first
     /// process of a container is launched once its configuration is written.
     fn standing(&self, id: u64, is_launch: bool) -> Standing {
         let mut known = self.known();

@@ -38,7 +38,7 @@ impl Scopes {
     }
 
     /// Whether anything can be beside the tree.
-    pub fn are_told(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.newest.load(Ordering::Acquire) != u64::MAX
     }
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn without_a_command_everything_is_the_hosts() {
         let scopes = Scopes::default();
-        assert!(!scopes.are_told());
+        assert!(!scopes.has_begun());
         assert_eq!(scopes.of(&OTHER, u64::MAX), Scope::Host);
     }
 

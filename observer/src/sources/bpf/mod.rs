@@ -46,6 +46,6 @@ pub use object::Attach;
 pub use offsets::last_cap;
 pub use pins::{Away, Pins};
 pub use refusal::PinsError;
-pub use rings::{RingReader, Told, decode};
+pub use rings::{KernelEvent, RingReader, decode};
 pub use rows::Counted;
 pub use rules::is_rule_hook;

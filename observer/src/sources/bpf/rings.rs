@@ -14,7 +14,7 @@ use crate::{
 
 /// An event as the programs reported it.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum KernelEvent {
     /// The detail of a denial.
     Denial(Box<DenialEvent>),
     /// A closed episode.
@@ -35,7 +35,7 @@ pub struct RingReader {
     states: AsyncFd<RingBuf<MapData>>,
     keep: Option<Keep>,
     /// The first state, where it was read to be compared.
-    first: Option<Told>,
+    first: Option<KernelEvent>,
 }
 
 /// Takes each state before the ring forgets it.
@@ -76,10 +76,10 @@ impl RingReader {
 }
 
 impl Source for RingReader {
-    type Event = Told;
+    type Event = KernelEvent;
 
     /// States come before denials.
-    async fn next(&mut self, mut hand: impl FnMut(Told) + Send) -> io::Result<()> {
+    async fn next(&mut self, mut hand: impl FnMut(KernelEvent) + Send) -> io::Result<()> {
         tokio::select! {
             biased;
             guard = self.states.readable_mut() => drain(guard?, self.keep.as_mut(), &mut hand),
@@ -88,7 +88,7 @@ impl Source for RingReader {
         Ok(())
     }
 
-    fn rest(&mut self, mut hand: impl FnMut(Told)) -> bool {
+    fn rest(&mut self, mut hand: impl FnMut(KernelEvent)) -> bool {
         let mut room = BATCH;
         if let Some(first) = self.first.take() {
             room -= 1;
@@ -123,7 +123,7 @@ fn watch(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 fn drain(
     mut guard: tokio::io::unix::AsyncFdReadyMutGuard<'_, RingBuf<MapData>>,
     mut keep: Option<&mut Keep>,
-    hand: &mut impl FnMut(Told),
+    hand: &mut impl FnMut(KernelEvent),
 ) {
     for _ in 0..BATCH {
         let Some(item) = guard.get_inner_mut().next() else {
@@ -138,24 +138,26 @@ fn drain(
 }
 
 /// Decodes an event; one of an unknown kind is none of this version's.
-pub fn decode(bytes: &[u8]) -> Option<Told> {
+pub fn decode(bytes: &[u8]) -> Option<KernelEvent> {
     let kind = u32::from_ne_bytes(*bytes.first_chunk::<4>()?);
     match kind {
         kind if kind == EventKind::Denial as u32 => {
-            read::<abi::DenialEvent, _>(bytes).map(Told::Denial)
+            read::<abi::DenialEvent, _>(bytes).map(KernelEvent::Denial)
         }
         kind if kind == EventKind::Episode as u32 => {
-            read::<abi::EpisodeEvent, _>(bytes).map(Told::Episode)
+            read::<abi::EpisodeEvent, _>(bytes).map(KernelEvent::Episode)
         }
         kind if kind == EventKind::Process as u32 => {
-            read::<abi::ProcessEvent, _>(bytes).map(Told::Process)
+            read::<abi::ProcessEvent, _>(bytes).map(KernelEvent::Process)
         }
-        kind if kind == EventKind::Argv as u32 => read::<abi::ArgvEvent, _>(bytes).map(Told::Argv),
+        kind if kind == EventKind::Argv as u32 => {
+            read::<abi::ArgvEvent, _>(bytes).map(KernelEvent::Argv)
+        }
         kind if kind == EventKind::Workload as u32 => {
-            read::<abi::WorkloadEvent, _>(bytes).map(Told::Workload)
+            read::<abi::WorkloadEvent, _>(bytes).map(KernelEvent::Workload)
         }
         kind if kind == EventKind::Breach as u32 => {
-            read::<abi::BreachEvent, _>(bytes).map(Told::Breach)
+            read::<abi::BreachEvent, _>(bytes).map(KernelEvent::Breach)
         }
         _ => None,
     }

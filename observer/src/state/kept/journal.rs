@@ -41,7 +41,7 @@ impl Entry {
     }
 
     /// What the kernel reported.
-    pub fn told(&self) -> Option<Vec<u8>> {
+    pub fn state_bytes(&self) -> Option<Vec<u8>> {
         match self {
             Self::State(text) => STANDARD.decode(text).ok(),
             _ => None,

@@ -32,7 +32,8 @@ pub struct Snapshot {
     /// The ledger.
     pub ledger: Saved,
     /// Open episodes that were reported: id, time of the last drop, whether finally.
-    pub told: Vec<(u64, u64, bool)>,
+    #[serde(rename = "told")]
+    pub reported: Vec<(u64, u64, bool)>,
     /// How long findings took.
     pub latency: Latency,
     /// Runs of the programs.
@@ -60,7 +61,7 @@ impl Snapshot {
         boot_id: &str,
         instance: u64,
         ledger: Saved,
-        told: Vec<(u64, u64, bool)>,
+        reported: Vec<(u64, u64, bool)>,
         latency: Latency,
         counts: Counts,
     ) -> Self {
@@ -78,7 +79,7 @@ impl Snapshot {
             instance,
             layout: layout(),
             ledger,
-            told,
+            reported,
             latency,
             programs,
             notes,

@@ -32,7 +32,10 @@ fn what_was_written_down_is_read_again_in_its_boot_alone() {
     let (state, left) = State::open(folder.path(), BOOT).unwrap();
     assert_eq!(left.snapshot.map(|one| one.instance), Some(7));
     assert_eq!(left.entries.len(), 2);
-    assert_eq!(left.entries[1].told().as_deref(), Some(&b"bytes"[..]));
+    assert_eq!(
+        left.entries[1].state_bytes().as_deref(),
+        Some(&b"bytes"[..])
+    );
     assert!(matches!(
         State::open(folder.path(), BOOT),
         Err(StateError::Held(_))

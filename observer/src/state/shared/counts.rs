@@ -53,8 +53,8 @@ impl Shared {
             }
             let keys: Vec<_> = gone.iter().map(|row| row.key).collect();
             rename(&mut gone);
-            let told_of = self.recorder().as_ref().map(Recorder::scope);
-            let mut told = Vec::new();
+            let scope = self.recorder().as_ref().map(Recorder::scope);
+            let mut final_rows = Vec::new();
             if let Some(state) = &self.state
                 && !gone.is_empty()
             {
@@ -64,9 +64,9 @@ impl Shared {
             {
                 let mut ledger = self.ledger();
                 let grounds = ledger.grounds();
-                if let Some(told_of) = told_of {
-                    let rows = gone.iter().filter(|row| told_of.takes(row.scope));
-                    told.extend(rows.map(|row| {
+                if let Some(scope) = scope {
+                    let rows = gone.iter().filter(|row| scope.takes(row.scope));
+                    final_rows.extend(rows.map(|row| {
                         let denials = &ledger.denials;
                         let denial = denials.row(&row.key, row.tally, row.scope, &grounds);
                         (row_name(&row.key), denial)
@@ -83,7 +83,7 @@ impl Shared {
             }
             // Their texts are made without holding up other users of the ledger.
             if let Some(recorder) = self.recorder().as_mut() {
-                for (name, denial) in told {
+                for (name, denial) in final_rows {
                     recorder.row(name, denial, true);
                 }
             }

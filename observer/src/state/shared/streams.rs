@@ -127,7 +127,7 @@ impl Shared {
             self.refresh();
             self.record_counts();
         }
-        let Some(told_of) = self.recorder().as_ref().map(Recorder::scope) else {
+        let Some(scope) = self.recorder().as_ref().map(Recorder::scope) else {
             return;
         };
         self.refresh();
@@ -142,7 +142,7 @@ impl Shared {
                 let ledger = self.ledger();
                 let grounds = ledger.grounds();
                 let from = part * ROWS_AT_ONCE;
-                ledger.denials.part(told_of, &grounds, from, ROWS_AT_ONCE)
+                ledger.denials.part(scope, &grounds, from, ROWS_AT_ONCE)
             };
             let is_last = rows.len() < ROWS_AT_ONCE;
             if let Some(recorder) = self.recorder().as_mut() {

@@ -101,7 +101,7 @@ impl Live {
     fn settle(&self, findings: Vec<Finding>) {
         for finding in findings {
             self.shared.ledger().enter(&finding);
-            self.shared.tell(finding);
+            self.shared.publish(finding);
         }
     }
 

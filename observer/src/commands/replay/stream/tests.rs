@@ -184,7 +184,7 @@ impl Live {
 
     fn enter(&self, finding: Finding) {
         self.shared.ledger().enter(&finding);
-        self.shared.tell(finding);
+        self.shared.publish(finding);
     }
 
     /// An agent has no command.

@@ -10,15 +10,15 @@ use crate::{
         DenialSeen, Episode, EpisodeEnd, EpisodeSeen, Observation, Owner, ProcessEvent,
         ProcessSeen, WorkloadEvent, WorkloadSeen,
     },
-    sources::bpf::{Kernel, Told},
+    sources::bpf::{Kernel, KernelEvent},
     time::{Stamp, monotonic},
     who::Identity,
 };
 
 impl Agent {
-    pub(super) fn handle(&mut self, told: Told) {
-        match told {
-            Told::Denial(mut event) => {
+    pub(super) fn handle(&mut self, kernel_event: KernelEvent) {
+        match kernel_event {
+            KernelEvent::Denial(mut event) => {
                 let profile = self.profile(event.row.profile);
                 let container = self.container(&event.row.owner, event.row.cgroup);
                 let cgroup = event.row.cgroup;
@@ -37,37 +37,39 @@ impl Agent {
                     })),
                 );
             }
-            Told::Episode(event) => {
+            KernelEvent::Episode(event) => {
                 let id = event.episode.id;
                 if event.end.open {
-                    self.told.insert(id, (event.episode.last, true));
+                    self.reported.insert(id, (event.episode.last, true));
                 } else {
-                    self.told.remove(&id);
+                    self.reported.remove(&id);
                 }
                 let until = self.clock.stamp(event.end.time);
                 let seen = self.episode(&event.episode, Some(event.end), until);
                 self.enter(event.end.time, Observation::Episode(Box::new(seen)));
             }
-            Told::Process(event) => self.process(*event),
+            KernelEvent::Process(event) => self.process(*event),
             // Its words were kept when it came.
-            Told::Argv(_) => {}
-            Told::Workload(event) => self.launched(*event),
-            Told::Breach(event) => self.breach(&event),
+            KernelEvent::Argv(_) => {}
+            KernelEvent::Workload(event) => self.launched(*event),
+            KernelEvent::Breach(event) => self.breach(&event),
         }
     }
 
     /// An episode with what is known of its process.
     pub(super) fn episode(
         &mut self,
-        told: &Episode,
+        reported: &Episode,
         end: Option<EpisodeEnd>,
         until: Stamp,
     ) -> EpisodeSeen {
-        let container = self.container(&told.owner, told.cgroup);
-        let identity = self.who.identity(&told.owner);
-        let mut episode = told.clone();
-        self.shared.names().rename(&mut episode.owner, told.cgroup);
-        let exe = told.exe.as_deref();
+        let container = self.container(&reported.owner, reported.cgroup);
+        let identity = self.who.identity(&reported.owner);
+        let mut episode = reported.clone();
+        self.shared
+            .names()
+            .rename(&mut episode.owner, reported.cgroup);
+        let exe = reported.exe.as_deref();
         let own = exe.and_then(|exe| self.rules.by_basename(exe.as_bytes()));
         let own = own.is_some_and(|rule| rule.id == episode.owner.rule);
         self.shared.names().restore(&mut episode.owner, own);
@@ -79,7 +81,7 @@ impl Agent {
             container,
             version: identity.version,
             exe_uid: identity.exe_uid,
-            scope: self.shared.scopes().of(&told.owner, told.cgroup),
+            scope: self.shared.scopes().of(&reported.owner, reported.cgroup),
             episode,
         }
     }

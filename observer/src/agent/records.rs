@@ -60,7 +60,7 @@ impl Agent {
     /// The scope of a record whose event is not known yet.
     fn scope_of_record(&self, owner: &Owner, pid: Option<u32>) -> Scope {
         let scopes = self.shared.scopes();
-        if owner.in_tree || !scopes.are_told() {
+        if owner.in_tree || !scopes.has_begun() {
             return scopes.of(owner, 0);
         }
         let cgroup = pid.map_or(0, |pid| self.who.cgroup_id(pid));
