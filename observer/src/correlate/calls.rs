@@ -88,7 +88,7 @@ pub struct Calls {
     given: Recent<u32, u64>,
     number: u64,
     /// Whether the log shows what is executed.
-    tells_execs: bool,
+    shows_execs: bool,
     /// Calls that found no room.
     pub unlisted: u64,
 }
@@ -158,7 +158,7 @@ impl Calls {
     }
 
     fn exec(&mut self, pid: u32, call: &Call) {
-        self.tells_execs = true;
+        self.shows_execs = true;
         self.given.remove(&pid);
         let place = self.open.remove(&pid);
         if let Some(drops) = place.and_then(|place| self.drops.get_mut(&place)) {
@@ -236,7 +236,7 @@ impl Calls {
                     executed: false,
                     went_on: None,
                     cgroup: host.cgroup(pid, time),
-                    told: 0,
+                    reported: 0,
                 };
                 self.drops.insert(self.number, drops);
                 self.open.insert(pid, self.number);
@@ -335,11 +335,11 @@ impl Calls {
             }
             let outcome = drops.outcome(host.alive(drops.pid, drops.first), silent);
             let is_open = outcome.fate == Fate::Running;
-            if is_open && drops.told == drops.calls {
+            if is_open && drops.reported == drops.calls {
                 continue;
             }
-            drops.told = drops.calls;
-            let episode = drops.episode(outcome, self.tells_execs, host);
+            drops.reported = drops.calls;
+            let episode = drops.episode(outcome, self.shows_execs, host);
             episodes.push((drops.last, episode));
             if !is_open {
                 over.push(*place);

@@ -20,7 +20,7 @@ const HOLD_NS: u64 = 400_000_000;
 const BEFORE_NS: u64 = 12_000_000;
 
 /// A refusal of SETPCAP as a record reports it.
-struct Told {
+struct Logged {
     pid: u32,
     time: u64,
     domain: String,
@@ -29,7 +29,7 @@ struct Told {
 /// Records and episodes that wait for one another.
 #[derive(Default)]
 pub struct Domains {
-    told: VecDeque<Told>,
+    logged: VecDeque<Logged>,
     waiting: VecDeque<EpisodeSeen>,
 }
 
@@ -47,10 +47,10 @@ impl Domains {
         ) else {
             return Vec::new();
         };
-        if self.told.len() == MAX_KEPT {
-            self.told.pop_front();
+        if self.logged.len() == MAX_KEPT {
+            self.logged.pop_front();
         }
-        self.told.push_back(Told {
+        self.logged.push_back(Logged {
             pid,
             time: epoch.nanos(),
             domain: String::from_utf8_lossy(domain).into_owned(),
@@ -109,14 +109,14 @@ impl Domains {
     }
 
     fn name(&self, mut seen: EpisodeSeen) -> EpisodeSeen {
-        let mut told = self.told.iter().rev();
-        let of_it = told.find(|told| {
-            told.pid == seen.episode.tgid
-                && told.time + BEFORE_NS >= seen.first.0
-                && told.time <= seen.until.0
+        let mut logged = self.logged.iter().rev();
+        let of_it = logged.find(|logged| {
+            logged.pid == seen.episode.tgid
+                && logged.time + BEFORE_NS >= seen.first.0
+                && logged.time <= seen.until.0
         });
         if seen.profile.is_none() {
-            seen.profile = of_it.map(|told| told.domain.clone());
+            seen.profile = of_it.map(|logged| logged.domain.clone());
         }
         seen
     }

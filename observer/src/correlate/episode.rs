@@ -10,7 +10,7 @@ use crate::{
     caps::{self, CapSet},
     config::{Rules, Supervisor},
     finding::{Container, Episode, Exit, Fate, Launched, Namespace, Verdict},
-    observation::{Episode as Told, EpisodeEnd, EpisodeSeen, WorkloadSeen},
+    observation::{Episode as RawEpisode, EpisodeEnd, EpisodeSeen, WorkloadSeen},
     time::{Stamp, seconds},
     words::Layer,
 };
@@ -88,12 +88,12 @@ pub fn verdict(course: &Course) -> (Verdict, Fate) {
 }
 
 /// How an episode goes on, `until` then.
-fn now(told: &Told, first: Stamp, until: Stamp, end: Option<&EpisodeEnd>) -> Now {
+fn now(raw: &RawEpisode, first: Stamp, until: Stamp, end: Option<&EpisodeEnd>) -> Now {
     let since = until.since(first);
     // The kernel's clock, on which both lie.
-    let after = told.first.saturating_add(since);
-    let tolerated = after.saturating_sub(told.last_refused);
-    let refused = told.last_refused != 0;
+    let after = raw.first.saturating_add(since);
+    let tolerated = after.saturating_sub(raw.last_refused);
+    let refused = raw.last_refused != 0;
     match end {
         None if refused && tolerated >= CARRIED_ON_NS => Now::CarriedOn,
         None => Now::Running,
@@ -151,27 +151,27 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
     let EpisodeSeen {
         first,
         until,
-        episode: told,
+        episode: raw,
         end,
         container,
         ..
     } = seen;
-    let refused = told.refused;
-    let tried = CapSet(refused.0 | told.granted.0);
+    let refused = raw.refused;
+    let tried = CapSet(refused.0 | raw.granted.0);
     let executed = end.as_ref().filter(|end| end.is_exec());
-    let launched = (told.raised > 0).then_some(told.workload.bounding);
+    let launched = (raw.raised > 0).then_some(raw.workload.bounding);
     let set = match (launched, executed) {
         (Some(set), _) => set,
         (None, Some(end)) => end.after,
-        (None, None) => told.after,
+        (None, None) => raw.after,
     };
     let course = Course {
         refused,
         launched: launched.map(|set| tried.intersection(set)),
-        clean: told.clean > 0 || executed.is_some(),
-        left: refused.intersection(told.after),
-        refused_lowered: told.refused_lowered,
-        now: now(told, *first, *until, end.as_ref()),
+        clean: raw.clean > 0 || executed.is_some(),
+        left: refused.intersection(raw.after),
+        refused_lowered: raw.refused_lowered,
+        now: now(raw, *first, *until, end.as_ref()),
     };
     let (mut verdict, mut fate) = verdict(&course);
     // Nothing of what was tried is left, but more than should be.
@@ -192,12 +192,12 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         _ => refused.intersection(set),
     };
     let program = (fate == Fate::Exec && verdict == Verdict::Degraded).then(|| {
-        let own = (told.workload.tgid, &told.workload.exe);
+        let own = (raw.workload.tgid, &raw.workload.exe);
         let (pid, exe) = short.map_or(own, |(seen, _)| (seen.event.tgid, &seen.event.exe));
         Launched {
             pid,
             exe: exe.clone(),
-            count: told.raised.max(1),
+            count: raw.raised.max(1),
         }
     });
     Judged {
@@ -208,7 +208,7 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         skipped: short.is_some(),
         namespace: match end {
             Some(end) if launched.is_none() => end.namespace,
-            _ => told.namespace,
+            _ => raw.namespace,
         },
         launched: program,
     }
@@ -228,7 +228,7 @@ pub fn finding(
     let EpisodeSeen {
         first,
         until,
-        episode: told,
+        episode: raw,
         end,
         profile,
         container,
@@ -239,65 +239,64 @@ pub fn finding(
     let ended = end
         .as_ref()
         .filter(|end| !end.open && matches!(judged.fate, Fate::Exit | Fate::CarriedOn));
-    let by_another =
-        told.raised > 0 && told.workload.tgid == told.tgid && told.workload.tid != told.tid;
+    let by_another = raw.raised > 0 && raw.workload.tgid == raw.tgid && raw.workload.tid != raw.tid;
     let mut episode = Episode {
-        id: format!("{:x}-{}", told.first, told.tgid),
+        id: format!("{:x}-{}", raw.first, raw.tgid),
         scope: *scope,
         verdict: judged.verdict,
-        retried: judged.verdict == Verdict::Ok && told.refused_raised > 0,
+        retried: judged.verdict == Verdict::Ok && raw.refused_raised > 0,
         skipped: judged.skipped,
-        refilled: told.refilled > 0,
-        supervisor: name(rules, told.owner.rule),
+        refilled: raw.refilled > 0,
+        supervisor: name(rules, raw.owner.rule),
         inferred: false,
         while_away: false,
-        role: role(told.owner.role),
+        role: role(raw.owner.role),
         version: version.clone(),
         exe_uid: *exe_uid,
         container: container.clone(),
-        pid: told.tgid,
-        ppid: told.ppid,
-        comm: told.comm.clone(),
-        exe: told.exe.clone(),
-        layer: (told.layer != Layer::None).then(|| told.layer.as_str().to_owned()),
+        pid: raw.tgid,
+        ppid: raw.ppid,
+        comm: raw.comm.clone(),
+        exe: raw.exe.clone(),
+        layer: (raw.layer != Layer::None).then(|| raw.layer.as_str().to_owned()),
         profile: profile.clone(),
-        drops: told.drops,
-        refused_raised: told.refused_raised,
-        refused_lowered: told.refused_lowered,
-        unknown_capability: told.unknown,
-        bounding_before: told.before.to_string(),
+        drops: raw.drops,
+        refused_raised: raw.refused_raised,
+        refused_lowered: raw.refused_lowered,
+        unknown_capability: raw.unknown,
+        bounding_before: raw.before.to_string(),
         bounding_after: judged.set.to_string(),
         bounding_namespace: Some(judged.namespace).filter(|inode| *inode != 0),
         residual: names(judged.residual),
         workload: judged.launched,
-        dropping_thread: by_another.then_some(told.tid),
-        effective: told.effective.to_string(),
+        dropping_thread: by_another.then_some(raw.tid),
+        effective: raw.effective.to_string(),
         user_namespace: Namespace {
-            inode: told.namespace,
-            level: told.level,
+            inode: raw.namespace,
+            level: raw.level,
         },
         fate: judged.fate,
         // Its own end shows more than that of the last one forked from it.
         exit: ended.map(|end| {
-            exit(if told.ended == 0 {
+            exit(if raw.ended == 0 {
                 end.status
             } else {
-                told.status
+                raw.status
             })
         }),
-        chain: chain(&told.ancestors, &told.owner, told.tgid, told.comm.clone()),
-        first_refused: told.first_refused.map(|n| caps::name(n).into_owned()),
+        chain: chain(&raw.ancestors, &raw.owner, raw.tgid, raw.comm.clone()),
+        first_refused: raw.first_refused.map(|n| caps::name(n).into_owned()),
         not_the_cause: Vec::new(),
         duration_seconds: seconds(until.since(*first)),
         explanation: String::new(),
     };
     let refusal = explain::Refusal {
-        reason: told.reason,
+        reason: raw.reason,
         rule,
-        uid: (told.level == 0).then_some(told.uid),
-        launcher: launcher(&told.ancestors),
+        uid: (raw.level == 0).then_some(raw.uid),
+        launcher: launcher(&raw.ancestors),
         is_program: rule
-            .zip(told.exe.as_deref())
+            .zip(raw.exe.as_deref())
             .is_some_and(|(rule, exe)| rule.is_program(exe)),
         release: rules.release(),
         failed_exec: execs.of(&episode, *first),

@@ -61,12 +61,12 @@ pub struct Join {
     records: VecDeque<AuditSeen>,
     /// `SELinux`'s of late: the kernel side reports a row's first denial and then one
     /// a second, while the log has each.
-    told: VecDeque<Told>,
+    reported: VecDeque<Reported>,
 }
 
 /// A row that was reported, and when.
 #[derive(Clone, Debug)]
-struct Told {
+struct Reported {
     event: Event,
     comm: Comm,
 }
@@ -90,10 +90,10 @@ impl Join {
             scope: seen.scope,
         };
         if layer == Layer::Selinux {
-            if self.told.len() == MAX_WAITING {
-                self.told.pop_front();
+            if self.reported.len() == MAX_WAITING {
+                self.reported.pop_front();
             }
-            self.told.push_back(Told {
+            self.reported.push_back(Reported {
                 event: event.clone(),
                 comm: row.comm,
             });
@@ -159,8 +159,8 @@ impl Join {
         }
         let old = HOLD_NS + QUIET_NS;
         while self
-            .told
-            .pop_front_if(|told| now.since(told.event.time) > 2 * old)
+            .reported
+            .pop_front_if(|reported| now.since(reported.event.time) > 2 * old)
             .is_some()
         {}
         settled
@@ -195,10 +195,10 @@ impl Join {
     /// A record that no event came for: of a denial of a row that was reported a moment
     /// before it, or of one that the hooks did not see.
     fn alone(&self, seen: AuditSeen) -> Joined {
-        let mut told = self.told.iter().rev();
-        let told = told.find(|told| told.is_of(&seen.record));
-        match told {
-            Some(told) if is_denial(&seen.record) => joined(seen, told.event.clone()),
+        let mut reported = self.reported.iter().rev();
+        let reported = reported.find(|reported| reported.is_of(&seen.record));
+        match reported {
+            Some(reported) if is_denial(&seen.record) => joined(seen, reported.event.clone()),
             _ => Joined {
                 seen,
                 row: None,
@@ -210,7 +210,7 @@ impl Join {
 
     /// Whether anything waits, or is remembered for what comes.
     pub fn is_waiting(&self) -> bool {
-        !self.events.is_empty() || !self.records.is_empty() || !self.told.is_empty()
+        !self.events.is_empty() || !self.records.is_empty() || !self.reported.is_empty()
     }
 
     /// Whether an event younger than so many nanoseconds still waits for its record.
@@ -225,7 +225,7 @@ impl Join {
     }
 }
 
-impl Told {
+impl Reported {
     /// Whether a record is of the row, and of the second in which it is not reported
     /// again. Another process of the same name counts in the same row.
     fn is_of(&self, record: &Record<'_>) -> bool {
@@ -270,11 +270,11 @@ fn fits(event: &Event, record: &Record<'_>) -> bool {
 
 /// A stack's label names all its profiles, its record one of them.
 fn profile_fits(profile: Option<&str>, record: &Record<'_>) -> bool {
-    let (Some(profile), Some(told)) = (profile, record.profile.as_deref()) else {
+    let (Some(profile), Some(logged)) = (profile, record.profile.as_deref()) else {
         return true;
     };
-    let told = String::from_utf8_lossy(told);
-    profile == told || profile.split("//&").any(|member| member == told)
+    let logged = String::from_utf8_lossy(logged);
+    profile == logged || profile.split("//&").any(|member| member == logged)
 }
 
 fn time_fits(time: Stamp, record: &Record<'_>) -> bool {

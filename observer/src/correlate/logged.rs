@@ -44,7 +44,7 @@ pub struct LoggedDrops {
     /// What became of it; running where nobody looked.
     pub fate: Fate,
     /// Whether the log would have shown that it executed a program.
-    pub tells_execs: bool,
+    pub shows_execs: bool,
     /// That program.
     pub workload: Option<Launched>,
     /// From the first call to the last.
@@ -53,7 +53,7 @@ pub struct LoggedDrops {
 
 /// The episode. What a log does not show is empty: sets, and what became of the
 /// process.
-pub fn episode(told: LoggedDrops) -> Episode {
+pub fn episode(logged: LoggedDrops) -> Episode {
     let LoggedDrops {
         id,
         supervisor,
@@ -73,16 +73,16 @@ pub fn episode(told: LoggedDrops) -> Episode {
         left,
         was_absent,
         fate,
-        tells_execs,
+        shows_execs,
         workload,
         seconds,
-    } = told;
+    } = logged;
     let verdict = match fate {
         _ if was_absent => Verdict::Harmless,
         _ if left.is_empty() => Verdict::Ok,
         Fate::Running => Verdict::Pending,
         // It ended without an exec, which the log would have shown.
-        Fate::Exit if tells_execs => Verdict::Fatal,
+        Fate::Exit if shows_execs => Verdict::Fatal,
         Fate::Exec | Fate::CarriedOn | Fate::Exit => Verdict::Degraded,
     };
     let mut episode = Episode {

@@ -110,13 +110,13 @@ impl Correlator {
                 let joined = self.join.event(&seen, supervisor);
                 let joined = joined.into_iter().map(audit);
                 let finding = self.denial(&seen);
-                let told_again = match &finding.event.kind {
+                let repeated = match &finding.event.kind {
                     EventKind::Denial(denial) => self.near.denial(denial, seen.time),
                     _ => Vec::new(),
                 };
                 std::iter::once(finding)
                     .chain(joined)
-                    .chain(told_again)
+                    .chain(repeated)
                     .collect()
             }
             Observation::Episode(seen) => {

@@ -62,13 +62,13 @@ impl Near {
             self.denials.pop_front();
         }
         self.denials.push_back((denial.clone(), time));
-        let mut told = Vec::new();
+        let mut repeated = Vec::new();
         self.failed.retain_mut(|failed| {
             if !concerns(&failed.episode, denial, failed.time, time) {
                 return time.since(failed.time) <= NEAR_NS;
             }
             acquit(&mut failed.episode, denial);
-            told.push(Finding {
+            repeated.push(Finding {
                 event: Event::new(failed.time, EventKind::Episode(failed.episode.clone())),
                 scope: failed.episode.scope,
                 row: None,
@@ -76,7 +76,7 @@ impl Near {
             });
             false
         });
-        told
+        repeated
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_after_it_has_the_episode_told_again_once() {
+    fn a_denial_after_it_has_the_episode_reported_again_once() {
         let mut near = Near::default();
         let mut episode = failed(7, "commoncap");
         near.judge(&mut episode, stamp(0));
@@ -151,10 +151,10 @@ mod tests {
         let again = near.denial(&denial(9, "apparmor", "yes"), stamp(500));
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].scope, episode.scope);
-        let EventKind::Episode(told) = &again[0].event.kind else {
+        let EventKind::Episode(repeated) = &again[0].event.kind else {
             panic!("no episode");
         };
-        assert_eq!(told.not_the_cause, [TEXT]);
+        assert_eq!(repeated.not_the_cause, [TEXT]);
         let third = near.denial(&denial(9, "apparmor", "yes"), stamp(600));
         assert!(third.is_empty(), "once");
     }

@@ -233,7 +233,7 @@ impl DenialCounts {
             Some("workload") => &mut self.workload,
             _ => &mut self.none,
         };
-        let worth = if denial.is_telling() {
+        let worth = if denial.is_notable() {
             &mut role.denied
         } else if denial.expected {
             &mut role.expected

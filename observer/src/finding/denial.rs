@@ -86,7 +86,7 @@ impl Denial {
     /// Whether it may matter to anybody: not what a rule expects, what nobody
     /// wanted a record of, what is asked in passing, or what may be memory accounting
     /// all the same.
-    pub fn is_telling(&self) -> bool {
+    pub fn is_notable(&self) -> bool {
         let accounting = self.audited == "unknown" && self.number == caps::SYS_ADMIN;
         let routine = accounting || self.in_passing().is_some();
         !self.expected && self.audited != "no" && !routine

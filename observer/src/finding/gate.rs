@@ -71,7 +71,7 @@ impl Gate {
     pub fn stops_denial(&self, denial: &Denial) -> bool {
         self.fail_on.contains(&FailOn::Denied)
             && self.counts(denial.role.as_deref())
-            && denial.is_telling()
+            && denial.is_notable()
     }
 
     /// Whether a row of calls that a rule refused matches.

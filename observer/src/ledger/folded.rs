@@ -74,7 +74,7 @@ impl Folded {
 
 impl Worth for Denial {
     fn rank(&self) -> u8 {
-        u8::from(self.is_telling()) * 2 + u8::from(self.supervisor.is_some())
+        u8::from(self.is_notable()) * 2 + u8::from(self.supervisor.is_some())
     }
 
     fn kind(&self) -> impl Hash {

@@ -199,7 +199,7 @@ fn version(version: Option<&str>) -> &str {
 fn records(out: &mut String, report: &Report, pid: Option<u32>) -> std::fmt::Result {
     let wanted = |denial: &&Denial| match pid {
         Some(pid) => denial.pid == Some(pid) || denial.chain.iter().any(|link| link.pid == pid),
-        None => denial.is_telling(),
+        None => denial.is_notable(),
     };
     let denials: Vec<_> = report.denials.iter().filter(wanted).collect();
     if denials.is_empty() {

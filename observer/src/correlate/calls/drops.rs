@@ -36,7 +36,7 @@ pub(super) struct Drops {
     pub(super) went_on: Option<String>,
     pub(super) cgroup: u64,
     /// Calls at the time that it was reported as open.
-    pub(super) told: u32,
+    pub(super) reported: u32,
 }
 
 /// What has become of a process with drops.
@@ -68,7 +68,7 @@ impl Drops {
         }
     }
 
-    pub(super) fn episode(&self, outcome: Outcome, tells_execs: bool, host: &impl Host) -> Episode {
+    pub(super) fn episode(&self, outcome: Outcome, shows_execs: bool, host: &impl Host) -> Episode {
         let Outcome {
             fate,
             bounding,
@@ -115,7 +115,7 @@ impl Drops {
             left: names(left),
             was_absent: left.is_empty() && !kept.is_empty(),
             fate,
-            tells_execs,
+            shows_execs,
             workload,
             seconds: self.last.seconds_since(self.first),
         })

@@ -39,7 +39,7 @@ fn aside(calls: &mut Calls, call: Call) {
     calls.aside(&Aside::Call(call), &Gone);
 }
 
-fn told(calls: Calls) -> Vec<Episode> {
+fn finished(calls: Calls) -> Vec<Episode> {
     let (episodes, _) = calls.finish(&Gone);
     episodes.into_iter().map(|(_, episode)| episode).collect()
 }
@@ -72,7 +72,7 @@ fn a_refusal_alone_is_commoncaps_and_beside_a_record_the_modules() {
             calls.record(&denied(1));
         }
         aside(&mut calls, call(Deed::Drop(22), 1, 2));
-        let [episode] = &told(calls)[..] else {
+        let [episode] = &finished(calls)[..] else {
             panic!("one");
         };
         assert_eq!(episode.layer.as_deref(), Some(layer));
@@ -89,7 +89,7 @@ fn what_came_of_it_decides_on_the_verdict() {
         for (serial, (deed, error)) in all.iter().enumerate() {
             aside(&mut calls, call(*deed, *error, serial as u64));
         }
-        told(calls)[0].verdict
+        finished(calls)[0].verdict
     };
     assert_eq!(of(&[(Deed::Drop(21), 0)]), Worth::Ok);
     assert_eq!(of(&[(Deed::Drop(63), EINVAL)]), Worth::Ok);
@@ -104,7 +104,7 @@ fn a_number_used_again_is_another_process_and_all_is_bounded() {
     for serial in 0..3 {
         aside(&mut calls, call(Deed::Drop(21), 1, serial * 100_000));
     }
-    assert_eq!(told(calls).len(), 3);
+    assert_eq!(finished(calls).len(), 3);
     let mut calls = Calls::default();
     for serial in 0..10_000 {
         let mut one = call(Deed::Drop(21), 1, serial);
@@ -113,7 +113,7 @@ fn a_number_used_again_is_another_process_and_all_is_bounded() {
     }
     assert_eq!(calls.unlisted, 10_000 - MAX_KEPT as u64);
     assert!(calls.waiting.known.len() <= MAX_KEPT);
-    assert_eq!(told(calls).len(), MAX_KEPT);
+    assert_eq!(finished(calls).len(), MAX_KEPT);
 }
 
 /// A process that is still there.
@@ -156,8 +156,8 @@ fn a_live_log_s_episodes_end_with_what_became_of_the_process() {
             None => calls.settle(after(seconds), &Gone),
         };
         let episodes = episodes.into_iter();
-        let told = episodes.map(|(_, one)| (one.verdict, one.fate, one.drops));
-        told.collect::<Vec<_>>()
+        let outcomes = episodes.map(|(_, one)| (one.verdict, one.fate, one.drops));
+        outcomes.collect::<Vec<_>>()
     };
     let gone = || None;
     let same = || {
@@ -237,7 +237,7 @@ fn other_records_of_an_event_name_the_programs() {
         exec.exe = None;
         aside(&mut calls, exec);
         calls.aside(&title("/srv/web", None, 3), &Gone);
-        let [episode] = &told(calls)[..] else {
+        let [episode] = &finished(calls)[..] else {
             panic!("one");
         };
         assert_eq!(episode.exe.as_deref(), Some("box"));

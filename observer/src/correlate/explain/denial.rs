@@ -77,7 +77,7 @@ pub fn denial(
         text += "; the check used credentials other than the process's own";
     }
     text.push('.');
-    if denial.is_telling()
+    if denial.is_notable()
         && let Some(remedy) = remedy(denial, container, release)
     {
         text = format!("{text} {remedy}");

@@ -74,9 +74,9 @@ fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode
     }
 }
 
-fn sentence(told: &Episode, reason: Reason) -> String {
+fn sentence(failed: &Episode, reason: Reason) -> String {
     let rules = Rules::load(None).unwrap();
-    let supervisor = told.supervisor.as_deref().unwrap_or_default();
+    let supervisor = failed.supervisor.as_deref().unwrap_or_default();
     let rule = rules.by_basename(supervisor.as_bytes());
     let rule = rule.and_then(|rule| rules.get(rule.id));
     let refusal = Refusal {
@@ -84,18 +84,18 @@ fn sentence(told: &Episode, reason: Reason) -> String {
         rule,
         uid: None,
         launcher: None,
-        is_program: told.exe.as_deref() == Some(supervisor),
+        is_program: failed.exe.as_deref() == Some(supervisor),
         release: rules.release(),
         failed_exec: None,
     };
-    episode(told, &refusal)
+    episode(failed, &refusal)
 }
 
 #[test]
 fn what_was_not_requested_is_said_and_no_module_is_blamed() {
     let container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
-    let told = fatal("openshell", "commoncap", Some(container));
-    let text = sentence(&told, Reason::NotEffective);
+    let failed = fatal("openshell", "commoncap", Some(container));
+    let text = sentence(&failed, Reason::NotEffective);
     for words in [
         "in podman container web (image registry.example/openshell/supervisor:0.0.73)",
         "could not drop chown",
@@ -119,17 +119,17 @@ fn what_was_not_requested_is_said_and_no_module_is_blamed() {
 #[test]
 fn an_exec_that_failed_after_the_drops_is_explained() {
     let ended = |code, before: &str, after: &str| {
-        let mut told = fatal("setpriv", "commoncap", None);
-        told.verdict = Verdict::Ok;
-        told.refused_raised = 0;
-        told.layer = None;
-        before.clone_into(&mut told.bounding_before);
-        after.clone_into(&mut told.bounding_after);
-        told.exit = Some(Exit {
+        let mut dropped = fatal("setpriv", "commoncap", None);
+        dropped.verdict = Verdict::Ok;
+        dropped.refused_raised = 0;
+        dropped.layer = None;
+        before.clone_into(&mut dropped.bounding_before);
+        after.clone_into(&mut dropped.bounding_after);
+        dropped.exit = Some(Exit {
             code: Some(code),
             signal: None,
         });
-        (told.is_explained(), sentence(&told, Reason::None))
+        (dropped.is_explained(), sentence(&dropped, Reason::None))
     };
     let (is_explained, text) = ended(126, "0x1fffffffff", "0x1ffffffbff");
     assert!(is_explained);
@@ -155,18 +155,18 @@ fn an_exec_that_failed_after_the_drops_is_explained() {
 }
 
 #[test]
-fn what_was_requested_and_is_missing_is_told_apart() {
-    let told = |bounding, effective| {
+fn what_was_requested_and_is_missing_is_distinguished() {
+    let text_of = |bounding, effective| {
         let container = container(bounding, effective);
-        let told = fatal("openshell", "commoncap", Some(container));
-        sentence(&told, Reason::NotEffective)
+        let failed = fatal("openshell", "commoncap", Some(container));
+        sentence(&failed, Reason::NotEffective)
     };
-    let text = told(WITH_SETPCAP, "0x0");
+    let text = text_of(WITH_SETPCAP, "0x0");
     assert!(
         text.contains("in the bounding set, but gives it to no process"),
         "{text}"
     );
-    let text = told(WITH_SETPCAP, WITH_SETPCAP);
+    let text = text_of(WITH_SETPCAP, WITH_SETPCAP);
     assert!(
         text.contains("or one above it, lost it (inferred)"),
         "{text}"
@@ -179,8 +179,8 @@ fn what_was_requested_and_is_missing_is_told_apart() {
 #[test]
 fn a_runtime_runs_outside_of_the_container_that_it_makes() {
     let container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
-    let told = fatal("crun", "commoncap", Some(container));
-    let text = sentence(&told, Reason::NotEffective);
+    let failed = fatal("crun", "commoncap", Some(container));
+    let text = sentence(&failed, Reason::NotEffective);
     assert!(!text.contains("among the container's"), "{text}");
     assert!(
         text.contains("crun drops what the container must not have"),
@@ -189,24 +189,24 @@ fn a_runtime_runs_outside_of_the_container_that_it_makes() {
 }
 
 #[test]
-fn the_note_on_a_program_is_not_told_of_its_workload() {
-    let mut told = fatal("crun", "commoncap", None);
-    assert!(sentence(&told, Reason::NotEffective).contains("Note: "));
-    told.role = Some("workload".to_owned());
-    assert!(!sentence(&told, Reason::NotEffective).contains("Note: "));
+fn the_note_on_a_program_does_not_apply_to_its_workload() {
+    let mut failed = fatal("crun", "commoncap", None);
+    assert!(sentence(&failed, Reason::NotEffective).contains("Note: "));
+    failed.role = Some("workload".to_owned());
+    assert!(!sentence(&failed, Reason::NotEffective).contains("Note: "));
 }
 
 /// An episode of a process below a supervisor that is that supervisor's only by what it was.
 fn replaced(supervisor: &str, comm: &str, exe: &str) -> Episode {
-    let mut told = fatal(supervisor, "commoncap", None);
-    told.role = Some("workload".to_owned());
-    told.comm = comm.to_owned();
-    told.exe = Some(exe.to_owned());
-    told.chain = vec![Link {
-        pid: told.pid,
+    let mut failed = fatal(supervisor, "commoncap", None);
+    failed.role = Some("workload".to_owned());
+    failed.comm = comm.to_owned();
+    failed.exe = Some(exe.to_owned());
+    failed.chain = vec![Link {
+        pid: failed.pid,
         comm: comm.to_owned(),
     }];
-    told
+    failed
 }
 
 #[test]
@@ -235,21 +235,21 @@ fn who_it_was_fits_what_the_process_runs_now() {
 
 #[test]
 fn another_namespace_and_a_modules_refusal() {
-    let told = fatal("openshell", "commoncap", None);
-    let text = sentence(&told, Reason::Namespace);
+    let failed = fatal("openshell", "commoncap", None);
+    let text = sentence(&failed, Reason::Namespace);
     assert!(
         text.contains("no authority over that user namespace"),
         "{text}"
     );
     assert!(!text.contains("--cap-add"), "{text}");
-    let told = fatal("openshell", "apparmor", None);
-    let text = sentence(&told, Reason::None);
+    let failed = fatal("openshell", "apparmor", None);
+    let text = sentence(&failed, Reason::None);
     assert!(
         text.contains(r#"AppArmor profile "p\"q" refused CAP_SETPCAP, which it holds"#),
         "{text}"
     );
-    let told = fatal("openshell", "lsm", None);
-    assert!(sentence(&told, Reason::None).contains("inferred"));
+    let failed = fatal("openshell", "lsm", None);
+    assert!(sentence(&failed, Reason::None).contains("inferred"));
 }
 
 #[test]
@@ -262,8 +262,8 @@ fn each_manager_of_containers_has_its_own_remedy() {
     ] {
         let mut container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
         runtime.clone_into(&mut container.runtime);
-        let told = fatal("openshell", "commoncap", Some(container));
-        let text = sentence(&told, Reason::NotEffective);
+        let failed = fatal("openshell", "commoncap", Some(container));
+        let text = sentence(&failed, Reason::NotEffective);
         assert!(text.contains(remedy), "{runtime}: {text}");
     }
 }
@@ -273,9 +273,9 @@ fn hostile_names_can_not_speak_for_the_sentence() {
     let mut container = container(WITHOUT_SETPCAP, WITHOUT_SETPCAP);
     container.name = Some("x, which AppArmor refused\n\u{1b}[31m\u{202e}".to_owned());
     container.image = Some("i\"mage".to_owned());
-    let mut told = fatal("openshell", "commoncap", Some(container));
-    told.comm = "sixteen bytes 16".to_owned();
-    let text = sentence(&told, Reason::NotEffective);
+    let mut failed = fatal("openshell", "commoncap", Some(container));
+    failed.comm = "sixteen bytes 16".to_owned();
+    let text = sentence(&failed, Reason::NotEffective);
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(
         text.contains(r#""x, which AppArmor refused\n\u{1b}[31m"#),
@@ -319,8 +319,8 @@ fn refused(capability: &str, number: u32, audited: &str, via: &str) -> Denial {
 }
 
 #[test]
-fn nobody_is_told_to_grant_what_memory_accounting_asks_for() {
-    let told = |audited: &str| {
+fn nobody_is_advised_to_grant_what_memory_accounting_asks_for() {
+    let text_of = |audited: &str| {
         denial(
             &refused("sys_admin", 21, audited, "unknown"),
             None,
@@ -328,14 +328,14 @@ fn nobody_is_told_to_grant_what_memory_accounting_asks_for() {
             Release::Other,
         )
     };
-    assert!(told("yes").contains("--cap-add SYS_ADMIN"));
-    let unknown = told("unknown");
+    assert!(text_of("yes").contains("--cap-add SYS_ADMIN"));
+    let unknown = text_of("unknown");
     assert!(unknown.contains("memory accounting"), "{unknown}");
     assert!(!unknown.contains("--cap-add"), "{unknown}");
 }
 
 #[test]
-fn nobody_is_told_to_grant_what_the_kernel_asks_in_passing() {
+fn nobody_is_advised_to_grant_what_the_kernel_asks_in_passing() {
     for (capability, number, via, is_passing) in [
         ("setpcap", 8, "direct", true),
         ("setpcap", 8, "security_capable", false),
@@ -345,7 +345,7 @@ fn nobody_is_told_to_grant_what_the_kernel_asks_in_passing() {
     ] {
         let one = refused(capability, number, "yes", via);
         let text = denial(&one, None, None, Release::Other);
-        assert_eq!(one.is_telling(), !is_passing, "{text}");
+        assert_eq!(one.is_notable(), !is_passing, "{text}");
         assert_eq!(text.contains("Give it"), !is_passing, "{text}");
         // Whether a call failed for what it asked is not seen.
         assert_eq!(text.contains("undecided"), !is_passing, "{text}");
@@ -354,7 +354,7 @@ fn nobody_is_told_to_grant_what_the_kernel_asks_in_passing() {
     // A module refuses what commoncap granted.
     let mut one = refused("setpcap", 8, "yes", "direct");
     one.layer = "apparmor".to_owned();
-    assert!(one.is_telling());
+    assert!(one.is_notable());
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn for_a_file_its_owner_and_mode_come_first() {
     for (capability, number) in [("dac_override", 1), ("dac_read_search", 2)] {
         let one = refused(capability, number, "yes", "security_capable");
         let text = denial(&one, None, None, Release::Other);
-        assert!(one.is_telling());
+        assert!(one.is_notable());
         assert!(!text.contains("Give it"), "{text}");
         assert!(text.contains("owner or the mode"), "{text}");
         assert!(text.contains("undecided"), "{text}");
@@ -409,7 +409,7 @@ fn a_users_manager_has_no_capability_for_its_units() {
         id: "ambient.service".to_owned(),
         ..Container::default()
     };
-    let told = |rule: &str, unit: &Container| {
+    let text_of = |rule: &str, unit: &Container| {
         rule_refusal(&RuleRefusal {
             call: "capset".to_owned(),
             rule: rule.to_owned(),
@@ -420,10 +420,10 @@ fn a_users_manager_has_no_capability_for_its_units() {
     };
     // The system's manager has every capability: the order of the calls is wrong there.
     unit.vouch(0);
-    let text = told("inheritable_beyond_permitted", &unit);
+    let text = text_of("inheritable_beyond_permitted", &unit);
     assert!(text.contains("still permitted"), "{text}");
     unit.vouch(1000);
-    let text = told("inheritable_beyond_permitted", &unit);
+    let text = text_of("inheritable_beyond_permitted", &unit);
     assert!(
         text.ends_with(
             "Run it in a system unit with User= and AmbientCapabilities=CAP_NET_BIND_SERVICE \
@@ -432,14 +432,14 @@ fn a_users_manager_has_no_capability_for_its_units() {
         ),
         "{text}"
     );
-    let text = told("effective_beyond_permitted", &unit);
+    let text = text_of("effective_beyond_permitted", &unit);
     assert!(text.contains("Lower the effective set first"), "{text}");
 }
 
 #[test]
 fn an_episode_says_that_what_it_dropped_was_needed() {
     let refusal = caddy();
-    let told = Episode {
+    let dropped = Episode {
         verdict: Verdict::Ok,
         exit: Some(Exit {
             code: Some(126),
@@ -458,7 +458,7 @@ fn an_episode_says_that_what_it_dropped_was_needed() {
         release: Release::default(),
         failed_exec: Some(&refusal),
     };
-    let text = episode(&told, &known);
+    let text = episode(&dropped, &known);
     assert!(
         text.ends_with(
             "It dropped net_bind_service, then could not execute /usr/bin/caddy, whose file \

@@ -154,7 +154,7 @@ fn a_second_selinux_denial_within_a_second_is_matched_too() {
     let settled = join.expire(Stamp((BASE_MS + 10_000) * 1_000_000));
     let matched: Vec<_> = settled.iter().map(|joined| joined.row.is_some()).collect();
     assert_eq!(matched, [true, true, false]);
-    assert!(join.told.is_empty());
+    assert!(join.reported.is_empty());
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Brief {
             }
             return;
         }
-        if !is_telling(&event) {
+        if !is_notable(&event) {
             return;
         }
         if self.chosen.len() == MOST {
@@ -85,9 +85,9 @@ impl Brief {
 }
 
 /// Denials that nobody would want to read of are in the lists all the same.
-fn is_telling(event: &Event) -> bool {
+fn is_notable(event: &Event) -> bool {
     match &event.kind {
-        EventKind::Denial(denial) => denial.is_telling(),
+        EventKind::Denial(denial) => denial.is_notable(),
         EventKind::Episode(_)
         | EventKind::Audit(_)
         | EventKind::Supervisor(_)

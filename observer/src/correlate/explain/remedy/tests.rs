@@ -22,7 +22,7 @@ fn asked(user: u32, bounding: &str, ambient: &str, no_new_privs: bool) -> Reques
     }
 }
 
-fn told(container: &Container) -> String {
+fn remedy(container: &Container) -> String {
     give(&Case {
         capability: "setpcap",
         container: Some(container),
@@ -72,7 +72,7 @@ fn each_launcher_has_its_own_words() {
             "compose, service shop: cap_add: [SETPCAP]",
         ),
     ] {
-        let text = told(&container);
+        let text = remedy(&container);
         assert!(text.contains(words), "{words}: {text}");
         assert!(!text.contains("under systemd"), "{text}");
     }
@@ -88,22 +88,22 @@ fn a_user_that_is_not_root_needs_more_than_the_capability() {
         for bounding in [WITH, WITHOUT] {
             let mut container = container(runtime);
             container.requested = Some(asked(33, bounding, "0x0", false));
-            let text = told(&container);
+            let text = remedy(&container);
             assert!(text.contains(words), "{text}");
             assert!(text.contains("after the drop"), "{text}");
             assert!(text.contains("setcap cap_setpcap+ep"), "{text}");
             container.requested = Some(asked(33, bounding, "0x0", true));
-            assert!(!told(&container).contains("setcap"), "exec gives nothing");
+            assert!(!remedy(&container).contains("setcap"), "exec gives nothing");
         }
     }
     let mut pod = container("containerd");
     pod.pod = Some(Pod::default());
     pod.requested = Some(asked(33, WITH, "0x0", true));
-    assert!(told(&pod).contains("runAsUser: 0"));
+    assert!(remedy(&pod).contains("runAsUser: 0"));
     // Podman makes it ambient.
     let mut podman = container("podman");
     podman.requested = Some(asked(33, WITHOUT, "0x0", true));
-    assert!(told(&podman).contains("(podman run --cap-add SETPCAP)"));
+    assert!(remedy(&podman).contains("(podman run --cap-add SETPCAP)"));
 }
 
 #[test]

@@ -140,7 +140,7 @@ pub fn most_first(report: &Report) -> Vec<Denial> {
         }
     }
     denials.sort_by_key(|denial| {
-        let routine = !denial.is_telling();
+        let routine = !denial.is_notable();
         (denial.expected, routine, std::cmp::Reverse(denial.count))
     });
     denials
