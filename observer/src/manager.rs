@@ -39,7 +39,7 @@ impl Manager {
     }
 
     /// Notifies it.
-    pub fn tell(&self, state: &NotifyState<'_>) {
+    pub fn notify(&self, state: &NotifyState<'_>) {
         let Self(Some(socket)) = self else {
             return;
         };
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_by_a_file_and_without_one() {
+    fn it_is_notified_by_a_file_and_without_one() {
         let folder = tempfile::tempdir().expect("no folder");
         let file = folder.path().join("notify");
         let name = format!("capwatch-test-{}", std::process::id());
@@ -75,11 +75,11 @@ mod tests {
         for (address, place) in [(path, file.as_os_str()), (abstract_name, marked.as_ref())] {
             let listener = UnixDatagram::bind_addr(&address).expect("bound");
             let manager = Manager(Some(connected(place).expect("connected")));
-            manager.tell(&NotifyState::Ready);
+            manager.notify(&NotifyState::Ready);
             let mut buffer = [0; 64];
             let length = listener.recv(&mut buffer).expect("a word");
             assert_eq!(&buffer[..length], b"READY=1\n");
         }
-        Manager::default().tell(&NotifyState::Stopping);
+        Manager::default().notify(&NotifyState::Stopping);
     }
 }

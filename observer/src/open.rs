@@ -163,7 +163,7 @@ pub fn device(path: &'static str) -> io::Result<File> {
 ///
 /// # Errors
 /// As the system reports them.
-pub fn tell(path: &str, text: &str) -> io::Result<()> {
+pub fn write_kernel_file(path: &str, text: &str) -> io::Result<()> {
     use std::io::Write;
 
     write(Path::new(path), OFlags::empty())?.write_all(text.as_bytes())

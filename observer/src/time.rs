@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_tells_the_present() {
+    fn the_clock_gives_the_present() {
         let now = Clock::sample().stamp(monotonic());
         assert!(Stamp::now().since(now) < 1_000_000_000);
     }

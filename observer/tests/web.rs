@@ -10,7 +10,7 @@ use observer::finding::{
     Event, EventKind, LossEvent, Report, SourceReport, SupervisorEvent, Verdict,
 };
 use observer::outputs::web::{self, Options, Status, Supervisor, Tally, TimedEpisode, View};
-use observer::sandbox::Told;
+use observer::sandbox;
 use observer::time::Stamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -99,7 +99,7 @@ impl View for Fixed {
 }
 
 /// A sandbox without Landlock, as of a kernel before 5.13.
-fn sandbox() -> Told {
+fn sandbox() -> sandbox::Report {
     let text = r#"{"mode":"auto","state":"partial","lapses":[{"part":"landlock","why":
         "the kernel lacks it, or lsm= does not list it","what":"files are not restricted","remedy":
         "boot with landlock in lsm="}]}"#;
@@ -283,7 +283,7 @@ async fn the_sandbox_is_shown_with_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn readiness_is_told_with_its_reason() {
+async fn readiness_is_shown_with_its_reason() {
     let server = server().await;
     server.view.ready.store(false, Ordering::Relaxed);
     let answer = server.get("/-/ready").await;
@@ -389,8 +389,8 @@ async fn the_page_holds_the_essentials_and_no_foreign_markup() {
     }
     let episode = server.get(&format!("/episodes/{FATAL}")).await;
     // Who stood above it, and what was not the cause.
-    for told in ["the kernel (commoncap) refused", "24607</bdi>", CAUSE] {
-        assert!(episode.contains(told), "{told}: {episode}");
+    for words in ["the kernel (commoncap) refused", "24607</bdi>", CAUSE] {
+        assert!(episode.contains(words), "{words}: {episode}");
     }
     let itself = episode.matches("openshell-sandb 24615</bdi>").count();
     assert_eq!(itself, 1, "the process itself, once");
@@ -407,8 +407,8 @@ async fn events_arrive_live_and_the_stop_ends_them() {
         .write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         .await
         .unwrap();
-    let mut heard = Vec::new();
-    until(&mut stream, &mut heard, "retry: 3000").await;
+    let mut received = Vec::new();
+    until(&mut stream, &mut received, "retry: 3000").await;
     let event = Event::new(
         Stamp::now(),
         EventKind::Loss(LossEvent {
@@ -420,14 +420,14 @@ async fn events_arrive_live_and_the_stop_ends_them() {
     server.view.events.send(Arc::new(event)).unwrap();
     until(
         &mut stream,
-        &mut heard,
+        &mut received,
         "event: loss\ndata: {\"schema\":\"capwatch.event/1\"",
     )
     .await;
-    until(&mut stream, &mut heard, "\"count\":7}\n\n").await;
+    until(&mut stream, &mut received, "\"count\":7}\n\n").await;
 
     server.stop.send(()).unwrap();
-    let rest = timeout(Duration::from_secs(3), stream.read_to_end(&mut heard)).await;
+    let rest = timeout(Duration::from_secs(3), stream.read_to_end(&mut received)).await;
     assert!(rest.is_ok(), "the feed goes on after the stop");
     timeout(Duration::from_secs(3), server.task)
         .await
@@ -446,15 +446,15 @@ async fn the_brief_feed_has_what_alarms_and_counts_the_rest() {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = b"GET /api/v1/events?brief=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    let mut heard = Vec::new();
-    until(&mut stream, &mut heard, "retry: 3000").await;
-    let tell = |kind: EventKind| {
+    let mut received = Vec::new();
+    until(&mut stream, &mut received, "retry: 3000").await;
+    let publish = |kind: EventKind| {
         let event = Event::new(Stamp::now(), kind);
         server.view.events.send(Arc::new(event)).unwrap();
     };
     // Thirty sorts of events, and a fatal episode when there is no place left.
     for number in 0..30 {
-        tell(EventKind::Supervisor(SupervisorEvent {
+        publish(EventKind::Supervisor(SupervisorEvent {
             supervisor: format!("supervisor-{number}"),
             ..SupervisorEvent::default()
         }));
@@ -462,30 +462,34 @@ async fn the_brief_feed_has_what_alarms_and_counts_the_rest() {
     let recorded = server.view.report();
     let mut episodes = recorded.episodes.into_iter();
     let fatal = episodes.find(|one| one.verdict == Verdict::Fatal).unwrap();
-    tell(EventKind::Episode(fatal));
+    publish(EventKind::Episode(fatal));
     // What nobody has to read: expected, asked without a record, memory accounting.
     let mut denials = recorded.denials.into_iter();
     let mut denial = denials.find(|one| one.expected).unwrap();
     denial.audited = "yes".to_owned();
-    tell(EventKind::Denial(denial.clone()));
+    publish(EventKind::Denial(denial.clone()));
     (denial.expected, denial.audited) = (false, "no".to_owned());
-    tell(EventKind::Denial(denial.clone()));
+    publish(EventKind::Denial(denial.clone()));
     (denial.number, denial.audited) = (21, "unknown".to_owned());
-    tell(EventKind::Denial(denial));
+    publish(EventKind::Denial(denial));
     for count in [3, 4] {
-        tell(EventKind::Loss(LossEvent {
+        publish(EventKind::Loss(LossEvent {
             stage: "ring".to_owned(),
             reason: "full".to_owned(),
             count,
         }));
     }
-    until(&mut stream, &mut heard, "\"reason\":\"brief\"").await;
-    let heard = String::from_utf8(heard).unwrap();
-    assert!(heard.contains("\"verdict\":\"fatal\""), "{heard}");
-    assert_eq!(heard.matches("event: supervisor").count(), 19, "{heard}");
-    assert!(heard.contains("\"reason\":\"brief\",\"count\":11}"));
-    assert!(heard.contains("\"reason\":\"full\",\"count\":7}"));
-    assert!(!heard.contains("event: denial"), "{heard}");
+    until(&mut stream, &mut received, "\"reason\":\"brief\"").await;
+    let received = String::from_utf8(received).unwrap();
+    assert!(received.contains("\"verdict\":\"fatal\""), "{received}");
+    assert_eq!(
+        received.matches("event: supervisor").count(),
+        19,
+        "{received}"
+    );
+    assert!(received.contains("\"reason\":\"brief\",\"count\":11}"));
+    assert!(received.contains("\"reason\":\"full\",\"count\":7}"));
+    assert!(!received.contains("event: denial"), "{received}");
 }
 
 #[tokio::test]
@@ -505,9 +509,9 @@ async fn clients_of_the_feed_are_bounded() {
     assert_eq!(status_of(&server.get("/metrics").await), 200);
 }
 
-async fn until(stream: &mut TcpStream, heard: &mut Vec<u8>, wanted: &str) {
+async fn until(stream: &mut TcpStream, received: &mut Vec<u8>, wanted: &str) {
     let mut buffer = [0; 4096];
-    while !String::from_utf8_lossy(heard).contains(wanted) {
+    while !String::from_utf8_lossy(received).contains(wanted) {
         let count = timeout(Duration::from_secs(5), stream.read(&mut buffer))
             .await
             .expect("the feed in time")
@@ -516,9 +520,9 @@ async fn until(stream: &mut TcpStream, heard: &mut Vec<u8>, wanted: &str) {
             count,
             0,
             "the feed ended: {}",
-            String::from_utf8_lossy(heard)
+            String::from_utf8_lossy(received)
         );
-        heard.extend_from_slice(&buffer[..count]);
+        received.extend_from_slice(&buffer[..count]);
     }
 }
 

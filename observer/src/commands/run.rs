@@ -121,7 +121,7 @@ pub async fn run(
     agent.tick();
     shared.set_ready();
     warn_of_missing(&shared.ledger().hooks);
-    tell_addresses(&listeners, security.as_ref(), log_format.is_some(), &shared)?;
+    report_addresses(&listeners, security.as_ref(), log_format.is_some(), &shared)?;
     let view = Arc::clone(&shared) as Arc<dyn web::View>;
     let options = web::Options {
         hosts,
@@ -131,11 +131,11 @@ pub async fn run(
     };
     let mut server = Server::start(listeners, view, options).context("cannot serve")?;
     sandbox::enter(Room::Main);
-    manager.tell(&NotifyState::Ready);
+    manager.notify(&NotifyState::Ready);
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| interval(limit / 2));
     loop {
         tokio::select! {
-            () = beat(watchdog.as_mut()) => manager.tell(&NotifyState::Watchdog),
+            () = beat(watchdog.as_mut()) => manager.notify(&NotifyState::Watchdog),
             result = agent.pump() => result.context("cannot read from the kernel")?,
             result = server.ended() => {
                 result.context("cannot serve")?;
@@ -146,7 +146,7 @@ pub async fn run(
             _ = hangup.recv() => reload(&mut agent, config.as_deref(), &typed),
         }
     }
-    manager.tell(&NotifyState::Stopping);
+    manager.notify(&NotifyState::Stopping);
     end(agent, server);
     Ok(ExitCode::SUCCESS)
 }
@@ -239,7 +239,7 @@ async fn listen_on(
 
 /// Says where page and metrics are, in the log or on the terminal, and to who may look
 /// at the pins.
-fn tell_addresses(
+fn report_addresses(
     listeners: &[web::Listening],
     security: Option<&web::Security>,
     log: bool,
@@ -259,7 +259,7 @@ fn tell_addresses(
         }
     }
     if let Some(kernel) = shared.kernel().as_ref() {
-        kernel.tell_addresses(&open)?;
+        kernel.publish_addresses(&open)?;
     }
     Ok(())
 }

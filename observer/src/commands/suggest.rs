@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_told_with_the_remedy() {
+    fn what_is_no_report_is_refused_with_the_remedy() {
         let error = whole(&b"[1]"[..]).unwrap_err().to_string();
         assert!(
             error.contains("give the file of `record -o json"),

@@ -23,8 +23,8 @@ use crate::{
     outputs::{
         color::{Color, Tint},
         columns::Layout,
+        recent::Recent,
         terminal::{self, Keys},
-        told::Told,
     },
     sources::bpf::{Attach, Choice},
     state::Shared,
@@ -176,7 +176,7 @@ struct Screen {
     rows: Option<usize>,
     /// Lines since the heading; none before it.
     since_heading: Option<usize>,
-    told: Told,
+    recent: Recent,
 }
 
 impl Screen {
@@ -187,7 +187,7 @@ impl Screen {
             layout: Layout::piped(),
             rows: None,
             since_heading: None,
-            told: Told::default(),
+            recent: Recent::default(),
         };
         screen.measure();
         screen
@@ -228,7 +228,7 @@ impl Screen {
             out.write_all(b"\n")?;
             return Ok(out.flush()?);
         }
-        let again = self.told.again(event, &self.layout);
+        let again = self.recent.again(event, &self.layout);
         let Some(text) = again.or_else(|| self.layout.line(event, self.color)) else {
             return Ok(());
         };

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_s_banner_tells_ubuntu_s_release() {
+    fn the_kernel_s_banner_shows_ubuntu_s_release() {
         let of = |banner: &str| Release::of_log(banner.as_bytes());
         let noble = "[    0.000000] Linux version 6.8.0-45-generic (buildd@x) (x86_64-linux-gnu-gcc-13 \
             (Ubuntu 13.2.0-23ubuntu4) 13.2.0, GNU ld 2.42) #45-Ubuntu SMP PREEMPT_DYNAMIC\nnext";

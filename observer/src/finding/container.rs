@@ -123,19 +123,19 @@ impl Container {
             runtime.clone_from(&other.runtime);
         }
         let from = |field: &str| other.origin.get(field).map_or("", String::as_str);
-        joined |= tell(name, other.name.clone(), origin, "name", from("name"));
-        joined |= tell(image, other.image.clone(), origin, "image", from("image"));
-        joined |= tell(
+        joined |= fill_from(name, other.name.clone(), origin, "name", from("name"));
+        joined |= fill_from(image, other.image.clone(), origin, "image", from("image"));
+        joined |= fill_from(
             digest,
             other.digest.clone(),
             origin,
             "digest",
             from("digest"),
         );
-        joined |= tell(pod, other.pod.clone(), origin, "pod", from("pod"));
+        joined |= fill_from(pod, other.pod.clone(), origin, "pod", from("pod"));
         let asked = other.requested.clone();
-        joined |= tell(requested, asked, origin, "requested", from("requested"));
-        joined |= tell(unit, other.unit.clone(), origin, "unit", from("unit"));
+        joined |= fill_from(requested, asked, origin, "requested", from("requested"));
+        joined |= fill_from(unit, other.unit.clone(), origin, "unit", from("unit"));
         if build.is_none() {
             build.clone_from(&other.build);
         }
@@ -155,17 +155,17 @@ impl Container {
 }
 
 /// Sets a field that is not known yet, and where it comes from; whether it did.
-pub fn tell<T>(
+pub fn fill_from<T>(
     known: &mut Option<T>,
-    told: Option<T>,
+    found: Option<T>,
     origin: &mut BTreeMap<String, String>,
     field: &str,
     from: &str,
 ) -> bool {
-    if known.is_some() || told.is_none() {
+    if known.is_some() || found.is_none() {
         return false;
     }
-    *known = told;
+    *known = found;
     origin.insert(field.to_owned(), from.to_owned());
     true
 }

@@ -24,7 +24,7 @@ mod workload;
 use serde::{Deserialize, Serialize};
 
 pub use chain::Link;
-pub use container::{Container, Pod, Requested, tell};
+pub use container::{Container, Pod, Requested, fill_from};
 pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts, RuleCounts};
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Launched, Verdict};

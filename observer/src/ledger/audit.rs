@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_without_end_are_told_together_and_the_many_stay_apart() {
+    fn names_without_end_are_reported_together_and_the_many_stay_apart() {
         let mut log = AuditLog::new(10);
         for number in 0..50_000_u64 {
             let mut one = event("audit_only");
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_no_record_is_told() {
+    fn what_left_no_record_is_reported() {
         let mut log = AuditLog::new(10);
         log.enter(&event("matched"), Stamp(1), Scope::Tree);
         log.enter(&event("audit_only"), Stamp(2), Scope::Host);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_told_again_keeps_its_number_and_no_room_more() {
+    fn one_that_is_reported_again_keeps_its_number_and_no_room_more() {
         let mut kept = Kept::new(2);
         kept.put("a", 0, Thing(1, "x"));
         kept.put("b", 1, Thing(1, "x"));

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{color::Color, columns::Layout, terminal, told::Told};
+use super::{color::Color, columns::Layout, recent::Recent, terminal};
 use crate::{
     clean::clean,
     finding::{Episode, Event, EventKind, Verdict},
@@ -88,25 +88,25 @@ impl Limiter {
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(events: Receiver<Arc<Event>>, told: Manner) -> io::Result<()> {
+pub fn start(events: Receiver<Arc<Event>>, how: Manner) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
     Builder::new().name("alarms".to_owned()).spawn(move || {
         sandbox::enter(Room::Plain);
-        runtime.block_on(tell(events, told));
+        runtime.block_on(report(events, how));
     })?;
     Ok(())
 }
 
-async fn tell(mut events: Receiver<Arc<Event>>, how: Manner) {
+async fn report(mut events: Receiver<Arc<Event>>, how: Manner) {
     let mut limiter = Limiter::default();
-    let mut told = Told::default();
+    let mut shown = Recent::default();
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => alarm(&event, how, &mut limiter, &mut told),
+                Ok(event) => alarm(&event, how, &mut limiter, &mut shown),
                 // The ledger has them, and the page and the metrics show them.
                 Err(RecvError::Lagged(count)) => say(how, &format!("{count} findings not printed")),
                 Err(RecvError::Closed) => return,
@@ -121,7 +121,7 @@ async fn tell(mut events: Receiver<Arc<Event>>, how: Manner) {
     }
 }
 
-fn alarm(event: &Event, how: Manner, limiter: &mut Limiter, told: &mut Told) {
+fn alarm(event: &Event, how: Manner, limiter: &mut Limiter, shown: &mut Recent) {
     let EventKind::Episode(episode) = &event.kind else {
         return;
     };
@@ -137,7 +137,7 @@ fn alarm(event: &Event, how: Manner, limiter: &mut Limiter, told: &mut Told) {
             let stderr = io::stderr();
             let layout = terminal::size(&stderr);
             let layout = layout.map_or_else(Layout::piped, |(columns, _)| Layout::fit(columns));
-            let line = told.again(event, &layout);
+            let line = shown.again(event, &layout);
             let line = line.or_else(|| layout.line(event, color.on(&stderr)));
             if let Some(line) = line {
                 eprintln!("{line}");

@@ -153,8 +153,8 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         ];
         let (mut labels, value) = sample(&labels, 1.0);
         for name in &ledger.labels {
-            let told = container.and_then(|container| container.labels.get(name));
-            labels.push((label(name).into(), told.cloned().unwrap_or_default()));
+            let known = container.and_then(|container| container.labels.get(name));
+            labels.push((label(name).into(), known.cloned().unwrap_or_default()));
         }
         (labels, value)
     });

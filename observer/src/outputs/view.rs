@@ -94,7 +94,7 @@ impl View for Shared {
             lost,
             sight: ledger.sight.present(),
             pins,
-            sandbox: sandbox::told(),
+            sandbox: sandbox::report(),
         }
     }
 

@@ -108,7 +108,7 @@ const OPENS: &[(c_long, u8)] = &[
 const WRITES: [libc::c_int; 4] = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
 
 pub(super) fn install(room: Room) -> Result<(), String> {
-    let told = |error: seccompiler::Error| error.to_string();
+    let as_text = |error: seccompiler::Error| error.to_string();
     let refused = SeccompAction::Errno(EPERM.unsigned_abs());
     let refuse = compiled(rules(room)?, SeccompAction::Allow, refused)?;
     // Libraries fall back where a call is absent: to clone of clone3, whose arguments lie
@@ -116,9 +116,9 @@ pub(super) fn install(room: Room) -> Result<(), String> {
     let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let listed = calls::of(room).map(|call| (call, Vec::new())).collect();
     let allow = compiled(listed, absent, SeccompAction::Allow)?;
-    seccompiler::apply_filter(&allow).map_err(told)?;
+    seccompiler::apply_filter(&allow).map_err(as_text)?;
     // Of two filters that refuse, the errno of the last one counts.
-    seccompiler::apply_filter(&refuse).map_err(told)
+    seccompiler::apply_filter(&refuse).map_err(as_text)
 }
 
 /// A filter that does one thing with calls that its rules match, another with others.
@@ -127,10 +127,10 @@ fn compiled(
     others: SeccompAction,
     matched: SeccompAction,
 ) -> Result<BpfProgram, String> {
-    let told = |error: seccompiler::BackendError| error.to_string();
-    let target = TargetArch::try_from(std::env::consts::ARCH).map_err(told)?;
-    let filter = SeccompFilter::new(rules, others, matched, target).map_err(told)?;
-    filter.try_into().map_err(told)
+    let as_text = |error: seccompiler::BackendError| error.to_string();
+    let target = TargetArch::try_from(std::env::consts::ARCH).map_err(as_text)?;
+    let filter = SeccompFilter::new(rules, others, matched, target).map_err(as_text)?;
+    filter.try_into().map_err(as_text)
 }
 
 fn rules(room: Room) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
@@ -177,7 +177,7 @@ fn lacks(argument: u8, bit: u64) -> Condition {
 }
 
 fn all(conditions: impl IntoIterator<Item = Condition>) -> Result<SeccompRule, String> {
-    let told = |error: seccompiler::BackendError| error.to_string();
+    let as_text = |error: seccompiler::BackendError| error.to_string();
     let conditions: Result<Vec<_>, _> = conditions.into_iter().collect();
-    SeccompRule::new(conditions.map_err(told)?).map_err(told)
+    SeccompRule::new(conditions.map_err(as_text)?).map_err(as_text)
 }

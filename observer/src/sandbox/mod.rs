@@ -9,8 +9,8 @@
 mod calls;
 mod files;
 mod filter;
+mod report;
 mod room;
-mod told;
 
 use std::{
     borrow::Cow,
@@ -23,8 +23,8 @@ use std::{
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
+pub use report::{Report, ReportedLapse, State};
 pub use room::Room;
-pub use told::{State, Told, ToldLapse};
 
 /// How much of a sandbox there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -103,13 +103,13 @@ pub fn lapses() -> Vec<Lapse> {
 }
 
 /// The sandbox that the threads of this process entered.
-pub fn told() -> Told {
+pub fn report() -> Report {
     let mode = PLAN.get().map_or(Mode::Off, |(plan, _)| plan.mode);
-    Told::new(Some(mode), lapses())
+    Report::new(Some(mode), lapses())
 }
 
 /// What this kernel can give, tried on a thread that ends with it.
-pub fn try_out() -> Told {
+pub fn try_out() -> Report {
     let confined = || confine(Room::Plain, &Plan::default(), false);
     let thread = thread::Builder::new().name("sandbox".to_owned());
     let lapses = match thread.spawn(confined).map(thread::JoinHandle::join) {
@@ -117,7 +117,7 @@ pub fn try_out() -> Told {
         Ok(Err(_)) => vec![lapse("seccomp")("the thread died".to_owned())],
         Err(error) => vec![lapse("seccomp")(format!("no thread: {error}"))],
     };
-    Told::new(None, lapses)
+    Report::new(None, lapses)
 }
 
 fn lapse(part: &'static str) -> impl Fn(String) -> Lapse {

@@ -57,7 +57,7 @@ pub fn is_same(pid: u32, start: u64) -> bool {
     };
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let tick = 1_000_000_000 / per_second;
-    parse_stat(&stat).is_none_or(|(_, told)| told.abs_diff(start) < 2 * tick)
+    parse_stat(&stat).is_none_or(|(_, began)| began.abs_diff(start) < 2 * tick)
 }
 
 /// What the status of a process shows.
@@ -219,8 +219,8 @@ mod tests {
     fn this_process_is_found() {
         let own = read(std::process::id()).unwrap();
         assert!(own.start > 0 && own.exe.is_some());
-        let told = status(std::process::id()).unwrap();
-        assert_eq!(told.uid, rustix::process::getuid().as_raw());
+        let own = status(std::process::id()).unwrap();
+        assert_eq!(own.uid, rustix::process::getuid().as_raw());
         assert!(status(u32::MAX).is_none());
         assert!(read(u32::MAX).is_none());
     }

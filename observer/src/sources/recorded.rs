@@ -31,7 +31,7 @@ pub type Sniffed<R> = (bool, Chain<Cursor<Vec<u8>>, R>);
 pub fn sniff<R: Read>(mut input: R) -> io::Result<Sniffed<R>> {
     let mut head = Vec::new();
     let mut buffer = [0; 4096];
-    while may_be_told(&head) {
+    while may_be_stream(&head) {
         match input.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => head.extend_from_slice(&buffer[..count]),
@@ -45,7 +45,7 @@ pub fn sniff<R: Read>(mut input: R) -> io::Result<Sniffed<R>> {
 
 /// Whether more bytes may show more: an object that has not ended its first line,
 /// beyond the brace that a pretty printer leaves alone on it.
-fn may_be_told(head: &[u8]) -> bool {
+fn may_be_stream(head: &[u8]) -> bool {
     match head.trim_ascii_start() {
         [] => head.len() < HEAD,
         text @ [b'{', ..] => {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{files, oci::set, text::Bounded};
 use crate::{
     caps::CapSet,
-    finding::{Container, Requested, tell},
+    finding::{Container, Requested, fill_from},
     open::Folder,
 };
 
@@ -111,9 +111,9 @@ pub fn describe(
         origin,
         ..
     } = container;
-    let told = file.name.trim_start_matches('/').some();
-    tell(name, told, origin, "name", FROM);
-    tell(digest, file.image.some(), origin, "digest", FROM);
+    let found = file.name.trim_start_matches('/').some();
+    fill_from(name, found, origin, "name", FROM);
+    fill_from(digest, file.image.some(), origin, "digest", FROM);
     let Some(config) = config else {
         return Some(BTreeMap::new());
     };
@@ -131,12 +131,12 @@ pub fn describe(
         *build = Some("docker".to_owned());
     }
     let tag = is_id.then(|| tag(root, owner, &config.image, build.is_some()));
-    let told = tag.flatten().or_else(|| config.image.some());
-    tell(image, told, origin, "image", FROM);
+    let found = tag.flatten().or_else(|| config.image.some());
+    fill_from(image, found, origin, "image", FROM);
     if known.is_none() {
         let user = config.user.unwrap_or_default();
-        let told = host.map(|host| requested(&host, &user));
-        tell(known, told, origin, "requested", FROM);
+        let found = host.map(|host| requested(&host, &user));
+        fill_from(known, found, origin, "requested", FROM);
     }
     Some(config.labels.unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{oci::fill, text::Bounded};
 use crate::{
-    finding::{Container, Pod, tell},
+    finding::{Container, Pod, fill_from},
     open::Folder,
 };
 
@@ -33,9 +33,9 @@ pub fn describe(root: &Path, container: &mut Container) {
         let (pod, namespace) = (parts.next()?, parts.next()?);
         Some((namespace.some(), pod.some(), parts.next()?.some()))
     });
-    if let Some((_, _, told)) = &log {
+    if let Some((_, _, container_name)) = &log {
         let Container { name, origin, .. } = container;
-        tell(name, told.clone(), origin, "name", FROM);
+        fill_from(name, container_name.clone(), origin, "name", FROM);
     }
     let known = pods.or(log.map(|(namespace, pod, _)| (namespace, pod)));
     if let Some((namespace, name)) = known {

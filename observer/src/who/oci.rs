@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{files, text::Bounded};
 use crate::{
     caps::{self, CapSet},
-    finding::{Container, Pod, Requested, tell},
+    finding::{Container, Pod, Requested, fill_from},
     open::Folder,
 };
 
@@ -142,10 +142,10 @@ impl Spec {
             origin,
             ..
         } = container;
-        tell(name, first(&NAME), origin, "name", FROM);
-        tell(image, first(&IMAGE), origin, "image", FROM);
-        tell(known_digest, digest, origin, "digest", FROM);
-        tell(known_requested, requested, origin, "requested", FROM);
+        fill_from(name, first(&NAME), origin, "name", FROM);
+        fill_from(image, first(&IMAGE), origin, "image", FROM);
+        fill_from(known_digest, digest, origin, "digest", FROM);
+        fill_from(known_requested, requested, origin, "requested", FROM);
         if pod != Pod::default() {
             container.origin.insert("pod".to_owned(), FROM.to_owned());
             let known = container.pod.get_or_insert_with(Pod::default);
@@ -168,9 +168,9 @@ impl Spec {
 }
 
 /// Sets what is not known yet.
-pub fn fill<T>(known: &mut Option<T>, told: Option<T>) {
+pub fn fill<T>(known: &mut Option<T>, found: Option<T>) {
     if known.is_none() {
-        *known = told;
+        *known = found;
     }
 }
 

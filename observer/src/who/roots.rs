@@ -220,13 +220,13 @@ mod tests {
             "[storage]\ngraphroot = \"$HOME/mine\"\n",
         );
         let roots = of_user(root, Path::new("/home/u"), 1000, own(), own());
-        let told: Vec<_> = roots
+        let stores: Vec<_> = roots
             .stores
             .iter()
             .map(|path| path.to_str().unwrap())
             .collect();
         assert_eq!(
-            told,
+            stores,
             [
                 "/home/u/mine",
                 "/scratch/1000/storage",

@@ -21,7 +21,7 @@ use super::{
     text::bounded,
 };
 use crate::{
-    finding::{Container, tell},
+    finding::{Container, fill_from},
     open::Folder,
 };
 
@@ -66,7 +66,7 @@ struct Crun {
 }
 
 /// What a runtime's state says of a container.
-struct Told {
+struct RuntimeState {
     cgroup: String,
     bundle: Option<PathBuf>,
     /// What it says itself of the capabilities.
@@ -102,11 +102,11 @@ impl State {
         };
         let folder = self.folder(&run, uid)?.below(id).ok()?;
         let owner = self.owner(uid);
-        let told = match runtime {
+        let state = match runtime {
             "runc" => runc(&folder, file, owner)?,
             _ => crun(&folder, file, owner)?,
         };
-        if told.cgroup != own {
+        if state.cgroup != own {
             return None;
         }
         let mut container = Container {
@@ -120,15 +120,15 @@ impl State {
         let Container { name, origin, .. } = &mut container;
         // An engine's id is no name; the engine's own state has that.
         let own = (!cgroup::is_id(id)).then(|| bounded(id.as_bytes()));
-        tell(name, own, origin, "name", FROM);
-        container.build = told
+        fill_from(name, own, origin, "name", FROM);
+        container.build = state
             .bundle
             .as_deref()
             .and_then(|bundle| builder(id, bundle))
             .map(str::to_owned);
-        let bundle = told.bundle.and_then(|bundle| self.folder(&bundle, uid));
+        let bundle = state.bundle.and_then(|bundle| self.folder(&bundle, uid));
         let spec = bundle.and_then(|bundle| Spec::read(&bundle, owner));
-        if let Some(spec) = spec.or(told.spec) {
+        if let Some(spec) = spec.or(state.spec) {
             spec.describe(&mut container);
             if let Some(step) = spec.working_container(&container) {
                 self.base(step, uid, &mut container);
@@ -165,7 +165,7 @@ fn id<'a>(segment: &'a str, runtime: &str) -> &'a str {
     }
 }
 
-fn runc(folder: &Folder, file: &str, owner: u32) -> Option<Told> {
+fn runc(folder: &Folder, file: &str, owner: u32) -> Option<RuntimeState> {
     let Runc {
         cgroup_paths,
         config,
@@ -186,19 +186,19 @@ fn runc(folder: &Folder, file: &str, owner: u32) -> Option<Told> {
             [bounding, effective, ambient].map(Option::unwrap_or_default);
         Spec::of_sets(bounding, effective, ambient, config.no_new_privileges)
     });
-    Some(Told {
+    Some(RuntimeState {
         cgroup: format!("/{below}"),
         bundle: bundle.map(PathBuf::from),
         spec,
     })
 }
 
-fn crun(folder: &Folder, file: &str, owner: u32) -> Option<Told> {
+fn crun(folder: &Folder, file: &str, owner: u32) -> Option<RuntimeState> {
     let Crun {
         cgroup_path,
         bundle,
     } = files::json(folder, file, owner)?;
-    Some(Told {
+    Some(RuntimeState {
         cgroup: format!("/{}", cgroup_path.trim_matches('/')),
         bundle,
         spec: Spec::read(folder, owner),

@@ -19,7 +19,7 @@ use super::{
     text::{Bounded, bounded},
 };
 use crate::{
-    finding::{Container, Pod, tell},
+    finding::{Container, Pod, fill_from},
     open::Folder,
 };
 
@@ -180,16 +180,16 @@ impl State {
         if found.as_ref().is_some_and(is_known) {
             return (found, None);
         }
-        let Some((told, depth)) = self.of_runtime(path, owned) else {
+        let Some((by_runtime, depth)) = self.of_runtime(path, owned) else {
             return (found, None);
         };
         // An engine's container, of which the engine's own state is not known.
         match found {
-            Some(mut container) if container.id == told.id => {
-                container.join(&told);
+            Some(mut container) if container.id == by_runtime.id => {
+                container.join(&by_runtime);
                 (Some(container), None)
             }
-            _ => (Some(told), Some(depth)),
+            _ => (Some(by_runtime), Some(depth)),
         }
     }
 
@@ -216,7 +216,7 @@ impl State {
         }
         if matches!(place.runtime, Runtime::Nspawn | Runtime::Lxc) {
             let Container { name, origin, .. } = &mut container;
-            tell(name, place.id.some(), origin, "name", "cgroup");
+            fill_from(name, place.id.some(), origin, "name", "cgroup");
         }
         container
     }
@@ -281,6 +281,6 @@ fn of_words(conmon: &Conmon, uid: u32) -> Container {
         .insert("id".to_owned(), "conmon".to_owned());
     container.vouch(uid);
     let Container { name, origin, .. } = &mut container;
-    tell(name, conmon.name.clone(), origin, "name", "conmon");
+    fill_from(name, conmon.name.clone(), origin, "name", "conmon");
     container
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{files, text::Bounded};
 use crate::{
-    finding::{Container, tell},
+    finding::{Container, fill_from},
     open::Folder,
 };
 
@@ -90,18 +90,18 @@ impl Store<'_> {
             origin,
             ..
         } = container;
-        tell(name, found, origin, "name", FROM);
+        fill_from(name, found, origin, "name", FROM);
         let found = metadata.image_name.some();
         // Of an image that was given by its id: a tag that the id has.
         let found = found.filter(|name| !is_hexadecimal(name));
         let found = found.or_else(|| image.as_ref()?.name());
-        tell(reference, found, origin, "image", FROM);
+        fill_from(reference, found, origin, "image", FROM);
         let Some(image) = image else {
             return BTreeMap::new();
         };
         let found = image.digest.as_ref().and_then(Bounded::some);
         let found = found.or_else(|| Some(format!("sha256:{}", image.id)));
-        tell(digest, found, origin, "digest", FROM);
+        fill_from(digest, found, origin, "digest", FROM);
         let blob = format!("={}", STANDARD.encode(format!("sha256:{}", image.id)));
         let path = format!("{}-images/{}/{blob}", self.driver, image.id);
         let file: Option<ImageFile> = files::json(self.folder, &path, self.owner);
@@ -126,7 +126,7 @@ impl Store<'_> {
             *name = Some(working);
             origin.insert("name".to_owned(), FROM.to_owned());
         }
-        tell(image, found, origin, "image", FROM);
+        fill_from(image, found, origin, "image", FROM);
         true
     }
 

@@ -46,11 +46,11 @@ fn sources_of_the_same_id_are_joined_and_the_nearer_of_two_counts() {
     words.origin.insert("name".to_owned(), "conmon".to_owned());
     words.vouch(1000);
     let same = owner(&who, 1, Arc::new(words));
-    let told = who.container_now(&same, 5).unwrap();
-    assert_eq!(told.name.as_deref(), Some("web"));
-    assert_eq!(told.origin["name"], "conmon");
+    let found = who.container_now(&same, 5).unwrap();
+    assert_eq!(found.name.as_deref(), Some("web"));
+    assert_eq!(found.origin["name"], "conmon");
     assert_eq!(
-        told.vouched_by(),
+        found.vouched_by(),
         Some(1000),
         "the least trusted word counts"
     );
@@ -58,9 +58,9 @@ fn sources_of_the_same_id_are_joined_and_the_nearer_of_two_counts() {
     // Podman in Podman: the inner one has no cgroup of its own.
     let place = Some(Arc::new(container("outer")));
     let inner = owner(&who, 2, joined(place, container("inner")));
-    let told = who.container_now(&inner, 5).unwrap();
+    let found = who.container_now(&inner, 5).unwrap();
     assert_eq!(
-        (told.id.as_str(), told.within.as_deref()),
+        (found.id.as_str(), found.within.as_deref()),
         ("inner", Some("outer"))
     );
 

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_tells_more_than_a_digest_and_latest_tells_nothing() {
+    fn a_tag_says_more_than_a_digest_and_latest_says_nothing() {
         let digest = format!("sha256:{}", "147b64ab7722ad18".repeat(4));
         let short = Some("sha256:147b64ab7722".to_owned());
         assert_eq!(

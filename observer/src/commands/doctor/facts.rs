@@ -138,8 +138,8 @@ fn audit() -> Audit {
     let command_line = read("/proc/cmdline").unwrap_or_default();
     let off = |word: &str| word == "audit=0" || word == "audit=off";
     let status = audit_status();
-    let told = status.as_ref().ok().map(|status| status.pid);
-    let owner = told.filter(|pid| *pid != 0).or_else(|| {
+    let reported = status.as_ref().ok().map(|status| status.pid);
+    let owner = reported.filter(|pid| *pid != 0).or_else(|| {
         // The port of a socket is its process's id, as a rule: see the name.
         let ports = audit_sockets().into_iter();
         let mut daemons = ports.filter(|port| comm(*port).is_some_and(|comm| comm == "auditd"));

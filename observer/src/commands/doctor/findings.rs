@@ -12,7 +12,7 @@ use crate::{
     finding::Mechanism,
     finding::{HookReport, SourceReport},
     privileges::{self, Privilege},
-    sandbox::{self, ToldLapse},
+    sandbox::{self, ReportedLapse},
     sight::{self, Sight},
     sources::bpf::is_rule_hook,
 };
@@ -57,7 +57,7 @@ pub struct Seen<'a> {
     /// What was not seen meanwhile.
     pub sight: &'a Sight,
     /// What came of trying out the sandbox.
-    pub sandbox: &'a sandbox::Told,
+    pub sandbox: &'a sandbox::Report,
 }
 
 #[derive(Default)]
@@ -243,13 +243,13 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
 /// What was missed while the doctor looked; hooks, sources and privileges have
 /// their own findings.
 fn lapses(list: &mut List, seen: &Seen<'_>) {
-    let told = [
+    let covered = [
         sight::HOOK_DOWN,
         sight::SOURCE_DOWN,
         sight::PRIVILEGE_MISSING,
     ];
     let lapses = seen.sight.reasons.iter();
-    for lapse in lapses.filter(|lapse| !told.contains(&lapse.reason.as_str())) {
+    for lapse in lapses.filter(|lapse| !covered.contains(&lapse.reason.as_str())) {
         let (what, remedy) = sight::advice(&lapse.reason);
         list.problem(
             format!(
@@ -263,12 +263,12 @@ fn lapses(list: &mut List, seen: &Seen<'_>) {
 
 /// What is seen does not depend on it.
 fn sandbox(list: &mut List, seen: &Seen<'_>) {
-    for told in &seen.sandbox.lapses {
-        let ToldLapse {
+    for reported in &seen.sandbox.lapses {
+        let ReportedLapse {
             lapse,
             what,
             remedy,
-        } = told;
+        } = reported;
         list.note(
             format!("the sandbox of `run` is incomplete ({lapse}): {what}"),
             remedy.clone(),

@@ -53,7 +53,7 @@ struct Diagnosis {
     /// What is pinned for the next agent; null where nothing is.
     pins: Option<Pinned>,
     /// What the agent can give up here once it is attached.
-    sandbox: sandbox::Told,
+    sandbox: sandbox::Report,
     /// What was not seen while the doctor looked.
     sight: Sight,
     findings: Vec<Finding>,

@@ -96,8 +96,9 @@ fn confined(profile: &str) -> Result<(), String> {
         "/proc/thread-self/attr/apparmor/current",
         "/proc/thread-self/attr/current",
     ];
-    if open::tell(paths[0], &text).is_err() {
-        open::tell(paths[1], &text).map_err(|error| format!("profile {profile}: {error}"))?;
+    if open::write_kernel_file(paths[0], &text).is_err() {
+        open::write_kernel_file(paths[1], &text)
+            .map_err(|error| format!("profile {profile}: {error}"))?;
     }
     chroot()
 }

@@ -224,7 +224,7 @@ async fn sources(ears: &mut Ears) -> Vec<SelfTest> {
                 } else {
                     "the record did not arrive"
                 };
-                test.look(silent, || ears.heard(source, &word)).await
+                test.look(silent, || ears.received(source, &word)).await
             }
         };
         tests.push(test);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn case_quotes_colours_and_blanks_tell_nothing() {
+    fn case_quotes_colours_and_blanks_mean_nothing() {
         assert_eq!(plain("\x1b[1;31mCan\u{2019}t\t `x'\x1b[0m "), "cant x");
         assert!(fits("can't mount", "ERROR:  CAN\u{2019}T   mount"));
     }

@@ -129,7 +129,7 @@ fn what_is_shown_of_a_hostile_text_is_clean_and_short() {
 }
 
 #[test]
-fn a_cause_is_told_with_check_sign_and_fix() {
+fn a_cause_is_shown_with_check_sign_and_fix() {
     let table = table();
     let answer = answer(
         &table,

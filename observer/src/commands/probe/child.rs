@@ -24,12 +24,12 @@ pub fn run(name: &str, on_refusal: OnRefusal, last: u32, mut out: File) -> i32 {
             return 1;
         }
     };
-    let told = serde_json::to_vec(&attempt).map_err(io::Error::from);
-    let told = told.and_then(|line| {
+    let written = serde_json::to_vec(&attempt).map_err(io::Error::from);
+    let written = written.and_then(|line| {
         out.write_all(&line)?;
         out.write_all(b"\n")
     });
-    if told.is_err() || attempt.gave_up {
+    if written.is_err() || attempt.gave_up {
         return 1;
     }
     let error = execute(&out);

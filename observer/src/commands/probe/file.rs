@@ -328,8 +328,8 @@ mod tests {
             nosuid: true,
             ..READY
         };
-        let told = answer(Some(file(true)), &own, nosuid);
-        assert!(told.executes && told.explanation.contains("nosuid"));
+        let outcome = answer(Some(file(true)), &own, nosuid);
+        assert!(outcome.executes && outcome.explanation.contains("nosuid"));
         let foreign = Some(FileCaps {
             root: Some(7),
             ..file(true)

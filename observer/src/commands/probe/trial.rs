@@ -112,7 +112,7 @@ fn change_profile(profile: &str) -> Result<(), String> {
     }
     let mut failure = None;
     for path in paths {
-        match crate::open::tell(path, &text) {
+        match crate::open::write_kernel_file(path, &text) {
             Ok(()) => return Ok(()),
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -143,11 +143,11 @@ fn fork(trial: &Trial) -> io::Result<Came> {
         unsafe { libc::_exit(code) };
     }
     drop(write);
-    let mut told = String::new();
-    File::from(read).read_to_string(&mut told)?;
+    let mut output = String::new();
+    File::from(read).read_to_string(&mut output)?;
     let waited = waitpid(rustix::process::Pid::from_raw(pid), WaitOptions::empty())?;
     let code = waited.and_then(|(_, status)| status.exit_status());
-    let mut lines = told.lines();
+    let mut lines = output.lines();
     let attempt = lines.next().unwrap_or_default();
     let attempt = serde_json::from_str(attempt).map_err(io::Error::from)?;
     let rest = lines.next();

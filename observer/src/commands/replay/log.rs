@@ -99,8 +99,8 @@ pub fn report_of(
         &mut log,
         &names,
         &mut calls,
-        |told| match told {
-            Told::Capability(observation) => {
+        |outcome| match outcome {
+            Outcome::Capability(observation) => {
                 if let Observation::Audit(seen) = &observation
                     && seen.received.is_known()
                 {
@@ -111,7 +111,7 @@ pub fn report_of(
                     ledger.enter(&finding);
                 }
             }
-            Told::Other(other, object) => {
+            Outcome::Other(other, object) => {
                 beside.note(&other, object);
                 ledger.others.enter(*other, Scope::Host);
             }
@@ -167,7 +167,7 @@ pub fn report_of(
 }
 
 /// What a record comes to.
-enum Told {
+enum Outcome {
     /// It is about a capability.
     Capability(Observation),
     /// Of something else that was refused, and of which object.
@@ -180,7 +180,7 @@ fn read(
     log: &mut LogRead,
     names: &Names,
     calls: &mut Calls,
-    mut hand: impl FnMut(Told),
+    mut hand: impl FnMut(Outcome),
 ) -> anyhow::Result<()> {
     let name = source.name.clone();
     let mut reader = Reader::new(input);
@@ -298,7 +298,7 @@ fn take(
     source: &mut SourceReport,
     seen: &mut Seen,
     names: &Names,
-    hand: &mut impl FnMut(Told),
+    hand: &mut impl FnMut(Outcome),
 ) {
     match item.parsed {
         Parsed::Record(record) => {
@@ -310,20 +310,22 @@ fn take(
                 if let Some(other) = other(&record) {
                     let object = record.name.as_deref();
                     let object = object.map(|name| String::from_utf8_lossy(name).into_owned());
-                    hand(Told::Other(Box::new(other), object));
+                    hand(Outcome::Other(Box::new(other), object));
                 }
                 return;
             }
             let supervisor = names.of_comm(record.comm.as_deref());
             for record in record.each() {
                 let stamp = record.epoch.map_or(0, audit::Epoch::nanos);
-                hand(Told::Capability(Observation::Audit(Box::new(AuditSeen {
-                    received: Stamp(stamp),
-                    source: source.name.clone(),
-                    record: record.into_owned(),
-                    supervisor: supervisor.clone(),
-                    scope: Scope::Host,
-                }))));
+                hand(Outcome::Capability(Observation::Audit(Box::new(
+                    AuditSeen {
+                        received: Stamp(stamp),
+                        source: source.name.clone(),
+                        record: record.into_owned(),
+                        supervisor: supervisor.clone(),
+                        scope: Scope::Host,
+                    },
+                ))));
             }
         }
         Parsed::Foreign(Foreign::Loss(loss)) => source.lost += seen.losses.newly(loss),
@@ -342,7 +344,7 @@ fn take(
                 last: Stamp::default(),
                 explanation: String::new(),
             };
-            hand(Told::Other(Box::new(other), None));
+            hand(Outcome::Other(Box::new(other), None));
         }
         Parsed::Foreign(_) => {}
         Parsed::Malformed(_) => source.malformed += 1,

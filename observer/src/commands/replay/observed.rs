@@ -171,8 +171,8 @@ impl Observed {
         }
     }
 
-    fn sight(&mut self, told: Option<&Sight>) {
-        if let Some(sight) = told {
+    fn sight(&mut self, recorded: Option<&Sight>) {
+        if let Some(sight) = recorded {
             self.ledger.sight.restore(sight);
         }
     }

@@ -65,7 +65,7 @@ pub fn read(
     if broken.lines > 0 {
         reading.lose_lines(broken.lines);
     }
-    let error = broken.told(lines.number(), reading.is_whole());
+    let error = broken.describe(lines.number(), reading.is_whole());
     let error = error.map(|why| anyhow!("{why}").context(format!("cannot replay all of {name}")));
     let (report, ledger) = reading.report();
     (report, ledger, error)
@@ -138,7 +138,7 @@ struct Replayed {
     /// recorded before there were scopes.
     is_of_tree: bool,
     /// Whether the stream says itself what was not seen.
-    tells_sight: bool,
+    has_sight: bool,
     span: Span,
 }
 
@@ -150,7 +150,7 @@ impl Replayed {
             end: None,
             scope: Scope::Host,
             is_of_tree: false,
-            tells_sight: false,
+            has_sight: false,
             span: Span::default(),
         }
     }
@@ -199,15 +199,15 @@ impl Replayed {
 
     /// Sight, from a stream of before there was sight.
     fn look(&mut self, time: Stamp) {
-        if !self.tells_sight {
+        if !self.has_sight {
             self.ledger.look(time);
         }
     }
 
-    fn sight(&mut self, time: Stamp, told: Option<&Sight>) {
-        match told {
+    fn sight(&mut self, time: Stamp, recorded: Option<&Sight>) {
+        match recorded {
             Some(sight) => {
-                self.tells_sight = true;
+                self.has_sight = true;
                 self.ledger.sight.restore(sight);
             }
             None => self.look(time),
@@ -293,7 +293,7 @@ impl Broken {
             .get_or_insert_with(|| format!("line {number}: {why}"));
     }
 
-    fn told(self, lines: u64, is_whole: bool) -> Option<String> {
+    fn describe(self, lines: u64, is_whole: bool) -> Option<String> {
         let more = match self.lines {
             0 | 1 => String::new(),
             count => format!(" ({count} lines like this)"),

@@ -52,8 +52,8 @@ impl Secrets {
 
     /// Hides these too.
     pub fn add_all<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
-        let telling = |word: &&str| word.len() >= SHORTEST && !COMMON.contains(word);
-        let words = words.into_iter().filter(telling);
+        let distinctive = |word: &&str| word.len() >= SHORTEST && !COMMON.contains(word);
+        let words = words.into_iter().filter(distinctive);
         self.words.extend(words.map(str::to_owned));
     }
 

@@ -62,7 +62,7 @@ fn sealed_copies_have_the_rules_of_their_programs() {
 }
 
 #[test]
-fn paths_and_cgroups_tell_programs_of_one_name_apart() {
+fn paths_and_cgroups_distinguish_programs_of_one_name() {
     let mut rules = Rules::load(None).unwrap();
     let text = "[[supervisor]]\nname = \"ours\"\nexe = [\"/opt/*/crun\"]\n\
          [[supervisor]]\nname = \"pods\"\nexe = [\"runc\"]\ncgroup = [\"*/kubepods*\"]\n\
@@ -180,7 +180,7 @@ fn a_rule_means_the_executables_of_those_whom_it_trusts() {
 }
 
 #[test]
-fn labels_are_few_and_told_apart() {
+fn labels_are_few_and_distinguished() {
     let add = |labels: &str| {
         let mut rules = Rules::default();
         let text = format!("[container]\nlabels = [{labels}]\n");
@@ -246,7 +246,7 @@ fn a_note_stands_under_what_it_is_true_of() {
 }
 
 #[test]
-fn an_expected_denial_is_told_from_others() {
+fn an_expected_denial_is_distinguished_from_others() {
     let rules = Rules::load(None).unwrap();
     let id = rules.by_basename(b"openshell-sandbox").unwrap().id;
     assert!(rules.expected(id, 7, Layer::Commoncap).is_some());

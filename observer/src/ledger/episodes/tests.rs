@@ -16,7 +16,7 @@ fn episode(fate: &str, verdict: &str) -> Episode {
 }
 
 #[test]
-fn an_episode_that_is_told_again_counts_once_and_is_kept_in_its_last_state() {
+fn an_episode_that_is_reported_again_counts_once_and_is_kept_in_its_last_state() {
     let mut episodes = Episodes::new(10);
     let pending = episode("running", "pending");
     episodes.enter(&pending, Stamp(1), Scope::Tree);
@@ -109,7 +109,7 @@ fn a_pending_one_that_is_no_longer_kept_is_counted_once_all_the_same() {
 }
 
 #[test]
-fn open_ones_are_bounded_and_those_without_room_are_told() {
+fn open_ones_are_bounded_and_those_without_room_are_reported() {
     let mut episodes = Episodes::new(5_000);
     for id in 0..20_000 {
         let room = episodes.enter(&named(id, "running", "pending"), Stamp(id), Scope::Host);

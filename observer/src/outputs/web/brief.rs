@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_all_told() {
+    fn losses_are_all_reported() {
         let mut brief = Brief::default();
         for count in 1..=100 {
             let loss = LossEvent {

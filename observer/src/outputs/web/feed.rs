@@ -63,7 +63,7 @@ pub enum Detail {
 #[derive(Clone, Debug)]
 struct Channel {
     pieces: broadcast::WeakSender<Piece>,
-    told: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
 }
 
 impl Channel {
@@ -74,9 +74,9 @@ impl Channel {
     ) -> Self {
         let (sender, _) = broadcast::channel(PIECES);
         let pieces = sender.downgrade();
-        let told = Arc::new(AtomicU64::new(0));
-        tokio::spawn(pump(detail, events, sender, Arc::clone(&told), stop));
-        Self { pieces, told }
+        let sent = Arc::new(AtomicU64::new(0));
+        tokio::spawn(pump(detail, events, sender, Arc::clone(&sent), stop));
+        Self { pieces, sent }
     }
 }
 
@@ -110,7 +110,7 @@ impl Feed {
         let receiver = channel.pieces.upgrade()?.subscribe();
         let client = Client {
             receiver,
-            told: channel.told.load(Ordering::Acquire),
+            sent: channel.sent.load(Ordering::Acquire),
             greeted: false,
             held: None,
             _permit: permit,
@@ -123,7 +123,7 @@ async fn pump(
     detail: Detail,
     mut events: broadcast::Receiver<Arc<Event>>,
     sender: broadcast::Sender<Piece>,
-    told: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -154,7 +154,7 @@ async fn pump(
         // An error says that no client is left: nothing is lost by it.
         let _ = sender.send(Piece {
             text: text.into(),
-            before: told.fetch_add(count, Ordering::AcqRel),
+            before: sent.fetch_add(count, Ordering::AcqRel),
             events: count,
         });
     }
@@ -243,7 +243,7 @@ fn frame(text: &mut String, event: &Event) {
 struct Client {
     receiver: broadcast::Receiver<Piece>,
     /// Events reported to it or left out for it, since the start.
-    told: u64,
+    sent: u64,
     greeted: bool,
     /// A piece that waits for the word of what was lost before it. The text of
     /// pieces is never copied: slow clients share what they wait for.
@@ -268,15 +268,15 @@ impl Client {
                 // The next piece's number shows how many events that were.
                 Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Ok(piece)) => {
-                    let left_out = piece.before.saturating_sub(self.told);
-                    self.told = piece.before + piece.events;
+                    let left_out = piece.before.saturating_sub(self.sent);
+                    self.sent = piece.before + piece.events;
                     if left_out == 0 {
                         return Some((Ok(piece.text), self));
                     }
-                    let mut told = String::new();
-                    frame(&mut told, &loss("client_behind", left_out));
+                    let mut notice = String::new();
+                    frame(&mut notice, &loss("client_behind", left_out));
                     self.held = Some(piece.text);
-                    return Some((Ok(told.into()), self));
+                    return Some((Ok(notice.into()), self));
                 }
             }
         }
@@ -296,12 +296,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_client_is_told_exactly_how_much_it_lost() {
+    async fn a_slow_client_learns_exactly_how_much_it_lost() {
         let (sender, receiver) = broadcast::channel(PIECES);
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let client = Client {
             receiver,
-            told: 0,
+            sent: 0,
             greeted: true,
             held: None,
             _permit: permit,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_brief_feed_tells_how_many_it_leaves_out() {
+    async fn the_brief_feed_says_how_many_it_leaves_out() {
         let (events, receiver) = broadcast::channel(256);
         let (_stop, stopped) = watch::channel(false);
         let feed = Feed::start(receiver, stopped);

@@ -159,7 +159,7 @@ pub struct Status {
     pub pins: Option<PinsStatus>,
     /// What the agent dropped once it was attached.
     #[serde(default)]
-    pub sandbox: sandbox::Told,
+    pub sandbox: sandbox::Report,
 }
 
 /// What outlives the agent.

@@ -110,12 +110,12 @@ fn what_costs_details_alone_hides_nothing() {
 }
 
 #[test]
-fn a_sight_that_was_told_comes_back() {
+fn a_sight_that_was_reported_comes_back() {
     let mut lapses = Lapses::default();
     lapses.look(at(1), [], [(HOOK_DOWN, 1)]);
     lapses.look(at(2), [(CHECKS_MISSED, 4)], [(HOOK_DOWN, 0)]);
-    let told = lapses.overall();
+    let overall = lapses.overall();
     let mut other = Lapses::default();
-    other.restore(&told);
-    assert_eq!(other.overall(), told);
+    other.restore(&overall);
+    assert_eq!(other.overall(), overall);
 }

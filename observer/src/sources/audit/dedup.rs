@@ -70,10 +70,10 @@ impl Dedup {
             self.order.push_back(key);
         }
         let counts = self.seen.entry(key).or_default();
-        let told = counts.iter().copied().max().unwrap_or(0);
+        let most = counts.iter().copied().max().unwrap_or(0);
         let own = &mut counts[source as usize * Form::COUNT + form as usize];
         *own = own.saturating_add(1);
-        let is_new = *own > told || *own == u16::MAX;
+        let is_new = *own > most || *own == u16::MAX;
         is_new && (form != Form::KernelLog || self.is_more(record, true))
     }
 
@@ -99,10 +99,10 @@ impl Dedup {
             self.content_order.push_back(key);
         }
         let counts = self.contents.entry(key).or_default();
-        let told = counts[0].max(counts[1]);
+        let most = counts[0].max(counts[1]);
         let own = &mut counts[usize::from(stamped)];
         *own = own.saturating_add(1);
-        *own > told || *own == u16::MAX
+        *own > most || *own == u16::MAX
     }
 }
 

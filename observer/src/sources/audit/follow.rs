@@ -172,27 +172,27 @@ struct Pending {
 }
 
 impl Pending {
-    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Option<&[u8]>)) {
+    fn feed(&mut self, bytes: &[u8], mut emit: impl FnMut(Option<&[u8]>)) {
         let mut rest = bytes;
         while let Some(end) = memchr(b'\n', rest) {
             let line = &rest[..end];
             rest = &rest[end + 1..];
             if self.line.is_empty() && !self.too_long && line.len() <= MAX_LINE {
-                tell(Some(line));
+                emit(Some(line));
             } else {
                 self.hold(line);
-                self.finish(&mut tell);
+                self.finish(&mut emit);
             }
         }
         self.hold(rest);
     }
 
     /// A line that will get no end.
-    fn finish(&mut self, mut tell: impl FnMut(Option<&[u8]>)) {
+    fn finish(&mut self, mut emit: impl FnMut(Option<&[u8]>)) {
         if self.too_long {
-            tell(None);
+            emit(None);
         } else if !self.line.is_empty() {
-            tell(Some(&self.line));
+            emit(Some(&self.line));
         }
         self.line.clear();
         self.too_long = false;
@@ -216,7 +216,7 @@ mod tests {
     fn outcomes(parts: &[&[u8]]) -> Vec<&'static str> {
         let mut pending = Pending::default();
         let mut found = Vec::new();
-        let mut tell = |line: Option<&[u8]>| {
+        let mut emit = |line: Option<&[u8]>| {
             found.push(match line.map(parse_line) {
                 Some(Parsed::Record(_)) => "record",
                 Some(Parsed::Foreign(kind)) => kind.name(),
@@ -225,9 +225,9 @@ mod tests {
             });
         };
         for part in parts {
-            pending.feed(part, &mut tell);
+            pending.feed(part, &mut emit);
         }
-        pending.finish(&mut tell);
+        pending.finish(&mut emit);
         found
     }
 

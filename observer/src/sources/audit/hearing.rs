@@ -44,7 +44,7 @@ impl Ears {
     }
 
     /// Whether what came meanwhile holds the word; takes it from the source.
-    pub fn heard(&mut self, source: &str, word: &str) -> bool {
+    pub fn received(&mut self, source: &str, word: &str) -> bool {
         let mut buffer = vec![0; MAX_LINE];
         loop {
             let read = match (source, &mut self.netlink, &mut self.kmsg) {

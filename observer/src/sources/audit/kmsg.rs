@@ -95,7 +95,7 @@ fn receive(
     for _ in 0..BATCH {
         match rustix::io::read(device, &mut *buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => tell(&buffer[..length], expected, sink),
+            Ok(length) => offer(&buffer[..length], expected, sink),
             // Overwritten: the next read goes on at the oldest record there is,
             // whose number shows how many are gone. INVAL: longer than the
             // buffer, and stepped over likewise.
@@ -106,7 +106,7 @@ fn receive(
     Ok(())
 }
 
-fn tell(record: &[u8], expected: &mut Option<u64>, sink: &mut Sink) {
+fn offer(record: &[u8], expected: &mut Option<u64>, sink: &mut Sink) {
     let Some(kmsg) = Kmsg::split(record) else {
         return;
     };
@@ -142,7 +142,7 @@ mod tests {
             "5,11,1,-;x\n",
             "5,15,1,-;audit: type=1400 audit(1.1:1): apparmor=\"DENIED\" pid=7 capability=8\n",
         ] {
-            tell(record.as_bytes(), &mut expected, &mut sink);
+            offer(record.as_bytes(), &mut expected, &mut sink);
         }
         assert_eq!(counters.lost(LostReason::KmsgOverwritten), 3);
         assert_eq!(counters.snapshot().foreign, 2);

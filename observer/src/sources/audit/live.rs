@@ -88,7 +88,7 @@ impl Opening {
         } else {
             Netlink::bind().map_err(|error| error.to_string())
         };
-        let heard = netlink.is_ok();
+        let is_bound = netlink.is_ok();
         match netlink {
             Ok(netlink) => {
                 let blind = (!netlink.knows_kernel_lost()).then(|| {
@@ -101,7 +101,7 @@ impl Opening {
             }
             Err(reason) => drop(self.note(SourceName::Netlink, false, Some(reason))),
         }
-        heard
+        is_bound
     }
 
     fn kmsg(&mut self) {

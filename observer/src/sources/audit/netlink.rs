@@ -187,7 +187,7 @@ impl Netlink {
                         let Reading {
                             buffer, sequence, ..
                         } = reading;
-                        tell(&buffer[..length], sequence, sink, nanos_since(start));
+                        offer(&buffer[..length], sequence, sink, nanos_since(start));
                     }
                 }
                 Err(Errno::NOBUFS) => self.overflown(reading, sink, nanos_since(start)),
@@ -246,7 +246,7 @@ struct Reading {
     lost: Option<u32>,
 }
 
-fn tell(datagram: &[u8], sequence: &mut Sequence, sink: &mut Sink, now: u64) {
+fn offer(datagram: &[u8], sequence: &mut Sequence, sink: &mut Sink, now: u64) {
     let Some(message) = wire::message(datagram) else {
         return;
     };

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn auditd_is_told_from_listeners() {
+    fn auditd_is_distinguished_from_listeners() {
         let table = "sk Eth Pid Groups Rmem\n\
                      0 9 0 00000000 0\n\
                      0 9 3010 00000001 0\n\

@@ -80,11 +80,11 @@ pub fn each_slot<V: Pod>(
         {
             return Err(error);
         }
-        let told = (attr.count as usize).min(ROOM);
-        if told == 0 {
+        let filled = (attr.count as usize).min(ROOM);
+        if filled == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        for values in values.chunks(cpus).take(told) {
+        for values in values.chunks(cpus).take(filled) {
             // SAFETY: the kernel has written so many, and a `MaybeUninit` has the layout
             // of what is in it.
             let values = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), cpus) };
@@ -143,8 +143,8 @@ pub fn each<K: Pod, V: Pod>(
             None | Some(libc::ENOENT) => {}
             Some(_) => return error.map_or(Ok(()), Err),
         }
-        let told = (attr.count as usize).min(keys.len());
-        for (key, value) in keys.iter().zip(&values).take(told) {
+        let filled = (attr.count as usize).min(keys.len());
+        for (key, value) in keys.iter().zip(&values).take(filled) {
             // SAFETY: the kernel has written so many of both.
             let (key, value) = unsafe { (key.assume_init_ref(), value.assume_init_ref()) };
             see(key, value);

@@ -90,7 +90,7 @@ impl Kernel {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn tell_addresses(&self, addresses: &[String]) -> Result<(), KernelError> {
+    pub fn publish_addresses(&self, addresses: &[String]) -> Result<(), KernelError> {
         let pins = self.kept.as_ref().map(|kept| &kept.pins);
         pins.map_or(Ok(()), |pins| pins.keep_addresses(addresses))
     }

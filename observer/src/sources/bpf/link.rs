@@ -205,7 +205,7 @@ pub(super) fn explain(error: &ProgramError, part: Part) -> String {
         } => {
             tracing::debug!("{}: verifier: {verifier_log}", part.program);
             let log = verifier_log.to_string();
-            let told = |line: &&str| {
+            let is_reason = |line: &&str| {
                 let statistics = [
                     "processed ",
                     "stack depth ",
@@ -214,7 +214,7 @@ pub(super) fn explain(error: &ProgramError, part: Part) -> String {
                 ];
                 !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
             };
-            let last = log.lines().rfind(told);
+            let last = log.lines().rfind(is_reason);
             match (io_error.raw_os_error(), last) {
                 (Some(libc::EACCES | libc::EINVAL), Some(line)) => {
                     format!("{} refused by the verifier: {line}", part.program)

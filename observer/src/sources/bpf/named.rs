@@ -28,8 +28,8 @@ fn named(bytes: &[u8]) -> Option<String> {
 
 /// The processes above, which end where one has no id.
 fn links(ancestors: &[abi::Ancestor]) -> Vec<Link> {
-    let told = ancestors.iter().take_while(|ancestor| ancestor.pid != 0);
-    let links = told.map(|ancestor| Link {
+    let known = ancestors.iter().take_while(|ancestor| ancestor.pid != 0);
+    let links = known.map(|ancestor| Link {
         pid: ancestor.pid,
         comm: text(&ancestor.comm),
     });
@@ -103,48 +103,48 @@ fn word<T: Copy + Default>(all: &[T], number: u32) -> T {
 }
 
 impl From<&abi::Episode> for Episode {
-    fn from(told: &abi::Episode) -> Self {
+    fn from(raw: &abi::Episode) -> Self {
         Self {
-            id: told.id,
-            first: told.first,
-            last: told.last,
-            last_refused: told.last_refused,
-            ended: told.ended,
-            status: told.status,
-            owner: (&told.owner).into(),
-            cgroup: told.cgroup,
-            before: CapSet(told.before),
-            after: CapSet(told.after),
-            effective: CapSet(told.effective),
-            profile: told.profile,
+            id: raw.id,
+            first: raw.first,
+            last: raw.last,
+            last_refused: raw.last_refused,
+            ended: raw.ended,
+            status: raw.status,
+            owner: (&raw.owner).into(),
+            cgroup: raw.cgroup,
+            before: CapSet(raw.before),
+            after: CapSet(raw.after),
+            effective: CapSet(raw.effective),
+            profile: raw.profile,
             workload: Executed {
-                bounding: CapSet(told.workload.bounding),
-                tgid: told.workload.tgid,
-                tid: told.workload.tid,
-                exe: named(&told.workload.exe.0),
+                bounding: CapSet(raw.workload.bounding),
+                tgid: raw.workload.tgid,
+                tid: raw.workload.tid,
+                exe: named(&raw.workload.exe.0),
             },
-            tgid: told.tgid,
-            tid: told.tid,
-            ppid: told.ppid,
-            uid: told.uid,
-            namespace: told.namespace,
-            level: told.level,
-            drops: told.drops,
-            refused_raised: told.refused_raised,
-            refused_lowered: told.refused_lowered,
-            unknown: told.unknown,
+            tgid: raw.tgid,
+            tid: raw.tid,
+            ppid: raw.ppid,
+            uid: raw.uid,
+            namespace: raw.namespace,
+            level: raw.level,
+            drops: raw.drops,
+            refused_raised: raw.refused_raised,
+            refused_lowered: raw.refused_lowered,
+            unknown: raw.unknown,
             // The kernel side adds one, so nought is none.
-            first_refused: told.first_refused.checked_sub(1),
-            layer: word(Layer::ALL, told.layer),
-            reason: word(Reason::ALL, told.reason),
-            raised: told.raised,
-            clean: told.clean,
-            refilled: told.refilled,
-            refused: CapSet(abi::decide::mask(&told.refused)),
-            granted: CapSet(abi::decide::mask(&told.granted)),
-            comm: text(&told.comm),
-            exe: named(&told.exe),
-            ancestors: links(&told.ancestors),
+            first_refused: raw.first_refused.checked_sub(1),
+            layer: word(Layer::ALL, raw.layer),
+            reason: word(Reason::ALL, raw.reason),
+            raised: raw.raised,
+            clean: raw.clean,
+            refilled: raw.refilled,
+            refused: CapSet(abi::decide::mask(&raw.refused)),
+            granted: CapSet(abi::decide::mask(&raw.granted)),
+            comm: text(&raw.comm),
+            exe: named(&raw.exe),
+            ancestors: links(&raw.ancestors),
         }
     }
 }
@@ -176,12 +176,12 @@ impl From<&abi::EpisodeEvent> for EpisodeEvent {
 }
 
 impl From<&abi::Episode> for Open {
-    fn from(told: &abi::Episode) -> Self {
+    fn from(raw: &abi::Episode) -> Self {
         Self {
-            id: told.id,
-            last: told.last,
-            last_refused: told.last_refused,
-            raised: told.raised,
+            id: raw.id,
+            last: raw.last,
+            last_refused: raw.last_refused,
+            raised: raw.raised,
         }
     }
 }

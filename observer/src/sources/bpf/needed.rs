@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_tracepoint_tells_needs_no_other_hook() {
+    fn what_the_tracepoint_reports_needs_no_other_hook() {
         let mut hooks = [
             status("cap_capable", Mechanism::Tracepoint, true),
             status("security_capable", Mechanism::Kprobe, false),

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_map_allocates_late_once_told_not_to() {
+    fn no_map_allocates_late_once_preallocation_is_chosen() {
         let late = |bytes: &[u8]| {
             let file = object::File::parse(bytes).unwrap();
             let maps = file.section_by_name("maps").unwrap();

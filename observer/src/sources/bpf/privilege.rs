@@ -75,15 +75,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_likeliest_reason_is_told() {
+    fn the_likeliest_reason_is_given() {
         let none = CapSet::EMPTY;
         let root = CapSet(u64::MAX);
         let admin = CapSet(1 << SYS_ADMIN);
-        let told = |held, initial, locked| explain(TO_LOAD, held, initial, locked, false);
-        assert!(told(none, true, None).contains("CAP_BPF, CAP_PERFMON missing"));
-        assert!(told(root, false, None).contains("another user namespace"));
-        assert!(told(admin, true, Some(65_536)).contains("65536 bytes"));
-        assert!(told(root, true, None).contains("lockdown"));
+        let explained = |held, initial, locked| explain(TO_LOAD, held, initial, locked, false);
+        assert!(explained(none, true, None).contains("CAP_BPF, CAP_PERFMON missing"));
+        assert!(explained(root, false, None).contains("another user namespace"));
+        assert!(explained(admin, true, Some(65_536)).contains("65536 bytes"));
+        assert!(explained(root, true, None).contains("lockdown"));
         let filtered = explain(TO_LOAD, root, true, None, true);
         assert!(filtered.contains("seccomp=unconfined"), "{filtered}");
         let attach = explain(TO_ATTACH, CapSet(1 << 39 | 1 << 38), true, None, true);

@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_is_told_by_ticks_since_the_first() {
+    fn the_last_is_dated_by_ticks_since_the_first() {
         let one = Count {
             count: 2,
             first: 1_000,

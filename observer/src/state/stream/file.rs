@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_of_the_operator_is_told_at_once() {
+    fn a_mistake_of_the_operator_is_reported_at_once() {
         let folder = tempfile::tempdir().unwrap();
         assert!(EventsOutput::open(folder.path()).is_err());
         assert!(EventsOutput::open(&folder.path().join("no/file")).is_err());

@@ -36,8 +36,8 @@ fn every_runtime_is_known_by_its_path() {
         ),
         ("/docker/ID/docker/ID", Runtime::Docker),
     ] {
-        let (told, id, ..) = found(path);
-        assert_eq!((told, id.as_str()), (runtime, ID), "{path}");
+        let (named, id, ..) = found(path);
+        assert_eq!((named, id.as_str()), (runtime, ID), "{path}");
     }
     for (path, runtime) in [
         (
@@ -61,8 +61,8 @@ fn every_runtime_is_known_by_its_path() {
             Runtime::Containerd,
         ),
     ] {
-        let (told, id, pod, _) = found(&path);
-        assert_eq!((told, id.as_str()), (runtime, ID), "{path}");
+        let (named, id, pod, _) = found(&path);
+        assert_eq!((named, id.as_str()), (runtime, ID), "{path}");
         assert_eq!(pod.as_deref(), Some(POD), "{path}");
     }
 }
@@ -150,14 +150,14 @@ fn what_lies_in_a_container_is_not_the_hosts() {
 
 #[test]
 fn ids_that_people_choose_wait_for_state_to_confirm_them() {
-    let told = places("/team-a/mybox", None);
-    assert_eq!(told[0].runtime, Runtime::Containerd);
-    assert_eq!(told[0].namespace.as_deref(), Some("team-a"));
-    assert!(!told[0].is_sure);
+    let candidates = places("/team-a/mybox", None);
+    assert_eq!(candidates[0].runtime, Runtime::Containerd);
+    assert_eq!(candidates[0].namespace.as_deref(), Some("team-a"));
+    assert!(!candidates[0].is_sure);
     assert!(places("/user.slice/mybox", None).is_empty());
-    let told = places(&format!("/batch/jobs/{ID}"), None);
+    let candidates = places(&format!("/batch/jobs/{ID}"), None);
     assert_eq!(
-        (told[0].runtime, told[0].is_sure),
+        (candidates[0].runtime, candidates[0].is_sure),
         (Runtime::Unknown, false)
     );
     let unit = first("/system.slice/web.service/libpod-payload-ID", None).unit;

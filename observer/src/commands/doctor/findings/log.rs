@@ -10,7 +10,7 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
             "remove audit=0 from the kernel command line; until then layers and profiles come only from eBPF",
         );
     }
-    let heard = |name: &str| {
+    let connected = |name: &str| {
         seen.sources
             .iter()
             .any(|source| source.up && source.name == name)
@@ -34,7 +34,7 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
             "{comm} (pid {}) receives the audit records, so the kernel's own log has none",
             owner.pid
         );
-        if heard("netlink") {
+        if connected("netlink") {
             list.note(
                 what,
                 "nothing to do: capwatch uses the multicast group, which works next to it",
@@ -42,7 +42,7 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
         } else {
             list.problem(what, "grant CAP_AUDIT_READ for the multicast group");
         }
-    } else if heard("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
+    } else if connected("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
         list.problem(
             format!(
                 "records come through the kernel's log, {} lines in {} seconds at most",

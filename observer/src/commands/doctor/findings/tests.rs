@@ -17,7 +17,7 @@ fn findings(change: impl FnOnce(&mut Facts, &mut Vec<SourceReport>)) -> Vec<Find
         sources: &sources,
         tests: &[],
         sight: &Sight::default(),
-        sandbox: &sandbox::Told::default(),
+        sandbox: &sandbox::Report::default(),
     })
 }
 
@@ -35,7 +35,7 @@ fn lockdown_leaves_what_is_attached_without_kprobes() {
             sources: &[],
             tests: &[],
             sight: &Sight::default(),
-            sandbox: &sandbox::Told::default(),
+            sandbox: &sandbox::Report::default(),
         });
         let mut found = found.into_iter().map(|finding| finding.what);
         found.find(|what| what.contains("confidentiality"))
@@ -54,7 +54,7 @@ fn lockdown_leaves_what_is_attached_without_kprobes() {
     assert!(blind.contains("only from the audit log"), "{blind}");
 }
 
-fn told(findings: &[Finding], word: &str) -> Option<Level> {
+fn level_of(findings: &[Finding], word: &str) -> Option<Level> {
     let found = findings.iter().find(|finding| finding.what.contains(word));
     found.map(|finding| finding.level)
 }
@@ -82,12 +82,12 @@ fn who_owns_the_records_matters_where_the_log_is_all_there_is() {
         facts.audit.owner = owner();
         sources.push(source("netlink"));
     });
-    assert_eq!(told(&beside, "auditd (pid 7)"), Some(Level::Note));
+    assert_eq!(level_of(&beside, "auditd (pid 7)"), Some(Level::Note));
     let alone = findings(|facts, sources| {
         facts.audit.owner = owner();
         sources.push(source("kmsg"));
     });
-    assert_eq!(told(&alone, "auditd (pid 7)"), Some(Level::Problem));
+    assert_eq!(level_of(&alone, "auditd (pid 7)"), Some(Level::Problem));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn limits_of_audit_and_lockdown_are_problems() {
         "lost 3",
         "60 of 64",
     ] {
-        assert_eq!(told(&found, word), Some(Level::Problem), "{word}");
+        assert_eq!(level_of(&found, word), Some(Level::Problem), "{word}");
     }
     assert!(found.iter().all(|finding| !finding.remedy.is_empty()));
 }
@@ -140,10 +140,10 @@ fn what_is_missed_is_a_finding_with_a_remedy() {
             sources: &[],
             tests: &[],
             sight: &sight,
-            sandbox: &sandbox::Told::default(),
+            sandbox: &sandbox::Report::default(),
         },
     );
-    assert_eq!(told(&list.0, "drops_missed, 7"), Some(Level::Problem));
+    assert_eq!(level_of(&list.0, "drops_missed, 7"), Some(Level::Problem));
     assert_eq!(list.0.len(), 1, "a missing hook has its own finding");
 }
 

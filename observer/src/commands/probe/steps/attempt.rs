@@ -141,14 +141,16 @@ fn perform(step: Step, (uid, gid): (u32, u32)) -> io::Result<()> {
     match step {
         Step::UidMapZero => in_child(|| {
             enter(UnshareFlags::NEWUSER)?;
-            open::tell("/proc/self/uid_map", "0 0 1")
+            open::write_kernel_file("/proc/self/uid_map", "0 0 1")
         }),
         Step::UserNamespace | Step::NestedNamespace => enter(UnshareFlags::NEWUSER),
-        Step::Setgroups | Step::NestedSetgroups => open::tell("/proc/self/setgroups", "deny"),
-        Step::UidMap | Step::NestedUidMap => {
-            open::tell("/proc/self/uid_map", &format!("{uid} {uid} 1"))
+        Step::Setgroups | Step::NestedSetgroups => {
+            open::write_kernel_file("/proc/self/setgroups", "deny")
         }
-        Step::GidMap => open::tell("/proc/self/gid_map", &format!("{gid} {gid} 1")),
+        Step::UidMap | Step::NestedUidMap => {
+            open::write_kernel_file("/proc/self/uid_map", &format!("{uid} {uid} 1"))
+        }
+        Step::GidMap => open::write_kernel_file("/proc/self/gid_map", &format!("{gid} {gid} 1")),
         Step::NetworkNamespace => enter(UnshareFlags::NEWNET),
         Step::LoopbackAddress => loopback_address(),
         Step::LoopbackLink => loopback_link(),

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_is_told_by_what_only_it_does() {
+    fn each_layer_is_identified_by_what_only_it_does() {
         let plain = Account {
             uid: 1000,
             ..Account::default()
@@ -279,19 +279,19 @@ mod tests {
         assert!(sentence.1.contains("SETFCAP"), "{}", sentence.1);
         root.setfcap = true;
         root.seccomp = true;
-        let told = diagnose(Step::UidMap, libc::EPERM, &root, &Settings::default());
-        assert_eq!(told.0, "seccomp");
+        let diagnosis = diagnose(Step::UidMap, libc::EPERM, &root, &Settings::default());
+        assert_eq!(diagnosis.0, "seccomp");
     }
 
     #[test]
-    fn labels_are_told_apart() {
-        let told = |label| confined(Some(label)).map(|(layer, _)| layer);
-        assert_eq!(told("bwrap//&unpriv_bwrap (enforce)"), Some("apparmor"));
+    fn labels_are_distinguished() {
+        let layer_of = |label| confined(Some(label)).map(|(layer, _)| layer);
+        assert_eq!(layer_of("bwrap//&unpriv_bwrap (enforce)"), Some("apparmor"));
         assert_eq!(
-            told("system_u:system_r:container_t:s0:c1,c2"),
+            layer_of("system_u:system_r:container_t:s0:c1,c2"),
             Some("selinux")
         );
-        assert_eq!(told("test (complain)"), None);
+        assert_eq!(layer_of("test (complain)"), None);
         assert_eq!(confined(None), None);
     }
 }

@@ -11,7 +11,7 @@ pub fn show(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
         out,
         "\nWhat a sandbox needs (-: not tried after a failure):"
     )?;
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for row in rows {
         let without = match row.without {
             Without::Nothing => "as it is".to_owned(),
@@ -39,9 +39,9 @@ pub fn show(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
             .iter()
             .filter_map(|outcome| outcome.explanation.as_deref());
         for sentence in sentences {
-            if !told.contains(&sentence) {
+            if !shown.contains(&sentence) {
                 writeln!(out, "    {}", clean(sentence))?;
-                told.push(sentence);
+                shown.push(sentence);
             }
         }
     }

@@ -382,12 +382,12 @@ fn the_recordings_own_rules_hold_unless_one_of_the_same_name_is_given() {
     let mut live = Live::new(&rules);
     live.see(episode(8, number, 1, 2, Scope::Tree));
     let (report, stream) = live.end();
-    let told = &report.episodes[0];
-    assert_eq!(told.supervisor.as_deref(), Some("ours"));
+    let judged = &report.episodes[0];
+    assert_eq!(judged.supervisor.as_deref(), Some("ours"));
     assert!(
-        told.explanation.contains("as it was"),
+        judged.explanation.contains("as it was"),
         "{}",
-        told.explanation
+        judged.explanation
     );
 
     let elsewhere = Arc::new(Rules::load(None).unwrap());
@@ -397,12 +397,12 @@ fn the_recordings_own_rules_hold_unless_one_of_the_same_name_is_given() {
 }
 
 #[test]
-fn a_kind_that_is_told_in_another_form_is_no_end_of_the_recording() {
+fn a_kind_that_is_written_in_another_form_is_no_end_of_the_recording() {
     let rules = Arc::new(Rules::default());
     let mut live = Live::new(&rules);
     live.see(episode(8, 0, 1, 2, Scope::Tree));
     let (report, stream) = live.end();
-    let broken = stream.replacen("\"kind\":\"observed\"", "\"kind\":\"unheard\"", 1);
+    let broken = stream.replacen("\"kind\":\"observed\"", "\"kind\":\"unknown\"", 1);
     let (replayed, error) = super::super::stream::report(broken.as_bytes(), "x", rules);
     assert!(format!("{:#}", error.unwrap()).contains("line 3: "));
     assert!(replayed.episodes.is_empty() && report.episodes.len() == 1);

@@ -393,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_cut_anywhere_is_told_and_read_so_far(
+    fn a_stream_cut_anywhere_is_reported_and_read_so_far(
         happenings in prop::collection::vec(happens(), 1..20),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -533,7 +533,7 @@ fn a_cut_streams_denials_count_from_the_last_checkpoint_on() {
 }
 
 #[test]
-fn what_the_disk_refuses_is_told_at_the_end() {
+fn what_the_disk_refuses_is_reported_at_the_end() {
     struct Full;
     impl io::Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -77,7 +77,7 @@ pub fn worst_first(report: &Report) -> Vec<&Episode> {
 
 /// Takes out of the rows what the kernel asks in passing: a sentence for each sort.
 pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
-    let mut told: Vec<_> = accounting(denials).into_iter().collect();
+    let mut sentences: Vec<_> = accounting(denials).into_iter().collect();
     let mut passing: BTreeMap<String, (u64, &str)> = BTreeMap::new();
     denials.retain(|denial| {
         let Some(why) = denial.in_passing().filter(|_| !denial.expected) else {
@@ -87,7 +87,7 @@ pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
         *count += denial.count;
         false
     });
-    told.extend(passing.into_iter().map(|(capability, (count, why))| {
+    sentences.extend(passing.into_iter().map(|(capability, (count, why))| {
         let checks = match count {
             1 => format!("1 check of {capability} is"),
             _ => format!("{count} checks of {capability} are"),
@@ -97,7 +97,7 @@ pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
             capability.to_ascii_uppercase()
         )
     }));
-    told
+    sentences
 }
 
 /// Takes out of the rows those of memory accounting: one sentence covers them all.

@@ -69,7 +69,7 @@ mod tests {
     fn status(until: Option<Stamp>) -> Status {
         Status {
             pins: None,
-            sandbox: crate::sandbox::Told::default(),
+            sandbox: crate::sandbox::Report::default(),
             schema: String::new(),
             version: String::new(),
             ready: true,

@@ -5,7 +5,7 @@ use super::super::view::Status;
 use super::html::Html;
 use crate::finding::Mechanism;
 use crate::finding::Verdict;
-use crate::sandbox::{State, Told, ToldLapse};
+use crate::sandbox::{Report, ReportedLapse, State};
 use crate::time::Stamp;
 
 /// Rows that the page itself shows; the JSON has all of them.
@@ -110,24 +110,24 @@ pub fn agent(html: &mut Html, status: &Status) {
 }
 
 /// What the agent dropped, and what it can't drop here.
-fn sandbox(html: &mut Html, told: &Told) {
+fn sandbox(html: &mut Html, report: &Report) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"sandbox-title\"><h2 id=\"sandbox-title\">Sandbox</h2>\
          <p id=\"sandbox\">",
     );
-    match told.state {
+    match report.state {
         State::Whole => badge(html, "ok", "whole"),
         State::Partial => badge(html, "down", "partial"),
         State::Off => badge(html, "idle", "off"),
     }
-    if told.state == State::Off {
+    if report.state == State::Off {
         html.raw(" <span class=\"reason\">the agent keeps every capability it started with</span>");
     }
-    for ToldLapse {
+    for ReportedLapse {
         lapse,
         what,
         remedy,
-    } in &told.lapses
+    } in &report.lapses
     {
         html.raw(" <span class=\"reason\">").text(&lapse.part);
         html.raw(" (").text(&lapse.why).raw("): ").text(what);

@@ -77,19 +77,19 @@ mod tests {
 
     #[test]
     fn both_forms_of_time_are_read() {
-        let told = |tag, text| time(tag, text).map(|time| time.to_string());
+        let parsed = |tag, text| time(tag, text).map(|time| time.to_string());
         assert_eq!(
-            told(UTC_TIME, "261127070500Z").unwrap(),
+            parsed(UTC_TIME, "261127070500Z").unwrap(),
             "2026-11-27T07:05:00Z"
         );
         assert_eq!(
-            told(UTC_TIME, "991231235959Z").unwrap(),
+            parsed(UTC_TIME, "991231235959Z").unwrap(),
             "1999-12-31T23:59:59Z"
         );
-        let far = told(GENERALIZED_TIME, "20550102030405Z").unwrap();
+        let far = parsed(GENERALIZED_TIME, "20550102030405Z").unwrap();
         assert_eq!(far, "2055-01-02T03:04:05Z");
-        assert_eq!(told(UTC_TIME, "2611"), None);
-        assert_eq!(told(UTC_TIME, "269927070500Z"), None);
+        assert_eq!(parsed(UTC_TIME, "2611"), None);
+        assert_eq!(parsed(UTC_TIME, "269927070500Z"), None);
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn names_end_at_a_zero_and_one_without_an_end_is_whole() {
 }
 
 #[test]
-fn the_processes_above_end_where_none_was_told() {
+fn the_processes_above_end_where_none_was_reported() {
     let mut ancestors = [abi::Ancestor::default(); 8];
     ancestors[0].pid = 30;
     ancestors[0].comm[..2].copy_from_slice(b"a\xff");
@@ -62,19 +62,19 @@ fn the_processes_above_end_where_none_was_told() {
 
 #[test]
 fn numbers_that_stand_for_nothing_are_none() {
-    let told = abi::Episode {
+    let raw = abi::Episode {
         layer: 99,
         ..abi::Episode::BLANK
     };
-    let episode = Episode::from(&told);
+    let episode = Episode::from(&raw);
     assert_eq!((episode.layer, episode.first_refused), (Layer::None, None));
-    let told = abi::Episode {
+    let raw = abi::Episode {
         layer: Layer::Selinux as u32,
         first_refused: 1,
         refused: std::array::from_fn(|n| u8::from(n == 0)),
-        ..told
+        ..raw
     };
-    let episode = Episode::from(&told);
+    let episode = Episode::from(&raw);
     assert_eq!(
         (episode.layer, episode.first_refused),
         (Layer::Selinux, Some(0))

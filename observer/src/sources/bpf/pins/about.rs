@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_found_no_room_meanwhile_is_told_by_reason() {
+    fn what_found_no_room_meanwhile_is_counted_by_reason() {
         let mut before = Watched {
             last: 1_000_000_000,
             ..Watched::default()

@@ -10,11 +10,11 @@ const MAX_KEPT: usize = 256;
 
 /// What was shown lately.
 #[derive(Default)]
-pub struct Told {
+pub struct Recent {
     episodes: VecDeque<(String, Verdict)>,
 }
 
-impl Told {
+impl Recent {
     /// What there is to say of an episode that was shown before with the same
     /// verdict: what is not its cause. `None` for what is new.
     pub fn again(&mut self, event: &Event, layout: &Layout) -> Option<String> {

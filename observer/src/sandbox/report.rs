@@ -32,19 +32,19 @@ impl State {
 
 /// The sandbox of an agent, or the one that a host can give.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Report {
     /// What was asked for; absent where it was only tried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// How much of it holds.
     pub state: State,
     /// The parts that can't be had.
-    pub lapses: Vec<ToldLapse>,
+    pub lapses: Vec<ReportedLapse>,
 }
 
 /// A part that can't be had, with its sentences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldLapse {
+pub struct ReportedLapse {
     /// Which, and why.
     #[serde(flatten)]
     pub lapse: Lapse,
@@ -54,16 +54,16 @@ pub struct ToldLapse {
     pub remedy: String,
 }
 
-impl Told {
+impl Report {
     pub(super) fn new(mode: Option<Mode>, lapses: Vec<Lapse>) -> Self {
         let state = match mode {
             Some(Mode::Off) => State::Off,
             _ if lapses.is_empty() => State::Whole,
             _ => State::Partial,
         };
-        let told = |lapse: Lapse| {
+        let reported = |lapse: Lapse| {
             let (what, remedy) = advice(&lapse.part);
-            ToldLapse {
+            ReportedLapse {
                 lapse,
                 what: what.to_owned(),
                 remedy: remedy.to_owned(),
@@ -72,16 +72,16 @@ impl Told {
         Self {
             mode,
             state,
-            lapses: lapses.into_iter().map(told).collect(),
+            lapses: lapses.into_iter().map(reported).collect(),
         }
     }
 }
 
 /// In one line: the state, and each part that can't be had with the reason.
-impl fmt::Display for Told {
+impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.state.as_str())?;
-        for (index, ToldLapse { lapse, .. }) in self.lapses.iter().enumerate() {
+        for (index, ReportedLapse { lapse, .. }) in self.lapses.iter().enumerate() {
             let between = if index == 0 { ": " } else { "; " };
             write!(formatter, "{between}{} ({})", lapse.part, lapse.why)?;
         }
@@ -122,16 +122,16 @@ mod tests {
             part: "landlock".into(),
             why: "none".to_owned(),
         };
-        let state = |mode, lapses: &[Lapse]| Told::new(mode, lapses.to_vec()).state;
+        let state = |mode, lapses: &[Lapse]| Report::new(mode, lapses.to_vec()).state;
         assert_eq!(state(Some(Mode::Off), &[]), State::Off);
         assert_eq!(state(Some(Mode::Auto), &[]), State::Whole);
         assert_eq!(state(None, std::slice::from_ref(&lapse)), State::Partial);
-        let told = Told::new(Some(Mode::Auto), vec![lapse]);
-        assert_eq!(told.to_string(), "partial: landlock (none)");
-        let json = serde_json::to_value(&told).expect("JSON");
+        let report = Report::new(Some(Mode::Auto), vec![lapse]);
+        assert_eq!(report.to_string(), "partial: landlock (none)");
+        let json = serde_json::to_value(&report).expect("JSON");
         assert_eq!(json["mode"], "auto");
         assert_eq!(json["state"], "partial");
         assert_eq!(json["lapses"][0]["part"], "landlock");
-        assert_eq!(json["lapses"][0]["remedy"], told.lapses[0].remedy);
+        assert_eq!(json["lapses"][0]["remedy"], report.lapses[0].remedy);
     }
 }
