@@ -55,7 +55,7 @@ fn compressed_logs_are_read_as_they_are() {
 }
 
 #[test]
-fn a_truncated_archive_tells_where_and_keeps_what_it_read() {
+fn a_truncated_archive_says_where_and_keeps_what_it_read() {
     let plain = log(20_000);
     for (name, whole) in [("gzip", gzip(&plain)), ("zstd", zstd(&plain))] {
         let (result, printed) = replay(&whole[..whole.len() / 2]);
@@ -144,7 +144,7 @@ fn garbage_is_foreign_or_broken_and_never_an_error() {
 }
 
 #[test]
-fn nobody_reading_the_output_is_told() {
+fn nobody_reading_the_output_is_reported() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

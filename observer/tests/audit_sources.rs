@@ -160,7 +160,7 @@ async fn a_socket_s_reader_never_waits_and_counts_what_it_dropped() {
 }
 
 #[tokio::test]
-async fn one_record_of_two_sources_is_told_once() {
+async fn one_record_of_two_sources_is_reported_once() {
     let shared = dedup();
     let (mut netlink, mut from_netlink) = rig(SourceName::Netlink, 16, &shared);
     let (mut kmsg, mut from_kmsg) = rig(SourceName::Kmsg, 16, &shared);
@@ -178,7 +178,7 @@ async fn one_record_of_two_sources_is_told_once() {
 }
 
 #[tokio::test]
-async fn lines_of_loss_are_counted_and_totals_told_as_differences() {
+async fn lines_of_loss_are_counted_and_totals_reported_as_differences() {
     let (mut sink, mut rig) = rig(SourceName::Stream, 16, &dedup());
     for line in [
         "kauditd_printk_skb: 113 callbacks suppressed",
@@ -205,7 +205,7 @@ async fn lines_of_loss_are_counted_and_totals_told_as_differences() {
 }
 
 #[tokio::test]
-async fn a_record_of_several_capabilities_is_told_once_for_each() {
+async fn a_record_of_several_capabilities_is_reported_once_for_each() {
     let (mut sink, mut rig) = rig(SourceName::Netlink, 16, &dedup());
     let line = "type=AVC msg=audit(1.1:7): avc:  denied  { chown setpcap } for  pid=7 comm=\"x\" scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=capability permissive=0";
     sink.offer(parse_line(line.as_bytes()), 0);
@@ -220,7 +220,7 @@ fn source(kind: &str, path: &Path) -> AuditSource {
 }
 
 /// The serials of the records that come, until so many have and no more do.
-async fn heard(live: &mut Live, count: usize) -> Vec<u64> {
+async fn received(live: &mut Live, count: usize) -> Vec<u64> {
     let mut serials = Vec::new();
     let patience = |found: usize| Duration::from_millis(if found < count { 20_000 } else { 700 });
     loop {
@@ -240,7 +240,7 @@ async fn heard(live: &mut Live, count: usize) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_log_and_a_journal_on_a_pipe_tell_each_record_once() {
+async fn a_log_and_a_journal_on_a_pipe_give_each_record_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("audit.log");
     append(&log, &record(1));
@@ -278,10 +278,10 @@ async fn a_log_and_a_journal_on_a_pipe_tell_each_record_once() {
             .write_all(entry(serial).as_bytes())
             .expect("written");
     }
-    assert_eq!(heard(&mut live, 3).await, [2, 3, 4]);
+    assert_eq!(received(&mut live, 3).await, [2, 3, 4]);
     assert_eq!(state(&live), named(true, true));
     drop(journal);
-    assert_eq!(heard(&mut live, 0).await, [0; 0]);
+    assert_eq!(received(&mut live, 0).await, [0; 0]);
     assert_eq!(state(&live), named(true, false));
     let reports = live.report();
     assert_eq!(

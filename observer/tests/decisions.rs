@@ -307,7 +307,7 @@ fn the_deepest_namespace_is_reached() {
 }
 
 #[test]
-fn memory_accounting_is_told_from_what_asks_in_earnest() {
+fn memory_accounting_is_distinguished_from_what_asks_in_earnest() {
     use observer_ebpf::decide::{Abi, is_accounting};
 
     let numbers = |abi, of: &[i64]| of.iter().all(|number| is_accounting(abi, *number, 0));

@@ -479,9 +479,11 @@ fn live(seed: u64) -> Result<(), String> {
         }
     }
     let open = world.truths.iter().filter(|truth| truth.alive > 0).count();
-    let told = tables.episodes.borrow().len() - tables.closed.borrow().len();
-    if open != told {
-        return Err(format!("seed {seed}: {told} of {open} open: {happened:#?}"));
+    let reported = tables.episodes.borrow().len() - tables.closed.borrow().len();
+    if open != reported {
+        return Err(format!(
+            "seed {seed}: {reported} of {open} open: {happened:#?}"
+        ));
     }
     Ok(())
 }

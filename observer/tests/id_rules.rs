@@ -54,9 +54,9 @@ proptest! {
         let mut bytes = [b'7'; MAP_TEXT];
         bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
         // What lies behind the text is not of it.
-        let told = ids::has_root(&bytes, u32::try_from(text.len()).unwrap());
+        let answer = ids::has_root(&bytes, u32::try_from(text.len()).unwrap());
         if text.len() <= MAP_TEXT {
-            prop_assert_eq!(told, reads_root(&text), "{:?}", text);
+            prop_assert_eq!(answer, reads_root(&text), "{:?}", text);
         }
         // Any other bytes are no text, and do no harm.
         let odd: Vec<u8> = text.bytes().rev().cycle().take(MAP_TEXT).collect();

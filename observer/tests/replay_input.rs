@@ -38,7 +38,7 @@ fn replay(file: &Path) -> Output {
 }
 
 /// Exit code, what stderr says, and how many records the report has.
-fn told(output: &Output) -> (Option<i32>, String, Option<u64>) {
+fn outcome(output: &Output) -> (Option<i32>, String, Option<u64>) {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let report = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
     let records = report.and_then(|report| report["audit"]["records"].as_u64());
@@ -48,13 +48,13 @@ fn told(output: &Output) -> (Option<i32>, String, Option<u64>) {
 #[test]
 fn a_directory_and_a_missing_file_are_named() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (code, error, records) = told(&replay(directory.path()));
+    let (code, error, records) = outcome(&replay(directory.path()));
     assert_eq!((code, records), (Some(1), None));
     assert!(
         error.ends_with("it is a directory; name a log file\n"),
         "{error}"
     );
-    let (code, error, _) = told(&replay(&directory.path().join("no.log")));
+    let (code, error, _) = outcome(&replay(&directory.path().join("no.log")));
     assert_eq!(code, Some(1));
     assert!(
         error.contains("no.log: No such file or directory"),
@@ -63,14 +63,14 @@ fn a_directory_and_a_missing_file_are_named() {
 }
 
 #[test]
-fn a_truncated_gzip_tells_where_and_reports_what_it_held() {
+fn a_truncated_gzip_says_where_and_reports_what_it_held() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("audit.log.gz");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(log(20_000).as_bytes()).expect("memory");
     let whole = encoder.finish().expect("memory");
     fs::write(&path, &whole[..whole.len() / 2]).expect("written");
-    let (code, error, records) = told(&replay(&path));
+    let (code, error, records) = outcome(&replay(&path));
     assert_eq!(code, Some(1));
     let records = records.expect("a report");
     assert!(records > 1_000, "{records}");
@@ -92,7 +92,7 @@ fn garbage_is_counted_and_no_error() {
     bytes.extend_from_slice(b"\n");
     bytes.extend_from_slice(log(2).as_bytes());
     fs::write(&path, bytes).expect("written");
-    let (code, error, records) = told(&replay(&path));
+    let (code, error, records) = outcome(&replay(&path));
     assert_eq!((code, error.as_str(), records), (Some(0), "", Some(2)));
 }
 
@@ -131,7 +131,7 @@ fn a_line_of_gigabytes_takes_no_memory() {
     command.args(["replay", "-o", "json"]).arg(&path);
     limit(&mut command);
     let output = command.output().expect("capwatch runs");
-    let (code, error, records) = told(&output);
+    let (code, error, records) = outcome(&output);
     assert_eq!((code, error.as_str(), records), (Some(0), "", Some(1)));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(report["audit"]["malformed"], 1);
@@ -174,7 +174,7 @@ fn a_record_that_a_log_holds_twice_counts_once() {
         })
         .collect();
     fs::write(&path, twice).expect("written");
-    let (code, error, records) = told(&replay(&path));
+    let (code, error, records) = outcome(&replay(&path));
     assert_eq!((code, error.as_str(), records), (Some(0), "", Some(3)));
 }
 
@@ -190,7 +190,7 @@ fn a_recorded_stream_is_no_log_of_records() {
         .expect("capwatch runs");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("is a recorded stream"));
-    let (code, error, records) = told(&replay(&path));
+    let (code, error, records) = outcome(&replay(&path));
     assert_eq!((code, records), (Some(1), Some(0)));
     assert!(error.contains("line 1: "), "{error}");
 }

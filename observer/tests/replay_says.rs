@@ -331,7 +331,7 @@ fn a_stream_that_others_wrote_again_is_one() {
 
 /// As an audit rule for prctl and capset writes them, beside a module's records.
 #[test]
-fn a_log_tells_of_drops_too() {
+fn a_log_shows_drops_too() {
     let call = |serial: u32, syscall: u32, capability: u32, exit: i32| {
         let success = if exit < 0 { "no" } else { "yes" };
         format!(

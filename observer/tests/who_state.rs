@@ -217,19 +217,19 @@ fn a_forged_cgroup_names_nothing_but_the_forgers_own() {
         "user-1003.slice/libpod-ROOTS.scope",
         "user-1003.slice/user@1003.service/libpod-ROOTS.scope",
     ] {
-        let told = host.of(&format!("{HOME}/{forged}"), None).unwrap();
+        let found = host.of(&format!("{HOME}/{forged}"), None).unwrap();
         // Of an id alone, and no state: the unit that it lies in.
         assert!(
-            told.is_unit() || told.vouched_by() == Some(1000),
+            found.is_unit() || found.vouched_by() == Some(1000),
             "{forged}"
         );
         assert_eq!(
-            (told.name, told.image, told.pod),
+            (found.name, found.image, found.pod),
             (None, None, None),
             "{forged}"
         );
         assert!(
-            told.requested.is_none() && told.labels.is_empty(),
+            found.requested.is_none() && found.labels.is_empty(),
             "{forged}"
         );
     }
@@ -256,9 +256,9 @@ fn a_forgery_in_a_container_with_a_delegated_cgroup_does_not_hide_it() {
         "/machine.slice/libpod-ROOTS.scope/docker-{}.scope",
         "c0".repeat(32)
     );
-    let told = host.of(&path, owned).unwrap();
+    let found = host.of(&path, owned).unwrap();
     assert_eq!(
-        (told.name.as_deref(), told.trust.as_deref()),
+        (found.name.as_deref(), found.trust.as_deref()),
         (Some("roots"), Some("root"))
     );
     // Root within it may say what it likes of what lies within, and borrows nothing.
@@ -318,8 +318,8 @@ fn words_of_a_process_are_believed_for_its_users_own_files() {
             format!("shim\0-namespace\0{namespace}\0-id\0{id}\0-address\0/run/containerd/s\0");
         parse_shim(words.as_bytes()).unwrap()
     };
-    let told = state.of_shim(&shim("k8s.io"), 0).unwrap();
-    assert_eq!(told.name.as_deref(), Some("vault"));
+    let found = state.of_shim(&shim("k8s.io"), 0).unwrap();
+    assert_eq!(found.name.as_deref(), Some("vault"));
     assert!(state.of_shim(&shim("none"), 0).is_none());
     let foreign = State::new(host.0.path().to_owned(), Vec::new());
     let own = rustix::process::getuid().as_raw();
@@ -334,25 +334,25 @@ fn chosen_ids_and_moved_places_are_found() {
     let host = Host::new();
     let task = "run/containerd/io.containerd.runtime.v2.task";
     host.write(&format!("{task}/team-a/mybox/config.json"), r#"{"process":{"user":{"uid":33},"noNewPrivileges":true,"capabilities":{"bounding":["CAP_SETPCAP"]}}}"#);
-    let told = host.of("/team-a/mybox", None).unwrap();
+    let found = host.of("/team-a/mybox", None).unwrap();
     assert_eq!(
-        (told.runtime.as_str(), told.id.as_str()),
+        (found.runtime.as_str(), found.id.as_str()),
         ("containerd", "mybox")
     );
-    assert_eq!(told.origin["image"], "not_on_disk");
-    let asked = told.requested.unwrap();
+    assert_eq!(found.origin["image"], "not_on_disk");
+    let asked = found.requested.unwrap();
     assert_eq!((asked.user, asked.no_new_privs), (Some(33), Some(true)));
     assert_eq!(host.of("/team-a/other", None), None);
     // `docker run --cgroup-parent /batch`, with its data moved.
     let id = "d0".repeat(32);
     host.write("etc/docker/daemon.json", r#"{"data-root":"/data/docker"}"#);
     host.write(&format!("data/docker/containers/{id}/config.v2.json"), r#"{"Name":"/moved","Config":{"Image":"i:2","Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"}}}"#);
-    let told = host.of(&format!("/batch/{id}"), None).unwrap();
+    let found = host.of(&format!("/batch/{id}"), None).unwrap();
     assert_eq!(
-        (told.runtime.as_str(), told.name.as_deref()),
+        (found.runtime.as_str(), found.name.as_deref()),
         ("docker", Some("moved"))
     );
-    assert_eq!(told.labels["com.docker.compose.service"], "web");
+    assert_eq!(found.labels["com.docker.compose.service"], "web");
     assert_eq!(host.of(&format!("/batch/{}", "e0".repeat(32)), None), None);
     host.write(
         "etc/containers/storage.conf",
@@ -363,9 +363,9 @@ fn chosen_ids_and_moved_places_are_found() {
         "{}",
     );
     let quadlet = format!("/system.slice/web.service/libpod-payload-{id}");
-    let told = host.of(&quadlet, None).unwrap();
+    let found = host.of(&quadlet, None).unwrap();
     assert_eq!(
-        (told.unit.as_deref(), told.trust.as_deref()),
+        (found.unit.as_deref(), found.trust.as_deref()),
         (Some("web.service"), Some("root"))
     );
     assert_eq!(

@@ -115,8 +115,8 @@ fn what_attached_and_ended_counts_for_the_agent_that_comes_later() {
     rig.wait_until_ready();
     until("the episodes", || rig.episodes(&rig.metrics()) == 2);
     assert_eq!(rig.denials(&rig.metrics(), "setpcap"), 2);
-    until("their lines", || rig.told().len() == 2);
-    for episode in rig.told().values().flatten() {
+    until("their lines", || rig.reported().len() == 2);
+    for episode in rig.reported().values().flatten() {
         assert_eq!(episode["while_away"], true, "{episode}");
         assert_eq!(episode["role"], "supervisor", "{episode}");
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use testbed::checks::suite::run;
 
 #[test]
-fn every_row_is_recognised_and_told_with_its_note() {
+fn every_row_is_recognised_and_shown_with_its_note() {
     let Some((stage, _turn)) = crate::stage("catalogue") else {
         return;
     };
@@ -45,19 +45,19 @@ fn every_row_is_recognised_and_told_with_its_note() {
         // A thread's name is cut to 15 bytes.
         let comm = &name[..name.len().min(15)];
         for verdict in [Verdict::Fatal, Verdict::Degraded] {
-            let told = episodes.iter().find(|one| {
+            let found = episodes.iter().find(|one| {
                 one["exe"] == name
                     && one["supervisor"] == *supervisor.name
                     && one["verdict"] == verdict.as_str()
             });
-            let told = told.unwrap_or_else(|| {
+            let found = found.unwrap_or_else(|| {
                 panic!("{name} is not reported as {}, {verdict}", supervisor.name)
             });
-            assert_eq!(told["comm"], comm);
-            assert_eq!(told["role"], "supervisor", "{name}");
-            assert_eq!(told["inferred"], false, "{name}");
-            assert_eq!(told["layer"], "commoncap", "{name}");
-            let explanation = told["explanation"].as_str().expect("no explanation");
+            assert_eq!(found["comm"], comm);
+            assert_eq!(found["role"], "supervisor", "{name}");
+            assert_eq!(found["inferred"], false, "{name}");
+            assert_eq!(found["layer"], "commoncap", "{name}");
+            let explanation = found["explanation"].as_str().expect("no explanation");
             let said = |text: &str| explanation.contains(text);
             for note in supervisor.notes(verdict) {
                 assert!(said(note), "{name}: {explanation}");

@@ -52,15 +52,15 @@ fn the_one_liner_of_the_readme_warns_and_a_suggested_rule_names_it() {
     assert_eq!(findings(&address)["level"], "ok");
     one_liner();
     until("the page to warn", || findings(&address)["level"] != "ok");
-    let told = findings(&address);
-    assert_eq!(told["level"], "warning", "{told}");
+    let finding = findings(&address);
+    assert_eq!(finding["level"], "warning", "{finding}");
     assert!(
-        told["title"]
+        finding["title"]
             .as_str()
             .is_some_and(|title| title.starts_with("perl ")),
-        "{told}"
+        "{finding}"
     );
-    let detail = told["detail"].as_str().expect("no detail");
+    let detail = finding["detail"].as_str().expect("no detail");
     assert!(detail.contains("capwatch config suggest"), "{detail}");
     let (_, report) = serve::get(&address, "/api/v1/report").expect("no report");
     let report: Value = serde_json::from_str(&report).expect("no JSON");

@@ -56,7 +56,7 @@ fn on_this_kernel_it_says_what_it_always_said() {
         return;
     }
     // What the machine's owner chose, and what differs from run to run.
-    let told = diagnosis.as_object_mut().expect("no object");
+    let object = diagnosis.as_object_mut().expect("no object");
     let others = [
         "host",
         "settings",
@@ -68,18 +68,18 @@ fn on_this_kernel_it_says_what_it_always_said() {
         "sandbox",
     ];
     for other in others {
-        assert!(told.remove(other).is_some(), "{other}");
+        assert!(object.remove(other).is_some(), "{other}");
     }
-    let notes = told["findings"].as_array_mut().expect("no list");
+    let notes = object["findings"].as_array_mut().expect("no list");
     notes.retain(|finding| finding["level"] != "note");
-    let tests = told["self_tests"].as_array_mut().expect("no list");
+    let tests = object["self_tests"].as_array_mut().expect("no list");
     for test in tests {
         if test["after_seconds"].is_number() {
             test["after_seconds"] = 0.into();
         }
     }
-    told["self_test"]["after_seconds"] = 0.into();
-    for source in told["sources"].as_array_mut().expect("no list") {
+    object["self_test"]["after_seconds"] = 0.into();
+    for source in object["sources"].as_array_mut().expect("no list") {
         source["records"] = 0.into();
     }
     let text = serde_json::to_string_pretty(&diagnosis).expect("no text");
@@ -96,12 +96,16 @@ fn without_privileges_it_is_blind_and_says_so() {
     command.args(["--quiet", "doctor"]).uid(65534).gid(65534);
     let outcome = run(&mut command).expect("no outcome");
     assert_eq!(outcome.code, Some(2), "{}", outcome.stdout);
-    for told in [
+    for words in [
         "blind",
         "CAP_BPF is missing",
         "run as root",
         "no hook is attached",
     ] {
-        assert!(outcome.stdout.contains(told), "{told}: {}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains(words),
+            "{words}: {}",
+            outcome.stdout
+        );
     }
 }

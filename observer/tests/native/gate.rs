@@ -30,8 +30,8 @@ fn record(stage: &Stage, well: u32, form: &str, fail_on: &str) -> Outcome {
 fn complete(stage: &Stage, well: u32, fail_on: &str) -> Outcome {
     let mut outcome = record(stage, well, "json", fail_on);
     for _ in 0..4 {
-        let told: Value = serde_json::from_str(&report(stage)).expect("no JSON");
-        if told["sight"]["complete"] == true {
+        let parsed: Value = serde_json::from_str(&report(stage)).expect("no JSON");
+        if parsed["sight"]["complete"] == true {
             break;
         }
         outcome = record(stage, well, "json", fail_on);
@@ -66,7 +66,7 @@ fn assert_counts(report: &str, well: u32) {
 }
 
 #[test]
-fn the_one_that_died_is_told_however_many_are_well() {
+fn the_one_that_died_is_reported_however_many_are_well() {
     let Some((stage, _turn)) = crate::stage("gate") else {
         return;
     };

@@ -4,18 +4,18 @@ use std::{fs, net::TcpListener, os::unix::process::CommandExt as _};
 
 use testbed::checks::suite::{Outcome, Stage, run};
 
-fn fails(stage: &Stage, code: i32, arguments: &[&str], told: &[&str]) {
+fn fails(stage: &Stage, code: i32, arguments: &[&str], words: &[&str]) {
     let mut command = stage.capwatch();
     let outcome = run(command.args(arguments)).expect("no outcome");
-    check(&outcome, code, told);
+    check(&outcome, code, words);
 }
 
-fn check(outcome: &Outcome, code: i32, told: &[&str]) {
+fn check(outcome: &Outcome, code: i32, words: &[&str]) {
     let stderr = &outcome.stderr;
     assert_eq!(outcome.code, Some(code), "{stderr}");
     assert_eq!(outcome.stdout, "");
     assert!(!stderr.contains("panicked"), "{stderr}");
-    for word in told {
+    for word in words {
         assert!(stderr.contains(word), "{word:?} is not in {stderr:?}");
     }
 }
@@ -78,7 +78,7 @@ fn a_bad_configuration_is_named_with_its_place() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_before_the_command_runs() {
+fn a_report_that_cannot_be_written_is_an_error_before_the_command_runs() {
     let Some((stage, _turn)) = crate::stage("unwritable report") else {
         return;
     };

@@ -86,7 +86,7 @@ fn a_workload_that_began_earlier_is_found_until_it_ends() {
 }
 
 #[test]
-fn programs_of_one_name_are_told_apart_by_their_path() {
+fn programs_of_one_name_are_distinguished_by_their_path() {
     let Some((_stage, _turn)) = crate::stage("rules by path") else {
         return;
     };

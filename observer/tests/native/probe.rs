@@ -94,7 +94,7 @@ fn without_setpcap_nothing_is_skipped() {
 }
 
 #[test]
-fn a_profile_that_is_not_there_is_told() {
+fn a_profile_that_is_not_there_is_reported() {
     let Some((stage, _turn)) = crate::stage("probe --apparmor-profile") else {
         return;
     };

@@ -186,18 +186,18 @@ impl Rig {
 
     /// Closed episodes of the supervisor in the stream, by id: how often each was
     /// reported, and whether while nobody listened.
-    pub fn told(&self) -> HashMap<String, Vec<Value>> {
+    pub fn reported(&self) -> HashMap<String, Vec<Value>> {
         let text = fs::read_to_string(self.path("events.jsonl")).unwrap_or_default();
-        let mut told: HashMap<String, Vec<Value>> = HashMap::new();
+        let mut reported: HashMap<String, Vec<Value>> = HashMap::new();
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("cut: {line}"));
             let own = event["supervisor"] == self.name.as_str();
             if event["kind"] == "episode" && own && event["fate"] != "running" {
                 let id = event["id"].as_str().expect("an id").to_owned();
-                told.entry(id).or_default().push(event);
+                reported.entry(id).or_default().push(event);
             }
         }
-        told
+        reported
     }
 
     fn own(&self) -> String {
@@ -423,7 +423,7 @@ fn killed_in_a_storm(
         metrics.clear();
         metrics.push_str(&rig.metrics());
         let seen = rig.denials(&metrics, "sys_chroot") + misses(&metrics) >= truth;
-        if (seen && rig.told().len() as u64 >= fatal) || Instant::now() > deadline {
+        if (seen && rig.reported().len() as u64 >= fatal) || Instant::now() > deadline {
             break;
         }
         thread::sleep(Duration::from_millis(100));
@@ -437,11 +437,14 @@ fn killed_in_a_storm(
         "{counted} counted and {missed} missed of {truth}\n{}",
         rig.said()
     );
-    let told = rig.told();
-    let twice: Vec<_> = told.values().filter(|told| told.len() > 1).collect();
+    let reported = rig.reported();
+    let twice: Vec<_> = reported
+        .values()
+        .filter(|reported| reported.len() > 1)
+        .collect();
     assert!(twice.is_empty(), "reported more than once: {twice:?}");
-    assert_eq!(told.len() as u64, fatal, "{}", rig.said());
-    for episode in told.values().flatten() {
+    assert_eq!(reported.len() as u64, fatal, "{}", rig.said());
+    for episode in reported.values().flatten() {
         assert_eq!(episode["verdict"], "fatal", "{episode}");
         assert_eq!(episode["fate"], "exit", "{episode}");
         assert_eq!(episode["role"], "supervisor", "{episode}");
@@ -452,7 +455,7 @@ fn killed_in_a_storm(
     scraper.end();
     println!(
         "{counted} of {truth} counted, {missed} missed; {} episodes",
-        told.len()
+        reported.len()
     );
 }
 
@@ -575,24 +578,25 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     let refused = storm.map_or(0, Storm::end);
     rig.start();
     rig.wait_until_ready();
-    until("the episodes", || !rig.told().is_empty());
+    until("the episodes", || !rig.reported().is_empty());
     thread::sleep(Duration::from_secs(1));
     let metrics = rig.metrics();
-    let told = rig.told();
+    let reported = rig.reported();
     let lost = |metrics: &str| {
         let labels = ["stage=\"kernel\"", "reason=\"state_ring_full\""];
         whole(samples(metrics, "capwatch_events_lost_total", &labels).sum())
     };
     let lost = lost(&metrics);
-    assert!(lost > 0 && !told.is_empty(), "{lost} lost");
+    assert!(lost > 0 && !reported.is_empty(), "{lost} lost");
     // Supervisors' comings and goings share the ring.
     assert!(
-        told.len() as u64 + lost >= all,
-        "{} told, {lost} lost",
-        told.len()
+        reported.len() as u64 + lost >= all,
+        "{} reported, {lost} lost",
+        reported.len()
     );
     assert!(
-        told.values()
+        reported
+            .values()
             .flatten()
             .all(|episode| episode["while_away"] == true)
     );

@@ -31,10 +31,10 @@ fn a_container_of_runc_alone_is_named_and_its_skipped_drop_is_judged() {
     run(&mut spec).expect("no outcome");
     let config = bundle.join("config.json");
     let text = fs::read_to_string(&config).expect("no configuration");
-    let mut told: Value = serde_json::from_str(&text).expect("no JSON");
-    told["process"]["terminal"] = false.into();
-    told["process"]["args"] = json!(["/bin/busybox", "true"]);
-    fs::write(&config, told.to_string()).expect("cannot write");
+    let mut parsed: Value = serde_json::from_str(&text).expect("no JSON");
+    parsed["process"]["terminal"] = false.into();
+    parsed["process"]["args"] = json!(["/bin/busybox", "true"]);
+    fs::write(&config, parsed.to_string()).expect("cannot write");
 
     let record = |id: &str, words: &[&str]| {
         let mut command = stage.capwatch();

@@ -102,19 +102,19 @@ fn the_service_manager_hears_that_it_lives() {
         .env("NOTIFY_SOCKET", &place)
         .env("WATCHDOG_USEC", "400000");
     let agent = Guard::start(command.stdout(Stdio::null()));
-    let mut told = String::new();
-    let next = |told: &mut String| {
+    let mut notified = String::new();
+    let next = |notified: &mut String| {
         let mut buffer = [0; 256];
         let length = manager.recv(&mut buffer).expect("a word in time");
-        told.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        notified.push_str(&String::from_utf8_lossy(&buffer[..length]));
     };
-    while told.matches("WATCHDOG=1").count() < 3 {
-        next(&mut told);
+    while notified.matches("WATCHDOG=1").count() < 3 {
+        next(&mut notified);
     }
-    assert!(told.starts_with("READY=1\n"), "{told}");
+    assert!(notified.starts_with("READY=1\n"), "{notified}");
     agent.signal(libc::SIGTERM);
-    while !told.contains("STOPPING=1") {
-        next(&mut told);
+    while !notified.contains("STOPPING=1") {
+        next(&mut notified);
     }
 }
 

@@ -171,10 +171,10 @@ fn without_any_hook_it_serves_and_says_so() {
     assert_eq!(attached, Some(0.0), "{metrics}");
     agent.signal(libc::SIGTERM);
     assert_eq!(agent.code(), Some(0));
-    let mut told = String::new();
+    let mut said = String::new();
     let stderr = agent.0.stderr.take().expect("a pipe");
     BufReader::new(stderr)
-        .read_to_string(&mut told)
+        .read_to_string(&mut said)
         .expect("no text");
-    assert!(told.contains("CAP_BPF") && told.contains("root"), "{told}");
+    assert!(said.contains("CAP_BPF") && said.contains("root"), "{said}");
 }

@@ -136,7 +136,7 @@ fn called(event: &str, pid: u32, call: &str, program: &str) -> String {
 const REFUSED: &str = "syscall=157 success=no exit=-1 a0=18 a1=15";
 
 #[test]
-fn without_a_hook_the_log_tells_of_drops() {
+fn without_a_hook_the_log_shows_drops() {
     let Some((_stage, _turn)) = crate::stage("drops in the log alone") else {
         return;
     };
@@ -216,15 +216,15 @@ fn without_a_hook_the_log_tells_of_drops() {
     drop(stdin);
     agent.signal(libc::SIGTERM);
     assert_eq!(agent.code(), Some(0));
-    let told = fs::read_to_string(&events).expect("events");
-    let told = told
+    let lines = fs::read_to_string(&events).expect("events");
+    let lines = lines
         .lines()
         .filter(|line| line.contains("\"kind\":\"episode\"") && line.contains("\"comm\":\"crun\""));
-    assert_eq!(told.count(), 1, "each is reported once");
+    assert_eq!(lines.count(), 1, "each is reported once");
 }
 
 #[test]
-fn where_a_hook_watches_drops_the_log_does_not_tell_them_again() {
+fn where_a_hook_watches_drops_the_log_does_not_repeat_them() {
     let Some((stage, _turn)) = crate::stage("drops that a hook saw") else {
         return;
     };
@@ -260,7 +260,7 @@ fn answer(socket: &Path, path: &str) -> Option<String> {
 /// As `ListenNetlink=audit 1` of a `.socket` unit does for a service with
 /// `PrivateNetwork=yes`.
 #[test]
-fn a_socket_that_systemd_passed_is_heard_from_another_network() {
+fn a_socket_that_systemd_passed_works_from_another_network() {
     let Some((stage, _turn)) = crate::stage("a passed socket") else {
         return;
     };

@@ -56,7 +56,7 @@ fn holds(lines: &str, expectations: &[&str]) -> bool {
 }
 
 #[test]
-fn json_lines_tell_denial_and_episode() {
+fn json_lines_show_denial_and_episode() {
     let Some((stage, _turn)) = crate::stage("watch -o json") else {
         return;
     };

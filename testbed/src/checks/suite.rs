@@ -96,7 +96,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
                 while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !tell(&stage, scenario, args) {
+                    if !report(&stage, scenario, args) {
                         failed.store(true, Ordering::Relaxed);
                     }
                 }
@@ -108,7 +108,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// Plays one and says what came of it, in one line.
-fn tell(stage: &Stage, scenario: &Scenario, args: &Args) -> bool {
+fn report(stage: &Stage, scenario: &Scenario, args: &Args) -> bool {
     let outcome = stage.play(scenario, &args.hooks);
     match &outcome {
         Ok(()) => println!("ok {}", scenario.name),

@@ -162,10 +162,10 @@ fn file_with(capability: Cap, name: &str) -> io::Result<String> {
             0,
         )
     };
-    told(result).map(|()| file)
+    checked(result).map(|()| file)
 }
 
-fn told(result: impl Into<i64>) -> io::Result<()> {
+fn checked(result: impl Into<i64>) -> io::Result<()> {
     if result.into() < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -235,7 +235,7 @@ fn other_process() -> io::Result<()> {
     let data = [0_u32; 6];
     // SAFETY: both are as long as the kernel reads.
     let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
-    told(result)
+    checked(result)
 }
 
 fn not_permitted() -> io::Result<()> {
@@ -253,7 +253,7 @@ fn not_inheritable() -> io::Result<()> {
 
 fn securebits(bits: c_ulong) -> io::Result<()> {
     // SAFETY: numbers only.
-    told(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits) })
+    checked(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits) })
 }
 
 fn ambient_locked() -> io::Result<()> {

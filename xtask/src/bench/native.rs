@@ -113,13 +113,17 @@ pub fn beside_empty(
 /// A storm, and whether all of it was counted.
 pub fn storm(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(10_000_000);
-    let told = bench.testbed(&["storm", "--capwatch", bench.agent()?, "--count", &count])?;
-    storm_rows("this kernel", &told, table)
+    let measured = bench.testbed(&["storm", "--capwatch", bench.agent()?, "--count", &count])?;
+    storm_rows("this kernel", &measured, table)
 }
 
 /// The rows of one storm.
-pub fn storm_rows(host: &str, told: &Value, table: &mut Table) -> Result<()> {
-    let figure = |name: &str| told[name].as_f64().with_context(|| format!("no {name}"));
+pub fn storm_rows(host: &str, measured: &Value, table: &mut Table) -> Result<()> {
+    let figure = |name: &str| {
+        measured[name]
+            .as_f64()
+            .with_context(|| format!("no {name}"))
+    };
     let (truth, counted, misses) = (figure("truth")?, figure("counted")?, figure("misses")?);
     let seconds = figure("seconds")?;
     table.row(
@@ -152,7 +156,7 @@ pub fn storm_rows(host: &str, told: &Value, table: &mut Table) -> Result<()> {
         "checks",
         Bar::AtMost(0.0),
     );
-    let lost = told["lost"].as_array().context("no losses")?;
+    let lost = measured["lost"].as_array().context("no losses")?;
     for line in lost {
         eprintln!("  {line}");
     }
@@ -162,8 +166,12 @@ pub fn storm_rows(host: &str, told: &Value, table: &mut Table) -> Result<()> {
 /// A long log.
 pub fn replay(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(10_000_000);
-    let told = bench.testbed(&["replay", "--capwatch", bench.agent()?, "--count", &count])?;
-    let figure = |name: &str| told[name].as_f64().with_context(|| format!("no {name}"));
+    let measured = bench.testbed(&["replay", "--capwatch", bench.agent()?, "--count", &count])?;
+    let figure = |name: &str| {
+        measured[name]
+            .as_f64()
+            .with_context(|| format!("no {name}"))
+    };
     let (records, seconds) = (figure("records")?, figure("seconds")?);
     table.row(
         "records replayed",
@@ -203,8 +211,8 @@ pub fn scale(bench: &Bench, table: &mut Table) -> Result<()> {
         "--idle",
         idle,
     ];
-    let told = bench.testbed(&arguments)?;
-    let rows = told["rows"].as_array().context("no rows")?;
+    let measured = bench.testbed(&arguments)?;
+    let rows = measured["rows"].as_array().context("no rows")?;
     ensure!(!rows.is_empty(), "nothing was measured");
     for row in rows {
         let figure = |name: &str| row[name].as_f64().with_context(|| format!("no {name}"));
@@ -260,8 +268,8 @@ pub fn scale(bench: &Bench, table: &mut Table) -> Result<()> {
 /// From a failed drop to the answer that shows it.
 pub fn latency(bench: &Bench, table: &mut Table) -> Result<()> {
     let count = bench.reduced(1000);
-    let told = bench.testbed(&["latency", "--capwatch", bench.agent()?, "--count", &count])?;
-    let mut samples: Vec<f64> = numbers(&told["seconds"])?
+    let measured = bench.testbed(&["latency", "--capwatch", bench.agent()?, "--count", &count])?;
+    let mut samples: Vec<f64> = numbers(&measured["seconds"])?
         .iter()
         .map(|one| one * 1e3)
         .collect();

@@ -95,8 +95,8 @@ pub fn joining(bench: &Bench, table: &mut Table) -> Result<()> {
     let mut rates = Vec::new();
     for _ in 0..rounds {
         let text = cmd::stdout(&mut Command::new(&program))?;
-        let told: Value = serde_json::from_str(&text).context("no JSON")?;
-        rates.push(told["pairs_per_second"].as_f64().context("no rate")? / 1e6);
+        let measured: Value = serde_json::from_str(&text).context("no JSON")?;
+        rates.push(measured["pairs_per_second"].as_f64().context("no rate")? / 1e6);
     }
     table.row(
         "records joined to events in a second",

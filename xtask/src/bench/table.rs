@@ -224,19 +224,19 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_that_is_not_met_is_told() {
+    fn a_bar_that_is_not_met_is_reported() {
         let mut table = Table::default();
         table.section("x");
         table.row("slow", Spread::one(1.4), "×", Bar::AtMost(1.3));
         table.row("fast", Spread::one(12.0), "×", Bar::AtLeast(10.0));
-        table.row("told", Spread::one(250.0), "ns", Bar::None);
+        table.row("shown", Spread::one(250.0), "ns", Bar::None);
         let text = table.markdown();
         assert!(
             text.contains("| slow | 1.40 × | ≤ 1.3 | **no** |"),
             "{text}"
         );
         assert!(text.contains("| fast | 12.0 × | ≥ 10 | yes |"), "{text}");
-        assert!(text.contains("| told | 250 ns |  |  |"), "{text}");
+        assert!(text.contains("| shown | 250 ns |  |  |"), "{text}");
         assert_eq!(table.json()["rows"][0]["holds"], false);
     }
 }

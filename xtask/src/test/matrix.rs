@@ -142,9 +142,9 @@ impl Matrix {
         let mut all = Self::kept()?;
         all.cells.extend(self.cells.clone());
         // A run of few tests says little; what an earlier one said still holds.
-        let told = self.notes.iter().filter(|(_, notes)| !notes.is_empty());
+        let noted = self.notes.iter().filter(|(_, notes)| !notes.is_empty());
         all.notes
-            .extend(told.map(|(of, notes)| (of.clone(), notes.clone())));
+            .extend(noted.map(|(of, notes)| (of.clone(), notes.clone())));
         let mut lines = Vec::new();
         for ((row, test), cell) in &all.cells {
             let Row {

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_tells_what_was_seen() {
+    fn a_failure_says_what_was_seen() {
         let failures = failures(&report(), &["episodes.verdict == ok"]).unwrap();
         assert_eq!(failures, [r#"episodes.verdict == ok: saw "fatal", "ok""#]);
     }

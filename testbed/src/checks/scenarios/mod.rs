@@ -149,9 +149,9 @@ mod tests {
     use super::*;
 
     /// For trying the expectations against reports that `suite --keep` kept:
-    /// `TESTBED_REPORTS=DIR cargo test -p testbed tell -- --nocapture`.
+    /// `TESTBED_REPORTS=DIR cargo test -p testbed distinguish -- --nocapture`.
     #[test]
-    fn expectations_tell_the_scenarios_apart() {
+    fn expectations_distinguish_the_scenarios() {
         let Some(directory) = std::env::var_os("TESTBED_REPORTS") else {
             return;
         };

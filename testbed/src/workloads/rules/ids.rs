@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, process::exit};
 
 use capctl::Cap;
 
-use super::{become_with, told};
+use super::{become_with, checked};
 use crate::workloads::steps::sys;
 
 pub(super) fn map(file: &str, text: &str) -> io::Result<()> {
@@ -35,9 +35,9 @@ pub(super) fn no_setfcap() -> io::Result<()> {
 pub(super) fn become_nobody() -> io::Result<()> {
     const NOBODY: u32 = 65_534;
     // SAFETY: numbers only.
-    told(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) })?;
+    checked(unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) })?;
     // SAFETY: numbers only.
-    told(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })
+    checked(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })
 }
 
 /// Becomes nobody, in its own namespace.
@@ -45,7 +45,7 @@ fn nobody() -> io::Result<()> {
     become_nobody()?;
     // Else its files in /proc are root's.
     // SAFETY: numbers only.
-    told(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
+    checked(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) })?;
     sys::unshare()
 }
 
@@ -97,7 +97,7 @@ pub(super) fn other_opener() -> io::Result<()> {
 pub(super) fn setgroups(group: libc::gid_t) -> io::Result<()> {
     // SAFETY: one group, which is read.
     let result = unsafe { libc::syscall(libc::SYS_setgroups, 1, &raw const group) };
-    told(result)
+    checked(result)
 }
 
 pub(super) fn no_gid_map() -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::{ffi::CString, fs, io, os::unix::fs::PermissionsExt as _};
 
 use capctl::Cap;
 
-use super::{file_with, ids::become_nobody, told};
+use super::{checked, file_with, ids::become_nobody};
 use crate::workloads::steps::sys;
 
 /// Executes a file that says the process id.
@@ -16,7 +16,7 @@ pub(super) fn lost_no_new_privs() -> io::Result<()> {
     let file = file_with(Cap::CHOWN, "testbed-lost")?;
     become_nobody()?;
     // SAFETY: numbers only.
-    told(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     Err(execute(&file))
 }
 
@@ -28,11 +28,11 @@ fn set_id(file: &str) -> io::Result<()> {
 
 fn own_mounts() -> io::Result<()> {
     // SAFETY: a number only.
-    told(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     let (no_text, no_data) = (std::ptr::null(), std::ptr::null());
     // SAFETY: a string that ends with a zero; the kernel reads no other.
-    told(unsafe { libc::mount(no_text, c"/".as_ptr(), no_text, flags, no_data) })
+    checked(unsafe { libc::mount(no_text, c"/".as_ptr(), no_text, flags, no_data) })
 }
 
 pub(super) fn lost_nosuid() -> io::Result<()> {
@@ -41,7 +41,7 @@ pub(super) fn lost_nosuid() -> io::Result<()> {
     own_mounts()?;
     let (kind, path) = (c"tmpfs".as_ptr(), CString::new(folder)?);
     // SAFETY: strings that end with a zero.
-    told(unsafe { libc::mount(kind, path.as_ptr(), kind, libc::MS_NOSUID, std::ptr::null()) })?;
+    checked(unsafe { libc::mount(kind, path.as_ptr(), kind, libc::MS_NOSUID, std::ptr::null()) })?;
     let file = format!("{folder}/testbed-lost");
     set_id(&file)?;
     become_nobody()?;
@@ -54,7 +54,7 @@ pub(super) fn lost_foreign_mount() -> io::Result<()> {
     let path = CString::new(file)?;
     // SAFETY: a string that ends with a zero.
     let open = unsafe { libc::open(path.as_ptr(), libc::O_PATH) };
-    told(open)?;
+    checked(open)?;
     own_mounts()?;
     become_nobody()?;
     Err(execute(&format!("/proc/self/fd/{open}")))
@@ -74,11 +74,11 @@ pub(super) fn lost_traced() -> io::Result<()> {
     }
     let mut status = 0;
     // SAFETY: the status is this function's; the child stops at its exec.
-    told(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
+    checked(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
     let nothing: *mut libc::c_void = std::ptr::null_mut();
     // SAFETY: numbers only.
     let gone_on = unsafe { libc::ptrace(libc::PTRACE_CONT, child, nothing, nothing) };
-    told(gone_on)?;
+    checked(gone_on)?;
     if sys::wait(child)? != 0 {
         return Err(io::Error::other("the traced program failed"));
     }

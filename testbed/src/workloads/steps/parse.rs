@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_end_where_they_are_told_to() {
+    fn blocks_end_at_their_own_end() {
         let steps = of("fork thread drop chown end leave end exit 3").unwrap();
         let thread = Step::Threads {
             count: 1,

@@ -207,14 +207,15 @@ mod tests {
         jobs.end("b".to_owned(), 3);
         jobs.begin("c".to_owned());
         jobs.give_up();
-        let told = jobs.ended.iter();
-        let told = told.map(|job| (job.name.as_str(), job.exit_code, job.output.as_slice()));
-        let told: Vec<_> = told.collect();
+        let outcomes = jobs.ended.iter();
+        let outcomes =
+            outcomes.map(|job| (job.name.as_str(), job.exit_code, job.output.as_slice()));
+        let outcomes: Vec<_> = outcomes.collect();
         let expected: [(&str, Option<u8>, &[u8]); 3] = [
             ("a", Some(0), b"ok a\n"),
             ("b", Some(3), b"ok b\n"),
             ("c", None, b""),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(outcomes, expected);
     }
 }
