@@ -46,6 +46,21 @@ fn what_was_written_down_is_read_again_in_its_boot_alone() {
 }
 
 #[test]
+fn episodes_that_were_reported_keep_their_key_for_agents_of_other_versions() {
+    let mut reported = snapshot();
+    reported.reported.push((1, 2, true));
+    let mut json = serde_json::to_value(&reported).unwrap();
+    assert_eq!(json["told"], serde_json::json!([[1, 2, true]]));
+    let closed =
+        serde_json::json!({"id": "1-7", "role": "none", "verdict": "fatal", "calls": null});
+    json["ledger"]["episodes"]["told"] = serde_json::json!([closed]);
+    let read = Snapshot::read(json.to_string().as_bytes()).unwrap();
+    assert_eq!(read.reported, [(1, 2, true)]);
+    let again = serde_json::to_value(&read).unwrap();
+    assert_eq!(again["ledger"]["episodes"]["told"][0], closed);
+}
+
+#[test]
 fn a_snapshot_begins_a_journal_and_a_line_cut_short_is_none() {
     let folder = folder();
     written(folder.path());
