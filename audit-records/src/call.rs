@@ -82,10 +82,10 @@ impl Aside {
     pub fn parse_line(line: &[u8]) -> Option<Self> {
         match mend::parts(line) {
             Some(parts) => {
-                let mut told: Vec<_> = parts.into_iter().filter_map(of_line).collect();
-                let call = told.iter().position(|one| matches!(one, Self::Call(_)));
-                let first = call.or_else(|| (!told.is_empty()).then_some(0))?;
-                Some(told.swap_remove(first))
+                let mut asides: Vec<_> = parts.into_iter().filter_map(of_line).collect();
+                let call = asides.iter().position(|one| matches!(one, Self::Call(_)));
+                let first = call.or_else(|| (!asides.is_empty()).then_some(0))?;
+                Some(asides.swap_remove(first))
             }
             None => of_line(line),
         }
@@ -161,8 +161,7 @@ fn first_word(text: &[u8]) -> Option<Bytes<'static>> {
 }
 
 fn call(stamp: Stamp, body: &[u8]) -> Option<Call> {
-    let of_body = Told::read(body, stamp.interpreted)?;
-    let Told {
+    let CallFields {
         syscall,
         name,
         args: [first, second],
@@ -171,7 +170,7 @@ fn call(stamp: Stamp, body: &[u8]) -> Option<Call> {
         ppid,
         comm,
         exe,
-    } = of_body;
+    } = CallFields::read(body, stamp.interpreted)?;
     let deed = match name.or_else(|| seccomp::operation(syscall))? {
         b"prctl" if first == Some(DROP) => Deed::Drop(u32::try_from(second?).ok()?),
         b"capset" => Deed::Capset,
@@ -191,7 +190,7 @@ fn call(stamp: Stamp, body: &[u8]) -> Option<Call> {
 }
 
 /// The fields of a SYSCALL record that count here.
-struct Told<'a> {
+struct CallFields<'a> {
     syscall: Syscall,
     name: Option<&'static [u8]>,
     args: [Option<u64>; 2],
@@ -202,9 +201,9 @@ struct Told<'a> {
     exe: Option<Bytes<'a>>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> CallFields<'a> {
     fn read(body: &'a [u8], interpreted: bool) -> Option<Self> {
-        let mut told = Self {
+        let mut found = Self {
             syscall: Syscall {
                 arch: None,
                 number: None,
@@ -222,30 +221,30 @@ impl<'a> Told<'a> {
         while let Some((key, value)) = fields.next().ok()? {
             let raw = value.raw();
             match key {
-                b"arch" => told.syscall.arch = seccomp::architecture(value).ok()?,
+                b"arch" => found.syscall.arch = seccomp::architecture(value).ok()?,
                 b"syscall" => match decimal(raw) {
-                    Some(number) => told.syscall.number = u32::try_from(number).ok(),
-                    None => told.name = seccomp::named(raw),
+                    Some(number) => found.syscall.number = u32::try_from(number).ok(),
+                    None => found.name = seccomp::named(raw),
                 },
                 b"success" => succeeded = Some(raw == b"yes"),
-                b"exit" => told.error = error(raw),
-                b"a0" => told.args[0] = argument(raw),
-                b"a1" => told.args[1] = argument(raw),
-                b"pid" if told.pid.is_none() => told.pid = number(value),
-                b"ppid" if told.ppid.is_none() => told.ppid = number(value),
-                b"comm" if told.comm.is_none() => told.comm = value.text(),
-                b"exe" if told.exe.is_none() => told.exe = value.text(),
+                b"exit" => found.error = error(raw),
+                b"a0" => found.args[0] = argument(raw),
+                b"a1" => found.args[1] = argument(raw),
+                b"pid" if found.pid.is_none() => found.pid = number(value),
+                b"ppid" if found.ppid.is_none() => found.ppid = number(value),
+                b"comm" if found.comm.is_none() => found.comm = value.text(),
+                b"exe" if found.exe.is_none() => found.exe = value.text(),
                 _ => {}
             }
         }
         match succeeded {
-            Some(true) => told.error = Some(0),
+            Some(true) => found.error = Some(0),
             // It failed, and how is not known.
-            Some(false) if told.error == Some(0) => told.error = None,
+            Some(false) if found.error == Some(0) => found.error = None,
             Some(false) => {}
             None => return None,
         }
-        Some(told)
+        Some(found)
     }
 }
 

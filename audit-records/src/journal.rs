@@ -76,7 +76,7 @@ impl Entry {
     /// vouches for it.
     pub(super) fn parse_vouched(&self) -> Parsed<'static> {
         match (self.parse(), self.transport.as_deref()) {
-            (told, Some(b"kernel" | b"audit")) | (told @ Parsed::Foreign(_), _) => told,
+            (parsed, Some(b"kernel" | b"audit")) | (parsed @ Parsed::Foreign(_), _) => parsed,
             _ => Parsed::Foreign(Foreign::OtherProgram),
         }
     }

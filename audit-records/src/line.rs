@@ -107,7 +107,7 @@ pub(super) fn parse_mended(line: &[u8]) -> Option<Parsed<'static>> {
     let mended = mend::mended(line)?;
     match parse_text(&mended) {
         Parsed::Foreign(_) => None,
-        told => Some(into_owned(told)),
+        parsed => Some(into_owned(parsed)),
     }
 }
 

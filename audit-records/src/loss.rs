@@ -159,7 +159,7 @@ fn missed(line: &[u8]) -> Option<Loss> {
 mod tests {
     use super::*;
 
-    fn told(line: &str) -> Option<(LossReason, u64, bool)> {
+    fn loss_of(line: &str) -> Option<(LossReason, u64, bool)> {
         let Loss {
             reason,
             count,
@@ -201,7 +201,7 @@ mod tests {
                 (JournalMissed, 12, false),
             ),
         ] {
-            assert_eq!(told(line), Some(wanted), "{line}");
+            assert_eq!(loss_of(line), Some(wanted), "{line}");
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
             "kauditd_printk_skb: many callbacks suppressed",
             "audit: enabled",
         ] {
-            assert_eq!(told(line), None, "{line}");
+            assert_eq!(loss_of(line), None, "{line}");
         }
     }
 }

@@ -199,12 +199,12 @@ impl<R: Read> Reader<R> {
             )
         };
         let ours = found.iter().any(is_ours);
-        let mut told = found
+        let mut kept = found
             .into_iter()
             .filter(|one| if ours { is_ours(one) } else { !nothing(one) })
             .map(|parsed| Item::new(line, form, parsed));
-        let first = told.next();
-        self.more.extend(told);
+        let first = kept.next();
+        self.more.extend(kept);
         first.unwrap_or(Item::new(line, form, Parsed::Foreign(Foreign::NotAudit)))
     }
 
@@ -336,10 +336,10 @@ mod tests {
 
     #[test]
     fn a_call_is_read_in_each_form_of_the_journal_and_believed_of_the_kernel_alone() {
-        let told = [(Deed::Drop(21), Some(7), Some(9))];
+        let expected = [(Deed::Drop(21), Some(7), Some(9))];
         for transport in ["audit", "kernel"] {
             for log in forms(&fields(transport)) {
-                assert_eq!(calls(&log), told, "{log}");
+                assert_eq!(calls(&log), expected, "{log}");
             }
         }
         for transport in ["syslog", "stdout", "journal"] {

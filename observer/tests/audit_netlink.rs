@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 const USER_AVC: u16 = 1107;
 
-/// All listeners of the host hear all records: one test at a time.
+/// All listeners of the host receive all records: one test at a time.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn speaker() -> rustix::io::Result<OwnedFd> {

@@ -48,7 +48,7 @@ holds() { report && testbed check report.json "$@"; }
 
 provoke 10
 check "auditd's log has ten" wait_for 10 sh -c "[ \$(grep -c 'profile=\"cw_.*capname=\"setpcap\"' $log) = 10 ]"
-check "heard by netlink and in the log, and counted once" wait_for 10 holds \
+check "received by netlink and in the log, and counted once" wait_for 10 holds \
     'sources[name=netlink].up == true' 'sources[name=auditd].up == true' \
     'sources[name=netlink].lost == 0' \
     'audit.records == 10' 'audit.matched == 10' 'audit.audit_only == 0' \

@@ -65,7 +65,7 @@ check "in a user namespace: blind, and says which" testbed check user-namespace.
 golden_of doctor-user-namespace user-namespace.json
 
 doctor network-namespace 1 unshare --net
-check "in a network namespace: the audit log is not heard, and why" testbed check network-namespace.json \
+check "in a network namespace: the audit log is not received, and why" testbed check network-namespace.json \
     'verdict == degraded' \
     'self_test.seen == true' \
     'inside.network_namespace == true' \

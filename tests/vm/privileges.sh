@@ -70,7 +70,7 @@ check "without bpf: nothing is attached" testbed check bpf.status 'hooks.attache
 without perfmon
 check "without perfmon: nothing is attached" testbed check perfmon.status 'hooks.attached == false' 'any(sight.reasons.reason) == hook_down'
 without audit_read
-check "without audit_read: hooks see, no source is heard" testbed check audit_read.status \
+check "without audit_read: hooks see, no source is connected" testbed check audit_read.status \
     'hooks[hook=security_capable].attached == true' 'any(sight.reasons.reason) == source_down'
 without sys_ptrace
 check "without sys_ptrace: the page says that names are missing" testbed check sys_ptrace.status \

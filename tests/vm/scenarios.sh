@@ -33,7 +33,7 @@ if [ "$HOOKS" != tracepoint ]; then
     wget -qO metrics http://127.0.0.1:11400/metrics
     grep '^capwatch_walk' metrics | sed 's/^/note: /'
     check "the walk agrees with the kernel" grep -qx 'capwatch_walk_disagreements_total 0' metrics
-    # Before 6.14 only kprobes hear commoncap's own answer.
+    # Before 6.14 only kprobes see commoncap's own answer.
     case $HOOKS-$(uname -r) in
     kprobe-*|*-7.*) check "the walk was compared" \
         test "$(sed -n 's/^capwatch_walk_comparisons_total //p' metrics)" -ge 100 ;;

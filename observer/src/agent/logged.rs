@@ -24,7 +24,7 @@ impl Agent {
     }
 
     /// Takes in what is beside a record.
-    pub(super) fn hear_aside(&mut self, aside: &Aside) {
+    pub(super) fn receive_aside(&mut self, aside: &Aside) {
         let mut calls = std::mem::take(&mut self.calls);
         calls.aside(aside, &Looking::new(self));
         self.calls = calls;

@@ -46,7 +46,7 @@ impl Agent {
                 _ = tick.tick() => self.tick(),
             }
             for event in logged.drain(..) {
-                self.hear(event);
+                self.receive(event);
             }
             for event in events.drain(..) {
                 self.hold(Item::Event(event));
@@ -71,7 +71,7 @@ impl Agent {
             self.release_all();
             let more_logged = self.log.rest(|event| logged.push(event));
             for event in logged.drain(..) {
-                self.hear(event);
+                self.receive(event);
             }
             if !more && !more_logged {
                 return true;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Agent {
-    pub(super) fn hear(&mut self, event: SourceEvent) {
+    pub(super) fn receive(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Record {
                 source,
@@ -43,7 +43,7 @@ impl Agent {
                 let findings = self.correlator.observe(observation);
                 self.settle(findings);
             }
-            SourceEvent::Aside { aside } => self.hear_aside(&aside),
+            SourceEvent::Aside { aside } => self.receive_aside(&aside),
             SourceEvent::Lost { reason, count, .. } => {
                 self.shared.lose("audit", reason.name(), count.max(1));
             }

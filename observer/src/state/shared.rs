@@ -178,9 +178,9 @@ impl Shared {
             return Some("hooks are being attached");
         }
         let ledger = self.ledger();
-        let sees = ledger.hooks.iter().any(|hook| hook.attached);
-        let hears = ledger.sources.iter().any(|source| source.up);
-        (!sees && !hears).then_some("no hook is attached and no audit source is connected")
+        let has_hook = ledger.hooks.iter().any(|hook| hook.attached);
+        let has_source = ledger.sources.iter().any(|source| source.up);
+        (!has_hook && !has_source).then_some("no hook is attached and no audit source is connected")
     }
 
     /// Says that every hook and source has been tried.

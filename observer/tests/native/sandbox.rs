@@ -88,7 +88,7 @@ fn versions_are_known_from_within_the_sandbox() {
 }
 
 #[test]
-fn the_service_manager_hears_that_it_lives() {
+fn the_service_manager_is_notified_that_it_lives() {
     let Some((stage, _turn)) = crate::stage("notification") else {
         return;
     };

@@ -11,7 +11,7 @@ use std::{
     process::{ChildStdin, Command, Stdio},
 };
 
-use observer::sources::audit::hearing::say;
+use observer::sources::audit::listeners::write_record;
 use rustix::net::{
     self as netlink, AddressFamily, SocketFlags, SocketType,
     netlink::{AUDIT, SocketAddrNetlink},
@@ -296,7 +296,7 @@ fn a_socket_that_systemd_passed_works_from_another_network() {
     let _agent = Guard::start(command.stdout(Stdio::null()));
     let report = || testbed::checks::expect::read(&answer(&web, "/api/v1/report")?).ok();
     until("the agent to answer", || report().is_some());
-    say("apparmor=\"DENIED\" operation=\"capable\" pid=1 comm=\"c\" profile=\"passed\" capability=8 capname=\"setpcap\" ")
+    write_record("apparmor=\"DENIED\" operation=\"capable\" pid=1 comm=\"c\" profile=\"passed\" capability=8 capname=\"setpcap\" ")
         .expect("CAP_AUDIT_WRITE");
     let expected = [
         "sources[name=netlink].up == true",

@@ -152,24 +152,28 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
 
 /// Blind is who neither sees the denial that was provoked nor reads the audit log.
 fn verdict(sources: &[SourceReport], tests: &[SelfTest], findings: &[Finding]) -> &'static str {
-    let sees = tests
+    let hook_works = tests
         .iter()
         .any(|test| test.kind == "hook" && test.seen == Some(true));
-    let deaf = |name: &str| {
+    let has_failed = |name: &str| {
         tests
             .iter()
             .any(|test| test.name == name && test.seen == Some(false))
     };
-    let hears = sources
+    let source_works = sources
         .iter()
-        .any(|source| source.up && !deaf(&source.name));
-    if !sees && !hears {
+        .any(|source| source.up && !has_failed(&source.name));
+    if !hook_works && !source_works {
         return "blind";
     }
     let problem = findings
         .iter()
         .any(|finding| finding.level == Level::Problem);
-    if problem || !sees { "degraded" } else { "all" }
+    if problem || !hook_works {
+        "degraded"
+    } else {
+        "all"
+    }
 }
 
 fn privileges(held: CapSet) -> Privileges {

@@ -11,7 +11,7 @@ use super::provoke::{self, Child, LSM_THREAD, PROVOKED, THREAD};
 use crate::{
     agent::Agent,
     sources::{
-        audit::hearing::{Ears, say},
+        audit::listeners::{Listeners, write_record},
         bpf::Kernel,
     },
     words::Layer,
@@ -79,7 +79,7 @@ impl SelfTest {
 /// Runs all that this host can have.
 pub async fn run(agent: &Agent) -> Vec<SelfTest> {
     // Before anything is provoked: a denial by a module is a record too.
-    let mut ears = Ears::open();
+    let mut listeners = Listeners::open();
     let mut tests = vec![commoncap(agent).await, drops(agent).await];
     if attached(agent, "cap_capset") {
         tests.push(rules(agent).await);
@@ -95,7 +95,7 @@ pub async fn run(agent: &Agent) -> Vec<SelfTest> {
     {
         tests.push(apparmor(agent).await);
     }
-    tests.extend(sources(&mut ears).await);
+    tests.extend(sources(&mut listeners).await);
     tests
 }
 
@@ -205,14 +205,14 @@ async fn apparmor(agent: &Agent) -> SelfTest {
     }
 }
 
-/// A record of our own words, in every source that can be listened to.
-async fn sources(ears: &mut Ears) -> Vec<SelfTest> {
+/// A test record, in every source that can be listened to.
+async fn sources(listeners: &mut Listeners) -> Vec<SelfTest> {
     let word = format!("capwatch-doctor-{}", std::process::id());
-    let said = say(&format!("op=self-test comm=\"{word}\""));
+    let written = write_record(&format!("op=self-test comm=\"{word}\""));
     let mut tests = Vec::new();
-    for (source, deaf) in ears.sources() {
+    for (source, error) in listeners.sources() {
         let test = SelfTest::new("source", source);
-        let test = match (&said, deaf) {
+        let test = match (&written, error) {
             (_, Some(why)) => test.not_provoked(format!("cannot connect to it: {why}")),
             (Err(error), None) => test.not_provoked(format!(
                 "cannot write a test record: {error} (CAP_AUDIT_WRITE, which the agent does not need)"
@@ -224,7 +224,7 @@ async fn sources(ears: &mut Ears) -> Vec<SelfTest> {
                 } else {
                     "the record did not arrive"
                 };
-                test.look(silent, || ears.received(source, &word)).await
+                test.look(silent, || listeners.received(source, &word)).await
             }
         };
         tests.push(test);

@@ -20,12 +20,12 @@ const READLOG: u32 = 1;
 const USER_AVC: u16 = 1107;
 
 /// The sources that can be listened to.
-pub struct Ears {
+pub struct Listeners {
     netlink: Result<OwnedFd, String>,
     kmsg: Result<File, String>,
 }
 
-impl Ears {
+impl Listeners {
     /// Listens from now on.
     pub fn open() -> Self {
         Self {
@@ -69,15 +69,15 @@ impl Ears {
     }
 }
 
-/// Has the kernel write a record of this process's own words. Needs
+/// Has the kernel write a record with this text. Needs
 /// `CAP_AUDIT_WRITE` in the initial user namespace.
 ///
 /// # Errors
 /// The system call's own, or the kernel's answer.
-pub fn say(words: &str) -> io::Result<()> {
+pub fn write_record(text: &str) -> io::Result<()> {
     let socket = socket()?;
     let kernel = SocketAddrNetlink::new(0, 0);
-    let message = wire::message_with(USER_AVC, words.as_bytes());
+    let message = wire::message_with(USER_AVC, text.as_bytes());
     rustix::net::sendto(&socket, &message, SendFlags::empty(), &kernel)?;
     let mut buffer = [0; 512];
     let (length, _) = match rustix::net::recv(&socket, &mut buffer, RecvFlags::empty()) {
