@@ -49,13 +49,13 @@ const UNITS: [&str; 9] = [
     "s",
     "percentunit",
     "bytes",
-    "suffix:calls/s",
-    "suffix:denials/s",
-    "suffix:drops/s",
+    "suffix:calls",
+    "suffix:denials",
+    "suffix:drops",
     "suffix:episodes",
     "suffix:running",
 ];
-const UNITS_OF_HEALTH: [&str; 3] = ["suffix:events/s", "suffix:records/s", "suffix:runs/s"];
+const UNITS_OF_HEALTH: [&str; 3] = ["suffix:events", "suffix:records", "suffix:runs/s"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
