@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Guard,
-    restart::{Rig, loaded, testbed},
+    rig::{Rig, loaded, testbed},
     until,
 };
 

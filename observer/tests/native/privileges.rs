@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use testbed::checks::suite::run;
 
-use crate::{restart::Rig, until};
+use crate::{rig::Rig, until};
 
 const UNIT: [&str; 5] = [
     "bpf",

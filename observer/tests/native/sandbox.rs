@@ -6,7 +6,7 @@ use observer::sandbox::Room;
 
 use crate::{
     Guard,
-    restart::Rig,
+    rig::Rig,
     serve::{free_address, get, serve, testsup},
     until,
 };
