@@ -32,10 +32,8 @@ use tokio::{
 
 /// The one of the recording that a supervisor died of.
 const FATAL: &str = "d5e0c63aed3-24615";
-
 /// Which is shown as one of the many that have no separate name.
 const STRANGER: &str = "_img_src_x_onerror_alert_1__";
-
 const CAUSE: &str = "The log has unshare refused sys_admin: that is not the cause.";
 
 /// The recording, with what the host that it is of could not show.

@@ -26,7 +26,6 @@ fn sets(container: &Container) -> (&str, &str) {
 struct Host(tempfile::TempDir);
 
 const ROOTS: &str = "a0";
-
 const USERS: &str = "b0";
 
 impl Host {
