@@ -33,6 +33,11 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn is_test(file: &Path) -> bool {
+    let folder = file.parent();
+    file.ends_with("tests.rs") || folder.is_some_and(|folder| folder.ends_with("tests"))
+}
+
 #[test]
 fn files_are_opened_in_one_place_alone() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -42,7 +47,7 @@ fn files_are_opened_in_one_place_alone() {
     let mut wrong = Vec::new();
     for file in files {
         let one_place = [root.join("open.rs"), root.join("open/folder.rs")];
-        if one_place.contains(&file) || file.ends_with("tests.rs") {
+        if one_place.contains(&file) || is_test(&file) {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();

@@ -53,7 +53,10 @@ fn files() -> Vec<(String, String)> {
     let mut found = Vec::new();
     walk(&root(), &mut found);
     assert!(found.len() > 100);
-    let is_test = |path: &Path| path.ends_with("tests.rs");
+    let is_test = |path: &Path| {
+        let folder = path.parent();
+        path.ends_with("tests.rs") || folder.is_some_and(|folder| folder.ends_with("tests"))
+    };
     let files = found.into_iter().filter(|path| !is_test(path));
     let files = files.map(|path| {
         let text = fs::read_to_string(&path).unwrap();

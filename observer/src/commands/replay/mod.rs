@@ -150,3 +150,6 @@ pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     }
     Ok(Box::new(file))
 }
+
+#[cfg(test)]
+mod tests;
