@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    containers::{SETTLES, SETTLING},
+    *,
+};
 use crate::finding::Requested;
 
 fn who() -> Who {
