@@ -61,7 +61,11 @@ sed -n 's/^ *"explanation": "\(Supervisor bwrap.*could not drop.*\)".*/\1/p' bwr
 
 # setpriv and capsh, without SETPCAP
 traced setpriv ./unpowered setpriv --bounding-set -all true
-check "setpriv: goes on" test "$status" = 0
+# util-linux 2.38 goes on, 2.41 ends.
+case $(setpriv --version) in
+*2.38*) check "setpriv: goes on" test "$status" = 0 ;;
+*) check "setpriv: ends, and says why" grep -q 'setpriv: apply bounding set: Operation not permitted' setpriv.out ;;
+esac
 check "setpriv: makes no drop call" testbed check setpriv.json \
     'count(episodes[supervisor=setpriv]) == 0'
 traced capsh ./unpowered capsh --drop=cap_chown -- -c true
