@@ -74,9 +74,9 @@ impl State {
                 .then(|| of_words(conmon, uid));
         };
         let mut container = of_words(conmon, uid);
-        let volatile = conmon.pidfile.as_deref();
-        let volatile = volatile.and_then(|path| path.parent()?.parent()?.parent());
-        let volatile = volatile.and_then(|path| self.folder(path, uid));
+        let run = conmon.pidfile.as_deref();
+        let run = run.and_then(|path| path.parent()?.parent()?.parent());
+        let run = run.and_then(|path| self.folder(path, uid));
         // …/storage/overlay-containers/ID/userdata
         let place = bundle.parent().and_then(|folder| folder.parent());
         let store = place.and_then(|containers| {
@@ -93,7 +93,7 @@ impl State {
             };
             Some((folder?, driver))
         });
-        self.of_bundle(&spec, store, volatile, owner, &mut container);
+        self.of_bundle(&spec, store, run, owner, &mut container);
         Some(container)
     }
 

@@ -1,6 +1,7 @@
 //! The store of containers and images that Podman, Buildah and CRI-O share
-//! (containers/storage): `<driver>-containers/containers.json`,
-//! `<driver>-images/images.json`, and an image's configuration beside it.
+//! (containers/storage): `containers.json` and `volatile-containers.json` in
+//! `<driver>-containers`, `<driver>-images/images.json`, and an image's configuration
+//! beside it.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use crate::{
     open::Folder,
 };
 
+/// The list of containers that do not outlive their end.
+const VOLATILE: &str = "volatile-containers.json";
 /// What fields that come from here are said to come from.
 const FROM: &str = "storage";
 
@@ -68,8 +71,9 @@ pub struct Store<'a> {
     pub folder: &'a Folder,
     /// `overlay`, `vfs` and so on: the beginning of the folders' names.
     pub driver: &'a str,
-    /// The list of containers that do not outlive their end, below the run directory.
-    pub volatile: Option<Folder>,
+    /// The containers' folder below the run directory, which has their list in a transient
+    /// store.
+    pub run: Option<Folder>,
     /// Whose it is.
     pub owner: u32,
 }
@@ -112,7 +116,7 @@ impl Store<'_> {
     /// Adds the image that a working container of buildah's, whose id begins so, was made
     /// from; whether there is one.
     pub fn describe_base(&self, id: &str, container: &mut Container) -> bool {
-        let Some(listed) = self.lasting(|listed| listed.id.starts_with(id)) else {
+        let Some(listed) = self.stored(|listed| listed.id.starts_with(id)) else {
             return false;
         };
         let found = self.image(&listed.image).and_then(|image| image.name());
@@ -132,14 +136,17 @@ impl Store<'_> {
 
     fn listed(&self, id: &str) -> Option<Listed> {
         let is_it = |listed: &Listed| listed.id == id;
-        let volatile = || self.find(self.volatile.as_ref()?, "volatile-containers.json", is_it);
-        self.lasting(is_it).or_else(volatile)
+        let transient = || self.find(self.run.as_ref()?, VOLATILE, is_it);
+        self.stored(is_it).or_else(transient)
     }
 
-    /// A container of the list that outlives a boot.
-    fn lasting(&self, is_it: impl Fn(&Listed) -> bool) -> Option<Listed> {
-        let list = format!("{}-containers/containers.json", self.driver);
-        self.find(self.folder, &list, is_it)
+    /// A container of the store's own lists: those that outlive their end, and those that
+    /// do not (`podman run --rm` of 5.4).
+    fn stored(&self, is_it: impl Fn(&Listed) -> bool) -> Option<Listed> {
+        ["containers.json", VOLATILE].into_iter().find_map(|list| {
+            let list = format!("{}-containers/{list}", self.driver);
+            self.find(self.folder, &list, &is_it)
+        })
     }
 
     fn find(&self, folder: &Folder, list: &str, is_it: impl Fn(&Listed) -> bool) -> Option<Listed> {

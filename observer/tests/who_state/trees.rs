@@ -117,6 +117,29 @@ fn podman_as_recorded() {
     }
 }
 
+/// `podman run --rm` of 5.4 (Debian 13): the container is in a list of its own.
+#[test]
+fn podman_s_container_that_does_not_outlive_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/state/podman/.");
+    #[expect(clippy::disallowed_types, reason = "the test's own copy")]
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&tree, root.path()])
+        .status();
+    assert!(copied.unwrap().success());
+    let containers = "home/user/.local/share/containers/storage/vfs-containers";
+    let containers = root.path().join(containers);
+    let list = containers.join("containers.json");
+    fs::rename(list, containers.join("volatile-containers.json")).unwrap();
+    let uid = rustix::process::getuid().as_raw();
+    let state = State::new(root.path().to_owned(), Vec::new()).owned_by(uid);
+    let conmon = parse_conmon(&fs::read("tests/state/podman/conmon.argv").unwrap()).unwrap();
+    let container = state.of_conmon(&conmon, 1000, &[]).unwrap();
+    assert_eq!(of_image(&container).as_deref(), Some("0.0.73"));
+    assert_eq!(container.origin["image"], "storage");
+}
+
 #[test]
 fn a_unit_is_no_container_and_a_container_without_state_has_its_id() {
     let unit = found("docker", "/system.slice/ssh.service");

@@ -35,7 +35,7 @@ impl State {
         &self,
         spec: &Spec,
         store: Option<(Folder, &str)>,
-        volatile: Option<Folder>,
+        run: Option<Folder>,
         owner: u32,
         container: &mut Container,
     ) {
@@ -48,7 +48,7 @@ impl State {
             let store = Store {
                 folder: &folder,
                 driver,
-                volatile,
+                run,
                 owner,
             };
             for (key, value) in store.describe(container) {
@@ -67,7 +67,7 @@ impl State {
                 let store = Store {
                     folder: &folder,
                     driver,
-                    volatile: None,
+                    run: None,
                     owner,
                 };
                 if store.describe_base(id, container) {
