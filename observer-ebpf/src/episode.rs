@@ -77,8 +77,8 @@ pub struct Episode {
     pub refilled: u32,
     /// Children that should be covered and found no room.
     pub left_out: u32,
-    /// Keeps the size a multiple of the alignment.
-    pub reserved: u32,
+    /// User id by whose share it is counted.
+    pub holder: u32,
     /// Name of the thread at the first drop.
     pub comm: [u8; COMM_LEN],
     /// Basename of the executable.
@@ -140,7 +140,7 @@ impl Episode {
         clean: 0,
         refilled: 0,
         left_out: 0,
-        reserved: 0,
+        holder: 0,
         comm: [0; COMM_LEN],
         exe: [0; NAME_LEN],
         refused: [0; 64],

@@ -31,7 +31,7 @@ pub use key::{
 
 /// How maps are to be understood, beside their sizes: to be raised where a field
 /// changes its meaning, so that no agent goes on with what another one pinned.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 /// Bytes of a program's short name, `TASK_COMM_LEN`.
 pub const COMM_LEN: usize = 16;
 /// Bytes of an executable's basename that are compared and reported; longer names are cut.

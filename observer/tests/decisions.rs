@@ -49,6 +49,9 @@ impl Credentials for &Model {
     fn owner(&self, namespace: Self::Namespace) -> u32 {
         namespace.map_or(0, |index| self.namespaces[index].owner)
     }
+    fn inode(&self, _: Self::Namespace) -> u32 {
+        0
+    }
 }
 
 /// `cap_capable`, as the kernel's text has it (`security/commoncap.c`, 6.12):

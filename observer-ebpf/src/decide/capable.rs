@@ -29,6 +29,8 @@ pub trait Credentials {
     fn parent(&self, namespace: Self::Namespace) -> Self::Namespace;
     /// The user id of its owner, of the initial namespace.
     fn owner(&self, namespace: Self::Namespace) -> u32;
+    /// Its inode number.
+    fn inode(&self, namespace: Self::Namespace) -> u32;
 }
 
 /// Why commoncap refuses a capability to a credential; [`Reason::None`] where

@@ -47,7 +47,7 @@ pub struct Process {
     pub tgid: u32,
     /// Its start time.
     pub start: u64,
-    /// User id.
+    /// User id by whose share it is counted.
     pub uid: u32,
     /// The thread's bounding set.
     pub bounding: u64,

@@ -1,7 +1,7 @@
 //! Where a cgroup that is made is kept: root's in a ring of their own, those of users
 //! in rings that few share. A user who makes many loses only what his ring holds.
 
-use super::Credentials;
+use super::{Credentials, capable::MAX_LEVELS};
 
 /// Places of root's ring.
 const OF_ROOT: u32 = 512;
@@ -34,24 +34,29 @@ pub const fn cgroup_place(ring: u32, before: u32) -> u32 {
     }
 }
 
-/// Who answers for what a process in a user namespace makes: the user who created
-/// the outermost one, since he chooses among many ids within it. What root created
-/// belongs to the id itself, and what lies deeper than two levels to all who do that.
-///
-/// No loop: verifiers before 6.4 follow what comes after it once for each of its turns.
+/// Who answers for what a process in a user namespace makes: the user who created the
+/// outermost one, since that user chooses among many ids within it. One that root created
+/// answers itself, by its inode number: ids below 4,026,531,840 are users'.
 #[inline(always)]
 pub fn answerable<C: Credentials>(kernel: &C, namespace: C::Namespace, uid: u32) -> u32 {
-    let owner = match kernel.level(namespace) {
-        0 => 0,
-        1 => kernel.owner(namespace),
-        2 => kernel.owner(kernel.parent(namespace)),
-        _ => DEEP,
-    };
-    if owner == 0 { uid } else { owner }
+    let level = kernel.level(namespace);
+    if level == 0 {
+        return uid;
+    }
+    let mut outermost = namespace;
+    let mut above = level;
+    for _ in 1..MAX_LEVELS {
+        if above <= 1 {
+            break;
+        }
+        outermost = kernel.parent(outermost);
+        above -= 1;
+    }
+    match kernel.owner(outermost) {
+        0 => kernel.inode(outermost),
+        owner => owner,
+    }
 }
-
-/// Who answers for namespaces that lie deep: an id that nobody has.
-const DEEP: u32 = u32::MAX - 1;
 
 #[cfg(test)]
 mod tests {
@@ -73,9 +78,9 @@ mod tests {
     }
 
     /// A chain of namespaces by level; a number is a namespace and, as an index, its owner.
-    struct Chain(&'static [u32]);
+    struct Chain<'a>(&'a [u32]);
 
-    impl Credentials for Chain {
+    impl Credentials for Chain<'_> {
         type Credential = ();
         type Namespace = Option<usize>;
 
@@ -100,6 +105,9 @@ mod tests {
         fn owner(&self, namespace: Option<usize>) -> u32 {
             namespace.map_or(0, |level| self.0[level])
         }
+        fn inode(&self, namespace: Option<usize>) -> u32 {
+            4_026_532_000 + self.level(namespace)
+        }
     }
 
     #[test]
@@ -108,9 +116,19 @@ mod tests {
         assert_eq!(answerable(&chain, Some(0), 33), 33, "the host's own");
         assert_eq!(answerable(&chain, Some(1), 100_007), 1_000);
         assert_eq!(answerable(&chain, Some(2), 100_008), 1_000);
-        assert_eq!(answerable(&chain, Some(3), 165_536), DEEP, "with others");
-        let of_root = Chain(&[0, 0, 231_072]);
-        assert_eq!(answerable(&of_root, Some(1), 231_072), 231_072);
-        assert_eq!(answerable(&of_root, Some(2), 231_073), 231_073);
+        assert_eq!(answerable(&chain, Some(3), 165_536), 1_000);
+        let mut deepest = [100_000; MAX_LEVELS as usize + 1];
+        deepest[1] = 1_000;
+        assert_eq!(
+            answerable(&Chain(&deepest), Some(MAX_LEVELS as usize), 7),
+            1_000
+        );
+    }
+
+    #[test]
+    fn ids_within_a_namespace_of_root_are_its_own() {
+        let chain = Chain(&[0, 0, 231_072]);
+        assert_eq!(answerable(&chain, Some(1), 231_072), 4_026_532_001);
+        assert_eq!(answerable(&chain, Some(2), 231_073), 4_026_532_001);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     host::{config, off},
     maps::{BREACH_KEYS, BREACHES, STATES, Teller, add, lose},
     mem::{Mem, Ptr},
-    shares,
+    ring, shares,
     task::{self, with_current},
     turn::{Gate, is_idle},
 };
@@ -96,6 +96,9 @@ pub fn tell<F: Mem>(teller: Teller, broke: &Broke, dentry: Ptr, path: Ptr) {
     if !due {
         return;
     }
+    if !ring::room_for::<BreachEvent>() {
+        return;
+    }
     let Some(mut entry) = STATES.reserve::<BreachEvent>(0) else {
         lose(Loss::StateRingFull);
         return;
@@ -136,7 +139,7 @@ fn row(key: *mut BreachKey) -> Option<*mut Breach> {
         if let Some(row) = BREACHES.get_ptr_mut(&*key) {
             return Some(row);
         }
-        let uid = with_current!(M, task => task::uid::<M>(task));
+        let uid = task::answerable();
         let mut breach = Breach {
             count: 0,
             last: 0,

@@ -172,7 +172,7 @@ fn slot(key: &RowKey) -> Option<u32> {
     if let Some(slot) = unsafe { SLOTS.get(key) } {
         return Some(*slot);
     }
-    let uid = with_current!(M, task => task::uid::<M>(task));
+    let uid = task::answerable();
     if key.owner.in_tree == 1 || take(uid, key) {
         return make(key, uid);
     }

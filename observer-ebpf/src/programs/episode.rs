@@ -24,7 +24,7 @@ use super::{
     },
     marks,
     mem::{Mem, Ptr},
-    shares, task,
+    ring, shares, task,
 };
 
 /// What came of one drop.
@@ -65,12 +65,12 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     if let Some(episode) = at(key) {
         return Some(episode);
     }
-    let uid = task::uid::<M>(task);
+    let holder = task::answerable();
     let owner = owner(tgid);
     // SAFETY: the helper has no precondition.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     let free = owner.in_tree == 1;
-    if !free && !take(uid, cgroup, owner.rule) {
+    if !free && !take(holder, cgroup, owner.rule) {
         lose(Loss::EpisodesShare);
         return None;
     }
@@ -78,7 +78,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
     if EPISODES.insert(key, blank, BPF_NOEXIST as u64).is_err() {
         // Another thread of this process may have been faster.
         if !free {
-            give(uid, cgroup, owner.rule);
+            give(holder, cgroup, owner.rule);
         }
         let episode = at(key);
         if episode.is_none() {
@@ -103,7 +103,8 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         (*episode).tgid = tgid;
         (*episode).tid = id as u32;
         (*episode).ppid = task::ppid::<M>(task);
-        (*episode).uid = uid;
+        (*episode).uid = task::uid::<M>(task);
+        (*episode).holder = holder;
         (*episode).namespace = namespace;
         (*episode).level = level;
         (*episode).alive = 1;
@@ -115,7 +116,7 @@ pub fn open<M: Mem>(task: Ptr, before: u64) -> Option<*mut Episode> {
         start,
         own: key,
         family,
-        uid,
+        uid: holder,
         reserved: 0,
     };
     // Who cannot be entered is never seen to end, so its fate stays open.
@@ -393,7 +394,7 @@ pub fn process<M: Mem>(tgid: u32, task: Ptr) -> Process {
     Process {
         tgid,
         start: task::start::<M>(task),
-        uid: task::uid::<M>(task),
+        uid: task::answerable(),
         bounding: task::bounding::<M>(task),
         namespace: task::namespace::<M>(task).0,
     }
@@ -402,11 +403,11 @@ pub fn process<M: Mem>(tgid: u32, task: Ptr) -> Process {
 /// Closes an episode and sends it.
 #[inline(always)]
 fn close(key: u64, end: &EpisodeEnd) {
-    let Some((uid, cgroup, owner)) = send(key, end) else {
+    let Some((holder, cgroup, owner)) = send(key, end) else {
         return;
     };
     if EPISODES.remove(key).is_ok() && owner.in_tree == 0 {
-        give(uid, cgroup, owner.rule);
+        give(holder, cgroup, owner.rule);
     }
 }
 
@@ -419,11 +420,14 @@ fn send(key: u64, end: &EpisodeEnd) -> Option<(u32, u64, Owner)> {
         (*event).kind = EventKind::Episode as u32;
         (*event).end = *end;
         (
-            (*event).episode.uid,
+            (*event).episode.holder,
             (*event).episode.cgroup,
             (*event).episode.owner,
         )
     };
+    if !ring::room_for::<EpisodeEvent>() {
+        return Some(whose);
+    }
     // SAFETY: as above.
     if STATES
         .output::<EpisodeEvent>(unsafe { &*event }, 0)

@@ -26,16 +26,15 @@ pub fn cgroup_made(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn note(cgroup: Ptr, path: Ptr) {
-    let (uid, answerable, hierarchy) = with_current!(C, task => (
+    let (uid, hierarchy) = with_current!(C, task => (
         task::uid::<C>(task),
-        task::answerable::<C>(task),
         task::hierarchy::<C>(task),
     ));
     // Ids of the older hierarchies are their own.
     if Typed::u64(cgroup, off!(cgroup_root)) != hierarchy {
         return;
     }
-    let ring = decide::cgroup_ring(answerable);
+    let ring = decide::cgroup_ring(task::answerable());
     let Some(made) = CGROUPS_MADE.get_ptr_mut(ring) else {
         return;
     };

@@ -1,11 +1,11 @@
-//! The maps. All are bounded, none evicts, and what finds no room is counted.
+//! The maps. All are bounded, none evicts but `UNREAD`, and what finds no room is counted.
 
 use core::arch::asm;
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use observer_ebpf::{
     Agent, Breach, BreachKey, Count, EpisodeEvent, Hook, Layer, Loss, MadeCgroup, Member, NAME_LEN,
@@ -97,9 +97,16 @@ pub static NOTES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Note::COUNT, 
 #[map]
 pub static DENIALS: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
 
+/// Bytes of [`STATES`].
+pub const STATES_BYTES: u32 = 1_024 * 1_024;
 /// Episodes and process changes: apart, so that no storm of denials drops one.
 #[map]
-pub static STATES: RingBuf = RingBuf::with_byte_size(512 * 1024, 0);
+pub static STATES: RingBuf = RingBuf::with_byte_size(STATES_BYTES, 0);
+
+/// What each holder wrote to [`STATES`] that nobody has read. Who is forgotten, as the
+/// least recent of many, begins anew.
+#[map]
+pub static UNREAD: LruHashMap<u64, decide::Unread> = LruHashMap::with_max_entries(1_024, 0);
 
 /// Names of LSM profiles by their hash.
 #[map]

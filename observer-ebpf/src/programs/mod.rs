@@ -9,6 +9,7 @@ mod made;
 mod maps;
 mod marks;
 mod mem;
+mod ring;
 mod rules;
 mod rules_ids;
 mod rules_kprobe;

@@ -251,6 +251,11 @@ impl<M: Mem> Credentials for Kernel<M> {
     fn owner(&self, namespace: Ptr) -> u32 {
         M::u32(namespace, off!(ns_owner))
     }
+
+    #[inline(always)]
+    fn inode(&self, namespace: Ptr) -> u32 {
+        M::u32(namespace, off!(ns_inum))
+    }
 }
 
 /// Why commoncap refuses a capability to a credential.
@@ -298,11 +303,18 @@ pub fn uid<M: Mem>(task: Ptr) -> u32 {
     M::u32(M::ptr(task, off!(task_cred)), off!(cred_uid))
 }
 
-/// Who answers for what a task makes ([`decide::answerable`]).
+/// Who answers for what the current process makes ([`decide::answerable`]).
+///
+/// Global to the verifier, which follows it once for each program and takes its answer for
+/// any number. What is not global is followed again on each way that leads to a call: that
+/// doubled `tree_exec`, and verifiers before 6.4 gave up.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn answerable<M: Mem>(task: Ptr) -> u32 {
-    let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));
-    decide::answerable(&Kernel::<M>(PhantomData), namespace, uid::<M>(task))
+pub extern "C" fn answerable() -> u32 {
+    with_current!(M, task => {
+        let namespace = M::ptr(M::ptr(task, off!(task_cred)), off!(cred_user_ns));
+        decide::answerable(&Kernel::<M>(PhantomData), namespace, uid::<M>(task))
+    })
 }
 
 /// Process id of the current task in its own pid namespace; 0 in the initial one.

@@ -28,7 +28,7 @@ use super::{
     maps::{CHECKS, RULES, STATES, TASKS, hooked, lose},
     marks,
     mem::{Mem, Probed, Ptr, Typed},
-    shares,
+    ring, shares,
     task::{self, bounding, effective, with_current},
     verdict::flush_direct,
 };
@@ -189,7 +189,7 @@ fn follow_exec<M: Mem>(task: Ptr, file: Ptr, tgid: u32, old_pid: u32) {
         return;
     };
     if !known {
-        entry.uid = task::uid::<M>(task);
+        entry.uid = task::answerable();
         if !shares::take(share(&entry)) {
             lose(Loss::TasksShare);
             return;
@@ -325,6 +325,9 @@ fn follow_exit<M: Mem>(task: Ptr, id: u64) {
 /// Reports that a supervisor's process became its workload: user space knows which set it should have.
 #[inline(always)]
 fn tell_workload<M: Mem>(entry: &Task, task: Ptr, name: &[u8; NAME_LEN], episode: u64) {
+    if !ring::room_for::<WorkloadEvent>() {
+        return;
+    }
     let Some(mut reserved) = STATES.reserve::<WorkloadEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -367,6 +370,9 @@ fn tell_argv<M: Mem>(tgid: u32, start: u64, task: Ptr) {
     if config!(probe_read) == 0 {
         return;
     }
+    if !ring::room_for::<ArgvEvent>() {
+        return;
+    }
     let Some(mut entry) = STATES.reserve::<ArgvEvent>(0) else {
         return lose(Loss::StateRingFull);
     };
@@ -399,6 +405,9 @@ fn tell<M: Mem>(
     task: Ptr,
     name: &[u8; NAME_LEN],
 ) {
+    if !ring::room_for::<ProcessEvent>() {
+        return;
+    }
     let Some(mut entry) = STATES.reserve::<ProcessEvent>(0) else {
         return lose(Loss::StateRingFull);
     };

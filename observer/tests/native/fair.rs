@@ -1,6 +1,9 @@
 //! What one user fills is his own: rows, episodes, processes that are followed.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
 
 use testbed::checks::suite::Stage;
 
@@ -98,6 +101,85 @@ fn who_keeps_episodes_open_fills_his_own_share_alone() {
         .args(["-u", "65534", "-x", "testbed"])
         .status();
     assert!(killed.is_ok());
+}
+
+/// Processes that end with their test, by the group of the first.
+struct Group(Guard);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.0.0.id()).expect("a process id");
+        // SAFETY: numbers only; the group is the test's own.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
+}
+
+/// A user namespace that an ordinary user created, and in which he has many ids: those
+/// that /etc/subuid would give him.
+fn namespace_of_nobody() -> Guard {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--clear-groups", "unshare", "--user"]);
+    let namespace = Guard::start(command.args(["sleep", "600"]));
+    let pid = namespace.0.id();
+    let own = std::fs::read_link("/proc/self/ns/user").expect("no namespace");
+    until("the namespace", || {
+        std::fs::read_link(format!("/proc/{pid}/ns/user")).is_ok_and(|other| other != own)
+    });
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{pid}/{map}"), "0 300000 5000").expect("cannot map");
+    }
+    namespace
+}
+
+#[test]
+fn many_ids_of_one_users_namespace_have_his_share_alone() {
+    let Some((stage, _turn)) = crate::stage("subordinate ids") else {
+        return;
+    };
+    let address = free_address();
+    let _agent = serve(stage, &[&address]);
+    let namespace = namespace_of_nobody();
+    let mut sleepers = Command::new("nsenter");
+    sleepers.args(["--user", "--setuid", "0", "--setgid", "0", "--target"]);
+    sleepers
+        .arg(namespace.0.id().to_string())
+        .args(["sh", "-c"]);
+    sleepers.arg(
+        "for id in $(seq 700); do setpriv --reuid $id \"$0\" do drop chown sleep 60000 & done; wait",
+    );
+    sleepers.arg(stage.path("testbed")).stderr(Stdio::null());
+    let _sleepers = Group(Guard::start(sleepers.process_group(0)));
+    let mut metrics = String::new();
+    until("all sleepers", || {
+        metrics = get(&address, "/metrics").expect("no metrics").1;
+        let reason = ["reason=\"episodes_share\""];
+        sample(&metrics, "capwatch_events_lost_total", &reason).unwrap_or_default() >= 100.0
+    });
+}
+
+#[test]
+fn who_fills_the_ring_loses_his_own_episodes_alone() {
+    let Some((stage, _turn)) = crate::stage("the ring") else {
+        return;
+    };
+    let address = free_address();
+    let agent = serve(stage, &[&address]);
+    // It reads nothing: whatever finds no room in the ring is lost.
+    agent.signal(libc::SIGSTOP);
+    let mut stormer = nobody(stage, "repeat 5000 fork drop chown exit 1 end end exit 0");
+    assert_eq!(stormer.code(), Some(0));
+    testsup(stage, "repeat 200 fork drop chown exit 1 end end exit 0");
+    agent.signal(libc::SIGCONT);
+    let mut metrics = String::new();
+    until("every failure", || {
+        metrics = get(&address, "/metrics").expect("no metrics").1;
+        let fatal = ["supervisor=\"testsup\"", "verdict=\"fatal\""];
+        total(&metrics, "capwatch_bounding_drop_episodes_total", &fatal) >= 200.0
+    });
+    let lost = ["reason=\"state_ring_full\""];
+    let lost = sample(&metrics, "capwatch_events_lost_total", &lost).unwrap_or_default();
+    // He had his share, and no more.
+    assert!((1_000.0..4_900.0).contains(&lost), "{lost}");
 }
 
 #[test]

@@ -188,8 +188,8 @@ fn what_finds_no_room_while_nobody_listens_is_counted() {
     rig.start();
     rig.wait_until_ready();
     rig.end(libc::SIGKILL);
-    // The ring has room for some five hundred.
-    let all = if is_full() { 4_000 } else { 900 };
+    // One cgroup's half of the ring has room for some five hundred.
+    let all = if is_full() { 4_000 } else { 1_200 };
     let began = Instant::now();
     let storm = is_full().then(|| Storm::start(&rig, u64::MAX, 1_000, 0));
     for _ in 0..all / 20 {
