@@ -12,7 +12,7 @@ export default dashboard(
         stat("Agents scraped", "Agents that Prometheus reads.", "short", [query(`sum(up{${SCOPE}} and on (job, instance) capwatch_build_info{${SCOPE}}) or vector(0)`, "up", { instant: true })], NEED_ONE),
         stat("Hooks not attached", "Hooks that no mechanism could attach.", "short", [query(`count(max by (job, instance, hook) (capwatch_hook_attached{${SCOPE}}) == 0) or vector(0)`, "down", { instant: true })], WARN),
         stat("Sources not connected", "Audit sources that are down.", "short", [query(`count(capwatch_source_up{${SCOPE}} == 0) or vector(0)`, "down", { instant: true })], WARN),
-        stat("Events lost", "Events that were dropped in the chosen time. Counters still count them.", "short", [query(`sum(${grown(`capwatch_events_lost_total{${SCOPE}}`, "$__range")}) or vector(0)`, "lost", { instant: true })], ALARM),
+        stat("Events lost", "Events that were lost in the chosen time. Some reasons cost details only; the runbook says which.", "short", [query(`sum(${grown(`capwatch_events_lost_total{${SCOPE}}`, "$__range")}) or vector(0)`, "lost", { instant: true })], ALARM),
         stat("Series overflow", "Increments that were counted under the overflow label in the chosen time.", "short", [query(`sum(increase(capwatch_series_overflow_total{${SCOPE}}[$__range])) or vector(0)`, "overflow", { instant: true })], WARN),
       ],
     },

@@ -37,7 +37,7 @@ NOT_HERE = [
 
 # What ends otherwise than with 0, and is right.
 CODES = {
-    r"(sudo |ssh NODE '?.*sudo )?capwatch doctor.*": {0, 1, 2},
+    r"(sudo |ssh -t NODE '?.*sudo )?capwatch doctor.*": {0, 1, 2},
     # grep -c of nothing.
     r"ssh NODE .*grep -c overflow.*": {0, 1},
     r"capwatch probe .*--check.*": {0, 3},
@@ -86,7 +86,7 @@ def why_not(command):
 
 def here(command):
     """On this host, as root, what the command does on another one or by sudo."""
-    over = re.fullmatch(r"""ssh NODE (['"]?)(.*)\1""", command)
+    over = re.fullmatch(r"""ssh (?:-t )?NODE (['"]?)(.*)\1""", command)
     command = over.group(2) if over else command
     return re.sub(r"\bsudo ", "", command).replace("curl -s ", "curl -fsS ")
 
