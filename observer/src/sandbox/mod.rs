@@ -75,6 +75,11 @@ pub fn plan(plan: Plan) {
     let _ = PLAN.set((plan, room::maps_ask()));
 }
 
+/// Whether threads of this process give up capabilities that it has now.
+pub fn is_planned() -> bool {
+    PLAN.get().is_some_and(|(plan, _)| plan.mode != Mode::Off)
+}
+
 /// Confines the calling thread to its room. Without a plan nothing happens, so
 /// the same threads serve commands that have no sandbox.
 pub fn enter(room: Room) {

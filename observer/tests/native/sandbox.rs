@@ -1,6 +1,6 @@
 //! What the threads of a running agent have left, by the kernel's own word.
 
-use std::{fs, os::unix::net::UnixDatagram, process::Stdio, time::Duration};
+use std::{fs, os::unix::net::UnixDatagram, process::Stdio, thread::sleep, time::Duration};
 
 use observer::sandbox::Room;
 
@@ -135,7 +135,7 @@ fn what_is_pinned_takes_other_rules_from_within_the_sandbox() {
 }
 
 #[test]
-fn the_agents_reads_of_maps_are_no_denials() {
+fn the_agent_is_denied_nothing_itself() {
     let Some((stage, _turn)) = crate::stage("the agent's own checks") else {
         return;
     };
@@ -144,6 +144,8 @@ fn the_agents_reads_of_maps_are_no_denials() {
     testsup(stage, "drop chown exit 1");
     for _ in 0..3 {
         get(&address, "/metrics").expect("no metrics");
+        // What it looks at once a second is looked at, too.
+        sleep(Duration::from_secs(1));
     }
     let (_, denials) = get(&address, "/api/v1/denials").expect("no denials");
     let denials: serde_json::Value = serde_json::from_str(&denials).expect("not JSON");
@@ -151,9 +153,7 @@ fn the_agents_reads_of_maps_are_no_denials() {
     let denials = denials.expect("no list");
     assert!(!denials.is_empty(), "the refused drop is one");
     for denial in denials {
-        let own = denial["pid"] == agent.0.id();
-        let given_up = matches!(denial["capability"].as_str(), Some("bpf" | "sys_admin"));
-        assert!(!own || !given_up, "{denial}");
+        assert_ne!(denial["pid"], agent.0.id(), "{denial}");
     }
 }
 

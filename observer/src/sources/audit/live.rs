@@ -92,8 +92,8 @@ impl Opening {
         match netlink {
             Ok(netlink) => {
                 let blind = (!netlink.knows_kernel_lost()).then(|| {
-                    "cannot read the kernel's count of lost records: CAP_AUDIT_CONTROL is \
-                     missing (capwatch does not need it)"
+                    "the kernel's count of lost records is not read (it takes \
+                     CAP_AUDIT_CONTROL): gaps in the records' numbers show what was lost"
                         .to_owned()
                 });
                 let sink = self.note(SourceName::Netlink, true, blind);
