@@ -1,5 +1,7 @@
 //! How the process takes memory from the kernel, and gives it back.
 
+use std::{collections::HashMap, hash::Hash};
+
 /// Bytes from which an allocation is its own mapping.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
@@ -27,5 +29,30 @@ pub fn give_back() {
     // SAFETY: releases free memory alone; no pointer in use is touched.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Takes the room out of a map that once held many times more than now: a storm's table
+/// would stay as large for ever.
+pub fn trim<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_keeps_the_room_of_what_it_holds() {
+        let mut map: HashMap<u32, u32> = (0..10_000).map(|number| (number, 0)).collect();
+        let full = map.capacity();
+        trim(&mut map);
+        assert_eq!(map.capacity(), full);
+        map.retain(|number, _| *number < 100);
+        trim(&mut map);
+        assert!(map.capacity() < 1_000, "{}", map.capacity());
+        assert_eq!(map.len(), 100);
     }
 }

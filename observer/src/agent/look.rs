@@ -96,6 +96,7 @@ impl Agent {
             self.shared.refresh();
             self.forget_gone();
             self.forget_breaches();
+            self.shared.ledger().trim();
             memory::give_back();
         }
         self.keep_state(false);
@@ -222,9 +223,7 @@ impl Agent {
         // What was not read is not over: it would be reported twice.
         if seen == Some(Some(())) {
             self.reported.retain(|id, _| open.contains(id));
-            if self.reported.len() < self.reported.capacity() / 8 {
-                self.reported.shrink_to(2 * self.reported.len());
-            }
+            memory::trim(&mut self.reported);
         }
         for (episode, state) in unreported {
             self.reported.insert(episode.id, state);

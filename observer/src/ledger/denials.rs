@@ -28,6 +28,7 @@ use crate::{
     config::{Release, Rules},
     correlate::{self, Detail, Tally},
     finding::{AuditEvent, Denial, DenialCounts, Scope},
+    memory,
     observation::{Row, Total, identity},
     words::Layer,
 };
@@ -199,6 +200,12 @@ impl Denials {
             self.details.remove(key);
             self.logged.remove(key);
         }
+    }
+
+    /// Gives the room back that a storm took.
+    pub(super) fn trim(&mut self) {
+        memory::trim(&mut self.details);
+        memory::trim(&mut self.logged);
     }
 
     /// What is to be kept over a restart.

@@ -52,6 +52,11 @@ impl Episodes {
         }
     }
 
+    /// Gives the room back that a storm took.
+    pub(super) fn trim(&mut self) {
+        self.rooms.iter_mut().for_each(Room::trim);
+    }
+
     /// What is to be kept over a restart. Agents that run know the host's scope alone.
     pub fn save(&self) -> SavedEpisodes {
         let room = &self.rooms[Scope::Host as usize];

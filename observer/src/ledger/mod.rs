@@ -116,6 +116,12 @@ impl Ledger {
         }
     }
 
+    /// Gives the room back that a storm took.
+    pub fn trim(&mut self) {
+        self.denials.trim();
+        self.episodes.trim();
+    }
+
     /// Enters a finding.
     pub fn enter(&mut self, finding: &Finding) {
         if finding.scope == Scope::Beside {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     finding::{Episode, EpisodeCounts, Fate, Verdict},
+    memory,
     time::Stamp,
 };
 
@@ -118,6 +119,12 @@ impl Room {
             closed: HashMap::new(),
             order: VecDeque::new(),
         }
+    }
+
+    /// Gives the room back that a storm took.
+    pub(super) fn trim(&mut self) {
+        memory::trim(&mut self.open);
+        memory::trim(&mut self.closed);
     }
 
     /// What is known of an episode by its earlier states.
