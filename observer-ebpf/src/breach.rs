@@ -1,6 +1,6 @@
 //! Calls that the kernel refuses by a rule of its own, without asking for a capability.
 
-use crate::{COMM_LEN, NAME_LEN, Owner, key::word};
+use crate::{COMM_LEN, NAME_LEN, Owner, word::word};
 
 /// Bytes of a path that are reported; longer ones are cut.
 pub const PATH_LEN: usize = 128;
@@ -29,6 +29,63 @@ word!(
     }
 );
 
+word!(
+    /// The rule of the kernel by which a call was refused without a check.
+    Broken {
+        /// None: it was not refused, or a check was.
+        #[default] None = "none",
+        /// exec: the file's capabilities are effective at once, and the bounding set lacks some.
+        FileBeyondBounding = "file_beyond_bounding",
+        /// capset: permitted, and not permitted before.
+        PermittedBeyondPermitted = "permitted_beyond_permitted",
+        /// capset: effective, and not among the new permitted ones.
+        EffectiveBeyondPermitted = "effective_beyond_permitted",
+        /// capset: inheritable, neither inheritable nor permitted before, and no SETPCAP.
+        InheritableBeyondPermitted = "inheritable_beyond_permitted",
+        /// capset: inheritable, neither inheritable before nor in the bounding set.
+        InheritableBeyondBounding = "inheritable_beyond_bounding",
+        /// ambient: not in the permitted set.
+        NotPermitted = "not_permitted",
+        /// ambient: not in the inheritable set.
+        NotInheritable = "not_inheritable",
+        /// ambient, securebits: a securebit forbids it.
+        Locked = "locked",
+        /// capset: of another process.
+        OtherProcess = "other_process",
+        /// `uid_map`: id 0 of the parent, and the namespace's creator had no SETFCAP.
+        CreatorLacksSetfcap = "creator_lacks_setfcap",
+        /// `uid_map`, `gid_map`: more than one's own id, and no SETUID (SETGID) over the parent.
+        NotOwnId = "not_own_id",
+        /// `uid_map`, `gid_map`: a map can be written once.
+        WrittenBefore = "written_before",
+        /// `uid_map`, `gid_map`: the file was opened in another namespace.
+        OtherOpener = "other_opener",
+        /// setgroups: `deny` was written to `/proc/PID/setgroups`.
+        DeniedInNamespace = "denied_in_namespace",
+        /// setgroups: the namespace has no `gid_map` yet.
+        NoGidMap = "no_gid_map",
+        /// setgroups, userns, `uid_map`, `gid_map`: an id has no mapping.
+        Unmapped = "unmapped",
+        /// userns: in a chroot.
+        Chroot = "chroot",
+        /// userns: `user.max_user_namespaces`.
+        Limit = "limit",
+        /// userns: as many levels as there may be.
+        Depth = "depth",
+        /// exec: ran without the file's privileges, because of `no_new_privs`.
+        LostNoNewPrivs = "lost_no_new_privs",
+        /// exec: the same, because of a nosuid mount.
+        LostNosuid = "lost_nosuid",
+        /// exec: the same, because of a mount of another mount or user namespace.
+        LostForeignMount = "lost_foreign_mount",
+        /// exec: the same, because it is traced.
+        LostTraced = "lost_traced",
+        /// capset, `uid_map`, `gid_map`: another call took the place in which this one's
+        /// arguments were kept (kprobes alone).
+        Unseen = "unseen",
+    }
+);
+
 /// What distinguishes refusals: key of the map `BREACHES`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,7 +102,7 @@ pub struct BreachKey {
     pub comm: [u8; COMM_LEN],
     /// [`Call`]
     pub call: u8,
-    /// [`Broken`](crate::Broken)
+    /// [`Broken`]
     pub rule: u8,
     /// What the call answered; 0 where it succeeded, and gave less than the file promises.
     pub errno: u16,
@@ -62,7 +119,7 @@ pub struct Breach {
     /// Time of the last.
     pub last: u64,
     /// Time of the last one that was reported; 0 when none was.
-    pub told: u64,
+    pub reported: u64,
     /// User id by whose share it is counted, and 1 in the upper half where it is.
     pub uid: u64,
 }

@@ -10,8 +10,8 @@ use aya_ebpf::{
 #[path = "programs/host.rs"]
 #[expect(unused, reason = "empty programs read nothing")]
 mod host;
-#[path = "programs/maps.rs"]
-#[expect(dead_code, reason = "empty programs count nothing")]
+#[path = "programs/maps/mod.rs"]
+#[expect(unused, reason = "empty programs count nothing")]
 mod maps;
 
 macro_rules! empty {

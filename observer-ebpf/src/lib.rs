@@ -12,11 +12,14 @@ mod config;
 pub mod decide;
 mod episode;
 mod event;
-mod key;
 #[cfg(feature = "user")]
 mod pod;
+mod process;
+mod row;
+mod share;
+mod word;
 
-pub use breach::{Breach, BreachEvent, BreachKey, Call, PATH_LEN};
+pub use breach::{Breach, BreachEvent, BreachKey, Broken, Call, PATH_LEN};
 pub use cgroup::{CGROUP_PATH_LEN, MadeCgroup};
 pub use config::{Config, Hook, NONE, Offsets};
 pub use episode::{Episode, EpisodeEnd, Executed, Fate, NameBytes};
@@ -24,10 +27,10 @@ pub use event::{
     Ancestor, ArgvEvent, DenialEvent, EpisodeEvent, EventKind, ProcessChange, ProcessEvent,
     UNKNOWN_UID, WorkloadEvent,
 };
-pub use key::{
-    Agent, Audited, Broken, Count, Holder, Layer, Member, Owner, ROW_SLOTS, Reason, Role, RowKey,
-    Rule, Share, TASK_IN_TREE, Table, Task, TotalKey, Via,
-};
+pub use process::{Member, Owner, Role, Rule, TASK_IN_TREE, Task};
+pub use row::{Agent, Count, ROW_SLOTS, RowKey, TotalKey};
+pub use share::{Holder, Share, Table};
+pub use word::{Audited, Layer, Reason, Via};
 
 /// How maps are to be understood, beside their sizes: to be raised where a field
 /// changes its meaning, so that no agent goes on with what another one pinned.

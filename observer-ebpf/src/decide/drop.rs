@@ -32,7 +32,7 @@ pub const fn classify(argument: u64, result: i64, bounding: u64, last_cap: u64) 
 }
 
 /// A set of capabilities from one byte each, 0 or 1. Threads of one process
-/// mark their bytes without hearing of each other, which bits of one word would
+/// mark their bytes without knowing of each other, which bits of one word would
 /// need an atomic `or` for (5.12).
 #[inline(always)]
 #[must_use]

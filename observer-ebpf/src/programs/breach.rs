@@ -14,7 +14,7 @@ use observer_ebpf::{
 use super::{
     denial::owner,
     host::{config, off},
-    maps::{BREACH_KEYS, BREACHES, STATES, Teller, add, lose},
+    maps::{BREACH_KEYS, BREACHES, Reporter, STATES, add, lose},
     mem::{Mem, Ptr},
     ring, shares,
     task::{self, with_current},
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A key is reported again after this time.
-const TELL_AGAIN_NS: u64 = 1_000_000_000;
+const REPORT_AGAIN_NS: u64 = 1_000_000_000;
 
 /// A call that a rule refused.
 #[derive(Clone, Copy)]
@@ -53,11 +53,11 @@ impl Broke {
 /// Counts the refusal of a call of the current task. Of an exec `dentry` is the
 /// file, and `path` its name as the caller gave it, if it is known.
 #[inline(always)]
-pub fn tell<F: Mem>(teller: Teller, broke: &Broke, dentry: Ptr, path: Ptr) {
-    if broke.rule as u8 == Broken::None as u8 || is_idle(Gate::Rule(teller)) {
+pub fn report<F: Mem>(reporter: Reporter, broke: &Broke, dentry: Ptr, path: Ptr) {
+    if broke.rule as u8 == Broken::None as u8 || is_idle(Gate::Rule(reporter)) {
         return;
     }
-    let Some(key) = BREACH_KEYS.get_ptr_mut(teller as u32) else {
+    let Some(key) = BREACH_KEYS.get_ptr_mut(reporter as u32) else {
         return;
     };
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -87,9 +87,9 @@ pub fn tell<F: Mem>(teller: Teller, broke: &Broke, dentry: Ptr, path: Ptr) {
         add(&raw mut (*row).count, 1);
         let now = bpf_ktime_get_ns();
         (*row).last = now;
-        let due = (*row).told == 0 || now.wrapping_sub((*row).told) >= TELL_AGAIN_NS;
+        let due = (*row).reported == 0 || now.wrapping_sub((*row).reported) >= REPORT_AGAIN_NS;
         if due {
-            (*row).told = now;
+            (*row).reported = now;
         }
         due
     };
@@ -143,7 +143,7 @@ fn row(key: *mut BreachKey) -> Option<*mut Breach> {
         let mut breach = Breach {
             count: 0,
             last: 0,
-            told: 0,
+            reported: 0,
             uid: 0,
         };
         if (*key).owner.in_tree == 0 {

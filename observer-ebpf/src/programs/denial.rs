@@ -24,7 +24,7 @@ use super::{
 };
 
 /// A row's detail is reported again after this time, so that a heartbeat goes on.
-const TELL_AGAIN_NS: u64 = 1_000_000_000;
+const REPORT_AGAIN_NS: u64 = 1_000_000_000;
 
 /// `CAP_OPT_NOAUDIT` (`include/linux/security.h`).
 const CAP_OPT_NOAUDIT: u32 = 2;
@@ -108,14 +108,14 @@ pub fn count<M: Mem>(cred: Ptr, target: Ptr, denial: &Denial, place: Place) {
     };
     add(row.cast(), 1);
     // SAFETY: as above.
-    let told = unsafe { (*row).told_tick };
-    let since = tick.wrapping_sub(told) * u64::from(config!(tick_ns));
-    if told != 0 && since < TELL_AGAIN_NS && key.profile == 0 {
+    let reported = unsafe { (*row).reported_tick };
+    let since = tick.wrapping_sub(reported) * u64::from(config!(tick_ns));
+    if reported != 0 && since < REPORT_AGAIN_NS && key.profile == 0 {
         return;
     }
-    if tell::<M>(&key, cred, target, id) {
+    if report::<M>(&key, cred, target, id) {
         // SAFETY: as above. Only now, so that a lost first sighting is reported again.
-        unsafe { (*row).told_tick = tick };
+        unsafe { (*row).reported_tick = tick };
     }
 }
 
@@ -262,7 +262,7 @@ fn count_total(row: &RowKey) {
 }
 
 #[inline(always)]
-fn tell<M: Mem>(key: &RowKey, cred: Ptr, target: Ptr, id: u64) -> bool {
+fn report<M: Mem>(key: &RowKey, cred: Ptr, target: Ptr, id: u64) -> bool {
     let Some(mut entry) = DENIALS.reserve::<DenialEvent>(0) else {
         lose(Loss::DenialRingFull);
         return false;

@@ -24,7 +24,7 @@ use super::{
     breach,
     episode::{self, Drop},
     host::{config, off},
-    maps::{Pending, State, Teller, drops_by_both, lose, note},
+    maps::{Pending, Reporter, State, drops_by_both, lose, note},
     marks,
     mem::{Mem, Ptr, Typed},
     rules,
@@ -58,7 +58,12 @@ pub fn drop_exit(ctx: FExitContext) -> i32 {
         finish(argument, ctx.arg::<i32>(5));
     } else if ctx.arg::<i32>(5) == -rules::EPERM {
         let broke = rules::prctl(option, ctx.arg(1), ctx.arg(2));
-        breach::tell::<Typed>(Teller::Prctl, &broke, core::ptr::null(), core::ptr::null());
+        breach::report::<Typed>(
+            Reporter::Prctl,
+            &broke,
+            core::ptr::null(),
+            core::ptr::null(),
+        );
     }
     0
 }

@@ -127,11 +127,11 @@ pub fn forget_refusal(id: u64) {
     }
 }
 
-/// Takes who refused SETPCAP to a thread; [`Refusal::UNTOLD`] where nobody said. No
+/// Takes who refused SETPCAP to a thread; [`Refusal::UNKNOWN`] where nobody said. No
 /// option, as for [`take_pending`].
 #[inline(always)]
 pub fn take_refusal(id: u64) -> Refusal {
-    let mut refusal = Refusal::UNTOLD;
+    let mut refusal = Refusal::UNKNOWN;
     // SAFETY: this thread alone writes its entry.
     if let Some(kept) = unsafe { SETPCAP.get(id) } {
         refusal = *kept;

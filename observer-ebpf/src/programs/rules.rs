@@ -19,7 +19,7 @@ use super::{
     breach::{self, Broke},
     denial::owner,
     host::{config, off},
-    maps::{Teller, drops_by_kprobe},
+    maps::{Reporter, drops_by_kprobe},
     marks,
     mem::{Mem, Probed, Ptr, Typed},
     task::{self, with_current},
@@ -77,13 +77,13 @@ pub fn keep_file<M: Mem>(caps: Ptr) {
 /// `int cap_bprm_creds_from_file(struct linux_binprm *bprm, const struct file *file)`
 #[fexit]
 pub fn rule_exec_exit(ctx: FExitContext) -> i32 {
-    exec_ends::<Typed>(Teller::Exec, ctx.arg(0), ctx.arg::<i32>(2));
+    exec_ends::<Typed>(Reporter::Exec, ctx.arg(0), ctx.arg::<i32>(2));
     0
 }
 
 /// Reports that an exec was refused, or that one of a supervisor's tree lost something.
 #[inline(always)]
-pub fn exec_ends<M: Mem>(teller: Teller, bprm: Ptr, result: i32) {
+pub fn exec_ends<M: Mem>(reporter: Reporter, bprm: Ptr, result: i32) {
     let broke = match result {
         0 if marks::watched((bpf_get_current_pid_tgid() >> 32) as u32) => lost::<M>(bprm),
         result if result == -EPERM => exec(underway::take(Kind::File).map_or(0, |kept| kept[0])),
@@ -92,7 +92,7 @@ pub fn exec_ends<M: Mem>(teller: Teller, bprm: Ptr, result: i32) {
     let file = M::ptr(bprm, off!(bprm_file));
     let path = M::u64(bprm, off!(bprm_filename)) as Ptr;
     let dentry = M::ptr(file, off!(file_dentry));
-    breach::tell::<M>(teller, &broke, dentry, path);
+    breach::report::<M>(reporter, &broke, dentry, path);
 }
 
 /// What an exec of a supervisor's tree did not give of what the file promises; the
@@ -172,7 +172,12 @@ pub fn rule_capset_exit(ctx: FExitContext) -> i32 {
     if ctx.arg::<i32>(5) == -EPERM {
         let refused = capset::<Typed>(ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4));
         let broke = Broke::new(Call::Capset, refused);
-        breach::tell::<Typed>(Teller::Capset, &broke, core::ptr::null(), core::ptr::null());
+        breach::report::<Typed>(
+            Reporter::Capset,
+            &broke,
+            core::ptr::null(),
+            core::ptr::null(),
+        );
     }
     0
 }
@@ -226,7 +231,7 @@ pub fn prctl_ends() -> bool {
         return false;
     };
     let nothing = core::ptr::null();
-    breach::tell::<Probed>(Teller::PrctlProbe, &broke, nothing, nothing);
+    breach::report::<Probed>(Reporter::PrctlProbe, &broke, nothing, nothing);
     true
 }
 

@@ -18,7 +18,7 @@ use observer_ebpf::{
 use super::{
     breach::{self, Broke},
     host::off,
-    maps::Teller,
+    maps::Reporter,
     mem::{Mem, Probed, Ptr},
     rules::EPERM,
     task,
@@ -39,7 +39,7 @@ const BASE_EXTENTS: u32 = 5;
 pub fn rule_uid_map_exit(ctx: FExitContext) -> i32 {
     if ctx.arg::<i64>(4) == i64::from(-EPERM) {
         map(
-            Teller::UidMap,
+            Reporter::UidMap,
             Call::UidMap,
             ctx.arg(0),
             ctx.arg(1),
@@ -54,7 +54,7 @@ pub fn rule_uid_map_exit(ctx: FExitContext) -> i32 {
 pub fn rule_gid_map_exit(ctx: FExitContext) -> i32 {
     if ctx.arg::<i64>(4) == i64::from(-EPERM) {
         map(
-            Teller::GidMap,
+            Reporter::GidMap,
             Call::GidMap,
             ctx.arg(0),
             ctx.arg(1),
@@ -71,13 +71,13 @@ fn map_begins(ctx: &ProbeContext) {
 }
 
 #[inline(always)]
-fn map_ends(ctx: &RetProbeContext, teller: Teller, call: Call) {
+fn map_ends(ctx: &RetProbeContext, reporter: Reporter, call: Call) {
     if ctx.ret::<i64>() != i64::from(-EPERM) {
         return;
     }
     match underway::take(Kind::Map) {
-        Some([file, text, length]) => map(teller, call, file as Ptr, text, length),
-        None => say(teller, call, Broken::Unseen, 0, EPERM as u32),
+        Some([file, text, length]) => map(reporter, call, file as Ptr, text, length),
+        None => report(reporter, call, Broken::Unseen, 0, EPERM as u32),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn rule_uid_map_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// As [`rule_uid_map_exit`].
 #[kretprobe]
 pub fn rule_uid_map_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    map_ends(&ctx, Teller::UidMapProbe, Call::UidMap);
+    map_ends(&ctx, Reporter::UidMapProbe, Call::UidMap);
     0
 }
 
@@ -105,12 +105,12 @@ pub fn rule_gid_map_entry_kprobe(ctx: ProbeContext) -> u32 {
 /// As [`rule_gid_map_exit`].
 #[kretprobe]
 pub fn rule_gid_map_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    map_ends(&ctx, Teller::GidMapProbe, Call::GidMap);
+    map_ends(&ctx, Reporter::GidMapProbe, Call::GidMap);
     0
 }
 
 #[inline(always)]
-fn map(teller: Teller, call: Call, file: Ptr, text: u64, length: u64) {
+fn map(reporter: Reporter, call: Call, file: Ptr, text: u64, length: u64) {
     let opener = Probed::ptr(file, off!(file_cred));
     let opened_in = Probed::ptr(opener, off!(cred_user_ns));
     let seq = Probed::ptr(file, off!(file_private));
@@ -161,7 +161,7 @@ fn map(teller: Teller, call: Call, file: Ptr, text: u64, length: u64) {
         Broken::NotOwnId => 1 << capability,
         _ => 0,
     };
-    say(teller, call, rule, missing, EPERM as u32);
+    report(reporter, call, rule, missing, EPERM as u32);
 }
 
 /// The first argument of a system call among its registers.
@@ -175,7 +175,7 @@ const FIRST: u32 = if cfg!(bpf_target_arch = "x86_64") {
 #[fexit]
 pub fn rule_capset_call_exit(ctx: FExitContext) -> i32 {
     if ctx.arg::<i64>(1) == i64::from(-EPERM) {
-        capset_call(Teller::CapsetCall, Probed::u64(ctx.arg(0), FIRST));
+        capset_call(Reporter::CapsetCall, Probed::u64(ctx.arg(0), FIRST));
     }
     0
 }
@@ -194,14 +194,14 @@ pub fn rule_capset_call_exit_kprobe(ctx: RetProbeContext) -> u32 {
     if ctx.ret::<i64>() == i64::from(-EPERM)
         && let Some([header, ..]) = underway::take(Kind::Header)
     {
-        capset_call(Teller::CapsetCallProbe, header);
+        capset_call(Reporter::CapsetCallProbe, header);
     }
     0
 }
 
 /// A capset of another process, which `cap_capset` is not asked of.
 #[inline(always)]
-fn capset_call(teller: Teller, header: u64) {
+fn capset_call(reporter: Reporter, header: u64) {
     // SAFETY: the helper checks the address of `struct __user_cap_header_struct`.
     let Ok([_, asked]) = (unsafe { bpf_probe_read_user(header as *const [u32; 2]) }) else {
         return;
@@ -211,26 +211,32 @@ fn capset_call(teller: Teller, header: u64) {
         inner => inner,
     };
     if asked != 0 && asked != own {
-        say(teller, Call::Capset, Broken::OtherProcess, 0, EPERM as u32);
+        report(
+            reporter,
+            Call::Capset,
+            Broken::OtherProcess,
+            0,
+            EPERM as u32,
+        );
     }
 }
 
 /// `long __x64_sys_setgroups(const struct pt_regs *regs)`, and the same of arm64.
 #[fexit]
 pub fn rule_setgroups_exit(ctx: FExitContext) -> i32 {
-    setgroups(Teller::Setgroups, ctx.arg::<i64>(1));
+    setgroups(Reporter::Setgroups, ctx.arg::<i64>(1));
     0
 }
 
 /// As [`rule_setgroups_exit`].
 #[kretprobe]
 pub fn rule_setgroups_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    setgroups(Teller::SetgroupsProbe, ctx.ret::<i64>());
+    setgroups(Reporter::SetgroupsProbe, ctx.ret::<i64>());
     0
 }
 
 #[inline(always)]
-fn setgroups(teller: Teller, result: i64) {
+fn setgroups(reporter: Reporter, result: i64) {
     const EINVAL: i64 = 22;
     if result >= 0 {
         return;
@@ -238,7 +244,13 @@ fn setgroups(teller: Teller, result: i64) {
     let cred = Probed::ptr(task::untyped(), off!(task_cred));
     if result == -EINVAL {
         // The other reason, more groups than there may be, nobody meets.
-        return say(teller, Call::Setgroups, Broken::Unmapped, 0, EINVAL as u32);
+        return report(
+            reporter,
+            Call::Setgroups,
+            Broken::Unmapped,
+            0,
+            EINVAL as u32,
+        );
     }
     let namespace = Probed::ptr(cred, off!(cred_user_ns));
     let is_granted = Probed::u64(cred, off!(cred_effective)) >> CAP_SETGID & 1 == 1;
@@ -247,26 +259,26 @@ fn setgroups(teller: Teller, result: i64) {
             Probed::u32(namespace, off!(ns_gid_extents)) != 0,
             Probed::u64(namespace, off!(ns_flags)) & SETGROUPS_ALLOWED != 0,
         );
-        say(teller, Call::Setgroups, rule, 0, EPERM as u32);
+        report(reporter, Call::Setgroups, rule, 0, EPERM as u32);
     }
 }
 
 /// `int create_user_ns(struct cred *new)`
 #[fexit]
 pub fn rule_userns_exit(ctx: FExitContext) -> i32 {
-    userns(Teller::Userns, ctx.arg::<i32>(1));
+    userns(Reporter::Userns, ctx.arg::<i32>(1));
     0
 }
 
 /// As [`rule_userns_exit`].
 #[kretprobe]
 pub fn rule_userns_exit_kprobe(ctx: RetProbeContext) -> u32 {
-    userns(Teller::UsernsProbe, ctx.ret::<i32>());
+    userns(Reporter::UsernsProbe, ctx.ret::<i32>());
     0
 }
 
 #[inline(always)]
-fn userns(teller: Teller, result: i32) {
+fn userns(reporter: Reporter, result: i32) {
     if result >= 0 {
         return;
     }
@@ -279,8 +291,8 @@ fn userns(teller: Teller, result: i32) {
     let groups = (off!(ns_gid_extents), off!(ns_gid_extent));
     let is_mapped = is_mapped(parent, users, Probed::u32(cred, off!(cred_euid)))
         && is_mapped(parent, groups, Probed::u32(cred, off!(cred_egid)));
-    say(
-        teller,
+    report(
+        reporter,
         Call::Userns,
         ids::userns(errno, level, is_chrooted(task), is_mapped),
         0,
@@ -338,10 +350,10 @@ fn is_mapped(namespace: Ptr, (extents, lines): (u32, u32), id: u32) -> bool {
 }
 
 #[inline(always)]
-fn say(teller: Teller, call: Call, rule: Broken, missing: u64, errno: u32) {
+fn report(reporter: Reporter, call: Call, rule: Broken, missing: u64, errno: u32) {
     let broke = Broke {
         errno,
         ..Broke::new(call, Refused { rule, missing })
     };
-    breach::tell::<Probed>(teller, &broke, core::ptr::null(), core::ptr::null());
+    breach::report::<Probed>(reporter, &broke, core::ptr::null(), core::ptr::null());
 }

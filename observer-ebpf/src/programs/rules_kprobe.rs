@@ -9,7 +9,7 @@ use observer_ebpf::{Broken, Call, decide::rules::Refused};
 use super::{
     breach::{self, Broke},
     host::{config, off},
-    maps::Teller,
+    maps::Reporter,
     mem::{Mem as _, Probed, Ptr},
     rules, task,
     underway::{self, Kind},
@@ -57,7 +57,7 @@ pub fn rule_exec_entry_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn rule_exec_exit_kprobe(ctx: RetProbeContext) -> u32 {
     let bprm = underway::take(Kind::Exec).map_or(0, |kept| kept[0]);
-    rules::exec_ends::<Probed>(Teller::ExecProbe, bprm as Ptr, ctx.ret());
+    rules::exec_ends::<Probed>(Reporter::ExecProbe, bprm as Ptr, ctx.ret());
     0
 }
 
@@ -88,7 +88,7 @@ pub fn rule_capset_exit_kprobe(ctx: RetProbeContext) -> u32 {
             None => Broke::new(call, UNSEEN),
         };
         let nothing = core::ptr::null();
-        breach::tell::<Probed>(Teller::CapsetProbe, &broke, nothing, nothing);
+        breach::report::<Probed>(Reporter::CapsetProbe, &broke, nothing, nothing);
     }
     0
 }

@@ -7,7 +7,7 @@ use observer_ebpf::{Hook, decide::turn};
 
 use super::{
     host::config,
-    maps::{HANDED, HANDED_PLACES, Teller, word},
+    maps::{HANDED, HANDED_PLACES, Reporter, word},
 };
 
 /// Where a program asks, so that it and the one of another version on the same hook
@@ -45,7 +45,7 @@ pub enum Gate {
     /// The same by kretprobe.
     DropProbe,
     /// A program that reports what rules refuse.
-    Rule(Teller),
+    Rule(Reporter),
 }
 
 impl Gate {
@@ -67,7 +67,7 @@ impl Gate {
             Self::DropEntryProbe => 12,
             Self::Drop => 13,
             Self::DropProbe => 14,
-            Self::Rule(teller) => 15 + teller as u32,
+            Self::Rule(reporter) => 15 + reporter as u32,
         }
     }
 
@@ -84,7 +84,7 @@ impl Gate {
             | Self::ApparmorProbe
             | Self::SelinuxProbe
             | Self::DropProbe => false,
-            Self::Rule(teller) => !teller.is_probe(),
+            Self::Rule(reporter) => !reporter.is_probe(),
             _ => true,
         }
     }

@@ -31,8 +31,8 @@ pub fn security_capable_exit(ctx: FExitContext) -> i32 {
     let (cred, target): (Ptr, Ptr) = (ctx.arg(0), ctx.arg(1));
     let (capability, opts): (u32, u32) = (ctx.arg(2), ctx.arg(3));
     let id = bpf_get_current_pid_tgid();
-    let told = consume(id, cred, capability);
-    settle::<Typed>(id, cred, target, capability, opts, told);
+    let inner = consume(id, cred, capability);
+    settle::<Typed>(id, cred, target, capability, opts, inner);
     0
 }
 
@@ -59,12 +59,12 @@ pub fn settle<M: Mem>(
     target: Ptr,
     capability: u32,
     opts: u32,
-    told: Option<Refusal>,
+    inner: Option<Refusal>,
 ) {
     // The walk gives the reason, and the layer where the inner hook is missing
     // or was missed: commoncap is asked first, so its no is the answer.
     let reason = task::commoncap::<M>(cred, target, capability);
-    if let Some(witness) = told
+    if let Some(witness) = inner
         && witness.layer != Layer::None as u64
     {
         note(Note::WalkCompared);
@@ -73,12 +73,12 @@ pub fn settle<M: Mem>(
             note(Note::WalkDisagreed);
         }
     }
-    let (layer, profile) = match told {
+    let (layer, profile) = match inner {
         _ if reason != Reason::None => (Layer::Commoncap, 0),
-        Some(told) if told.layer == Layer::Apparmor as u64 => (Layer::Apparmor, told.profile),
-        Some(told) if told.layer == Layer::Selinux as u64 => (Layer::Selinux, 0),
+        Some(inner) if inner.layer == Layer::Apparmor as u64 => (Layer::Apparmor, inner.profile),
+        Some(inner) if inner.layer == Layer::Selinux as u64 => (Layer::Selinux, 0),
         // Commoncap itself says so; what it walked could not be read.
-        Some(told) if told.layer == Layer::Commoncap as u64 => (Layer::Commoncap, 0),
+        Some(inner) if inner.layer == Layer::Commoncap as u64 => (Layer::Commoncap, 0),
         _ => (Layer::Lsm, 0),
     };
     if capability == CAP_SETPCAP && layer != Layer::Commoncap {

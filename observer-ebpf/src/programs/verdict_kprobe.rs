@@ -90,12 +90,12 @@ pub fn security_capable_exit_kprobe(ctx: RetProbeContext) -> u32 {
         lose(Loss::Unpaired);
         return 0;
     };
-    let told = Refusal {
+    let inner = Refusal {
         profile: check.profile,
         layer: u64::from(check.layer),
     };
     let (cred, target) = (check.cred as Ptr, check.target as Ptr);
-    settle::<Probed>(id, cred, target, check.capability, check.opts, Some(told));
+    settle::<Probed>(id, cred, target, check.capability, check.opts, Some(inner));
     0
 }
 

@@ -63,7 +63,7 @@ impl Tables for Plain {
 }
 
 impl Plain {
-    /// As `programs/episode.rs` opens one at a process's first drop, and adds to it.
+    /// As `programs/episode` opens one at a process's first drop, and adds to it.
     pub fn drop(&self, world: &World, tgid: u32, thread: usize, capability: u64, granted: bool) {
         let process = &world.processes[&tgid];
         let thread = &process.threads[thread];

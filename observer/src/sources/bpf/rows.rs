@@ -376,14 +376,14 @@ mod tests {
             first: 1_000,
             first_tick: 50,
             last_tick: 52,
-            told_tick: 50,
+            reported_tick: 50,
         };
         let other = Count {
             count: 3,
             first: 900,
             first_tick: 49,
             last_tick: 49,
-            told_tick: 0,
+            reported_tick: 0,
         };
         let unused = Count::default();
         let all = sum(&[one, unused, other], 400);
