@@ -125,7 +125,7 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "look for a user with thousands of processes that each dropped a capability",
         ),
         "episodes_lost" => (
-            "the ring of episodes was full, so the ends of some episodes are missing",
+            "the ring of episodes was full, or one user or cgroup had filled half of it, so the ends of some episodes are missing",
             "give capwatch more CPU time, or stop the storm",
         ),
         "tree_full" => (

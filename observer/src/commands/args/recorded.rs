@@ -21,8 +21,8 @@ pub struct Record {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, or blind
-    /// (something was missed that could hide a finding)
+    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, rule, or
+    /// blind (something was missed that could hide a finding)
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,
     /// Apply --fail-on to this role only
@@ -86,8 +86,8 @@ pub struct Replay {
     /// Exit with 0 even if nothing was understood, and read files that are no log
     #[arg(long)]
     pub lenient: bool,
-    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, or blind
-    /// (something was missed that could hide a finding)
+    /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, rule, or
+    /// blind (something was missed that could hide a finding)
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
     pub fail_on: Vec<FailOn>,
     /// Apply --fail-on to this role only

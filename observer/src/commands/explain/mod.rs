@@ -163,7 +163,7 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
     if !known {
         return writeln!(
             out,
-            "This message is unknown. docs/errors.md lists the known ones.\nRun the failing command under `capwatch record -- COMMAND` to see \
+            "This message is unknown. The agent's page lists the known ones (/docs/errors).\nRun the failing command under `capwatch record -- COMMAND` to see \
              whether a capability was refused."
         );
     }
