@@ -163,6 +163,7 @@ impl Who {
             Some(maker) => Some(joined(place, maker)),
             None => self.container(&event.above, event.cgroup, event.owner.tgid),
         };
+        self.keep_container(process, container.clone());
         let program = reads
             .as_ref()
             .and_then(|_| self.digests.of_process(event.owner.tgid, exe));
@@ -199,6 +200,16 @@ impl Who {
             known.supervisors.insert(process, identity.clone());
         }
         identity
+    }
+
+    /// Keeps the container of a supervisor before its executable is read, which takes
+    /// long: what it started may be looked up meanwhile, by another thread, and be in the
+    /// same container by its word alone.
+    fn keep_container(&self, process: Process, container: Option<Arc<Container>>) {
+        let mut known = self.known();
+        if known.supervisors.len() < MAX_SUPERVISORS {
+            known.supervisors.entry(process).or_default().container = container;
+        }
     }
 
     /// The container of which a runtime's process says itself that it makes it.

@@ -34,12 +34,12 @@ const processor = () => {
   return (Number(utime) + Number(stime)) / 100;
 };
 
-/** A client of the feed over a plain socket; `onText` is called with each text. */
-function follow(onText) {
+/** A client of the feed over a plain socket; `onChunk` is called with each text. */
+function follow(onChunk) {
   const { hostname, port, host } = new URL(url);
   const socket = connect(Number(port), hostname, () => socket.write(`GET /api/v1/events HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
   socket.on("error", (error) => report("a client stays connected", [error.message]));
-  if (onText) socket.on("data", onText);
+  if (onChunk) socket.on("data", onChunk);
   else socket.pause();
   return socket;
 }
