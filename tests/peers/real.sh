@@ -41,7 +41,7 @@ bundle() {
     cp "$(command -v busybox)" "bundle-$1/rootfs/bin/busybox"
     cat >"bundle-$1/config.json" <<JSON
 {"ociVersion":"1.0.2","process":{"terminal":false,"user":{"uid":0,"gid":0},"cwd":"/",
- "args":["/bin/busybox","grep","CapBnd","/proc/self/status"],"env":["PATH=/bin"],
+ "args":["/bin/busybox","sh","-c","/bin/busybox grep CapBnd /proc/self/status; /bin/busybox sleep 0.2"],"env":["PATH=/bin"],
  "capabilities":{"bounding":["CAP_CHOWN","CAP_KILL","CAP_SETUID"],"effective":["CAP_CHOWN"],"permitted":["CAP_CHOWN"]}},
  "root":{"path":"rootfs","readonly":true},
  "mounts":[{"destination":"/proc","type":"proc","source":"proc"}],

@@ -33,7 +33,8 @@ fn a_container_of_runc_alone_is_named_and_its_skipped_drop_is_judged() {
     let text = fs::read_to_string(&config).expect("no configuration");
     let mut parsed: Value = serde_json::from_str(&text).expect("no JSON");
     parsed["process"]["terminal"] = false.into();
-    parsed["process"]["args"] = json!(["/bin/busybox", "true"]);
+    // One that ends at once may be gone before a busy machine lets capwatch look.
+    parsed["process"]["args"] = json!(["/bin/busybox", "sleep", "0.2"]);
     fs::write(&config, parsed.to_string()).expect("cannot write");
 
     let record = |id: &str, words: &[&str]| {
