@@ -62,12 +62,6 @@ pub(super) enum Standing {
 }
 
 impl Who {
-    /// The container of a process, by what is known now or can be looked up.
-    pub fn container(&self, owner: &Owner, cgroup: u64, pid: u32) -> Option<Arc<Container>> {
-        self.of_cgroup(cgroup, pid, false);
-        self.container_now(owner, cgroup)
-    }
-
     /// The container of a process, by what is known now. A cgroup and the words
     /// of its supervisor are joined where they name the same one; a container
     /// that was made within another one is the nearer of the two; else the cgroup

@@ -161,9 +161,14 @@ impl Who {
         let place = self.of_cgroup(event.cgroup, event.owner.tgid, again);
         let container = match reads.as_ref().and_then(|_| self.maker(event, exe)) {
             Some(maker) => Some(joined(place, maker)),
-            None => self.container(&event.above, event.cgroup, event.owner.tgid),
+            // Its cgroup was looked up just now.
+            None => self.container_now(&event.above, event.cgroup),
         };
-        self.keep_container(process, container.clone());
+        // Before its executable is read, which takes long: what it started may be looked up
+        // meanwhile, by another thread, and be in the same container by its word alone.
+        self.keep(process, |identity| {
+            identity.container.clone_from(&container);
+        });
         let program = reads
             .as_ref()
             .and_then(|_| self.digests.of_process(event.owner.tgid, exe));
@@ -195,20 +200,16 @@ impl Who {
             version,
             exe_uid: event.exe_uid,
         };
-        let mut known = self.known();
-        if known.supervisors.len() < MAX_SUPERVISORS {
-            known.supervisors.insert(process, identity.clone());
-        }
+        self.keep(process, |kept| kept.clone_from(&identity));
         identity
     }
 
-    /// Keeps the container of a supervisor before its executable is read, which takes
-    /// long: what it started may be looked up meanwhile, by another thread, and be in the
-    /// same container by its word alone.
-    fn keep_container(&self, process: Process, container: Option<Arc<Container>>) {
+    /// Changes what is known of a supervisor, where there is room for it.
+    fn keep(&self, process: Process, change: impl FnOnce(&mut Identity)) {
         let mut known = self.known();
-        if known.supervisors.len() < MAX_SUPERVISORS {
-            known.supervisors.entry(process).or_default().container = container;
+        let has_room = known.supervisors.len() < MAX_SUPERVISORS;
+        if has_room || known.supervisors.contains_key(&process) {
+            change(known.supervisors.entry(process).or_default());
         }
     }
 
