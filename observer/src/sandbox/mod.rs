@@ -77,7 +77,11 @@ pub fn plan(plan: Plan) {
 
 /// Whether threads of this process give up capabilities that it has now.
 pub fn is_planned() -> bool {
-    PLAN.get().is_some_and(|(plan, _)| plan.mode != Mode::Off)
+    mode() != Mode::Off
+}
+
+fn mode() -> Mode {
+    PLAN.get().map_or(Mode::Off, |(plan, _)| plan.mode)
 }
 
 /// Confines the calling thread to its room. Without a plan nothing happens, so
@@ -109,8 +113,7 @@ pub fn lapses() -> Vec<Lapse> {
 
 /// The sandbox that the threads of this process entered.
 pub fn report() -> Report {
-    let mode = PLAN.get().map_or(Mode::Off, |(plan, _)| plan.mode);
-    Report::new(Some(mode), lapses())
+    Report::new(Some(mode()), lapses())
 }
 
 /// What this kernel can give, tried on a thread that ends with it.

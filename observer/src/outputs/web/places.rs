@@ -13,6 +13,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use crate::memory;
+
 /// All places.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -136,9 +138,7 @@ impl Inner {
             }
         }
         // After a storm.
-        if self.taken.len() < self.taken.capacity() / 8 {
-            self.taken.shrink_to(2 * self.taken.len());
-        }
+        memory::trim(&mut self.taken);
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{
         Denial, End, Event, EventKind, Header, Row, Scope, SourceReport, Sources, State, StateLine,
     },
     ledger::row_name,
+    memory,
     sandbox::{self, Room},
     sight::Sight,
     time::Stamp,
@@ -166,9 +167,7 @@ impl Recorder {
             self.rows.clear();
             self.sources.clear();
         }
-        if self.rows.len() < self.rows.capacity() / 4 {
-            self.rows.shrink_to(2 * self.rows.len());
-        }
+        memory::trim(&mut self.rows);
     }
 
     /// Whether nothing waits to be written.
