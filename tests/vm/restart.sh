@@ -11,6 +11,13 @@ no_pins
 rm -f events.jsonl
 start() { start_pinned --hooks="$HOOKS" --events events.jsonl "$@"; }
 is() { test "$(eval "$1")" = "$2"; }
+# Linux 7 skips runs, and says how many.
+counted() {
+    case $(uname -r) in
+    7.*) storm_is_exact "$1" ;;
+    *) is storm_refused "$1" ;;
+    esac
+}
 fatal() { ./pinsup do lower setpcap drop chown; }
 rule() { ./pinsup rules capset.permitted_beyond_permitted >/dev/null; }
 ruled() { value capwatch_rule_refusals_total 'supervisor="pinsup"'; }
@@ -26,7 +33,7 @@ fatal
 # One that forks while nobody listens.
 ./pinsup do sleep 1500 fork lower setpcap drop chown &
 rule
-check "counted before" wait_for 20 storm_is_exact 2000
+check "counted before" wait_for 20 counted 2000
 check "what a rule refused is counted" wait_for 20 is ruled 1
 kill_pinned
 ./pinsup storm --processes --threads 4 --count 500
@@ -37,14 +44,14 @@ check "the second agent goes on" start
 if [ "$HOOKS" = kprobe ] && [ -n "$unpinned" ]; then
     echo "note restart: before 5.15 the links of kprobes can't be pinned: what only they see is not counted while no agent runs; the log and doctor name them"
     check "what is not pinned is named in the log" grep -q "not pinned" log
-    check "counts go on from what they were" wait_for 20 storm_is_exact 2000
+    check "counts go on from what they were" wait_for 20 counted 2000
     ./pinsup storm --processes --threads 4 --count 500
     rule
-    check "what is attached again counts" wait_for 20 storm_is_exact 4000
+    check "what is attached again counts" wait_for 20 counted 4000
     check "and what rules refuse" wait_for 20 is ruled 2
 else
     check "nothing is unpinned" test -z "$unpinned"
-    check "counted meanwhile" wait_for 20 storm_is_exact 4000
+    check "counted meanwhile" wait_for 20 counted 4000
     sleep 3
     check "each episode once" wait_for 20 is failed 4
     settled=$(grep '"kind":"episode"' events.jsonl | grep '"supervisor":"pinsup"' |
