@@ -49,7 +49,7 @@ pub struct Task {
     pub namespace: u32,
     /// User id by whose share it is counted.
     pub uid: u32,
-    /// 1 where the owner's workload is a container in which supervisors count anew.
+    /// 1 if the owner's workload is a container: a supervisor in it is one again.
     pub runtime: u8,
     /// 1 where it is known which bounding set the owner's workload should have.
     pub judged: u8,

@@ -1,4 +1,4 @@
-//! The ring of states is everybody's: whoever fills it loses his own.
+//! All users share the ring of states: a user who fills it loses that user's events alone.
 
 use aya_ebpf::bindings::{BPF_ANY, BPF_RB_CONS_POS, BPF_RB_PROD_POS};
 use observer_ebpf::{Loss, decide::Positions};
