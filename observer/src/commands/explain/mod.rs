@@ -30,6 +30,12 @@ use table::{Cause, Entry, Table};
 const LONGEST: usize = 64 * 1024;
 /// Entries that are shown in full.
 const SHOWN: usize = 3;
+/// Heading of causes that an errno alone does not separate.
+const POSSIBLE: &str = "Possible causes. The text does not show which one it was:";
+/// What to do after such a text.
+const NEXT: &str = "as root, run the failing command under `capwatch record -- COMMAND` (with `--user NAME` \
+    if it runs as another user). It shows each refusal with its layer. `capwatch doctor` checks what \
+    capwatch can see on this host.";
 /// Exit code of a text that nothing is known of.
 const UNKNOWN: u8 = 1;
 
@@ -50,6 +56,8 @@ struct Answer<'a> {
 #[derive(Debug, Serialize)]
 struct Fit<'a> {
     id: &'a str,
+    #[serde(skip)]
+    general: bool,
     /// The line of the text, or the text where it goes over several.
     line: String,
     program: &'a str,
@@ -139,6 +147,7 @@ impl<'a> Fit<'a> {
     fn new(table: &Table, entry: &'a Entry, line: String) -> Self {
         Self {
             id: &entry.id,
+            general: entry.general,
             line,
             program: &entry.program,
             examples: &entry.examples,
@@ -187,21 +196,25 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
 fn show_fit(out: &mut impl Write, fit: &Fit<'_>) -> io::Result<()> {
     writeln!(out, "{}", clean(&fit.line))?;
     writeln!(out, "  Reported by {}: {}.", fit.program, fit.means)?;
-    let many = fit.causes.len() > 1;
-    writeln!(
-        out,
-        "  {}",
-        if many {
-            "Causes, most likely first:"
-        } else {
-            "Cause:"
-        }
-    )?;
+    let heading = match (fit.general, fit.causes.len()) {
+        (true, _) => POSSIBLE,
+        (false, 1) => "Cause:",
+        (false, _) => "Causes, most likely first:",
+    };
+    writeln!(out, "  {heading}")?;
+    let sign = if fit.general {
+        "suggests it"
+    } else {
+        "the cause if it shows"
+    };
     for (number, cause) in fit.causes.iter().enumerate() {
         writeln!(out, "  {}. {}", number + 1, cause.what)?;
         writeln!(out, "     check: {}", cause.check)?;
-        writeln!(out, "     the cause if it shows: {}", cause.sign)?;
+        writeln!(out, "     {sign}: {}", cause.sign)?;
         writeln!(out, "     fix: {}", cause.fix)?;
+    }
+    if fit.general {
+        writeln!(out, "  Next: {NEXT}")?;
     }
     writeln!(out, "  Sources: {}\n", fit.source.join(" "))
 }

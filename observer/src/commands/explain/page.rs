@@ -4,13 +4,18 @@
 
 use std::fmt::Write as _;
 
-use super::table::{Cause, Table};
+use super::{
+    NEXT, POSSIBLE,
+    table::{Cause, Table},
+};
 
 const HEAD: &str = "# Error messages and their causes
 
 Messages of programs to which the kernel refuses a privilege, a namespace or an exec, with
 commands that find the cause. `capwatch explain MESSAGE` looks a message up in the same
-table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first. Run a check where the program runs: in its container, as its user.
+table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first,
+except below an errno alone. Run a check where the program runs: in its
+container, as its user.
 
 See also [known wrong diagnoses](wrong-diagnoses.md).
 ";
@@ -32,7 +37,15 @@ pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
             entry.program,
             entry.means.replace('|', "\\|")
         )?;
-        writeln!(page, "| cause | check | the cause if it shows | fix |")?;
+        if entry.general {
+            writeln!(page, "{POSSIBLE}\n")?;
+        }
+        let sign = if entry.general {
+            "suggests it"
+        } else {
+            "the cause if it shows"
+        };
+        writeln!(page, "| cause | check | {sign} | fix |")?;
         writeln!(page, "|---|---|---|---|")?;
         for cause in table.causes(entry) {
             let Cause {
@@ -49,6 +62,9 @@ pub fn page(table: &Table) -> Result<String, std::fmt::Error> {
                 cell(&sign),
                 cell(&fix)
             )?;
+        }
+        if entry.general {
+            writeln!(page, "\nNext: {NEXT}")?;
         }
         let links: Vec<_> = entry.source.iter().map(|url| format!("<{url}>")).collect();
         writeln!(page, "\nSources: {}", links.join(", "))?;

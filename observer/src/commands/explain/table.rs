@@ -39,6 +39,10 @@ pub struct Cause {
 pub struct Entry {
     /// A short name.
     pub id: String,
+    /// Whether it is an errno alone, which shows no cause: it is looked for only in
+    /// a text without any other message.
+    #[serde(default)]
+    pub general: bool,
     /// Who says so.
     pub program: String,
     /// How it is recognised.
@@ -55,6 +59,9 @@ pub struct Entry {
     /// Where the message and its causes were read.
     pub source: Vec<String>,
 }
+
+/// Of each entry that a text holds: how much its pattern says, and the line.
+type Best = BTreeMap<usize, (usize, String)>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,14 +113,9 @@ impl Table {
     /// The messages that a text holds, the best fit first, each with the line
     /// that it was found on.
     pub fn find(&self, text: &str) -> Vec<(&Entry, String)> {
-        let mut best: BTreeMap<usize, (usize, String)> = BTreeMap::new();
-        for line in text.lines() {
-            self.look(line, &mut best);
-        }
+        let mut best = self.look_through(text, false);
         if best.is_empty() {
-            // A terminal or a mail broke the line.
-            let whole: Vec<_> = text.lines().map(str::trim).collect();
-            self.look(&whole.join(" "), &mut best);
+            best = self.look_through(text, true);
         }
         let mut found: Vec<_> = best.into_iter().collect();
         // What says more fits better; of equals the earlier in the table.
@@ -133,10 +135,25 @@ impl Table {
         fits
     }
 
-    fn look(&self, line: &str, best: &mut BTreeMap<usize, (usize, String)>) {
+    /// The general messages in a text, or all others.
+    fn look_through(&self, text: &str, general: bool) -> Best {
+        let mut best = Best::new();
+        for line in text.lines() {
+            self.look(line, general, &mut best);
+        }
+        if best.is_empty() {
+            // A terminal or a mail broke the line.
+            let whole: Vec<_> = text.lines().map(str::trim).collect();
+            self.look(&whole.join(" "), general, &mut best);
+        }
+        best
+    }
+
+    fn look(&self, line: &str, general: bool, best: &mut Best) {
         let plain = pattern::plain(line);
         for (number, pattern) in &self.patterns {
-            if !pattern.fits(&plain) {
+            let entry = self.entries.get(*number);
+            if entry.is_none_or(|entry| entry.general != general) || !pattern.fits(&plain) {
                 continue;
             }
             let weight = pattern.weight();
