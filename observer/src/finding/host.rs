@@ -24,7 +24,7 @@ pub struct SourceReport {
     pub records: u64,
     /// Records known to be lost.
     pub lost: u64,
-    /// Lines and messages that could not be made sense of.
+    /// Lines and messages that could not be parsed.
     pub malformed: u64,
     /// Why it is down.
     pub reason: Option<String>,

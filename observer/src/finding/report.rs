@@ -31,7 +31,7 @@ pub struct Audit {
     pub ebpf_only: u64,
     /// Records that no event was seen for.
     pub audit_only: u64,
-    /// Lines or messages that could not be made sense of.
+    /// Lines or messages that could not be parsed.
     pub malformed: u64,
     /// Of the denials in which log and hooks differ: how many for which
     /// reason.

@@ -192,7 +192,7 @@ impl AuditLog {
         denials
     }
 
-    /// Sets how many records could not be made sense of.
+    /// Sets how many records could not be parsed.
     pub const fn set_malformed(&mut self, count: u64) {
         self.malformed = count;
     }

@@ -83,7 +83,7 @@ pub struct SavedSource {
     pub records: u64,
     /// Records known to be lost.
     pub lost: u64,
-    /// What could not be made sense of.
+    /// What could not be parsed.
     pub malformed: u64,
 }
 

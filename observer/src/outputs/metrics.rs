@@ -1,5 +1,5 @@
-//! The metrics, as Prometheus reads them. All of the `prometheus` crate is
-//! behind this module.
+//! The metrics in Prometheus's text form. No other module uses the `prometheus`
+//! crate.
 
 mod findings;
 mod latency;
@@ -22,22 +22,21 @@ use crate::{
 /// Content type of the text form.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// What a scrape shows: families of what is known at this moment, each made of what
-/// it is given.
+/// A scrape: the metric families of this moment.
 pub struct Scrape {
     families: Vec<MetricFamily>,
 }
 
 impl Scrape {
-    /// What is found, and how well it is seen. The ledger is not needed any more
-    /// when this returns.
+    /// Findings and health. The scrape holds copies, so it does not borrow the
+    /// ledger.
     pub fn of(ledger: &Ledger) -> Self {
         let mut families = findings::families(ledger);
         families.extend(health(ledger));
         Self { families }
     }
 
-    /// With what the agent and its programs cost.
+    /// Adds the cost of the agent and its programs.
     #[must_use]
     pub fn with_costs(mut self, costs: &Costs) -> Self {
         self.families.push(latency::family(&costs.latency));
@@ -46,7 +45,7 @@ impl Scrape {
         self
     }
 
-    /// The text, with how long it took to gather since it began.
+    /// The text, with the time that it took to gather since `began`.
     ///
     /// # Errors
     /// When the text can't be made.
@@ -54,7 +53,7 @@ impl Scrape {
         let Self { mut families } = self;
         families.push(gauge(
             "capwatch_scrape_duration_seconds",
-            "How long this scrape took to gather.",
+            "Time that it took to gather this scrape.",
             vec![sample(&[], began.elapsed().as_secs_f64())],
         ));
         let mut text = Vec::new();
@@ -170,24 +169,24 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
     vec![
         gauge(
             "capwatch_residual_capabilities",
-            "Live workloads that have this capability in the bounding set after a refused episode.",
+            "Running workloads that have this capability in the bounding set and should not.",
             residual.collect(),
         ),
         gauge(
             "capwatch_supervisors",
-            "Live supervisors.",
+            "Running supervisors.",
             by_name.collect(),
         ),
         gauge(
             "capwatch_supervisor_info",
-            "A live supervisor; the series goes when the process goes.",
+            "1 for each running supervisor; the series ends with the process.",
             info.chain(overflow).collect(),
         ),
     ]
 }
 
 fn health(ledger: &Ledger) -> Vec<MetricFamily> {
-    // One that another mechanism replaces is neither up nor down.
+    // A hook that another mechanism replaces has no series.
     let hooks = ledger.hooks.iter();
     let hooks = hooks
         .filter(|hook| hook.attached || hook.needed)
@@ -201,7 +200,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     let sources = ledger.sources.iter();
     let sources =
         sources.map(|source| sample(&[("source", &source.name)], f64::from(u8::from(source.up))));
-    // `capwatch_program_misses_total` has those of the programs, by program.
+    // `capwatch_program_misses_total` has the losses of the programs, by program.
     let losses = ledger
         .losses()
         .filter(|(stage, _, _)| *stage != crate::ledger::PROGRAM);
@@ -232,7 +231,7 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
     families.extend([
         gauge(
             "capwatch_sight",
-            "Whether something is missed now for this reason: 1 while it lasts.",
+            "1 while capwatch misses something for this reason, else 0.",
             sight.collect(),
         ),
         gauge(
@@ -242,17 +241,17 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         gauge(
             "capwatch_hook_attached",
-            "Whether a kernel function is hooked, and by which mechanism.",
+            "1 if the hook is attached, else 0, and the mechanism in use or tried last.",
             hooks.collect(),
         ),
         gauge(
             "capwatch_source_up",
-            "Whether a source of audit records is connected.",
+            "1 if the source of audit records is connected, else 0.",
             sources.collect(),
         ),
         counter(
             "capwatch_events_lost_total",
-            "What was lost or cut short, by where and why.",
+            "Events and details that were lost, by stage and reason.",
             losses.collect(),
         ),
         counter(
@@ -262,17 +261,17 @@ fn health(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_audit_malformed_total",
-            "Lines and messages of the audit log that could not be made sense of.",
+            "Lines and messages of the audit log that could not be parsed.",
             malformed.collect(),
         ),
         counter(
             "capwatch_audit_matches_total",
-            "Denials by a security module, joined with the audit log.",
+            "Denials by a security module, by whether eBPF, the audit log or both show them.",
             matches.collect(),
         ),
         counter(
             "capwatch_series_overflow_total",
-            "Findings that count under labels coarser than their own.",
+            "Findings that count under coarser labels, because a limit of series is reached.",
             vec![sample(&[], number(ledger.series_overflow()))],
         ),
     ]);

@@ -36,7 +36,7 @@ pub const SOURCE_DOWN: &str = "source_down";
 pub const PRIVILEGE_MISSING: &str = "privilege_missing";
 /// Audit records were lost on their way.
 pub const RECORDS_LOST: &str = "records_lost";
-/// Lines of a log or a stream could not be made sense of.
+/// Lines of a log or a stream could not be parsed.
 pub const LINES_UNREAD: &str = "lines_unread";
 /// Lines of `--events` or `watch` could not be written.
 pub const LINES_UNWRITTEN: &str = "lines_unwritten";

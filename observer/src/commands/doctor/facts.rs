@@ -1,5 +1,5 @@
-//! What the host says of itself: settings, security modules, audit, and where
-//! this process runs.
+//! Facts about the host: settings, security modules, audit, and where this
+//! process runs.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -24,7 +24,7 @@ const SETTINGS: [&str; 9] = [
     "user.max_user_namespaces",
 ];
 
-/// What the host says of itself.
+/// Facts about the host.
 #[derive(Serialize)]
 pub struct Facts {
     /// Whether the kernel shows its types.
@@ -33,7 +33,7 @@ pub struct Facts {
     pub kprobes: bool,
     /// The lockdown mode; none where securityfs is not mounted.
     pub lockdown: Option<String>,
-    /// Sysctls; null where the kernel has no such one.
+    /// Sysctls; null where the kernel does not have it.
     pub settings: BTreeMap<&'static str, Option<i64>>,
     /// `v2`, `hybrid`, `v1` or `none`.
     pub cgroup: &'static str,
@@ -50,15 +50,15 @@ pub struct Facts {
 pub struct Audit {
     /// Whether `audit=0` was given at boot.
     pub off_at_boot: bool,
-    /// What the kernel says of it.
+    /// Its state in the kernel.
     pub status: Option<AuditStatus>,
-    /// Why it does not.
+    /// Why the state is unknown.
     pub reason: Option<String>,
-    /// Who takes the records.
+    /// The process that receives the records.
     pub owner: Option<Owner>,
 }
 
-/// A process that takes the records.
+/// A process that receives the records.
 #[derive(Serialize)]
 pub struct Owner {
     /// Its process id.
@@ -83,7 +83,7 @@ pub struct Inside {
 }
 
 impl Facts {
-    /// Looks.
+    /// Reads all of them.
     pub fn gather() -> Self {
         let settings = SETTINGS.into_iter().map(|name| (name, setting(name)));
         Self {
@@ -140,7 +140,7 @@ fn audit() -> Audit {
     let status = audit_status();
     let reported = status.as_ref().ok().map(|status| status.pid);
     let owner = reported.filter(|pid| *pid != 0).or_else(|| {
-        // The port of a socket is its process's id, as a rule: see the name.
+        // The port of a socket is usually its process's id, so compare the name.
         let ports = audit_sockets().into_iter();
         let mut daemons = ports.filter(|port| comm(*port).is_some_and(|comm| comm == "auditd"));
         daemons.next()
@@ -183,8 +183,8 @@ fn inside() -> Inside {
     }
 }
 
-/// By the files that engines leave, and the names of cgroups; environments are
-/// nobody's business.
+/// The engine, by the files that it leaves or the name of the cgroup. capwatch reads
+/// no environment.
 fn container() -> Option<&'static str> {
     for (file, engine) in [
         ("/run/.containerenv", "podman"),

@@ -40,7 +40,7 @@ pub struct Finding {
 
 /// What findings are made from.
 pub struct Seen<'a> {
-    /// What the host says of itself.
+    /// Facts about the host.
     pub facts: &'a Facts,
     /// Kernel release.
     pub kernel: &'a str,
@@ -123,9 +123,9 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
                  names and long executable names are missing; counts and layers are complete"
             } else {
                 "lockdown=confidentiality forbids kprobes, and no other hook for denials is \
-                 attached: they come only from the audit log"
+                 attached: denials come only from the audit log"
             },
-            "boot with lockdown=integrity on the kernel command line: capwatch needs nothing that it forbids",
+            "boot with lockdown=integrity on the kernel command line: that mode forbids nothing that capwatch needs",
         );
     }
     if seen.lsm.is_empty() {
@@ -182,18 +182,31 @@ fn hooks(list: &mut List, seen: &Seen<'_>) {
     }
 }
 
-/// A mechanism that can't show what rules refuse is no fault of the host's.
+/// Notes only: the host is not at fault if a mechanism can't show refusals by a rule.
 fn rules(list: &mut List, seen: &Seen<'_>) {
     let unseen = |hook: &HookReport| is_rule_hook(&hook.hook) && !hook.attached && !hook.needed;
-    if seen.hooks.iter().any(unseen) {
-        list.note(
-            "what the kernel refuses by a rule (exec of a file with capabilities, capset, id \
-             maps, setgroups) is missing or incomplete, because the tracepoint and \
-             lockdown=confidentiality do not show it",
-            "use a kernel with trampolines or kprobes; `capwatch probe FILE` checks beforehand \
-             whether a file can be executed",
-        );
+    if !seen.hooks.iter().any(unseen) {
+        return;
     }
+    let locked = seen.facts.lockdown.as_deref() == Some("confidentiality");
+    let (cause, remedy) = if locked || !mechanism(seen, Mechanism::Tracepoint) {
+        (
+            "lockdown=confidentiality forbids the reads that show them",
+            "boot with lockdown=integrity on the kernel command line",
+        )
+    } else {
+        (
+            "the tracepoint does not show them",
+            "use a kernel with trampolines or kprobes",
+        )
+    };
+    list.note(
+        format!(
+            "refusals by a rule of the kernel (exec of a file with capabilities, capset, id maps, \
+             setgroups) are missing or incomplete: {cause}"
+        ),
+        format!("{remedy}; until then `capwatch probe FILE` checks whether a file can be executed"),
+    );
 }
 
 fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
@@ -210,7 +223,7 @@ fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
             "nothing to do: the tracepoint shows drops through their SETPCAP check"
         }
         _ if seen.facts.inside.user_namespace => {
-            "run it in the host's user namespace, as root of the host: capabilities of another one do not count"
+            "run it as root of the host, in the host's user namespace: the kernel accepts no capability of another one"
         }
         _ => {
             "boot a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and grant the privileges above"
@@ -224,7 +237,7 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
         .iter()
         .any(|test| test.name == "netlink" && test.seen == Some(true));
     for test in seen.tests.iter().filter(|test| test.seen == Some(false)) {
-        // Silent beside a daemon, and not needed beside netlink.
+        // Silent while a daemon receives the records, and not needed beside netlink.
         if test.name == "kmsg" && netlink {
             continue;
         }
@@ -261,7 +274,7 @@ fn lapses(list: &mut List, seen: &Seen<'_>) {
     }
 }
 
-/// What is seen does not depend on it.
+/// Notes only: the sandbox does not change what capwatch sees.
 fn sandbox(list: &mut List, seen: &Seen<'_>) {
     for reported in &seen.sandbox.lapses {
         let ReportedLapse {
@@ -280,20 +293,20 @@ fn surroundings(list: &mut List, seen: &Seen<'_>) {
     let inside = &seen.facts.inside;
     if inside.user_namespace {
         list.problem(
-            "this is not the host's user namespace: its capabilities do not count here",
+            "capwatch runs in another user namespace than the host's, and the kernel does not accept its capabilities",
             "run it as root of the host (podman: as root, with --privileged and --userns=host)",
         );
     }
     if let Some(engine) = inside.container {
         list.note(
-            format!("inside a container ({engine}): names and paths are the container's"),
+            format!("capwatch runs in a container ({engine}): names and paths are those of the container"),
             "start the container with --pid=host --network=host --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:ro",
         );
     }
     if let Some(machine) = &inside.virtual_machine {
         list.note(
-            format!("inside a virtual machine ({machine}): it cannot see other machines"),
-            "run an agent in each machine",
+            format!("capwatch runs in a virtual machine (hypervisor: {machine}) and sees only its processes"),
+            "run an agent in each machine, and one on their host",
         );
     }
     if matches!(seen.facts.cgroup, "v1" | "none") {

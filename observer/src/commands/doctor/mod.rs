@@ -1,5 +1,5 @@
-//! `capwatch doctor`: what this host can show, with a denial provoked on
-//! purpose and looked for by every hook and in every source.
+//! `capwatch doctor`: what capwatch can see on this host. It provokes harmless
+//! denials, and looks for them with every hook and in every source.
 
 mod facts;
 mod findings;
@@ -52,9 +52,9 @@ struct Diagnosis {
     self_tests: Vec<SelfTest>,
     /// What is pinned for the next agent; null where nothing is.
     pins: Option<Pinned>,
-    /// What the agent can give up here once it is attached.
+    /// What the agent's sandbox can restrict here.
     sandbox: sandbox::Report,
-    /// What was not seen while the doctor looked.
+    /// What was missed meanwhile.
     sight: Sight,
     findings: Vec<Finding>,
 }
@@ -80,10 +80,10 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
         ..Options::new(attach, rules)
     })?;
     agent.tick();
-    // What a running agent's programs lost before is none of the doctor's.
+    // What a running agent's programs lost before is not part of this diagnosis.
     agent.shared().ledger().begin_sight(Stamp::now());
     let tests = selftest::run(&agent).await;
-    // What was lost meanwhile is found too.
+    // To find what was lost meanwhile.
     agent.tick();
     let pinned = Pinned::look(&pin, is_joined);
     let diagnosis = diagnose(&agent, tests, pinned);
@@ -102,7 +102,7 @@ pub async fn run(options: Doctor, rules: Arc<Rules>) -> anyhow::Result<ExitCode>
     }))
 }
 
-/// The programs of an agent that runs with pins there, where they are as these would be.
+/// The programs of an agent that runs with pins there, if doctor would attach the same.
 fn join(attach: &Attach, pin: &Path) -> Option<Kernel> {
     let pins = Pins::at(pin).ok().filter(Pins::is_held)?;
     match Kernel::join(attach, &pins) {
@@ -150,7 +150,7 @@ fn diagnose(agent: &Agent, self_tests: Vec<SelfTest>, pins: Option<Pinned>) -> D
     }
 }
 
-/// Blind is who neither sees the denial that was provoked nor reads the audit log.
+/// `blind` where no hook shows the provoked denial and no audit source works.
 fn verdict(sources: &[SourceReport], tests: &[SelfTest], findings: &[Finding]) -> &'static str {
     let hook_works = tests
         .iter()

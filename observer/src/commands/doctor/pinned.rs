@@ -21,9 +21,9 @@ pub struct Pinned {
     problem: Option<String>,
     /// Whether an agent has it now.
     held: bool,
-    /// Whether the doctor looked through its programs, and attached none.
+    /// Whether doctor used its programs, and attached none.
     used: bool,
-    /// Who has it, or had it last.
+    /// The process that has it, or had it last.
     pid: Option<u32>,
     /// Since when that agent had it.
     held_since: Option<Stamp>,
@@ -42,14 +42,14 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Looks; none where nothing is pinned there. `used` is whether the doctor looked
-    /// through it.
+    /// What is there; none where nothing is pinned. `used` is whether doctor used its
+    /// programs.
     pub fn look(path: &Path, used: bool) -> Option<Self> {
         let folder = path.display().to_string();
         let pins = match Pins::at(path) {
             Ok(pins) if pins.is_empty() => return None,
             Ok(pins) => pins,
-            // Without the folder there is nothing to say.
+            // Without the folder nothing is pinned.
             Err(_) if !path.exists() => return None,
             Err(error) => return Some(Self::problem(folder, &error)),
         };

@@ -1,5 +1,5 @@
-//! What the self-tests do to be refused, each on a thread or in a child that
-//! ends with it.
+//! The calls of the self-tests that are refused. Each one is made on a thread, or
+//! in a child, that ends with the test.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use crate::open;
 pub const THREAD: &str = "capwatch-doctor";
 /// Name of the thread that a security module refuses.
 pub const LSM_THREAD: &str = "capwatch-lsm";
-/// `CAP_SYS_CHROOT`: `chroot("/")` is harmless were it granted.
+/// `CAP_SYS_CHROOT`: `chroot("/")` is harmless even if it is granted.
 pub const PROVOKED: u32 = 18;
 /// Profiles that are tried.
 const PROFILES: usize = 8;
@@ -168,7 +168,7 @@ impl Child {
         let Self { pid, leash } = self;
         drop(leash);
         let pid = rustix::process::Pid::from_raw(pid);
-        // It can't but end: its read returns.
+        // It always ends, because its read returns.
         let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
     }
 }

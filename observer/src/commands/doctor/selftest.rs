@@ -1,7 +1,7 @@
-//! The self-tests: what is provoked on purpose, and looked for.
+//! The self-tests: each provokes a denial or a record, and looks for it.
 //!
-//! Nothing of the host is changed: what is refused is refused to a thread of
-//! this process that ends with it.
+//! They change nothing on the host: each denial concerns a thread of this process
+//! that ends with the test.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::{
     words::Layer,
 };
 
-/// How long something provoked is looked for.
+/// How long a test looks for what it provoked.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often.
 const STEP: Duration = Duration::from_millis(2);
@@ -56,7 +56,7 @@ impl SelfTest {
         self
     }
 
-    /// Looks until it is seen, or patience is over.
+    /// Looks until it is seen, or until [`PATIENCE`] is over.
     async fn look(mut self, blind: &str, mut seen: impl FnMut() -> bool) -> Self {
         self.provoked = true;
         let began = Instant::now();
@@ -76,9 +76,9 @@ impl SelfTest {
     }
 }
 
-/// Runs all that this host can have.
+/// Runs all tests that apply to this host.
 pub async fn run(agent: &Agent) -> Vec<SelfTest> {
-    // Before anything is provoked: a denial by a module is a record too.
+    // Before the first test: a denial by a module writes a record too.
     let mut listeners = Listeners::open();
     let mut tests = vec![commoncap(agent).await, drops(agent).await];
     if attached(agent, "cap_capset") {
@@ -131,7 +131,7 @@ async fn drops(agent: &Agent) -> SelfTest {
     }
 }
 
-/// What a rule refuses, where that can be seen.
+/// A refusal by a rule, where capwatch can see it.
 async fn rules(agent: &Agent) -> SelfTest {
     let test = SelfTest::new("hook", "cap_capset");
     let grown = || {
@@ -143,7 +143,7 @@ async fn rules(agent: &Agent) -> SelfTest {
         };
         kernel.as_ref().is_some_and(ours)
     };
-    // Those of a doctor before are none of this one's.
+    // Reads, and leaves out, refusals of an earlier doctor.
     grown();
     match provoke::raise_permitted() {
         Ok(()) => test.look(blind(agent), grown).await,
@@ -205,7 +205,7 @@ async fn apparmor(agent: &Agent) -> SelfTest {
     }
 }
 
-/// A test record, in every source that can be listened to.
+/// A test record, in each source that doctor can connect to.
 async fn sources(listeners: &mut Listeners) -> Vec<SelfTest> {
     let word = format!("capwatch-doctor-{}", std::process::id());
     let written = write_record(&format!("op=self-test comm=\"{word}\""));
@@ -249,8 +249,8 @@ fn blind(agent: &Agent) -> &'static str {
     }
 }
 
-/// How often the capability was refused to threads of this name, by a layer: those of
-/// a doctor before are among them, where an agent's programs are looked through.
+/// How often a layer refused the capability to threads of this name. An agent's
+/// programs count those of an earlier doctor, too.
 fn denials(agent: &Agent, thread: &str, layer: Layer) -> u64 {
     let shared = agent.shared();
     let kernel = shared.kernel();

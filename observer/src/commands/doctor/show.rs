@@ -69,7 +69,7 @@ pub fn show(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         let state = match (hook.attached, hook.needed) {
             (true, _) => "attached",
             (false, true) => "missing ",
-            (false, false) => "unneeded",
+            (false, false) => "not used",
         };
         writeln!(out, "hook          {state} {:<20} {mechanism}", hook.hook)?;
     }

@@ -1,11 +1,11 @@
-//! What was found: denials and episodes.
+//! Findings: denials, rule refusals and episodes.
 
 use prometheus::proto::MetricFamily;
 
 use super::{counter, gauge, number, sample};
 use crate::ledger::Ledger;
 
-/// All of it.
+/// All of them.
 pub fn families(ledger: &Ledger) -> Vec<MetricFamily> {
     let mut families = denials(ledger);
     families.extend(episodes(ledger));
@@ -44,7 +44,7 @@ fn denials(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_lsm_denials_total",
-            "Capability checks that a security module refused, as eBPF saw them.",
+            "Capability checks that a security module refused, counted by eBPF.",
             by_profile.collect(),
         ),
     ]
@@ -111,17 +111,17 @@ fn episodes(ledger: &Ledger) -> Vec<MetricFamily> {
     vec![
         counter(
             "capwatch_bounding_drops_total",
-            "PR_CAPBSET_DROP calls by their result.",
+            "PR_CAPBSET_DROP calls, by result.",
             drops.collect(),
         ),
         counter(
             "capwatch_bounding_drop_episodes_total",
-            "Closed episodes: all drops of one process until it execs or ends.",
+            "Closed episodes. An episode is all bounding-set drops of one process until it execs or ends.",
             episodes.collect(),
         ),
         counter(
             "capwatch_bounding_drops_skipped_total",
-            "Episodes in which a requested drop was never tried.",
+            "Episodes in which the process never tried a requested drop.",
             skipped.collect(),
         ),
         gauge(
@@ -131,12 +131,12 @@ fn episodes(ledger: &Ledger) -> Vec<MetricFamily> {
         ),
         gauge(
             "capwatch_supervisor_inferred",
-            "A supervisor by what it does, which no rule names.",
+            "1 for each supervisor without a rule: a process that drops from its bounding set.",
             inferred.collect(),
         ),
         gauge(
             "capwatch_last_failed_drop_timestamp_seconds",
-            "When a supervisor's drop failed last.",
+            "Time of the supervisor's last failed drop; workloads are not included.",
             last_failed.collect(),
         ),
     ]

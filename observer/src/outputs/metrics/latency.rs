@@ -1,4 +1,4 @@
-//! How long findings take from the kernel to the ledger.
+//! The time that findings take from the kernel to the ledger.
 
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
@@ -22,7 +22,7 @@ pub fn family(latency: &Latency) -> MetricFamily {
     metric.set_histogram(histogram);
     let mut family = MetricFamily::default();
     family.set_name("capwatch_event_latency_seconds".to_owned());
-    family.set_help("From the kernel's event to the ledger.".to_owned());
+    family.set_help("Time from the event in the kernel to the ledger.".to_owned());
     family.set_field_type(MetricType::HISTOGRAM);
     family.set_metric(vec![metric]);
     family

@@ -1,4 +1,4 @@
-//! What the agent and its programs cost.
+//! The cost of the agent and its programs.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::{
     state::Latency,
 };
 
-/// What the agent and its programs have cost so far.
+/// The cost of the agent and its programs so far.
 pub struct Costs {
     /// How long findings took from the kernel to the ledger.
     pub latency: Latency,
     /// Runs of the programs.
     pub runs: Vec<Runs>,
-    /// Answers of a layer that were compared with the walk.
+    /// Answers of a layer that capwatch compared with its own walk.
     pub walks: u64,
-    /// Those that the walk contradicts.
+    /// Of these, answers that the walk contradicts.
     pub disagreements: u64,
 }
 
@@ -34,12 +34,12 @@ pub fn programs(costs: &Costs) -> Vec<MetricFamily> {
     vec![
         counter(
             "capwatch_walk_comparisons_total",
-            "Answers of a layer that were compared with the walk over credential and namespaces.",
+            "Answers of a layer that capwatch compared with its own walk over credential and namespaces.",
             one(costs.walks),
         ),
         counter(
             "capwatch_walk_disagreements_total",
-            "Such answers that the walk contradicts: a fault of capwatch on this kernel.",
+            "Answers of a layer that the walk contradicts. Each one is a fault of capwatch on this kernel.",
             one(costs.disagreements),
         ),
         counter(
@@ -54,13 +54,13 @@ pub fn programs(costs: &Costs) -> Vec<MetricFamily> {
         ),
         counter(
             "capwatch_program_misses_total",
-            "Runs that the kernel skipped since the program was interrupted on its CPU.",
+            "Runs that the kernel skipped because the program was interrupted on its CPU.",
             each(|run| number(run.misses)),
         ),
     ]
 }
 
-/// The agent's own process, in the usual names.
+/// The agent's own process, under Prometheus's usual names.
 pub fn process() -> Vec<MetricFamily> {
     let Some(usage) = usage() else {
         return Vec::new();
@@ -101,7 +101,7 @@ pub fn process() -> Vec<MetricFamily> {
         (
             "process_start_time_seconds",
             (
-                "When the process started, since the epoch.",
+                "Start time of the process, in seconds since the epoch.",
                 MetricType::GAUGE,
                 usage.start_seconds,
             ),

@@ -68,7 +68,7 @@ impl Btf {
     /// Reads the running kernel's BTF.
     ///
     /// # Errors
-    /// When the kernel has none, or it can't be made sense of.
+    /// When the kernel has none, or it can't be parsed.
     pub fn vmlinux() -> Result<Self, BtfError> {
         Self::parse(crate::open::bytes(VMLINUX)?)
     }

@@ -1,12 +1,12 @@
-//! What the loader asks of the host.
+//! What the loader needs to know about the host.
 
 use std::{path::Path, time::Duration};
 
 pub use crate::host::kernel_release as release;
 use crate::open;
 
-/// What was under way when programs were attached, or when their turn came, has
-/// ended by then.
+/// How long calls may last that were under way when programs were attached or took
+/// their turn.
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(20);
 
 /// The active LSMs in their order; empty where securityfs is not mounted.
@@ -23,27 +23,27 @@ pub fn active_lsms() -> Vec<String> {
     names
 }
 
-/// Whether kprobes can be made by `perf_event_open` (4.17): where they can't, a
-/// program for them need not be loaded, which takes the verifier its time.
+/// Whether `perf_event_open` can make kprobes (4.17). If not, their programs are not
+/// loaded, which saves the verifier's time.
 pub fn has_kprobes() -> bool {
     Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
 }
 
-/// Whether the kernel preempts a thread within a program, so others on that
-/// processor are skipped for as long: since 7.0 there is full and lazy preemption
-/// alone (commit 7dadeaa6e851).
+/// Whether the kernel preempts a thread within a program. Until the thread runs
+/// again, the kernel skips the program for other threads on that processor. Since 7.0
+/// there is only full and lazy preemption (commit 7dadeaa6e851).
 pub fn preempts_programs() -> bool {
     release().is_some_and(|release| release >= (7, 0))
 }
 
-/// Whether the link of a kprobe can be pinned: before 5.15 it is none of BPF's
-/// (`BPF_LINK_TYPE_PERF_EVENT`) and ends with its descriptor.
+/// Whether the link of a kprobe can be pinned. Before 5.15 it is not a link of BPF
+/// (`BPF_LINK_TYPE_PERF_EVENT`), and ends with its descriptor.
 pub fn pins_kprobes() -> bool {
     release().is_some_and(|release| release >= (5, 15))
 }
 
-/// Before 5.11 maps count as locked memory, of which 64 KiB are allowed
-/// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`); later kernels need nothing.
+/// Whether maps count as locked memory: before 5.11, with a limit of 64 KiB by default
+/// (`bpf_charge_memlock`, `kernel/bpf/syscall.c`).
 pub fn counts_locked_memory() -> bool {
     release().is_some_and(|release| release < (5, 11))
 }
@@ -64,13 +64,13 @@ pub fn allow_locked_memory() {
     }
 }
 
-/// What loading takes for a moment on 6.12, with the kernel's types read twice.
+/// The peak of loading on 6.12, which reads the kernel's types twice.
 const TO_LOAD_MIB: u64 = 46;
-/// Under a limit so close to it a larger kernel may not fit.
+/// Room above that for a kernel with more types.
 const ROOM_MIB: u64 = 10;
 
-/// Warns of a limit (of cgroup v2) under which the kernel would end this process
-/// without a word.
+/// Warns of a memory limit (of cgroup v2) that loading may exceed: the OOM killer
+/// then ends this process without a message.
 pub fn warn_of_memory_limit() {
     let own = open::text("/proc/self/cgroup").unwrap_or_default();
     let unified = own.lines().find_map(|line| line.strip_prefix("0::/"));

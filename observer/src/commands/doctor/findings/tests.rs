@@ -116,6 +116,53 @@ fn limits_of_audit_and_lockdown_are_problems() {
 }
 
 #[test]
+fn hidden_refusals_by_a_rule_name_what_hides_them() {
+    let hook = |name: &str, mechanism, attached| HookReport {
+        hook: name.to_owned(),
+        mechanism: Some(mechanism),
+        attached,
+        needed: attached,
+        reason: None,
+    };
+    let finding = |lockdown: Option<&str>, mechanism| {
+        let mut facts = Facts::gather();
+        facts.lockdown = lockdown.map(str::to_owned);
+        let found = find(&Seen {
+            facts: &facts,
+            kernel: "6.18.1",
+            lsm: &["capability".to_owned()],
+            held: CapSet(u64::MAX),
+            hooks: &[
+                hook("cap_capable", mechanism, true),
+                hook("cap_capset", Mechanism::Kprobe, false),
+            ],
+            sources: &[],
+            tests: &[],
+            sight: &Sight::default(),
+            sandbox: &sandbox::Report::default(),
+        });
+        let mut found = found.into_iter();
+        found
+            .find(|finding| finding.what.starts_with("refusals by a rule"))
+            .unwrap()
+    };
+    let tracepoint = finding(None, Mechanism::Tracepoint);
+    assert!(
+        tracepoint.what.contains(": the tracepoint"),
+        "{tracepoint:?}"
+    );
+    assert!(tracepoint.remedy.contains("kprobes"), "{tracepoint:?}");
+    // Securityfs, which names the mode, may be absent.
+    for lockdown in [Some("confidentiality"), None] {
+        let locked = finding(lockdown, Mechanism::Fexit);
+        assert!(locked.what.contains(": lockdown"), "{locked:?}");
+        assert!(locked.remedy.contains("lockdown=integrity"), "{locked:?}");
+    }
+    let both = finding(Some("confidentiality"), Mechanism::Tracepoint);
+    assert!(both.what.contains(": lockdown"), "{both:?}");
+}
+
+#[test]
 fn what_is_missed_is_a_finding_with_a_remedy() {
     let mut list = List::default();
     let facts = Facts::gather();

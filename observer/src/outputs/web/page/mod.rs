@@ -187,14 +187,14 @@ fn foot(html: &mut Html, status: &Status) {
     );
 }
 
-/// The live feed's place; without scripts it says where the same is to be had.
+/// The place of the live feed; without scripts it names `capwatch watch` instead.
 fn feed(html: &mut Html) {
     html.raw(
         "<section class=\"card\" aria-labelledby=\"feed-title\"><div class=\"card-head\"><h2 id=\"feed-title\">Live</h2>\
          <button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></div>\
          <noscript><p class=\"empty\">The live feed needs scripts. This page reloads every 30 seconds; \
          <code>capwatch watch</code> shows the same in a terminal.</p></noscript>\
-         <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event. Denials that a rule expects, or that nobody wanted logged, are left out here.</p>\
+         <p id=\"feed-empty\" class=\"empty\" hidden>Waiting for the first event. Expected and no-audit denials are hidden.</p>\
          <p id=\"feed-more\" class=\"empty\" hidden></p>\
          <ol id=\"feed\" class=\"feed\" tabindex=\"0\" aria-labelledby=\"feed-title\" hidden></ol>\
          <p id=\"spoken\" class=\"unseen\" role=\"status\" aria-live=\"polite\"></p></section>",
