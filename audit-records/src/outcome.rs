@@ -70,7 +70,7 @@ pub enum Malformed {
     #[error("the field {0} holds no valid number")]
     BadNumber(&'static str),
     /// `apparmor=` or `avc:` is followed by a word that is no verdict.
-    #[error("the verdict is none of those known")]
+    #[error("unknown verdict")]
     UnknownVerdict,
     /// A record of a type of ours that says nothing.
     #[error("the record has no fields")]

@@ -40,14 +40,14 @@ pub const WANTED: [Privilege; 5] = [
     },
     Privilege {
         number: 19,
-        lost: "it cannot read the executables of other users' processes, so supervisors have no \
-               version, and those that started before the agent have no name",
+        lost: "capwatch cannot read the executables of other users' processes, so supervisors have \
+               no version, and those that started before the agent have no name",
         admin_has_it: false,
         only_names: true,
     },
     Privilege {
         number: 2,
-        lost: "it cannot find cgroups by their ID or read other users' container state, so \
+        lost: "capwatch cannot find cgroups by their ID or read other users' container state, so \
                findings lack their container",
         admin_has_it: false,
         only_names: true,

@@ -302,7 +302,7 @@ fn a_mistake_names_file_place_and_remedy() {
         ),
         (
             tls("key_file: other.key"),
-            "other.key is not that of the certificate",
+            "other.key does not match the certificate",
         ),
         (
             tls(
@@ -316,7 +316,7 @@ fn a_mistake_names_file_place_and_remedy() {
         ),
         (
             tls("key_file: server.key, client_ca_file: ca.pem"),
-            "is of no use without client_auth_type",
+            "has no effect without client_auth_type",
         ),
         (tls("key_file: server.key, min_version: TLS10"), "TLS10"),
         (
@@ -332,7 +332,7 @@ fn a_mistake_names_file_place_and_remedy() {
                 "basic_auth_users:\n  ann: {}\n",
                 hash("x").replace("$04$", "$20$")
             ),
-            "ann: a cost above 15",
+            "ann: its cost is above 15",
         ),
         ("basic_auth_users: [\n".to_owned(), "web.yml"),
     ] {

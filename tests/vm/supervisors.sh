@@ -57,7 +57,7 @@ check "bwrap under the profile: degraded, and the note says why" testbed check b
     'episodes[supervisor=bwrap].layer == apparmor' \
     'episodes[supervisor=bwrap].profile == nosetpcap' \
     'episodes[supervisor=bwrap].fate == exec' \
-    'episodes[supervisor=bwrap].explanation ~ bubblewrap ignores EPERM and goes on'
+    'episodes[supervisor=bwrap].explanation ~ bubblewrap ignores EPERM and continues'
 sed -n 's/^ *"explanation": "\(Supervisor bwrap.*could not drop.*\)".*/\1/p' bwrap-profile.json
 
 # setpriv and capsh, without SETPCAP

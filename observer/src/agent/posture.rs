@@ -82,7 +82,7 @@ impl Agent {
         };
         tracing::warn!(
             "{} (pid {pid}), a workload of {} that began earlier, runs with {} capabilities \
-             that should have been dropped",
+             that should be gone",
             crate::clean::clean(&workload.comm),
             workload.supervisor.as_deref().unwrap_or("nobody"),
             workload.residual.len()

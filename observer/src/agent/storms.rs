@@ -74,7 +74,7 @@ fn come_first() {
     };
     if result != 0 {
         tracing::debug!(
-            "looks for storms in its turn: {}",
+            "the storm watcher runs without real-time priority: {}",
             io::Error::last_os_error()
         );
     }

@@ -141,7 +141,7 @@ pub enum Task {
     /// Print a man page
     #[command(after_help = INSTALL_MAN)]
     Man {
-        /// Of this command, such as `record` [default: an overview]
+        /// Print the page of this command, such as `record` [default: an overview]
         command: Option<String>,
     },
 }
@@ -177,7 +177,7 @@ pub struct Doctor {
     /// Check what is pinned in this folder
     #[arg(long, value_name = "DIR", default_value = pins::DEFAULT)]
     pub pin: PathBuf,
-    /// The form of the diagnosis
+    /// Choose the form of the diagnosis
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
 }
@@ -207,7 +207,7 @@ pub struct Explain {
     /// The error message as printed, or an audit record; `-` reads it from stdin
     #[arg(required = true, value_name = "TEXT")]
     pub text: Vec<String>,
-    /// The form of the output
+    /// Choose the form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
 }

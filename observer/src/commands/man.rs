@@ -18,8 +18,11 @@ struct More {
     examples: &'static [Meaning],
 }
 
-const DONE: Meaning = ("0", "It did what was asked.");
-const FAILED: Meaning = ("1", "capwatch failed; stderr says why, and what to do.");
+const DONE: Meaning = ("0", "The command succeeded.");
+const FAILED: Meaning = (
+    "1",
+    "capwatch failed; stderr shows the cause and the remedy.",
+);
 const MISUSED: Meaning = ("2", "The arguments are wrong.");
 const GATED: Meaning = ("3", "--fail-on matched; the report says what.");
 const RULES: Meaning = (
@@ -33,7 +36,7 @@ const OVERVIEW: More = More {
     exits: &[
         (
             "0",
-            "It did what was asked; record ends with the status of its command.",
+            "The command succeeded; record exits with the status of its command.",
         ),
         FAILED,
         MISUSED,
@@ -44,10 +47,13 @@ const OVERVIEW: More = More {
     ],
     files: &[RULES],
     examples: &[
-        ("capwatch doctor", "What this host can show."),
+        (
+            "capwatch doctor",
+            "Check what capwatch can see on this host.",
+        ),
         (
             "capwatch record -- ./start-sandbox",
-            "What a command is refused, and by whom.",
+            "Find out which layer refuses which capability to a command.",
         ),
         ("capwatch run", "The agent, with metrics and a page."),
     ],
@@ -111,20 +117,20 @@ const PAGES: [More; 10] = [
             DONE,
             (
                 "1",
-                "The file could not be read to its end, is no log, or nothing in it was understood \
-                 (see --lenient). What was read is reported all the same.",
+                "replay could not read the file to its end, the file is no log, or no line is an \
+                 audit record (see --lenient). The report covers the lines that replay read.",
             ),
             MISUSED,
             GATED,
         ],
         files: &[(
             "/var/log/audit/audit.log",
-            "The log of auditd; replay reads the file that it is given.",
+            "The log of auditd; replay reads only the file on its command line.",
         )],
         examples: &[
             (
                 "capwatch replay /var/log/audit/audit.log",
-                "What auditd kept.",
+                "Report on the log of auditd.",
             ),
             (
                 "journalctl -k -o export | capwatch replay -",
@@ -142,7 +148,7 @@ const PAGES: [More; 10] = [
             ("0", "capwatch sees everything that matters here."),
             (
                 "1",
-                "Something cannot be seen; each problem has its remedy.",
+                "capwatch cannot see something; the output has a remedy for each problem.",
             ),
             MISUSED,
         ],
@@ -182,7 +188,7 @@ const PAGES: [More; 10] = [
         files: &[],
         examples: &[(
             "capwatch explain 'bwrap: setting up uid map: Permission denied'",
-            "An error message as it was shown.",
+            "Explain an error message.",
         )],
     },
     More {
@@ -191,15 +197,19 @@ const PAGES: [More; 10] = [
             ("0", "Nothing is left, or nothing was there."),
             (
                 "1",
-                "An agent has them, the folder is not capwatch's, or something is left; stderr says which.",
+                "An agent uses them, the folder is not capwatch's, or something is left; stderr \
+                 shows which.",
             ),
             MISUSED,
         ],
         files: &[
-            ("/sys/fs/bpf/capwatch", "What the packaged service pins."),
+            ("/sys/fs/bpf/capwatch", "Pins of the packaged service."),
             ("/var/lib/capwatch", "Where it keeps counters."),
         ],
-        examples: &[("capwatch unload", "After the agent was stopped for good.")],
+        examples: &[(
+            "capwatch unload",
+            "Clean up after you stopped the agent for good.",
+        )],
     },
     More {
         name: "report",

@@ -99,7 +99,7 @@ pub async fn run(record: Record, rules: Arc<Rules>, color: Color) -> anyhow::Res
         let hooks = agent.shared().ledger().hooks.clone();
         let why = hooks.into_iter().find_map(|hook| hook.reason);
         return Err(anyhow!(
-            "no hook can be attached, so there is nothing to record (see `capwatch doctor`): {}",
+            "cannot attach any hook, so there is nothing to record: {}; run `capwatch doctor`",
             why.unwrap_or_default()
         ));
     }

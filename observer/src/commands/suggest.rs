@@ -77,9 +77,8 @@ fn whole(input: impl Read) -> anyhow::Result<Vec<Episode>> {
     }
     let whole: Whole = serde_json::from_slice(&text).map_err(|error| {
         anyhow!(
-            "it is neither a report in JSON, nor a recorded stream, nor an agent's answer \
-             ({error}): give the file of `record -o json --report`, of `--stream` or `--events`, \
-             or http://127.0.0.1:11400/api/v1/report"
+            "it is neither a JSON report, a recorded stream nor an agent's answer ({error}); make \
+             one with `capwatch record --stream FILE -- COMMAND`"
         )
     })?;
     Ok(whole.episodes)
@@ -292,7 +291,7 @@ mod tests {
     fn what_is_no_report_is_refused_with_the_remedy() {
         let error = whole(&b"[1]"[..]).unwrap_err().to_string();
         assert!(
-            error.contains("give the file of `record -o json"),
+            error.contains("make one with `capwatch record --stream FILE"),
             "{error}"
         );
         assert!(

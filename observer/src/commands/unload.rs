@@ -62,7 +62,7 @@ fn prove(removed: &Removed, out: &mut impl io::Write) -> anyhow::Result<()> {
             Err(error) => {
                 writeln!(
                     out,
-                    "the kernel does not list what it holds ({error}): run it as root to check"
+                    "cannot list the kernel's BPF objects ({error}): run capwatch as root to check"
                 )?;
                 return Ok(());
             }

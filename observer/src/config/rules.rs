@@ -106,7 +106,8 @@ impl Rules {
                 return Err(ConfigError::Syntax {
                     path: path.to_owned(),
                     message: format!(
-                        "container.labels: {label:?} and {other:?} have the same name as a metric's label"
+                        "container.labels: {label:?} and {other:?} become the same label of a \
+                         metric: remove one"
                     ),
                 });
             }
@@ -115,7 +116,7 @@ impl Rules {
         if self.labels.len() > MAX_LABELS {
             return Err(ConfigError::Syntax {
                 path: path.to_owned(),
-                message: format!("container.labels: more than {MAX_LABELS}: name fewer"),
+                message: format!("container.labels has more than {MAX_LABELS} labels: name fewer"),
             });
         }
         if self.basenames().count() > MAX_NAMES {

@@ -116,7 +116,9 @@ pub(super) fn resolve(typed: Typed) -> Result<Supervisor, String> {
         return Err("it matches nothing: give exe = [\"basename\"]".to_owned());
     }
     if let Some(empty) = exe.iter().find(|exe| basename(exe).is_empty()) {
-        return Err(format!("exe {empty:?} has no basename"));
+        return Err(format!(
+            "exe {empty:?} has no basename: end it with the name of the program"
+        ));
     }
     for text in exe.iter().filter(|exe| exe.starts_with('/')).chain(&cgroup) {
         if let Err(error) = glob::Pattern::new(text) {
@@ -128,7 +130,8 @@ pub(super) fn resolve(typed: Typed) -> Result<Supervisor, String> {
         .find(|exe| basename(exe).contains(['*', '?', '[']))
     {
         return Err(format!(
-            "exe {exe:?}: the basename is compared in the kernel and can't have a glob"
+            "exe {exe:?}: the kernel compares the basename, so it cannot have a glob; use globs \
+             in the folders only"
         ));
     }
     if exe.is_empty() && !owner.is_empty() {

@@ -11,8 +11,8 @@ use crate::{
 /// With stacked profiles the log reports one profile at a time, and kernels since
 /// 6.14 leave out the one that refused (`audit_caps`,
 /// `security/apparmor/capability.c`).
-const CONTRADICTED: &str = "the log shows the check as allowed by one profile of a stack, but it \
-    was refused";
+const CONTRADICTED: &str = "the log shows that one profile of the stack allowed the check, but \
+    the kernel refused it";
 
 /// The finding of a record, when it was made, and the row that it was joined with. One that reports no denial (complain mode, an
 /// `audit` rule) and met none is not expected to.

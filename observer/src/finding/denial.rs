@@ -92,8 +92,8 @@ impl Denial {
         !self.expected && self.audited != "no" && !routine
     }
 
-    /// Why the call did not fail for it, where the kernel asks in passing: what
-    /// follows after "the kernel asks".
+    /// Why the call did not fail, where the kernel makes this check in passing: what
+    /// follows after "the kernel checks".
     ///
     /// `cap_capset` asks `cap_capable` itself, and the answer counts only for an
     /// inheritable set beyond the permitted one (`security/commoncap.c`, 6.12); what
@@ -103,13 +103,12 @@ impl Denial {
     pub fn in_passing(&self) -> Option<&'static str> {
         match (self.layer.as_str(), self.number, self.via.as_str()) {
             ("commoncap", caps::SETPCAP, "direct") => Some(
-                "for it whenever a process sets its capabilities (capset), and continues without \
-                 it unless the process adds to its inheritable set; only \
-                 prctl(PR_SET_SECUREBITS) needs it",
+                "this at every capset, and continues without it unless the call adds to the \
+                 inheritable set; only prctl(PR_SET_SECUREBITS) needs it",
             ),
             ("commoncap", caps::FSETID, _) => Some(
-                "for it to decide whether a file keeps its set-user-ID and set-group-ID bits, \
-                 and no call fails because of it",
+                "this to decide whether a file keeps its set-user-ID and set-group-ID bits, and \
+                 no call fails because of it",
             ),
             _ => None,
         }

@@ -80,6 +80,6 @@ pub mod words {
     pub fn deserialize<'de, W: Word, D: Deserializer<'de>>(deserializer: D) -> Result<W, D::Error> {
         let text = String::deserialize(deserializer)?;
         let word = W::all().iter().copied().find(|word| word.text() == text);
-        word.ok_or_else(|| D::Error::custom(format!("{text:?} is none of its words")))
+        word.ok_or_else(|| D::Error::custom(format!("{text:?} is not a known value")))
     }
 }

@@ -107,7 +107,12 @@ pub fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Record<'static>, D::Error> {
     let form = Form::deserialize(deserializer)?;
-    let unknown = |word: &str| D::Error::custom(format!("{word:?} is no word of a record"));
+    let unknown = |word: &str| {
+        D::Error::custom(format!(
+            "{word:?} is not a known value of a \
+        record"
+        ))
+    };
     let lsm = form.lsm.map(|word| {
         let mut known = LSMS.into_iter();
         let known = known.find(|lsm| lsm.as_str() == word);
@@ -119,7 +124,12 @@ pub fn deserialize<'de, D: Deserializer<'de>>(
         known.ok_or_else(|| unknown(&word))
     });
     let epoch = form.epoch.map(|millis| {
-        Epoch::from_millis(millis).ok_or_else(|| D::Error::custom("no time of a record"))
+        Epoch::from_millis(millis).ok_or_else(|| {
+            D::Error::custom(
+                "the time of the record is out \
+            of range",
+            )
+        })
     });
     Ok(Record {
         lsm: lsm.transpose()?,

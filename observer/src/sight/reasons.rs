@@ -98,63 +98,72 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
     match reason {
         DROPS_MISSED => (
             "the kernel skipped runs of the programs that watch bounding-set drops, so failed drops may be missing",
-            "stop the process that calls prctl in a loop; `capwatch doctor` names a mechanism that misses nothing",
+            "stop the process that calls prctl in a loop (`top` shows it)",
         ),
         CHECKS_MISSED => (
             "the kernel skipped runs of the programs that count capability checks, so counts may be too low",
-            "stop the process that is refused a capability in a loop",
+            "stop the process that is refused in a loop (`capwatch watch --denials` shows its PID)",
         ),
         RULES_MISSED => (
             "the kernel skipped runs of the programs that watch rule refusals, so refused calls may be missing",
-            "look for a process that calls capset or execs in a loop",
+            "stop the process that calls capset or execs in a loop (`top` shows it)",
         ),
         "breaches_full" => (
             "the kernel had no room for another refusal by a rule, so refused calls may be missing",
-            "look for a process that changes its name in a loop",
+            "stop the process that changes its name in a loop (`capwatch watch` shows its PID)",
         ),
         "breaches_share" => (
             "one user or cgroup used up its share of rule refusals: counts are right, some of its names are missing",
-            "look for a process that changes its name in a loop",
+            "stop the process that changes its name in a loop (`capwatch watch` shows its PID)",
         ),
         TREE_MISSED => (
             "the kernel skipped runs of the programs that follow processes, so some may lack their supervisor",
-            "look for a process that forks or execs in a loop",
+            "stop the process that forks or execs in a loop (its children: ps -eo ppid,comm \
+             --sort=-start_time | head)",
         ),
         "episodes_full" => (
             "the kernel had no room for another open episode, so failed drops may be missing",
-            "look for a user with thousands of processes that each dropped a capability",
+            "find the user with thousands of processes: ps -eo user= | sort | uniq -c | sort -n | \
+             tail -3",
         ),
         "episodes_lost" => (
             "the ring of episodes was full, or one user or cgroup had filled half of it, so the ends of some episodes are missing",
-            "give capwatch more CPU time, or stop the storm",
+            "stop the process that drops capabilities in a loop (`capwatch watch --episodes` \
+             shows its PID), or raise CPUWeight= of capwatch.service",
         ),
         "tree_full" => (
             "the kernel had no room for another followed process, so some lack their supervisor",
-            "look for a supervisor with tens of thousands of processes",
+            "find the supervisor with tens of thousands of processes: ps -eo cgroup= | sort | \
+             uniq -c | sort -n | tail -3",
         ),
         "followers_full" => (
             "the kernel had no room for the children of an episode's processes, so some verdicts may be missing",
-            "look for a process that forks in a loop after a refused drop",
+            "stop the process that forks in a loop after a refused drop (`capwatch watch \
+             --episodes` shows its PID)",
         ),
         "episodes_share" => (
             "one user or cgroup used up its share of open episodes, so some of its failed drops may be missing",
-            "look for a user with thousands of processes that each dropped a capability",
+            "find the user with thousands of processes: ps -eo user= | sort | uniq -c | sort -n | \
+             tail -3",
         ),
         "tasks_share" => (
             "one user used up its share of followed processes, so some of them lack their supervisor",
-            "look for a supervisor with tens of thousands of processes",
+            "find the supervisor with tens of thousands of processes: ps -eo cgroup= | sort | \
+             uniq -c | sort -n | tail -3",
         ),
         "rows_share" => (
             "one user or cgroup used up its share of rows: counts are right, some of its names are missing",
-            "look for a process that changes its name in a loop",
+            "stop the process that changes its name in a loop (`capwatch watch` shows its PID)",
         ),
         "totals_full" => (
-            "the kernel had no room for another supervisor's counter: sums are right, owners are missing",
-            "look for a process that starts supervisors in a loop",
+            "the kernel had no room for another supervisor's counter: sums are right, but some \
+             findings lack their supervisor",
+            "stop the process that starts supervisors in a loop (its children: ps -eo ppid,comm \
+             --sort=-start_time | head)",
         ),
         "inflight_full" => (
             "the kernel could not store an LSM's answer: some denials may be reported as `lsm`",
-            "look for a storm of refused checks",
+            "stop the process that is refused in a loop (`capwatch watch --denials` shows its PID)",
         ),
         "profiles_full" => (
             "the kernel had no room for another profile's name: counts are right",
@@ -162,11 +171,11 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
         ),
         "rows_full" => (
             "the kernel had no room for another row of denials: counts are right, names are missing",
-            "look for a process that changes its name in a loop",
+            "stop the process that changes its name in a loop (`capwatch watch` shows its PID)",
         ),
         "events_lost" => (
             "the ring of denials was full: counts are right, details are missing",
-            "look for a denial storm",
+            "stop the process that is refused in a loop (`capwatch watch --denials` shows its PID)",
         ),
         AGENT_AWAY => (
             "no capwatch ran for a while: the pinned programs kept counting, but audit records of that time are missing",
@@ -181,11 +190,12 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "run `capwatch doctor` on the host and grant what it names",
         ),
         SOURCE_DOWN => (
-            "an audit source is not connected: eBPF still counts denials, their records are missing",
+            "an audit source is not connected: eBPF still counts denials, but their records are \
+             missing",
             "run `capwatch doctor` on the host, or leave the source out with --audit-source",
         ),
         RECORDS_LOST => (
-            "audit records were lost: eBPF still counts denials, their records are missing",
+            "audit records were lost: eBPF still counts denials, but their records may be missing",
             "raise the audit backlog (auditctl -b 8192)",
         ),
         LINES_UNREAD => (
@@ -205,8 +215,9 @@ pub fn advice(reason: &str) -> (&'static str, &'static str) {
             "look for a hung mount (findmnt -t nfs,nfs4,fuse) or a slow disk",
         ),
         _ => (
-            "something was lost in the kernel or on the way",
-            "see the metric capwatch_events_lost_total for where and why",
+            "capwatch lost events in the kernel or on their way",
+            "find where and why: curl -s http://127.0.0.1:11400/metrics | grep \
+             capwatch_events_lost_total",
         ),
     }
 }

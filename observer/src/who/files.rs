@@ -20,7 +20,7 @@ pub fn json<T: DeserializeOwned>(folder: &Folder, path: &str, owner: u32) -> Opt
     let bytes = folder
         .read(path, owner, MAX_BYTES)
         .inspect_err(|error| {
-            tracing::debug!("{}/{path} says nothing: {error}", folder.path().display());
+            tracing::debug!("cannot read {}/{path}: {error}", folder.path().display());
         })
         .ok()?;
     serde_json::from_slice(&bytes)
@@ -33,7 +33,7 @@ pub fn json<T: DeserializeOwned>(folder: &Folder, path: &str, owner: u32) -> Opt
 /// The text of a file at a fixed path of the host, which belongs to this user.
 pub fn text(path: &Path, owner: u32) -> Option<String> {
     let bytes = open::fixed(path, owner, MAX_BYTES)
-        .inspect_err(|error| tracing::debug!("{} says nothing: {error}", path.display()))
+        .inspect_err(|error| tracing::debug!("cannot read {}: {error}", path.display()))
         .ok()?;
     String::from_utf8(bytes).ok()
 }

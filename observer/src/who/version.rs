@@ -232,7 +232,7 @@ impl Kept {
         self.left = self
             .left
             .checked_sub(bytes)
-            .ok_or_else(|| io::Error::other("too much was read in the last ten seconds"))?;
+            .ok_or_else(|| io::Error::other("the budget of bytes for ten seconds is used up"))?;
         Ok(())
     }
 }

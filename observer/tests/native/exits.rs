@@ -61,7 +61,7 @@ fn a_file_beyond_the_bounding_set_is_explained_by_its_126() {
     assert_eq!(outcome.code, Some(126), "{}", outcome.stderr);
     let text = outcome.stderr.split_whitespace().collect::<Vec<_>>();
     let text = text.join(" ");
-    for words in ["exit, code 126", "net_bind_service just left that set"] {
+    for words in ["exit, code 126", "net_bind_service just left the set"] {
         assert!(text.contains(words), "{words} is not in {text}");
     }
 }

@@ -133,7 +133,7 @@ fn remedies_fit_what_the_log_knows() {
         ),
         (
             apparmor("a//&b", ""),
-            "each of its profiles must allow it",
+            "each profile in it must allow",
             "in profile \"a//&b\" (",
         ),
         (

@@ -97,7 +97,7 @@ pub struct Watch {
     /// Where audit records come from.
     #[command(flatten)]
     pub audit: Audit,
-    /// The form of the output
+    /// Choose the form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: LineForm,
     /// Show only denials
@@ -106,7 +106,7 @@ pub struct Watch {
     /// Show only episodes
     #[arg(long, conflicts_with = "denials")]
     pub episodes: bool,
-    /// Show only this supervisor and its workloads; "none" is what no rule matches
+    /// Show only this supervisor and its workloads; "none" shows processes without a rule
     #[arg(long, value_name = "NAME")]
     pub supervisor: Option<String>,
     /// Show only episodes with one of these verdicts; `denied` adds denials
@@ -119,10 +119,10 @@ pub struct Watch {
     /// Show only this container or unit, by its name or the start of its ID
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
-    /// Show what the agent at HOST:PORT or unix:PATH sees; needs no privilege
+    /// Follow the agent at HOST:PORT or unix:PATH; needs no privilege
     #[arg(long, value_name = "ADDR", conflicts_with = "own")]
     pub web: Option<String>,
-    /// Attach programs even if an agent runs that could be followed
+    /// Attach separate programs instead of following a running agent
     #[arg(long)]
     pub own: bool,
     /// Look for the pins of a running agent in this folder

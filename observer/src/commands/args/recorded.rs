@@ -45,7 +45,7 @@ pub struct Record {
     /// report
     #[arg(long, value_name = "FILE")]
     pub stream: Option<PathBuf>,
-    /// The form of the report
+    /// Choose the form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,
     /// The command and its arguments
@@ -83,7 +83,7 @@ pub struct Replay {
     /// With --records: also print objects for lines without a record
     #[arg(long, requires = "records")]
     pub all: bool,
-    /// Exit with 0 even if nothing was understood, and read files that are no log
+    /// Exit with 0 even if no line is an audit record, and read files that are not logs
     #[arg(long)]
     pub lenient: bool,
     /// Exit with 3 if one of these is found: fatal, degraded, pending, denied, rule, or
@@ -97,7 +97,7 @@ pub struct Replay {
     /// a signal ends it
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["records", "fail_on", "output"])]
     pub serve: Option<String>,
-    /// The form of the report
+    /// Choose the form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Form,
     /// The log or stream, plain or compressed with gzip or zstd; `-` is stdin

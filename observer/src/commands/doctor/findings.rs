@@ -17,6 +17,10 @@ use crate::{
     sources::bpf::is_rule_hook,
 };
 
+const SYS_RESOURCE: u32 = 24;
+const PERFMON: u32 = 38;
+const BPF: u32 = 39;
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,8 +145,7 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
             "grant CAP_SYS_ADMIN (systemd: AmbientCapabilities=CAP_SYS_ADMIN), or use a kernel with trampolines, which do not need it",
         );
     }
-    let old = version(seen.kernel) < (5, 11);
-    if old && facts.locked_memory.is_some() && !seen.held.contains(24) {
+    if is_short_of_locked_memory(seen) {
         list.problem(
             "before Linux 5.11 BPF maps count as locked memory, and this process cannot raise its limit",
             "set LimitMEMLOCK=infinity in the unit (shell: ulimit -l unlimited)",
@@ -151,23 +154,29 @@ fn kernel(list: &mut List, seen: &Seen<'_>) {
     if facts.setting("kernel.unprivileged_bpf_disabled") == Some(0) {
         list.note(
             "kernel.unprivileged_bpf_disabled is 0: any user may load some types of BPF programs",
-            "sysctl -w kernel.unprivileged_bpf_disabled=2; capwatch uses CAP_BPF instead",
+            "sysctl -w kernel.unprivileged_bpf_disabled=2 (capwatch still works, with CAP_BPF)",
         );
     }
     if facts.setting("kernel.apparmor_restrict_unprivileged_userns") == Some(1) {
         list.note(
             "AppArmor restricts unprivileged user namespaces: a program that enters one without \
              its own profile gets `unprivileged_userns`, which refuses every capability",
-            "add a profile with `userns,` for each supervisor; `capwatch probe` shows whether one fails here",
+            "run `capwatch probe --check`; if it fails, add a profile with `userns,` for the path \
+             of the supervisor",
         );
     }
-    if facts.setting("user.max_user_namespaces") == Some(0)
-        || facts.setting("kernel.unprivileged_userns_clone") == Some(0)
-    {
+    let off = [
+        ("kernel.unprivileged_userns_clone", 1),
+        ("user.max_user_namespaces", 15000),
+    ];
+    let off = off
+        .into_iter()
+        .filter(|(name, _)| facts.setting(name) == Some(0));
+    let off: Vec<_> = off.map(|(name, value)| format!("{name}={value}")).collect();
+    if !off.is_empty() {
         list.note(
             "unprivileged user namespaces are off: rootless containers can't start",
-            "if you need them: sysctl -w kernel.unprivileged_userns_clone=1 \
-             user.max_user_namespaces=10000",
+            format!("if you need them: sysctl -w {}", off.join(" ")),
         );
     }
 }
@@ -209,6 +218,17 @@ fn rules(list: &mut List, seen: &Seen<'_>) {
     );
 }
 
+/// Whether a capability is missing without which no hook can be attached.
+fn lacks_bpf(seen: &Seen<'_>) -> bool {
+    let mut missing = privileges::missing(seen.held);
+    missing.any(|one| matches!(one.number, BPF | PERFMON))
+}
+
+fn is_short_of_locked_memory(seen: &Seen<'_>) -> bool {
+    let old = version(seen.kernel) < (5, 11);
+    old && seen.facts.locked_memory.is_some() && !seen.held.contains(SYS_RESOURCE)
+}
+
 fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
     let tracepoint = mechanism(seen, Mechanism::Tracepoint)
         && seen
@@ -225,9 +245,9 @@ fn hook_remedy(hook: &str, seen: &Seen<'_>) -> &'static str {
         _ if seen.facts.inside.user_namespace => {
             "run it as root of the host, in the host's user namespace: the kernel accepts no capability of another one"
         }
-        _ => {
-            "boot a kernel with BTF, CONFIG_BPF_EVENTS and function tracing, and grant the privileges above"
-        }
+        _ if lacks_bpf(seen) => "grant the capabilities named above",
+        _ if is_short_of_locked_memory(seen) => "raise the limit of locked memory as shown above",
+        _ => "boot a kernel with BTF, CONFIG_BPF_EVENTS and function tracing",
     }
 }
 
@@ -247,7 +267,10 @@ fn tests(list: &mut List, seen: &Seen<'_>) {
                 "run it in the host's network namespace (podman run --network=host)"
             }
             "source" => "run `auditctl -l` and remove rules that exclude records",
-            _ => "fix the hooks above; run `capwatch doctor -v` for the verifier's messages",
+            _ => {
+                "fix the problems of hooks listed above; `capwatch doctor -v` shows the \
+                verifier's messages"
+            }
         };
         list.problem(format!("self-test of {}: {why}", test.name), remedy);
     }
@@ -266,7 +289,7 @@ fn lapses(list: &mut List, seen: &Seen<'_>) {
         let (what, remedy) = sight::advice(&lapse.reason);
         list.problem(
             format!(
-                "sight is partial ({}, {}): {what}",
+                "capwatch may miss findings ({}, {}): {what}",
                 lapse.reason, lapse.count
             ),
             remedy,
@@ -312,7 +335,7 @@ fn surroundings(list: &mut List, seen: &Seen<'_>) {
     if matches!(seen.facts.cgroup, "v1" | "none") {
         list.problem(
             format!(
-                "cgroup {}: containers cannot be distinguished by their cgroup",
+                "cgroup {}: capwatch cannot distinguish containers by their cgroup",
                 seen.facts.cgroup
             ),
             "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line",

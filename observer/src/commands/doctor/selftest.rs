@@ -183,7 +183,7 @@ async fn tree(agent: &Agent) -> Vec<SelfTest> {
             let exit = if fork.seen == Some(true) {
                 exit.look(blind(agent), || !known(pid)).await
             } else {
-                exit.not_provoked("the fork was not seen".to_owned())
+                exit.not_provoked("no hook reported the fork".to_owned())
             };
             vec![fork, exec, exit]
         }

@@ -167,13 +167,13 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
         cut,
     } = answer;
     if *cut {
-        writeln!(out, "Only the first {LONGEST} bytes were read.\n")?;
+        writeln!(out, "capwatch read only the first {LONGEST} bytes.\n")?;
     }
     if !known {
         return writeln!(
             out,
             "This message is unknown. The agent's page lists the known ones (/docs/errors).\nRun the failing command under `capwatch record -- COMMAND` to see \
-             whether a capability was refused."
+             whether the kernel refused a capability."
         );
     }
     for sentence in records {
@@ -186,7 +186,7 @@ fn show(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
     if !rest.is_empty() {
         writeln!(
             out,
-            "Also in the text: {} (docs/errors.md)",
+            "Also in the text: {} (/docs/errors on the agent's page)",
             rest.join(", ")
         )?;
     }

@@ -106,7 +106,7 @@ pub struct Answer {
 /// Runs the command.
 pub fn run(path: &Path, check: bool, output: DiagnosisForm) -> anyhow::Result<ExitCode> {
     let shown = path.display();
-    let data = std::fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
+    let data = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
     if !data.is_file() {
         bail!("{shown} is no regular file: name a program");
     }

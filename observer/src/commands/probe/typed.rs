@@ -25,7 +25,7 @@ pub struct Probe {
     /// is given) cannot clear its bounding set
     #[arg(long)]
     pub check: bool,
-    /// The form of the output
+    /// Choose the form of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub output: DiagnosisForm,
     /// Try the steps of a sandbox under this path, because `AppArmor` profiles attach by

@@ -19,7 +19,7 @@ use crate::{
 
 /// A log in which nothing was understood is no log without a denial.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing in {name} was understood, so it cannot show denials: {why}")]
+#[error("no line of {name} is an audit record, so it cannot show denials: {why}")]
 pub struct NothingRead {
     name: String,
     why: String,

@@ -58,7 +58,7 @@ pub fn read(
     }
     if reading.streams > 1 {
         tracing::warn!(
-            "{name} holds {} recordings; the last one is reported",
+            "{name} holds {} recordings; this is the report of the last one",
             reading.streams
         );
     }

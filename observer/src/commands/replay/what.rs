@@ -64,20 +64,20 @@ const MAGIC: [(&[u8], What); 20] = [
     ),
     (
         b"\xfd7zXZ\0",
-        what("packed by xz", "unpack it, xz -dc FILE | capwatch replay -"),
+        what("packed by xz", "unpack it: xz -dc FILE | capwatch replay -"),
     ),
     (
         b"BZh",
         what(
             "packed by bzip2",
-            "unpack it, bzip2 -dc FILE | capwatch replay -",
+            "unpack it: bzip2 -dc FILE | capwatch replay -",
         ),
     ),
     (
         b"\x04\x22\x4d\x18",
         what(
             "packed by lz4",
-            "unpack it, lz4 -dc FILE | capwatch replay -",
+            "unpack it: lz4 -dc FILE | capwatch replay -",
         ),
     ),
     (

@@ -131,7 +131,7 @@ impl Facts {
         let whose = if self.own {
             "capwatch's own, as it was started (`--pid` names another)"
         } else {
-            "the one asked for"
+            "the one that `--pid` names"
         };
         writeln!(out, "\n**Process**: {whose}\n")?;
         let label = self.label.as_deref().unwrap_or("none");

@@ -61,7 +61,10 @@ impl Feed {
         while let Some(line) = self.lines.next_line().await? {
             if let Some(json) = line.strip_prefix("data: ") {
                 let event = serde_json::from_str(json);
-                let event = event.context("the agent is of another version of capwatch")?;
+                let event = event.context(
+                    "the agent runs another version of capwatch: use \
+                    `watch` of that version",
+                )?;
                 return Ok(Some(event));
             }
         }

@@ -95,7 +95,7 @@ fn paths_and_cgroups_distinguish_programs_of_one_name() {
             .to_string()
     };
     let error = add("[[supervisor]]\nname = \"x\"\nexe = [\"/opt/cr*\"]\n");
-    assert!(error.contains("can't have a glob"), "{error}");
+    assert!(error.contains("cannot have a glob"), "{error}");
     let error = add("[[supervisor]]\nname = \"x\"\ncgroup = [\"[\"]\n");
     assert!(error.contains("is no glob"), "{error}");
 }
@@ -191,7 +191,11 @@ fn labels_are_few_and_distinguished() {
     assert_eq!(added, Ok(()));
     assert_eq!(rules.labels(), ["a.b/c", "d"]);
     assert_eq!(as_label("a.b/c"), "label_a_b_c");
-    assert!(add("\"a.b\", \"a-b\"").0.unwrap_err().contains("same name"));
+    let same = add("\"a.b\", \"a-b\"").0.unwrap_err();
+    assert!(
+        same.contains("the same label of a metric: remove one"),
+        "{same}"
+    );
     assert!(add("\"\"").0.unwrap_err().contains("needs a name"));
     let many: Vec<_> = (0..17).map(|n| format!("\"l{n}\"")).collect();
     assert!(

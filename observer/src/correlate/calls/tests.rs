@@ -246,7 +246,7 @@ fn other_records_of_an_event_name_the_programs() {
         let workload = episode.workload.as_ref().and_then(|one| one.exe.as_deref());
         assert_eq!(workload, Some("web"));
         assert!(
-            episode.explanation.contains("it had CAP_SETPCAP"),
+            episode.explanation.contains("the process had CAP_SETPCAP"),
             "{}",
             episode.explanation
         );

@@ -18,7 +18,7 @@ pub fn logged(denial: &Denial, release: Release) -> String {
         denial.supervisor.as_deref(),
         denial.role.as_deref(),
         if denial.comm.is_empty() {
-            "of an unknown name"
+            "unknown"
         } else {
             &denial.comm
         },
@@ -66,7 +66,7 @@ pub fn denial(
             text = format!("{text} ({note})");
         }
     } else if let Some(passing) = denial.in_passing() {
-        text = format!("{text}; the kernel asks {passing}");
+        text = format!("{text}; the kernel checks {passing}");
     } else if denial.audited == "no" {
         text += "; the kernel made this check without audit, so there is no record";
     } else if denial.audited == "unknown" && denial.number == caps::SYS_ADMIN {
@@ -117,10 +117,10 @@ fn why(denial: &Denial, container: Option<&Container>) -> String {
 }
 
 /// What to look at before anybody gives a capability to pass over a file's mode.
-const FILE: &str = "The file's permissions did not allow the access, and the kernel then checks \
-    DAC_OVERRIDE and DAC_READ_SEARCH before it answers EACCES. Many programs only try (a search \
-    along PATH, access(2)), so whether it matters is undecided. If it does: fix the owner or the \
-    mode of the file; do not grant a capability for it.";
+const FILE: &str = "The file's permissions forbid the access. The kernel then checks DAC_OVERRIDE \
+    and DAC_READ_SEARCH, and answers EACCES without them. Many programs only try (a search along \
+    PATH, access(2)), so this may be harmless. If the program fails: fix the owner or the mode of \
+    the file (chown, chmod); do not grant a capability for it.";
 
 /// What to change: for a module's denial, and for what a supervisor was
 /// refused; what a workload is refused is often the sandbox at work.
@@ -148,8 +148,8 @@ fn remedy(denial: &Denial, container: Option<&Container>, release: Release) -> O
                 ..Case::default()
             };
             Some(format!(
-                "Whether the call failed because of it is undecided: capwatch sees the check, \
-                 not the call's result. If it failed and matters: {}.",
+                "capwatch sees the check, not the result of the call, which may have succeeded. \
+                 If the program fails because of it: {}.",
                 give(&case)
             ))
         }

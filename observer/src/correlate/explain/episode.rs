@@ -121,17 +121,20 @@ fn refused(episode: &Episode, refusal: &Refusal<'_>) -> String {
             missing(episode, refusal)
         ),
         (Some("apparmor"), Some(profile)) => {
-            format!("AppArmor profile {profile:?} refused CAP_SETPCAP, which it holds")
+            format!("AppArmor profile {profile:?} refused CAP_SETPCAP, which the process holds")
         }
         (Some("apparmor"), None) => {
-            "AppArmor refused CAP_SETPCAP, which it holds; the name of the profile is unknown".to_owned()
+            "AppArmor refused CAP_SETPCAP, which the process holds; the name of the profile is \
+             unknown"
+                .to_owned()
         }
         (Some("selinux"), domain) => {
             let domain = domain.map_or(String::new(), |domain| format!(", in domain {domain:?}"));
-            format!("SELinux refused CAP_SETPCAP, which it holds{domain}")
+            format!("SELinux refused CAP_SETPCAP, which the process holds{domain}")
         }
         (Some("seccomp"), _) => "a seccomp filter refused the call".to_owned(),
-        _ => "it holds CAP_SETPCAP, so a security module refused (inferred; it could not be identified)"
+        _ => "the process holds CAP_SETPCAP, so a security module refused (inferred; which one is \
+            unknown)"
             .to_owned(),
     };
     what + &why
@@ -216,10 +219,11 @@ fn exec_failed(episode: &Episode, code: i32) -> String {
         return format!("{meaning}.");
     }
     format!(
-        "{meaning}. The kernel refuses, without a check or a record, to execute a file with the \
-         effective bit that needs a capability outside the bounding set; {} just left that set. \
-         If `getcap FILE` shows one of these, keep it in the bounding set, or remove it from \
-         the file (`setcap -r FILE`). Otherwise check the file's mode and mount.",
+        "{meaning}. The kernel refuses to execute a file if its capabilities have the effective \
+         bit and one of them is outside the bounding set; no check and no record shows that. {} \
+         just left the set. If `getcap FILE` shows one of these, keep it in the bounding set, or remove it from \
+         the file (`setcap -r FILE`). Otherwise check its mode and mount: ls -l FILE; findmnt -T \
+         FILE.",
         list(&dropped)
     )
 }
@@ -293,31 +297,31 @@ fn skipped(episode: &Episode, refusal: &Refusal<'_>) -> String {
         .as_ref()
         .and_then(|workload| workload.exe.as_deref())
         .map_or("its workload".into(), shown);
-    let asked = if refusal.rule.is_some_and(|rule| rule.runtime) {
-        "its container's configuration does not ask for"
+    let wanted = if refusal.rule.is_some_and(|rule| rule.runtime) {
+        "although its container's configuration does not request this"
     } else {
-        "should have been dropped"
+        "although that set should be empty"
     };
     let tried = if episode.drops > 0 {
-        "It dropped some and never tried the rest"
+        "It dropped some capabilities and never tried the others"
     } else {
-        "It never tried"
+        "It made no drop call"
     };
     let (why, remedy) = if setpcap {
         (
             String::new(),
-            "Have it empty its bounding set before it starts anything.".to_owned(),
+            "Make it drop these capabilities before it starts a program.".to_owned(),
         )
     } else {
         (
-            ": CAP_SETPCAP was not effective (inferred from its bounding set), and programs that \
-             check first make no call without it"
+            ", probably because CAP_SETPCAP was not effective (inferred from its bounding set): \
+             many programs check this first"
                 .to_owned(),
             format!("{}.", remedy::give(&case(episode, refusal))),
         )
     };
     format!(
-        "started {program} with {} in the bounding set, which {asked}. {tried}{why}. {remedy}",
+        "started {program} with {} still in the bounding set, {wanted}. {tried}{why}. {remedy}",
         list(&episode.residual)
     )
 }

@@ -51,15 +51,15 @@ pub fn logged_episode(episode: &Episode) -> String {
             "a seccomp filter refused the call (record of the same call)".to_owned()
         }
         (Some("lsm"), _) => {
-            "a security module or a seccomp filter refused without a record (inferred: the record \
-             of its exec shows that it had CAP_SETPCAP)"
+            "a security module or a seccomp filter refused without a record (inferred: the exec \
+             record shows that the process had CAP_SETPCAP)"
                 .to_owned()
         }
         _ if !episode.effective.is_empty() => {
-            "the record of its exec shows that it had no CAP_SETPCAP".to_owned()
+            "the exec record shows that the process had no CAP_SETPCAP".to_owned()
         }
-        _ => "CAP_SETPCAP is not in its effective set (inferred: no module logged this call. \
-             commoncap writes no records, and AppArmor leaves out a denial like its last one)"
+        _ => "CAP_SETPCAP is probably not in its effective set (inferred: no module logged this \
+            call; but AppArmor leaves out repeated denials)"
             .to_owned(),
     };
     let program = episode
@@ -76,11 +76,11 @@ pub fn logged_episode(episode: &Episode) -> String {
             "It exited, and the log shows no exec before that".to_owned()
         }
         (Fate::Exit, _) => {
-            "It has exited since; only an audit rule for execve would show whether it ran a \
-             program before"
+            "It has exited. Only an audit rule shows whether it ran a program first: auditctl -a \
+             always,exit -F arch=b64 -S execve"
                 .to_owned()
         }
-        (Fate::Running, _) => "The log does not show what became of it".to_owned(),
+        (Fate::Running, _) => "The log does not show whether it exited or ran a program".to_owned(),
     };
     let still = match episode.fate {
         Fate::Exit => "",
@@ -108,7 +108,7 @@ fn remedy(episode: &Episode) -> String {
         Some("selinux") => {
             module::selinux("setpcap", crate::caps::SETPCAP, episode.profile.as_deref())
         }
-        Some("seccomp") => "Allow prctl in its seccomp profile.".to_owned(),
+        Some("seccomp") => "Allow prctl in the seccomp profile.".to_owned(),
         Some("lsm") => {
             "Run `capwatch doctor` on that host: it lists the security modules.".to_owned()
         }

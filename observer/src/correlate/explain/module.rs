@@ -28,8 +28,16 @@ pub fn apparmor(
     release: Release,
 ) -> String {
     let rule = format!("\"capability {capability},\"");
+    let program = if comm.is_empty() {
+        "the program".into()
+    } else {
+        shown(comm)
+    };
     let Some(profile) = profile else {
-        return format!("If it needs it, allow {rule} in its profile.");
+        return format!(
+            "If {program} needs {capability}, allow {rule} in its profile (aa-status \
+            lists the profiles)."
+        );
     };
     let parts: Vec<_> = profile.split("//&").collect();
     if parts
@@ -46,8 +54,8 @@ pub fn apparmor(
         names.sort_unstable();
         names.dedup();
         return format!(
-            "The label is a stack, and each of its profiles must allow it: {}. If it needs it, add \
-             {rule} to each profile that lacks it.",
+            "The label is a stack, and each profile in it must allow {capability}: {}. If \
+             {program} needs it, add {rule} to each profile that lacks the rule.",
             names.join(" and ")
         );
     }
@@ -59,11 +67,10 @@ pub fn apparmor(
     };
     // Profiles that a program writes: an edit would not last.
     let how = if let Some(rest) = profile.strip_prefix("snap.") {
-        let snap = rest.split('.').next().unwrap_or(rest);
+        let snap = shown(rest.split('.').next().unwrap_or(rest));
         Some(format!(
-            "connect an interface of the snap that allows it (snap connections {}): snapd writes \
-             profile {profile:?} itself",
-            shown(snap)
+            "connect an interface that allows it (`snap connections {snap}` lists them, `snap \
+             connect {snap}:INTERFACE` connects one): snapd writes profile {profile:?} itself"
         ))
     } else if is_of_runtime(profile) {
         Some(format!(
@@ -81,9 +88,10 @@ pub fn apparmor(
         })
     };
     match how {
-        Some(how) => format!("If it needs it, {how}{place}.{inside}"),
+        Some(how) => format!("If {program} needs {capability}, {how}{place}.{inside}"),
         None => format!(
-            "If it needs it, allow {rule} in profile {profile:?}{place} (its file in \
+            "If {program} needs {capability}, allow {rule} in profile {profile:?}{place} (its \
+             file in \
              /etc/apparmor.d, or the file in local/ that it includes), then load the profile: \
              apparmor_parser -r FILE.{inside}"
         ),
@@ -106,11 +114,12 @@ fn own_profile(capability: &str, comm: &str, release: Release) -> String {
         "Fix".to_owned()
     };
     format!(
-        "It created a user namespace without its own profile, and AppArmor refuses every \
-         capability there. {fix}: create /etc/apparmor.d/local-{name} with \"abi <abi/4.0>, include \
+        "The program has no profile that allows user namespaces, so AppArmor refuses every \
+         capability in the one that it created. {fix}: create /etc/apparmor.d/local-{name} with \
+         \"abi <abi/4.0>, include \
          <tunables/global> profile local-{name} /PATH/{name} flags=(unconfined) {{ userns, }}\", \
-         where /PATH/{name} is the file that is really executed (readlink -f), and load it: \
-         apparmor_parser -r /etc/apparmor.d/local-{name}. This allows userns and, with it, {capability}. Last resort: sysctl \
+         where /PATH/{name} is the real path of the executed file (readlink -f FILE), and load it: \
+         apparmor_parser -r /etc/apparmor.d/local-{name}. This allows user namespaces, and {capability} inside them. Last resort: sysctl \
          kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
          program of every user."
     )
@@ -123,20 +132,23 @@ fn of_distribution(capability: &str, release: Release) -> String {
         /usr/share/apparmor/extra-profiles/bwrap-userns-restrict to /etc/apparmor.d and load it with \
         apparmor_parser -r";
     let (year, month) = Release::WITH_BWRAP;
-    let otherwise = format!("Fix for another file, or if what it starts needs {capability}");
+    let otherwise = format!(
+        "Fix for another file, or if a program that bwrap starts needs \
+        {capability}"
+    );
     match release {
         Release::Ubuntu(of, at) if (of, at) >= Release::WITH_BWRAP => format!(
-            "Ubuntu {of}.{at:02} loads a profile for /usr/bin/bwrap. This is probably another file, \
-             which a program brought along, or the profile is not loaded (load it: apparmor_parser -r \
-             /etc/apparmor.d/bwrap-userns-restrict). Fix for another file"
+            "Ubuntu {of}.{at:02} loads a profile for /usr/bin/bwrap. This is probably another \
+             copy of bwrap (some programs bring their own), or the profile is not loaded \
+             (apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict). Fix for another file"
         ),
         Release::Ubuntu(of, at) => format!(
-            "Fix for /usr/bin/bwrap: load Ubuntu's own profile for it, which Ubuntu {of}.{at:02} does \
-             not do by itself ({LOAD}). {otherwise}"
+            "Fix for /usr/bin/bwrap: load Ubuntu's own profile for it ({LOAD}); Ubuntu \
+             {of}.{at:02} does not load it by default. {otherwise}"
         ),
         Release::Other => format!(
-            "Fix for /usr/bin/bwrap on Ubuntu: load Ubuntu's own profile for it, which Ubuntu does by \
-             itself from {year}.{month:02} on (before: {LOAD}). {otherwise}"
+            "Fix for /usr/bin/bwrap on Ubuntu: load Ubuntu's own profile for it ({LOAD}); from \
+             {year}.{month:02} on Ubuntu loads it by default. {otherwise}"
         ),
     }
 }
@@ -164,14 +176,15 @@ pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
     let overrides = matches!(capability, "dac_override" | "dac_read_search");
     // Mostly a file of another user, which its owner and mode settle.
     let first = if overrides {
-        "First check the file's owner and mode (an SELinux record of this capability mostly means \
-         that they do not fit the user it runs as). "
+        "First check the file's owner and mode (ls -l FILE): SELinux logs this capability mostly \
+         when they do not allow the program's user. "
     } else {
         ""
     };
     let Some(domain) = domain else {
         return format!(
-            "{first}If it needs it, allow it for its domain (audit2allow shows the rule)."
+            "{first}If the program needs it, load a module that allows only this for its domain \
+             (ausearch -m AVC -ts recent | audit2allow shows the rule)."
         );
     };
     let class = if number < 32 {
@@ -186,14 +199,14 @@ pub fn selinux(capability: &str, number: u32, domain: Option<&str>) -> String {
         "the rule that audit2allow shows".to_owned()
     };
     let container = if domain.starts_with("container") {
-        " (--security-opt label=type:TYPE)"
+        " Or run the container with another type: --security-opt label=type:TYPE."
     } else {
         ""
     };
     format!(
-        "{first}If it needs it, allow it for its domain in a module with {rule} (class cap_userns or \
-         cap2_userns where the record has that; write it with audit2allow -M, load it with \
-         semodule -i), or run it in a type that has it{container}."
+        "{first}If the program needs it, load a module with only {rule} (audit2allow -M writes \
+         modules, semodule -i loads them; the class is cap_userns or cap2_userns if the record \
+         says so).{container}"
     )
 }
 
@@ -264,12 +277,19 @@ mod tests {
         };
         let noble = of(Release::Ubuntu(24, 4));
         let place = |text: &str, part: &str| text.find(part).unwrap_or_else(|| panic!("{text}"));
-        let load = place(&noble, "Ubuntu 24.04 does not do by itself (apt install");
+        let load = place(&noble, "load Ubuntu's own profile for it (apt install");
+        place(&noble, "Ubuntu 24.04 does not load it by default");
         assert!(load < place(&noble, "local-bwrap"), "{noble}");
         let plucky = of(Release::Ubuntu(25, 4));
         assert!(!plucky.contains("apt install"), "{plucky}");
-        assert!(plucky.contains("probably another file"), "{plucky}");
-        assert!(of(Release::Other).contains("from 25.04 on (before: apt install"));
+        assert!(
+            plucky.contains("probably another copy of bwrap"),
+            "{plucky}"
+        );
+        let other = of(Release::Other);
+        let load = place(&other, "load Ubuntu's own profile for it (apt install");
+        let since = place(&other, "from 25.04 on Ubuntu loads it by default");
+        assert!(load < since, "{other}");
     }
 
     #[test]

@@ -17,13 +17,13 @@ pub fn other(row: &Other) -> String {
         Sort::Seccomp => seccomp(row, &who),
         Sort::Capset => capset(row, &who),
         Sort::UsernsCreate if row.verdict.as_deref() == Some("audit") => format!(
-            "{who} created a user namespace, and AppArmor moved it into another profile, which \
-             refuses capabilities there."
+            "{who} created a user namespace. AppArmor moved the process into another profile, \
+             which refuses capabilities there."
         ),
         Sort::UsernsCreate if row.lsm.as_deref() == Some("selinux") => format!(
-            "SELinux refused {who} a new user namespace, in domain {profile:?}. If it needs one: \
-             write a module with user_namespace create for that domain (audit2allow -M) and load \
-             it (semodule -i)."
+            "SELinux refused {who} a new user namespace, in domain {profile:?}. If the program \
+             needs one, load a module with only user_namespace create for that domain \
+             (audit2allow -M writes modules, semodule -i loads them)."
         ),
         Sort::UsernsCreate if row.verdict.as_deref() == Some("allowed") => format!(
             "{who} created a user namespace under AppArmor profile {profile:?} in complain mode; \
@@ -31,8 +31,8 @@ pub fn other(row: &Other) -> String {
         ),
         Sort::UsernsCreate => format!(
             "AppArmor refused {who} a new user namespace (profile {profile:?}); sandboxes and \
-             rootless containers need one. Fix: add a profile with \"userns,\" for the file that is \
-             really executed. Last resort: sysctl \
+             rootless containers need one. Fix: add a profile with \"userns,\" for the path of \
+             the executed file (readlink -f FILE). Last resort: sysctl \
              kernel.apparmor_restrict_unprivileged_userns=0, which lifts the restriction for every \
              program."
         ),
@@ -145,7 +145,11 @@ mod tests {
                 "denied",
                 "refused \"a b\" (pid 7) a new user namespace",
             ),
-            (Sort::UsernsCreate, "audit", "moved it into another profile"),
+            (
+                Sort::UsernsCreate,
+                "audit",
+                "moved the process into another profile",
+            ),
             (
                 Sort::Complain,
                 "allowed",

@@ -98,12 +98,12 @@ pub fn keep(case: &Case<'_>) -> String {
     let capability = case.capability.to_ascii_uppercase();
     match case.uid {
         Some(uid) if uid != 0 => format!(
-            "Have it drop before it changes its user: uid {uid} no longer has {capability} \
-             (setuid removes it). If `exec --user` started it, it never had it: use \
-             `exec --user 0`"
+            "Make it drop capabilities before it changes its user: uid {uid} no longer has \
+             {capability} (setuid removes it). If `exec --user` started the process, it never had \
+             {capability}: use `exec --user 0`"
         ),
         _ => format!(
-            "Have it drop first, before it loses {capability} (setuid and capset remove it)"
+            "Make it drop capabilities before it loses {capability} (setuid and capset remove it)"
         ),
     }
 }
@@ -163,13 +163,13 @@ fn of_unit(unit: &Container, case: &Case<'_>, capability: &str) -> String {
     if !is_service || unit.id.starts_with("user@") {
         return format!(
             "Run it as root, or in a service with AmbientCapabilities=CAP_{capability} ({name} \
-             takes no such directive)"
+             does not support this directive)"
         );
     }
     let bounding = match case.in_bounding {
         Some(true) => String::new(),
         Some(false) => format!(" and CapabilityBoundingSet=CAP_{capability}"),
-        None => format!(", and CAP_{capability} in CapabilityBoundingSet= where that is set"),
+        None => format!("; if the unit sets CapabilityBoundingSet=, add CAP_{capability} there"),
     };
     format!(
         "Give it CAP_{capability} (systemctl edit {name}, in [Service]: \

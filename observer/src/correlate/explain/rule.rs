@@ -63,12 +63,13 @@ fn said(refusal: &RuleRefusal) -> (String, String) {
         ("exec", rule) => return lost(refusal, rule),
         (_, "permitted_beyond_permitted") => (
             format!("could not add {missing} to its permitted set: capset only takes away"),
-            "Set capabilities before the user id changes or the program is executed, or have \
-             its parent pass them on",
+            "Set capabilities before changing the user id or executing the program, or pass them \
+             on from its parent",
         ),
         (_, "effective_beyond_permitted") => (
             format!("could not make {missing} effective: not in the new permitted set"),
-            "Lower the effective set first, then the permitted one, or both in one call",
+            "Remove it from the effective set first and then from the permitted set, or from both \
+             in one call",
         ),
         (_, "inheritable_beyond_permitted") => (
             format!(
@@ -86,16 +87,16 @@ fn said(refusal: &RuleRefusal) -> (String, String) {
             "Have each process set its own capabilities",
         ),
         (_, "not_permitted") => (
-            format!("could not raise {missing} in its ambient set: not in its permitted set"),
+            format!("could not add {missing} to its ambient set: not in its permitted set"),
             "Give it the capability first (in a container: --cap-add; under systemd: \
              AmbientCapabilities=)",
         ),
         (_, "not_inheritable") => (
-            format!("could not raise {missing} in its ambient set: not in its inheritable set"),
-            "Make it inheritable first (capset), then ambient",
+            format!("could not add {missing} to its ambient set: not in its inheritable set"),
+            "Add it to the inheritable set first (capset), then to the ambient set",
         ),
         ("ambient", "locked") => (
-            "could not raise an ambient capability: its securebits forbid it \
+            "could not add an ambient capability: its securebits forbid it \
              (SECBIT_NO_CAP_AMBIENT_RAISE)"
                 .to_owned(),
             "Leave no-cap-ambient-raise out of its securebits",
@@ -120,15 +121,15 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
              --cap-add SETFCAP), or do not map the parent's id 0; do not grant SYS_ADMIN for this",
         ),
         ("gid_map", "not_own_id") => (
-            "could not map group ids: without SETGID over the parent namespace a process may \
-             map only its own id, in one line, once setgroups is denied"
+            "could not map group ids: without SETGID in the parent namespace, a process may map \
+             only its own id, after it denied setgroups"
                 .to_owned(),
             "Write `deny` to /proc/PID/setgroups first, then its own id in one line, or use \
              newgidmap with a range in /etc/subgid",
         ),
         (_, "not_own_id") => (
-            "could not map user ids: without SETUID over the parent namespace a process may \
-             map only its own id, in one line"
+            "could not map user ids: without SETUID in the parent namespace, a process may map \
+             only its own id"
                 .to_owned(),
             "Map its own id in one line, or use newuidmap with a range in /etc/subuid",
         ),
@@ -142,8 +143,8 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
         ),
         (_, "denied_in_namespace") => (
             "could not set its groups: setgroups is denied in its user namespace".to_owned(),
-            "Have the namespace's maps written with SETGID over the parent (newgidmap), or do \
-             not set groups in it",
+            "Write gid_map with newgidmap (a range in /etc/subgid), or do not set groups in this \
+             namespace",
         ),
         (_, "no_gid_map") => (
             "could not set its groups: its user namespace has no gid_map yet".to_owned(),
@@ -151,7 +152,8 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
         ),
         ("setgroups", "unmapped") => (
             "could not set its groups: one of them has no mapping in its user namespace".to_owned(),
-            "Map more group ids, or take the group out of the user's list",
+            "Map more group ids (a range in /etc/subgid), or remove the user from that group \
+             (gpasswd -d USER GROUP)",
         ),
         ("userns", "unmapped") => (
             "could not create a user namespace: its own ids have no mapping in the current one"
@@ -172,8 +174,9 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
             "Raise it: sysctl -w user.max_user_namespaces=15000",
         ),
         (_, "depth") => (
-            "could not create another user namespace: 33 levels is the limit".to_owned(),
-            "Look for a program that nests without end",
+            "could not create another user namespace: 33 are nested already, which is the limit"
+                .to_owned(),
+            "Find the program that nests them: lsns -t user -o NS,PID,PPID,COMMAND",
         ),
         (call, "unseen") => (
             format!("was refused {call} by a rule whose details were not recorded"),
@@ -181,7 +184,7 @@ fn of_ids(refusal: &RuleRefusal) -> (String, String) {
         ),
         (call, rule) => (
             format!("was refused {call} by a rule ({rule})"),
-            "See docs/events.md",
+            "Look the rule up in /docs/events on the agent's page",
         ),
     };
     (what, remedy.to_owned())
@@ -196,7 +199,7 @@ fn exec(refusal: &RuleRefusal) -> (String, String) {
     };
     (
         format!(
-            "could not execute {file}: the file's capabilities take effect at once and need \
+            "could not execute {file}: its file capabilities have the effective bit and include \
              {need}, which is not in the process's bounding set"
         ),
         format!("{}, or {}", capitalized(&keep(refusal)), removal(refusal)),
@@ -214,7 +217,7 @@ fn lost(refusal: &RuleRefusal, rule: &str) -> (String, String) {
         "lost_no_new_privs" => (
             "no_new_privs is set",
             "Start it without no_new_privs (systemd: NoNewPrivileges=no; a container: \
-             allowPrivilegeEscalation: true), or give the capability to its parent",
+             allowPrivilegeEscalation: true), or pass the capability on from its parent as an ambient one",
         ),
         "lost_nosuid" => (
             "its mount is nosuid",
@@ -222,10 +225,10 @@ fn lost(refusal: &RuleRefusal, rule: &str) -> (String, String) {
         ),
         "lost_foreign_mount" => (
             "its mount belongs to another mount or user namespace",
-            "Mount its file system in the namespaces in which it is executed",
+            "Mount its file system inside the namespaces of the process that executes it",
         ),
         _ => (
-            "it is traced",
+            "another process traces it",
             "Trace it as root, or attach after it started",
         ),
     };
@@ -259,7 +262,7 @@ fn keep(refusal: &RuleRefusal) -> String {
 
 fn removal(refusal: &RuleRefusal) -> String {
     let file = file(refusal);
-    format!("remove it from the file (`setcap -r {file}`), or clear the effective bit")
+    format!("remove the file's capabilities (`setcap -r {file}`)")
 }
 
 fn capitalized(text: &str) -> String {

@@ -42,7 +42,10 @@ pub fn who(
             format!("Process {comm}{pid}, launched by {launcher}{place},")
         }
         (Some(supervisor), Some(NESTED)) => {
-            format!("Supervisor {supervisor}, below another one, process {comm}{pid}{place},")
+            format!(
+                "Supervisor {supervisor}, below another supervisor, process \
+                {comm}{pid}{place},"
+            )
         }
         (Some(supervisor), _) => format!("Supervisor {supervisor}, process {comm}{pid}{place},"),
         (None, _) => format!("Process {comm}{pid}{place}"),

@@ -21,7 +21,7 @@ pub enum AuditSource {
 
 /// Why a name is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no audit source is called {0:?}: netlink, kmsg, log:FILE, pipe:FILE, or - for stdin")]
+#[error("no audit source is called {0:?}; use netlink, kmsg, log:FILE, pipe:FILE, or - for stdin")]
 pub struct NoSource(String);
 
 impl AuditSource {

@@ -26,7 +26,8 @@ const BATCH: usize = 256;
 pub enum KmsgError {
     /// Refused.
     #[error(
-        "cannot read /dev/kmsg: CAP_SYSLOG is missing (kernel.dmesg_restrict is 1), or the device's mode forbids it"
+        "cannot read /dev/kmsg: CAP_SYSLOG is missing (kernel.dmesg_restrict is 1), or the \
+         device's mode forbids it; run as root, or use netlink (CAP_AUDIT_READ)"
     )]
     Denied,
     /// Failed otherwise.

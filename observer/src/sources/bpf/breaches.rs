@@ -133,7 +133,7 @@ impl Breaches {
                 Ok(()) | Err(MapError::KeyNotFound) => {
                     self.seen.remove(key);
                 }
-                Err(error) => tracing::warn!("cannot forget a refusal: {error}"),
+                Err(error) => tracing::warn!("cannot delete a refusal: {error}"),
             }
         }
         Some(held(&left))

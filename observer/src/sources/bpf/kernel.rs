@@ -82,7 +82,7 @@ impl Kernel {
         };
         let watched = pins::now(kept.since, &self.maps.losses.all());
         if let Err(error) = lock(&kept.watched).set(0, watched, 0) {
-            tracing::warn!("cannot say that this agent watches: {error}");
+            tracing::warn!("cannot record in the pins that this agent runs: {error}");
         }
     }
 

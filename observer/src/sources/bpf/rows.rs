@@ -227,7 +227,7 @@ impl Rows {
                 if former.counted.remove(key).is_some()
                     && let Err(error) = former.slots.remove(key)
                 {
-                    tracing::warn!("cannot forget a row of a version before: {error}");
+                    tracing::warn!("cannot delete a row that an earlier version left: {error}");
                 }
             }
             let Some(slot) = self.known.remove(key) else {
@@ -242,7 +242,7 @@ impl Rows {
                     self.retired.push((Instant::now(), slot));
                     taken = true;
                 }
-                Err(error) => tracing::warn!("cannot forget a row: {error}"),
+                Err(error) => tracing::warn!("cannot delete a row: {error}"),
             }
         }
         if taken {

@@ -129,7 +129,7 @@ impl Storm {
                 parts.try_for_each(|part| load_kprobe(ebpf, *part))
             });
         if let Err(why) = ready {
-            tracing::info!("checks of a storm can't be counted by kprobes: {why}");
+            tracing::info!("kprobes cannot count the checks of a storm: {why}");
             self.mode = Mode::Fixed;
         }
     }
@@ -185,7 +185,7 @@ impl Storm {
                 true
             }
             Err(why) => {
-                tracing::warn!("checks of a storm can't be counted by kprobes: {why}");
+                tracing::warn!("kprobes cannot count the checks of a storm: {why}");
                 self.mode = Mode::Fixed;
                 false
             }
@@ -200,7 +200,7 @@ impl Storm {
                 true
             }
             Err(why) => {
-                tracing::warn!("kprobes go on counting checks: {why}");
+                tracing::warn!("kprobes keep counting checks: {why}");
                 self.mode = Mode::Storm(Instant::now() + MAX_QUIET);
                 false
             }

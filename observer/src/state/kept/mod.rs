@@ -208,7 +208,10 @@ fn read(folder: &OwnedFd, path: &Path, boot: &str) -> Left {
             .and_then(|bytes| Snapshot::read(&bytes));
         match snapshot {
             Ok(snapshot) if snapshot.boot_id == boot => left.snapshot = Some(snapshot),
-            Ok(_) => tracing::info!("the state in {} is of another boot", path.display()),
+            Ok(_) => tracing::info!(
+                "the state in {} is from another boot: counters start at 0",
+                path.display()
+            ),
             Err(why) => set_aside(folder, path, &names, &why),
         }
     }

@@ -21,7 +21,10 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
             "kmsg" if seen.facts.setting("kernel.dmesg_restrict") == Some(1) => {
                 "kernel.dmesg_restrict is 1: grant CAP_AUDIT_READ for netlink (systemd: AmbientCapabilities=CAP_AUDIT_READ)"
             }
-            _ => "eBPF still identifies the layer; audit records only add detail",
+            _ => {
+                "fix the reason above, or name another source with --audit-source; where hooks \
+                are attached, eBPF still identifies the layer"
+            }
         };
         list.problem(
             format!("audit source {} is not connected: {reason}", source.name),
@@ -40,7 +43,11 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
                 "nothing to do: capwatch uses the multicast group, which works next to it",
             );
         } else {
-            list.problem(what, "grant CAP_AUDIT_READ for the multicast group");
+            list.problem(
+                what,
+                "grant CAP_AUDIT_READ for the multicast group (systemd: \
+                AmbientCapabilities=CAP_AUDIT_READ)",
+            );
         }
     } else if connected("kmsg") && seen.facts.setting("kernel.printk_ratelimit") != Some(0) {
         list.problem(
@@ -51,7 +58,8 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
                     .unwrap_or(10),
                 seen.facts.setting("kernel.printk_ratelimit").unwrap_or(5),
             ),
-            "grant CAP_AUDIT_READ for the multicast group, or set kernel.printk_ratelimit=0",
+            "grant CAP_AUDIT_READ for the multicast group (systemd: \
+             AmbientCapabilities=CAP_AUDIT_READ); without it: sysctl -w kernel.printk_ratelimit=0",
         );
     }
     let Some(status) = &audit.status else {
@@ -66,10 +74,7 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
     if status.lost > 0 {
         list.problem(
             format!("audit has lost {} records since boot", status.lost),
-            format!(
-                "auditctl -b {}",
-                status.backlog_limit.max(64).saturating_mul(4)
-            ),
+            format!("auditctl -b {}", larger(status.backlog_limit)),
         );
     }
     if status.backlog_limit > 0
@@ -80,7 +85,15 @@ pub(super) fn audit(list: &mut List, seen: &Seen<'_>) {
                 "{} of {} records are queued: audit is about to drop some",
                 status.backlog, status.backlog_limit
             ),
-            "auditctl -b 8192, and check why the audit daemon is slow (systemctl status auditd)",
+            format!(
+                "auditctl -b {}, and check why the audit daemon is slow (systemctl status auditd)",
+                larger(status.backlog_limit)
+            ),
         );
     }
+}
+
+/// The limit of queued records that a remedy names.
+fn larger(limit: u32) -> u32 {
+    limit.max(64).saturating_mul(4)
 }

@@ -116,6 +116,62 @@ fn limits_of_audit_and_lockdown_are_problems() {
 }
 
 #[test]
+fn remedies_fit_what_is_known_of_the_host() {
+    let mut facts = Facts::gather();
+    facts.lockdown = None;
+    facts.inside.user_namespace = false;
+    facts.locked_memory = Some(65_536);
+    facts.audit.status = Some(crate::sources::audit::AuditStatus {
+        backlog: 8_000,
+        backlog_limit: 8_192,
+        ..Default::default()
+    });
+    let settings = [
+        ("kernel.unprivileged_userns_clone", None),
+        ("user.max_user_namespaces", Some(0)),
+    ];
+    facts.settings.extend(settings);
+    let missed = HookReport {
+        hook: "security_capable".to_owned(),
+        mechanism: None,
+        attached: false,
+        needed: true,
+        reason: None,
+    };
+    let remedies = |kernel: &str, lacking: &[u32]| {
+        let lacking = lacking.iter().fold(0, |set, number| set | 1_u64 << number);
+        let found = find(&Seen {
+            facts: &facts,
+            kernel,
+            lsm: &["capability".to_owned()],
+            held: CapSet(!lacking),
+            hooks: std::slice::from_ref(&missed),
+            sources: &[],
+            tests: &[],
+            sight: &Sight::default(),
+            sandbox: &sandbox::Report::default(),
+        });
+        move |what: &str| {
+            let mut of = found.iter().filter(|finding| finding.what.contains(what));
+            of.next().unwrap().remedy.clone()
+        }
+    };
+    let hook = |kernel, lacking| remedies(kernel, lacking)("security_capable is not attached");
+    assert!(hook("6.12.1", &[]).starts_with("boot a kernel"));
+    let without_bpf = hook("6.12.1", &[caps::SYS_ADMIN, BPF]);
+    assert!(without_bpf.starts_with("grant the cap"), "{without_bpf}");
+    let short = hook("5.10.1", &[SYS_RESOURCE]);
+    assert!(short.starts_with("raise the limit"), "{short}");
+    let of = remedies("6.12.1", &[]);
+    assert_eq!(
+        of("user namespaces are off"),
+        "if you need them: sysctl -w user.max_user_namespaces=15000"
+    );
+    let larger = of("records are queued");
+    assert!(larger.starts_with("auditctl -b 32768,"), "{larger}");
+}
+
+#[test]
 fn hidden_refusals_by_a_rule_name_what_hides_them() {
     let hook = |name: &str, mechanism, attached| HookReport {
         hook: name.to_owned(),

@@ -63,7 +63,9 @@ fn reason(
         ),
         Step::Tun if errno == libc::EACCES => (
             "device",
-            "/dev/net/tun may not be opened (its mode or the cgroup's device rules)".to_owned(),
+            "the kernel refuses to open /dev/net/tun (its mode, or the cgroup's device rules); \
+             add `--device /dev/net/tun`"
+                .to_owned(),
         ),
         Step::ProcMount if errno == libc::EPERM && account.proc_mounts > 0 => (
             "masked_proc",

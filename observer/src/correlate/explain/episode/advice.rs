@@ -34,7 +34,7 @@ fn became_it<'a>(episode: &Episode, refusal: &Refusal<'a>) -> Option<&'a str> {
 pub(super) fn advice(episode: &Episode, refusal: &Refusal<'_>) -> String {
     match (episode.layer.as_deref(), episode.profile.as_deref()) {
         (Some("commoncap"), _) if refusal.reason == Reason::Namespace => {
-            "Have it drop before it enters another user namespace.".to_owned()
+            "Make it drop capabilities before it enters another user namespace.".to_owned()
         }
         (Some("commoncap"), _) if of_rule(episode, refusal).is_some() => {
             format!("{}.", of_rule(episode, refusal).unwrap_or_default())
@@ -61,7 +61,9 @@ pub(super) fn advice(episode: &Episode, refusal: &Refusal<'_>) -> String {
         ),
         (Some("selinux"), domain) => module::selinux("setpcap", caps::SETPCAP, domain),
         (Some("seccomp"), _) => "Allow prctl in the seccomp profile.".to_owned(),
-        _ => "See the audit log and the LSMs in `capwatch doctor` for who refused.".to_owned(),
+        _ => "To find the module that refused: ausearch -m AVC -ts recent, and the list of LSMs \
+            in `capwatch doctor`."
+            .to_owned(),
     }
 }
 

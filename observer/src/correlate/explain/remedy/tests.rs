@@ -127,8 +127,9 @@ fn who_had_it_keeps_it_until_the_drop() {
         ..Case::default()
     };
     assert!(keep(&case(Some(33))).contains("exec --user 0"));
-    assert!(keep(&case(Some(0))).starts_with("Have it drop first"));
-    assert!(keep(&case(None)).starts_with("Have it drop first"));
+    let first = "Make it drop capabilities before it loses SETPCAP";
+    assert!(keep(&case(Some(0))).starts_with(first));
+    assert!(keep(&case(None)).starts_with(first));
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn a_unit_has_the_directive_that_it_takes() {
         "{text}"
     );
     let text = unit("session-3.scope", 0, None);
-    assert!(text.contains("takes no such directive"), "{text}");
+    assert!(text.contains("does not support this directive"), "{text}");
     let text = unit("mine.service", 1000, None);
     assert!(text.contains("whose manager has no capability"), "{text}");
 }

@@ -50,7 +50,7 @@ fn an_exec_that_failed_after_the_drops_is_explained() {
     assert!(is_explained);
     for words in [
         "could not be executed (inferred)",
-        "net_bind_service just left that set",
+        "net_bind_service just left the set",
         "`setcap -r FILE`",
     ] {
         assert!(text.contains(words), "{words}: {text}");
@@ -87,7 +87,10 @@ fn what_was_requested_and_is_missing_is_distinguished() {
         "{text}"
     );
     // To give it what it has changes nothing.
-    assert!(text.contains("Have it drop first"), "{text}");
+    assert!(
+        text.contains("Make it drop capabilities before it loses SETPCAP"),
+        "{text}"
+    );
     assert!(!text.contains("cap-add"), "{text}");
 }
 
@@ -140,7 +143,7 @@ fn who_it_was_fits_what_the_process_runs_now() {
         (
             "bwrap",
             "bwrap",
-            "Supervisor bwrap, below another one, process bwrap (pid 7),",
+            "Supervisor bwrap, below another supervisor, process bwrap (pid 7),",
         ),
     ] {
         let text = sentence(&replaced(supervisor, comm, comm), Reason::NotEffective);
@@ -160,7 +163,7 @@ fn another_namespace_and_a_modules_refusal() {
     let failed = fatal("openshell", "apparmor", None);
     let text = sentence(&failed, Reason::None);
     assert!(
-        text.contains(r#"AppArmor profile "p\"q" refused CAP_SETPCAP, which it holds"#),
+        text.contains(r#"AppArmor profile "p\"q" refused CAP_SETPCAP, which the process holds"#),
         "{text}"
     );
     let failed = fatal("openshell", "lsm", None);

@@ -28,10 +28,10 @@ fn a_refused_exec_says_which_capability_and_what_to_do() {
     let text = rule_refusal(&caddy());
     assert_eq!(
         text,
-        "Process setpriv (pid 7) could not execute /usr/bin/caddy: the file's capabilities take \
-         effect at once and need net_bind_service, which is not in the process's bounding set (a \
+        "Process setpriv (pid 7) could not execute /usr/bin/caddy: its file capabilities have the \
+         effective bit and include net_bind_service, which is not in the process's bounding set (a \
          rule of the kernel: no check, no LSM, no log). Keep net_bind_service in the bounding \
-         set, or remove it from the file (`setcap -r /usr/bin/caddy`), or clear the effective bit."
+         set, or remove the file's capabilities (`setcap -r /usr/bin/caddy`)."
     );
     let contained = RuleRefusal {
         container: Some(container(WITHOUT_SETPCAP, WITHOUT_SETPCAP)),
@@ -72,7 +72,10 @@ fn a_users_manager_has_no_capability_for_its_units() {
         "{text}"
     );
     let text = text_of("effective_beyond_permitted", &unit);
-    assert!(text.contains("Lower the effective set first"), "{text}");
+    assert!(
+        text.contains("Remove it from the effective set first"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -101,8 +104,8 @@ fn an_episode_says_that_what_it_dropped_was_needed() {
     assert!(
         text.ends_with(
             "It dropped net_bind_service, then could not execute /usr/bin/caddy, whose file \
-             capabilities need it: keep net_bind_service in the bounding set, or remove \
-             it from the file (`setcap -r /usr/bin/caddy`), or clear the effective bit."
+             capabilities need it: keep net_bind_service in the bounding set, or remove the \
+             file's capabilities (`setcap -r /usr/bin/caddy`)."
         ),
         "{text}"
     );

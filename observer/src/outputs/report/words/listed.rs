@@ -93,7 +93,7 @@ pub fn routine(denials: &mut Vec<Denial>) -> Vec<String> {
             _ => format!("{count} checks of {capability} are"),
         };
         format!(
-            "{checks} routine: the kernel asks {why}. Do not grant {} for it.",
+            "{checks} routine: the kernel checks {why}. Do not grant {} for it.",
             capability.to_ascii_uppercase()
         )
     }));

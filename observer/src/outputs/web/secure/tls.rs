@@ -60,10 +60,10 @@ pub fn config(
         .with_single_cert(certificates, key)
         .map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => invalid(format!(
-                "the key in {} is not that of the certificate",
+                "the key in {} does not match the certificate",
                 key_file.display()
             )),
-            error => invalid(format!("certificate or key cannot be used: {error}")),
+            error => invalid(format!("cannot use the certificate or key: {error}")),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((config, expired))
@@ -94,7 +94,8 @@ fn clients(path: &Path, settings: &Tls) -> Result<Option<Arc<RootCertStore>>, We
         )),
         (Some(_), false) => Err(WebConfigError::new(
             path,
-            "client_ca_file is of no use without client_auth_type: RequireAndVerifyClientCert",
+            "client_ca_file has no effect without client_auth_type: RequireAndVerifyClientCert; \
+             add it",
         )),
         (Some(file), true) => {
             let mut roots = RootCertStore::empty();

@@ -48,7 +48,10 @@ impl Users {
             let parts = bcrypt::HashParts::from_str(&hash)
                 .map_err(|_| invalid("not a bcrypt hash; make one with `htpasswd -nBC 10 NAME`"))?;
             if parts.get_cost() > MAX_COST {
-                return Err(invalid("a cost above 15 takes seconds for each password"));
+                return Err(invalid(
+                    "its cost is above 15, which takes seconds for each login; use \
+                    10 (`htpasswd -nBC 10 NAME`)",
+                ));
             }
             let user = User {
                 hash,
@@ -152,7 +155,8 @@ pub async fn ask(State(gate): State<Gate>, request: Request, next: Next) -> Resp
 fn refused() -> Response {
     let mut refused = answer::problem(
         StatusCode::UNAUTHORIZED,
-        "name and password are needed, or wrong: see basic_auth_users of --web.config.file",
+        "name or password is missing or wrong: basic_auth_users of --web.config.file lists the \
+         names",
     );
     let realm = HeaderValue::from_static("Basic realm=\"capwatch\", charset=\"UTF-8\"");
     refused.headers_mut().insert(WWW_AUTHENTICATE, realm);

@@ -111,9 +111,12 @@ impl Pins {
     /// # Errors
     /// When the kernel refuses.
     pub(in crate::sources::bpf) fn settle(&self, about: &About) -> Result<(), KernelError> {
-        let text = about
-            .text()
-            .ok_or_else(|| self.failed("there is too much to say of it"))?;
+        let text = about.text().ok_or_else(|| {
+            self.failed(
+                "the description of the pins is too long (rules and \
+                options)",
+            )
+        })?;
         let make = || -> Result<(), MapError> {
             if self.about().is_some() {
                 let mut map: Array<_, about::Text> = self.own_map(ABOUT)?;
