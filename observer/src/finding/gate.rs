@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Denial, Episode, Report, RoleFilter, RuleRefusal, Scope, Verdict};
+use super::{Denial, Episode, Report, RoleFilter, RuleRefusal, Scope, Verdict, misses_rules};
 
 /// Findings of a sort that are named, each in its own line.
 const MAX_NAMED: usize = 100;
@@ -79,6 +79,12 @@ impl Gate {
         self.fail_on.contains(&FailOn::Rule)
             && self.counts(refusal.role.as_deref())
             && refusal.errno != 0
+    }
+
+    /// Why there being no match proves nothing: what is asked for has no hook here.
+    pub fn unseen(&self, report: &Report) -> Option<&'static str> {
+        let unseen = self.fail_on.contains(&FailOn::Rule) && misses_rules(&report.hooks);
+        unseen.then_some("no hook here shows what rules refuse")
     }
 
     fn counts(&self, role: Option<&str>) -> bool {
@@ -198,6 +204,7 @@ impl Gate {
             };
             format!("{}: {count} more {findings}", what.as_str())
         }));
+        why.extend(self.unseen(report).map(|why| format!("rule: {why}")));
         if self.fail_on.contains(&FailOn::Blind) {
             why.extend(report.sight.hiding().map(|lapse| format!("blind: {lapse}")));
         }

@@ -63,8 +63,29 @@ impl HookReport {
         self.attached && (by_tracepoint || self.hook == "cap_task_prctl")
     }
 
+    /// Whether it only shows what rules refuse.
+    pub fn watches_rules(&self) -> bool {
+        matches!(
+            self.hook.as_str(),
+            "cap_bprm_creds_from_file"
+                | "cap_capset"
+                | "proc_uid_map_write"
+                | "proc_gid_map_write"
+                | "create_user_ns"
+        ) || self.hook.ends_with("_sys_capset")
+            || self.hook.ends_with("_sys_setgroups")
+    }
+
     /// Whether something can't be seen for want of this hook.
     pub const fn is_missed(&self) -> bool {
         self.needed && !self.attached
     }
+}
+
+/// Whether no hook shows what rules refuse: then there being no such refusal says
+/// nothing.
+pub fn misses_rules(hooks: &[HookReport]) -> bool {
+    !hooks
+        .iter()
+        .any(|hook| hook.watches_rules() && hook.attached)
 }

@@ -29,7 +29,7 @@ pub use counts::{ByVerdict, ByWorth, Counts, DenialCounts, EpisodeCounts, RuleCo
 pub use denial::{Denial, Namespace};
 pub use episode::{Episode, Exit, Fate, Launched, Verdict};
 pub use gate::{FailOn, Gate};
-pub use hook::{HookReport, Mechanism};
+pub use hook::{HookReport, Mechanism, misses_rules};
 pub use host::{Host, SourceReport};
 pub use other::{LogRead, Other, Place, Sort};
 pub use refusal::RuleRefusal;

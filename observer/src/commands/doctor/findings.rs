@@ -14,7 +14,6 @@ use crate::{
     privileges::{self, Privilege},
     sandbox::{self, ReportedLapse},
     sight::{self, Sight},
-    sources::bpf::is_rule_hook,
 };
 
 const SYS_RESOURCE: u32 = 24;
@@ -193,7 +192,7 @@ fn hooks(list: &mut List, seen: &Seen<'_>) {
 
 /// Notes only: the host is not at fault if a mechanism can't show refusals by a rule.
 fn rules(list: &mut List, seen: &Seen<'_>) {
-    let unseen = |hook: &HookReport| is_rule_hook(&hook.hook) && !hook.attached && !hook.needed;
+    let unseen = |hook: &HookReport| hook.watches_rules() && !hook.attached && !hook.needed;
     if !seen.hooks.iter().any(unseen) {
         return;
     }

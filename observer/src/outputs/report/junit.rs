@@ -195,6 +195,15 @@ fn refusals(report: &Report, gate: &Gate) -> Vec<Case> {
         let name = format!("{count} more calls, known by number alone");
         beyond("capwatch.rules", name, Some(what.as_str()))
     }));
+    cases.extend(gate.unseen(report).map(|why| Case {
+        class: "capwatch.rules".to_owned(),
+        name: "a hook shows what rules refuse".to_owned(),
+        seconds: 0.0,
+        outcome: Outcome::Failed {
+            kind: "rule".to_owned(),
+            message: format!("{why}: run `capwatch doctor` for the reason"),
+        },
+    }));
     cases
 }
 

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use crate::finding::{
     Counts, Denial, DenialCounts, Episode, HookReport, LogRead, Made, Other, Report, RuleRefusal,
-    Scope, Scoped, SourceReport, Verdict,
+    Scope, Scoped, SourceReport, Verdict, misses_rules,
 };
 
 /// Rows of a table that a person is shown; JSON has more of them.
@@ -301,6 +301,10 @@ pub fn sight(report: &Report) -> String {
     let sight = &report.sight;
     let lapses: Vec<_> = sight.reasons.iter().map(ToString::to_string).collect();
     match lapses.as_slice() {
+        [] if !report.hooks.is_empty() && misses_rules(&report.hooks) => format!(
+            "{}, but no hook here shows what rules refuse (capwatch doctor)",
+            sight.word()
+        ),
         [] => sight.word().to_owned(),
         lapses => format!("{}: {}", sight.word(), lapses.join("; ")),
     }

@@ -19,7 +19,6 @@ use super::{
     object::Attach,
     pins::{About, Away, Pins, Plan, Watched},
     programs::Programs,
-    rules::is_rule_hook,
     storm::{self, Storm},
     written::{verdict_word, write_hooks},
 };
@@ -192,7 +191,7 @@ fn anew(ebpf: &mut Programs, setting: &Setting<'_>) -> (Vec<HookStatus>, Vec<Att
         }
     });
     if !probe_read {
-        let unread = |status: &&mut HookStatus| is_rule_hook(&status.hook) && !status.attached;
+        let unread = |status: &&mut HookStatus| status.watches_rules() && !status.attached;
         for status in hooks.iter_mut().filter(unread) {
             status.needed = false;
         }

@@ -48,4 +48,3 @@ pub use pins::{Away, Pins};
 pub use refusal::PinsError;
 pub use rings::{KernelEvent, RingReader, decode};
 pub use rows::Counted;
-pub use rules::is_rule_hook;

@@ -1,9 +1,6 @@
 //! Which hooks are missed where they are not attached.
 
-use super::{
-    mechanism::{HookStatus, Mechanism},
-    rules::is_rule_hook,
-};
+use super::mechanism::{HookStatus, Mechanism};
 
 const COMMONCAP: &str = "cap_capable";
 const DROPS: &str = "cap_task_prctl";
@@ -27,8 +24,7 @@ pub fn mark(hooks: &mut [HookStatus], lsms: &[String]) {
     for hook in others.filter(|hook| !hook.attached) {
         let superseded = hook.hook == DROPS || (hook.hook == VERDICT && alone);
         // The tracepoint does not see what rules refuse, and is not expected to.
-        hook.needed =
-            hook.hook != CGROUPS && !(tracepoint && (superseded || is_rule_hook(&hook.hook)));
+        hook.needed = hook.hook != CGROUPS && !(tracepoint && (superseded || hook.watches_rules()));
     }
 }
 

@@ -81,7 +81,22 @@ pub(super) static HOOKS: [Hook; 7] = [
     },
 ];
 
-/// Whether a hook only shows what rules refuse.
-pub fn is_rule_hook(hook: &str) -> bool {
-    HOOKS.iter().any(|known| known.name == hook)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::HookReport;
+
+    #[test]
+    fn each_is_known_as_one_that_shows_refusals_by_rules() {
+        for hook in &HOOKS {
+            let report = HookReport {
+                hook: hook.name.to_owned(),
+                mechanism: None,
+                attached: false,
+                needed: false,
+                reason: None,
+            };
+            assert!(report.watches_rules(), "{}", hook.name);
+        }
+    }
 }

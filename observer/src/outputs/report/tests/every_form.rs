@@ -3,10 +3,11 @@
 use super::{HOSTILE, denial, episode, junit, report, shown};
 use crate::{
     finding::{
-        Counts, Course, Denial, Episode, FailOn, Gate, Made, Report, RuleRefusal, Running, Scope,
-        Scoped, Verdict,
+        Counts, Course, Denial, Episode, FailOn, Gate, HookReport, Made, Mechanism, Report,
+        RuleRefusal, Running, Scope, Scoped, Verdict,
     },
     outputs::report::Form,
+    sight::Sight,
 };
 
 /// A report that lists five of 20,005 episodes and three of five rows.
@@ -215,6 +216,13 @@ fn what_a_rule_refused_is_in_every_form_and_stops_its_gate() {
         ..refused.clone()
     };
     let mut report = report();
+    report.hooks.push(HookReport {
+        hook: "cap_capset".to_owned(),
+        mechanism: Some(Mechanism::Fexit),
+        attached: true,
+        needed: true,
+        reason: None,
+    });
     report.rule_refusals = vec![refused, lost];
     report.counts.rules.supervisor = 5;
     for form in [Form::Text, Form::Markdown] {
@@ -245,4 +253,26 @@ fn what_a_rule_refused_is_in_every_form_and_stops_its_gate() {
         ..gate
     };
     assert!(nobody.matches(&report).is_empty());
+}
+
+#[test]
+fn a_gate_on_refusals_by_rules_does_not_pass_where_no_hook_shows_them() {
+    let mut report = report();
+    let gate = Gate {
+        fail_on: vec![FailOn::Rule],
+        role: None,
+    };
+    let why = ["rule: no hook here shows what rules refuse"];
+    assert_eq!(gate.matches(&report), why);
+    let xml = junit(&report, &gate);
+    let failed = xml
+        .lines()
+        .any(|line| line.contains("a hook shows what rules refuse"));
+    assert!(failed, "{xml}");
+    assert!(Gate::failed_drops().unseen(&report).is_none());
+    report.sight = Sight::default();
+    for form in [Form::Text, Form::Markdown] {
+        let text = shown(form, &report).replace("\n  ", " ");
+        assert!(text.contains("no hook here shows what rules"), "{text}");
+    }
 }

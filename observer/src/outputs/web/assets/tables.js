@@ -83,7 +83,7 @@ export function workloads(list, now) {
 
 /** Calls that rules of the kernel refused; the section hides where there are none. */
 export function refusals(list, now) {
-  byId("refusals-card").hidden = list.length === 0;
+  byId("refusals-card").hidden = list.length === 0 && !byId("refusals-unseen");
   const rows = list.slice(-GROUP_ROWS).reverse().map((one) =>
     el(
       "tr",

@@ -79,7 +79,7 @@ pub async fn overview(State(shared): State<Shared>) -> Response {
     html.raw("</div>");
     filters(&mut html);
     episodes::section(&mut html, &episodes, counts.episodes.all, status.now);
-    refusals::section(&mut html, &rule_refusals, status.now);
+    refusals::section(&mut html, &rule_refusals, &status.hooks, status.now);
     denials::section(&mut html, denials, counts.denials.rows, status.now);
     state::agent(&mut html, &status);
     html.raw("</main>");
