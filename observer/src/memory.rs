@@ -35,7 +35,7 @@ pub fn give_back() {
 /// Takes the room out of a map that once held many times more than now: a storm's table
 /// would stay as large for ever.
 pub fn trim<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    if map.len() < map.capacity() / 8 {
+    if map.len() < map.capacity() / 4 {
         map.shrink_to(2 * map.len());
     }
 }

@@ -61,7 +61,7 @@ pub struct Denials {
     rules: Arc<Rules>,
     rows: Vec<(Row, Tally, Scope)>,
     totals: Vec<(Total, u64)>,
-    details: HashMap<Row, Detail>,
+    details: HashMap<Row, Box<Detail>>,
     logged: HashMap<Row, Logged>,
     counters: Counters,
     /// What counts no more, by its scope.
@@ -156,11 +156,11 @@ impl Denials {
             let (namespace, profile) = old.map_or((None, None), |old| (old.namespace, old.profile));
             self.details.insert(
                 key,
-                Detail {
+                Box::new(Detail {
                     namespace: detail.namespace.or(namespace),
                     profile: detail.profile.or(profile),
                     ..detail
-                },
+                }),
             );
         }
     }

@@ -33,7 +33,8 @@ struct Entry<T> {
 
 /// Findings by their name.
 pub struct Kept<T> {
-    entries: HashMap<String, Entry<T>>,
+    /// In boxes: a table has up to twice as many places as entries.
+    entries: HashMap<String, Box<Entry<T>>>,
     places: BTreeMap<Place, String>,
     kinds: HashMap<u64, usize>,
     limit: usize,
@@ -75,7 +76,7 @@ impl<T: Worth> Kept<T> {
             kind,
             finding,
         };
-        self.entries.insert(name.to_owned(), entry);
+        self.entries.insert(name.to_owned(), Box::new(entry));
         if self.entries.len() > self.limit
             && let Some(least) = self.places.values().next().cloned()
         {
@@ -85,7 +86,7 @@ impl<T: Worth> Kept<T> {
 
     /// Gives its number back.
     fn remove(&mut self, name: &str) -> Option<u64> {
-        let Entry { place, kind, .. } = self.entries.remove(name)?;
+        let Entry { place, kind, .. } = *self.entries.remove(name)?;
         self.places.remove(&place);
         if let Some(alike) = self.kinds.get_mut(&kind) {
             *alike -= 1;

@@ -66,7 +66,8 @@ impl Denials {
 
     /// A row of so many denials, as it is shown.
     pub fn row(&self, key: &Row, tally: Tally, scope: Scope, grounds: &Grounds) -> Denial {
-        let denial = correlate::denial(key, tally, scope, self.details.get(key), &self.rules);
+        let detail = self.details.get(key).map(Box::as_ref);
+        let denial = correlate::denial(key, tally, scope, detail, &self.rules);
         if !of_lsm(key.layer) {
             return denial;
         }
