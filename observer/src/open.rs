@@ -21,7 +21,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat},
+    fs::{FileType, Mode, OFlags, ResolveFlags, Stat},
     io::Errno,
 };
 
@@ -209,18 +209,29 @@ fn plain(place: &OwnedFd, owner: u32, limit: u64) -> Result<Vec<u8>, Refused> {
     Ok(bytes)
 }
 
-/// A process's open executable: always a plain file, since the kernel runs
-/// nothing else.
+/// The executable of a process, so that it can be opened when the process is gone.
+/// Its file system is not asked for anything, and can't keep the caller waiting.
 ///
 /// # Errors
 /// As the system reports them.
-pub fn executable(pid: u32) -> io::Result<File> {
-    let path = format!("/proc/{pid}/exe");
-    let about = rustix::fs::statat(CWD, path.as_str(), AtFlags::empty())?;
-    if kind(&about) != FileType::RegularFile {
+pub fn place_of_executable(pid: u32) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(
+        format!("/proc/{pid}/exe"),
+        flags,
+        Mode::empty(),
+    )?)
+}
+
+/// Opens an executable: always a plain file, since the kernel runs nothing else.
+///
+/// # Errors
+/// As the system reports them.
+pub fn executable(place: &OwnedFd) -> io::Result<File> {
+    if kind(&rustix::fs::fstat(place)?) != FileType::RegularFile {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    system(path)
+    system(format!("/proc/self/fd/{}", place.as_raw_fd()))
 }
 
 fn kind(about: &Stat) -> FileType {

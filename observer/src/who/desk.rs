@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     io,
+    os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use super::{Standing, Who};
 use crate::{
     observation::ProcessEvent,
+    open,
     sandbox::{self, Room},
 };
 
@@ -27,6 +29,10 @@ use crate::{
 const MAX_WAITING: usize = 16_384;
 /// Threads, of which each may hang at a file.
 const MAX_THREADS: usize = 8;
+/// Threads at least: one looks up, one opens executables meanwhile.
+const THREADS: usize = 2;
+/// Executables that are open while their look-ups wait.
+const MAX_OPEN: usize = 64;
 /// A look-up that has waited for so long gets another thread.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -42,8 +48,14 @@ impl Ticket {
 }
 
 enum Ask {
-    Started(Box<ProcessEvent>),
-    Cgroup { id: u64, pid: u32, again: bool },
+    /// With its executable, where that is open: the process may be gone when its turn
+    /// comes.
+    Started(Box<ProcessEvent>, Option<OwnedFd>),
+    Cgroup {
+        id: u64,
+        pid: u32,
+        again: bool,
+    },
 }
 
 struct Waiting {
@@ -56,6 +68,19 @@ struct Waiting {
 pub struct Desk {
     who: Arc<Who>,
     shared: Arc<Shared>,
+}
+
+impl Waiting {
+    const fn is_open(&self) -> bool {
+        matches!(self.ask, Ask::Started(_, Some(_)))
+    }
+}
+
+/// What a thread takes on.
+enum Job {
+    /// Open its executable, where there is room for another one.
+    Open(Waiting, bool),
+    Look(Waiting),
 }
 
 /// Looks something up, and may take for ever.
@@ -72,7 +97,11 @@ struct Shared {
 }
 
 struct Queue {
+    /// What began, and its executable is not open yet.
+    arriving: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
+    /// Executables that are open.
+    open: usize,
     threads: usize,
     /// Threads that are still to be started.
     missing: usize,
@@ -82,15 +111,15 @@ struct Queue {
 }
 
 impl Desk {
-    /// A desk with one thread.
+    /// A desk with its first threads.
     ///
     /// # Errors
     /// When it can't be started.
     pub fn open(who: Arc<Who>) -> io::Result<Self> {
         let looking = Arc::clone(&who);
         let look = move |ask: &Ask| match ask {
-            Ask::Started(event) => {
-                looking.started(event);
+            Ask::Started(event, executable) => {
+                looking.started(event, executable.as_ref());
             }
             Ask::Cgroup { id, pid, again } => {
                 looking.of_cgroup(*id, *pid, *again);
@@ -105,9 +134,11 @@ impl Desk {
             shared: Arc::new(Shared {
                 look,
                 queue: Mutex::new(Queue {
+                    arriving: VecDeque::new(),
                     waiting: VecDeque::new(),
-                    threads: 1,
-                    missing: 1,
+                    open: 0,
+                    threads: THREADS,
+                    missing: THREADS,
                     idle: 0,
                     refused: 0,
                     is_closed: false,
@@ -134,7 +165,7 @@ impl Desk {
 
     /// Has a supervisor looked up that has just begun; `None` where too many wait.
     pub fn started(&self, event: &ProcessEvent) -> Option<Ticket> {
-        self.hand_in(Ask::Started(Box::new(event.clone())))
+        self.hand_in(Ask::Started(Box::new(event.clone()), None))
     }
 
     /// Has a cgroup looked up; `None` where it is known, or too many wait. One that
@@ -171,11 +202,15 @@ impl Desk {
         let ticket = Ticket(Arc::default());
         {
             let mut queue = self.shared.queue();
-            if queue.waiting.len() >= MAX_WAITING {
+            if queue.arriving.len() + queue.waiting.len() >= MAX_WAITING {
                 queue.refused += 1;
                 return None;
             }
-            queue.waiting.push_back(Waiting {
+            let line = match ask {
+                Ask::Started(..) => &mut queue.arriving,
+                Ask::Cgroup { .. } => &mut queue.waiting,
+            };
+            line.push_back(Waiting {
                 ask,
                 since: Instant::now(),
                 ticket: ticket.clone(),
@@ -189,9 +224,10 @@ impl Desk {
     /// and then.
     pub fn relieve(&self) {
         let mut queue = self.shared.queue();
-        let waits = queue.waiting.front();
-        let late = waits.is_some_and(|first| first.since.elapsed() > PATIENCE);
-        if late && queue.idle == 0 && queue.threads < MAX_THREADS {
+        let is_late = |first: &Waiting| first.since.elapsed() > PATIENCE;
+        let late = queue.arriving.front().is_some_and(is_late)
+            || queue.waiting.front().is_some_and(is_late);
+        if late && queue.idle < THREADS && queue.threads < MAX_THREADS {
             queue.threads += 1;
             queue.missing += 1;
             self.shared.wanted.notify_one();
@@ -242,17 +278,27 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Waiting> {
+    fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
             if queue.is_closed {
                 return None;
             }
-            if let Some(waiting) = queue.waiting.pop_front() {
-                return Some(waiting);
+            if let Some(arriving) = queue.arriving.pop_front() {
+                let has_room = queue.open < MAX_OPEN;
+                if has_room {
+                    queue.open += 1;
+                }
+                return Some(Job::Open(arriving, has_room));
             }
-            // More threads than one were needed for a while only.
-            if queue.idle > 0 {
+            // Another thread opens executables meanwhile.
+            if queue.idle > 0
+                && let Some(waiting) = queue.waiting.pop_front()
+            {
+                return Some(Job::Look(waiting));
+            }
+            // More threads were needed for a while only.
+            if queue.idle >= THREADS {
                 return None;
             }
             queue.idle += 1;
@@ -263,21 +309,53 @@ impl Shared {
             queue.idle -= 1;
         }
     }
+
+    fn open(&self, mut arrived: Waiting, has_room: bool) {
+        if let Ask::Started(event, executable) = &mut arrived.ask
+            && has_room
+        {
+            *executable = open::place_of_executable(event.owner.tgid).ok();
+        }
+        let mut queue = self.queue();
+        if has_room && !arrived.is_open() {
+            queue.open -= 1;
+        }
+        queue.waiting.push_back(arrived);
+    }
+
+    fn look(&self, waiting: Waiting) {
+        let was_open = waiting.is_open();
+        let Waiting { ask, ticket, .. } = waiting;
+        (self.look)(&ask);
+        drop(ask);
+        if was_open {
+            self.queue().open -= 1;
+        }
+        ticket.0.store(true, Ordering::Release);
+        self.done.notify_one();
+    }
 }
 
 fn work(shared: &Shared) {
-    while let Some(Waiting { ask, ticket, .. }) = shared.next() {
-        (shared.look)(&ask);
-        ticket.0.store(true, Ordering::Release);
-        shared.done.notify_one();
+    while let Some(job) = shared.next() {
+        match job {
+            Job::Open(waiting, has_room) => shared.open(waiting, has_room),
+            Job::Look(waiting) => shared.look(waiting),
+        }
     }
     shared.queue().threads -= 1;
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
-    use crate::{config::Rules, who::Names};
+    use crate::{
+        config::Rules,
+        observation::{Owner, ProcessChange},
+        who::Names,
+    };
 
     fn desk(look: impl Fn(&Ask) + Send + Sync + 'static) -> Desk {
         let rules = Arc::new(Rules::load(None).unwrap());
@@ -314,6 +392,51 @@ mod tests {
         }));
         assert!(!hung.iter().any(Ticket::is_done));
         assert!(desk.shared.queue().threads <= MAX_THREADS);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_types, reason = "a process to look up")]
+    fn the_executable_of_a_process_that_is_gone_when_its_turn_comes_was_opened() {
+        let (begin, begins) = std::sync::mpsc::channel::<()>();
+        let begins = Mutex::new(begins);
+        let found = Arc::new(Mutex::new(None));
+        let finding = Arc::clone(&found);
+        let desk = desk(move |ask| match ask {
+            Ask::Cgroup { .. } => begins.lock().unwrap().recv().unwrap(),
+            Ask::Started(_, executable) => {
+                let name = executable.as_ref().and_then(|place| {
+                    let file = open::executable(place).ok()?;
+                    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+                });
+                *finding.lock().unwrap() = Some(name);
+            }
+        });
+        let other = desk.cgroup(13, 1).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let exe = std::fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
+        let mut event = ProcessEvent {
+            change: ProcessChange::Started,
+            time: 0,
+            owner: Owner::default(),
+            cgroup: 0,
+            ppid: 1,
+            uid: 0,
+            above: Owner::default(),
+            exe: None,
+            exe_uid: None,
+        };
+        event.owner.tgid = child.id();
+        let ticket = desk.started(&event).unwrap();
+        assert!(soon(|| desk.shared.queue().open == 1));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        begin.send(()).unwrap();
+        assert!(soon(|| other.is_done() && ticket.is_done()));
+        assert_eq!(*found.lock().unwrap(), Some(Some(exe)));
+        assert_eq!(desk.shared.queue().open, 0);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod version;
 use std::{
     collections::HashMap,
     io::Read,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -152,8 +153,14 @@ impl Who {
     }
 
     /// Looks up a supervisor that has just begun, and which rule it is named by.
-    pub fn started(&self, event: &ProcessEvent) -> Identity {
+    /// `executable` is its place, where it was opened by now.
+    pub fn started(&self, event: &ProcessEvent, executable: Option<&OwnedFd>) -> Identity {
         let process = (event.owner.tgid, event.owner.start);
+        let opened = match executable {
+            Some(_) => None,
+            None => open::place_of_executable(event.owner.tgid).ok(),
+        };
+        let executable = executable.or(opened.as_ref());
         let exe = event.exe.as_deref().unwrap_or_default().as_bytes();
         let reads = self.may_read(event.uid);
         self.read_late(event);
@@ -171,7 +178,7 @@ impl Who {
         });
         let program = reads
             .as_ref()
-            .and_then(|_| self.digests.of_process(event.owner.tgid, exe));
+            .and_then(|_| self.digests.of_executable(executable?, exe));
         let rule = self.name(event, exe, program.as_ref());
         let rules = self.rules();
         let runtime = rules.get(rule).is_some_and(|rule| rule.runtime);

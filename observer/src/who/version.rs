@@ -5,7 +5,10 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File, Metadata},
     io::{self, Read},
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -126,8 +129,8 @@ impl Digests {
     /// to: a detached mount, whose link says `/`, or a memfd. That copy is the
     /// program of the first exec, and is known again by device and inode, or by
     /// its content.
-    pub fn of_process(&self, pid: u32, name: &[u8]) -> Option<Program> {
-        let file = open::executable(pid).ok()?;
+    pub fn of_executable(&self, place: &OwnedFd, name: &[u8]) -> Option<Program> {
+        let file = open::executable(place).ok()?;
         let link = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
         let about = file.metadata().ok()?;
         let found = basename(&link)?;
@@ -305,13 +308,13 @@ mod tests {
 
     #[test]
     fn a_process_that_executes_another_program_has_no_digest() {
-        let own = std::process::id();
+        let own = open::place_of_executable(std::process::id()).unwrap();
         let exe = fs::read_link("/proc/self/exe").unwrap();
         let name = basename(&exe).unwrap();
         let digests = Digests::default();
-        let found = digests.of_process(own, &name).unwrap();
+        let found = digests.of_executable(&own, &name).unwrap();
         assert_eq!(found.path.as_deref(), Some(exe.as_path()));
-        assert!(digests.of_process(own, b"crun").is_none());
+        assert!(digests.of_executable(&own, b"crun").is_none());
     }
 
     #[test]
