@@ -32,6 +32,57 @@ pub fn give_back() {
     }
 }
 
+/// Gives back the pages of the program's own code: the loader, the parsers of rules and
+/// options and the reader of types run at the start alone, and took half of all that was
+/// resident. What runs on is read again from the file, which the kernel has in its cache.
+pub fn give_code_back() {
+    // SAFETY: it calls `discard_code` while it runs, with what it describes itself.
+    unsafe {
+        libc::dl_iterate_phdr(Some(discard_code), std::ptr::null_mut());
+    }
+}
+
+/// Discards the resident code of the first object, which is the program itself.
+///
+/// # Safety
+/// `object` is what `dl_iterate_phdr` gives.
+unsafe extern "C" fn discard_code(
+    object: *mut libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut libc::c_void,
+) -> libc::c_int {
+    let page = rustix::param::page_size() as u64;
+    // SAFETY: the caller gives a description that lives as long as this call.
+    let object = unsafe { &*object };
+    // SAFETY: it has so many headers.
+    let headers =
+        unsafe { std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)) };
+    let is_code = |header: &&libc::Elf64_Phdr| {
+        header.p_type == libc::PT_LOAD
+            && header.p_flags & libc::PF_X != 0
+            && header.p_flags & libc::PF_W == 0
+    };
+    for header in headers.iter().filter(is_code) {
+        let begin = object.dlpi_addr + header.p_vaddr;
+        let end = (begin + header.p_memsz) / page * page;
+        let begin = begin.next_multiple_of(page);
+        let Some(length) = end
+            .checked_sub(begin)
+            .and_then(|length| usize::try_from(length).ok())
+        else {
+            continue;
+        };
+        // SAFETY: whole pages of a mapping that nobody can write to: what is read there
+        // next comes from the file again, and is the same.
+        let done =
+            unsafe { libc::madvise(begin as *mut libc::c_void, length, libc::MADV_DONTNEED) };
+        if done != 0 {
+            tracing::debug!("code stays resident: {}", std::io::Error::last_os_error());
+        }
+    }
+    1
+}
+
 /// Takes the room out of a map that once held many times more than now: a storm's table
 /// would stay as large for ever.
 pub fn trim<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
