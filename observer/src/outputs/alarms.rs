@@ -114,7 +114,7 @@ async fn report(mut events: Receiver<Arc<Event>>, how: Manner) {
             _ = look.tick() => {
                 for (source, more) in limiter.over(Instant::now()) {
                     let source = clean(&source);
-                    say(how, &format!("and {more} more of {source} in that minute: the status page has them"));
+                    say(how, &format!("{more} more of {source} in that minute: see the status page"));
                 }
             }
         }

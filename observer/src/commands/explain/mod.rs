@@ -30,7 +30,7 @@ use table::{Cause, Entry, Table};
 const LONGEST: usize = 64 * 1024;
 /// Entries that are shown in full.
 const SHOWN: usize = 3;
-/// Heading of causes that an errno alone does not separate.
+/// Heading of causes that an errno, or a part of a record, does not separate.
 const POSSIBLE: &str = "Possible causes. The text does not show which one it was:";
 /// What to do after such a text.
 const NEXT: &str = "as root, run the failing command under `capwatch record -- COMMAND` (with `--user NAME` \
@@ -114,8 +114,13 @@ fn text_of(words: &[String]) -> anyhow::Result<(String, bool)> {
 
 fn answer<'a>(table: &'a Table, text: &str, rules: Arc<Rules>) -> Answer<'a> {
     let records = records(text, rules);
-    let errors: Vec<_> = table
-        .find(text)
+    let mut found = table.find(text);
+    if found.iter().all(|(entry, _)| entry.general) {
+        // A whole record explains itself.
+        let rest: Vec<_> = text.lines().filter(|line| !holds_record(line)).collect();
+        found = table.find(&rest.join("\n"));
+    }
+    let errors: Vec<_> = found
         .into_iter()
         .map(|(entry, line)| Fit::new(table, entry, line))
         .collect();
@@ -128,12 +133,15 @@ fn answer<'a>(table: &'a Table, text: &str, rules: Arc<Rules>) -> Answer<'a> {
     }
 }
 
-/// A sentence for each capability that records in the text show as denied.
-fn records(text: &str, rules: Arc<Rules>) -> Vec<String> {
-    let holds_record = |line: &str| match parse_line(line.as_bytes()) {
+fn holds_record(line: &str) -> bool {
+    match parse_line(line.as_bytes()) {
         Parsed::Record(record) => record.each().any(|record| record.is_about_capability()),
         _ => false,
-    };
+    }
+}
+
+/// A sentence for each capability that records in the text show as denied.
+fn records(text: &str, rules: Arc<Rules>) -> Vec<String> {
     if !text.lines().any(holds_record) {
         return Vec::new();
     }

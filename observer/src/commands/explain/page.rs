@@ -14,7 +14,7 @@ const HEAD: &str = "# Error messages and their causes
 Messages of programs to which the kernel refuses a privilege, a namespace or an exec, with
 commands that find the cause. `capwatch explain MESSAGE` looks a message up in the same
 table (`observer/src/commands/explain/errors.toml`). The most likely cause comes first,
-except below an errno alone. Run a check where the program runs: in its
+except below an errno alone and a part of a record. Run a check where the program runs: in its
 container, as its user.
 
 See also [known wrong diagnoses](wrong-diagnoses.md).

@@ -39,8 +39,8 @@ pub struct Cause {
 pub struct Entry {
     /// A short name.
     pub id: String,
-    /// Whether it is an errno alone, which shows no cause: it is looked for only in
-    /// a text without any other message.
+    /// Whether it is an errno, or a part of a record, which shows no cause: it is
+    /// looked for only in a text without any other message.
     #[serde(default)]
     pub general: bool,
     /// Who says so.

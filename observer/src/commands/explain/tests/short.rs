@@ -105,6 +105,26 @@ fn the_status_of_systemd_is_known_without_its_key() {
 }
 
 #[test]
+fn a_part_of_a_record_is_known_and_a_whole_one_explains_itself() {
+    let part = r#"apparmor="DENIED" operation="capable""#;
+    assert_eq!(misses("audit-capable", &[part]), none());
+    let shown = shown(part);
+    assert!(shown.contains("another process"), "{shown}");
+    let whole = format!(
+        "audit: type=1400 audit(1755250140.807:199): {part} class=\"cap\" profile=\"box\" pid=3303 \
+         comm=\"konsole\" capability=19 capname=\"sys_ptrace\""
+    );
+    let table = table();
+    let beside = format!("{whole}\nkonsole: Operation not permitted");
+    for (text, ids) in [(&whole, &[][..]), (&beside, &["errno-eperm"][..])] {
+        let answer = answer(&table, text, rules());
+        assert_eq!(answer.records.len(), 1, "{answer:?}");
+        let found: Vec<_> = answer.errors.iter().map(|fit| fit.id).collect();
+        assert_eq!(found, ids);
+    }
+}
+
+#[test]
 fn an_errno_alone_proves_no_cause() {
     for text in ["EPERM", "Invalid argument", "permission denied"] {
         let shown = shown(text);
