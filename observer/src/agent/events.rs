@@ -105,9 +105,8 @@ impl Agent {
         self.enter(time, Observation::Workload(Box::new(seen)));
     }
 
-    pub(super) fn container(&self, owner: &Owner, cgroup: u64) -> Option<Container> {
-        let container = self.who.container_now(owner, cgroup);
-        container.map(Arc::unwrap_or_clone)
+    pub(super) fn container(&self, owner: &Owner, cgroup: u64) -> Option<Arc<Container>> {
+        self.who.container_now(owner, cgroup)
     }
 
     pub(super) fn process(&mut self, event: ProcessEvent) {
@@ -125,10 +124,10 @@ impl Agent {
         } = self.who.identity(&event.owner);
         let scope = self.shared.scopes().of(&event.owner, event.cgroup);
         self.shared.names().rename(&mut event.owner, 0);
-        (event.owner.rule != 0).then(|| ProcessSeen {
+        (event.owner.rule != 0).then_some(ProcessSeen {
             time,
             event,
-            container: container.map(Arc::unwrap_or_clone),
+            container,
             version,
             scope,
         })

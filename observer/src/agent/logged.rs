@@ -1,6 +1,6 @@
 //! Drops that only the audit log reports, where no hook watches them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::Agent;
 use crate::{
@@ -108,7 +108,7 @@ impl CallHost for Looking<'_> {
         cgroup
     }
 
-    fn place(&self, cgroup: u64) -> (Option<Container>, Scope) {
+    fn place(&self, cgroup: u64) -> (Option<Arc<Container>>, Scope) {
         let owner = Owner::default();
         let container = self.agent.container(&owner, cgroup);
         (container, self.agent.shared.scopes().of(&owner, cgroup))

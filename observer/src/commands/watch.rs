@@ -254,7 +254,7 @@ fn is_chosen(event: &Event, watch: &Watch) -> bool {
         EventKind::Denial(denial) => (
             Some(Shown::Denied),
             Some(denial.capability.as_str()),
-            denial.container.as_ref(),
+            denial.container.as_deref(),
         ),
         EventKind::Episode(episode) => (
             Some(match episode.verdict {
@@ -265,14 +265,14 @@ fn is_chosen(event: &Event, watch: &Watch) -> bool {
                 Verdict::Ok => Shown::Ok,
             }),
             episode.first_refused.as_deref(),
-            episode.container.as_ref(),
+            episode.container.as_deref(),
         ),
         EventKind::Audit(audit) => (None, audit.capability.as_deref(), None),
-        EventKind::Supervisor(event) => (None, None, event.container.as_ref()),
+        EventKind::Supervisor(event) => (None, None, event.container.as_deref()),
         EventKind::RuleRefusal(refusal) => (
             (refusal.errno != 0).then_some(Shown::Denied),
             refusal.missing.first().map(String::as_str),
-            refusal.container.as_ref(),
+            refusal.container.as_deref(),
         ),
         EventKind::Loss(_) => return true,
     };

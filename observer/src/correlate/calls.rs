@@ -5,7 +5,10 @@
 mod drops;
 mod recent;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use drops::{Drops, Outcome};
 use recent::Recent;
@@ -68,7 +71,7 @@ pub trait Host {
     fn cgroup(&self, pid: u32, since: Stamp) -> u64;
 
     /// The container of a cgroup, and how far from the recorded command it is.
-    fn place(&self, cgroup: u64) -> (Option<Container>, Scope);
+    fn place(&self, cgroup: u64) -> (Option<Arc<Container>>, Scope);
 }
 
 /// The calls of a log so far.

@@ -1,5 +1,7 @@
 //! The finding of a row of denials.
 
+use std::sync::Arc;
+
 use super::explain;
 use crate::{
     caps,
@@ -35,7 +37,7 @@ pub struct Detail {
     /// Name of the profile.
     pub profile: Option<String>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// The processes from the supervisor down.
     pub chain: Vec<Link>,
 }

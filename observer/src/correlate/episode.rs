@@ -177,7 +177,7 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
     // Nothing of what was tried is left, but more than should be.
     let seen_in = workload.filter(|seen| launched.is_none() && applies(seen, rule));
     let asked = seen_in.and_then(|seen| {
-        let container = seen.container.as_ref().or(container.as_ref());
+        let container = seen.container.as_deref().or(container.as_deref());
         Some((seen, wanted(rule, container)?))
     });
     let short = asked.filter(|(seen, wanted)| !seen.event.bounding.difference(*wanted).is_empty());
@@ -185,7 +185,7 @@ fn judge(seen: &EpisodeSeen, workload: Option<&WorkloadSeen>, rule: Option<&Supe
         (verdict, fate) = (Verdict::Degraded, Fate::Exec);
     }
     let empties = rule.is_some_and(|rule| rule.empties);
-    let residual = match wanted(rule, container.as_ref()) {
+    let residual = match wanted(rule, container.as_deref()) {
         _ if verdict < Verdict::Pending => CapSet::EMPTY,
         Some(wanted) if fate == Fate::Exec || empties => set.difference(wanted),
         _ if launched.is_some() => tried.intersection(set),

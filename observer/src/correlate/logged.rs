@@ -1,6 +1,8 @@
 //! An episode that only a log reports: calls and what came of them, but no sets,
 //! and of the process's end only that it executed a program, if at all.
 
+use std::sync::Arc;
+
 use super::explain;
 use crate::finding::{Container, Episode, Fate, Launched, Namespace, Scope, Verdict};
 
@@ -20,7 +22,7 @@ pub struct LoggedDrops {
     /// Basename of the executable.
     pub exe: Option<String>,
     /// The container it runs in, where it was looked up.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// How far from the recorded command it is.
     pub scope: Scope,
     /// The effective set that its program was executed with.

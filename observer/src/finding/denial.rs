@@ -1,5 +1,7 @@
 //! A row of denials.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Container, Link, Scope};
@@ -28,7 +30,7 @@ pub struct Denial {
     /// `supervisor` or `workload`.
     pub role: Option<String>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Name of the thread.
     pub comm: String,
     /// Basename of the executable.

@@ -1,6 +1,6 @@
 //! An episode with its verdict.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +140,7 @@ pub struct Episode {
     #[serde(default)]
     pub exe_uid: Option<u32>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Process id.
     pub pid: u32,
     /// Process id of its parent.

@@ -21,6 +21,8 @@ mod series;
 mod stream;
 mod workload;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use chain::Link;
@@ -155,7 +157,7 @@ pub struct SupervisorEvent {
     /// Image tag or digest, else a digest of the executable.
     pub version: Option<String>,
     /// Its container.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// How far from the recorded command it is.
     #[serde(default)]
     pub scope: Scope,

@@ -1,5 +1,7 @@
 //! What the kernel refused by a rule.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Container, Scope, episode::is_false};
@@ -33,7 +35,7 @@ pub struct RuleRefusal {
     /// Version of the supervisor.
     pub version: Option<String>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Process id of the one that was reported last.
     pub pid: Option<u32>,
     /// User id of that one, of the initial namespace.

@@ -1,5 +1,7 @@
 //! A live workload that runs with what should have been dropped.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Container;
@@ -17,7 +19,7 @@ pub struct Workload {
     /// Version of its supervisor.
     pub version: Option<String>,
     /// The container it runs in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Capabilities that are raised and should not be.
     pub residual: Vec<String>,
     /// `episode` (a drop was refused) or `start` (it ran before the agent did,

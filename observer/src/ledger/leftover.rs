@@ -106,14 +106,14 @@ fn version(release: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{finding::Container, time::Stamp};
+    use crate::time::Stamp;
 
     fn denial(layer: &str, count: u64, logged: Option<u64>, seconds: u64) -> Denial {
         Denial {
             scope: crate::finding::Scope::Host,
             supervisor: None,
             role: None,
-            container: None::<Container>,
+            container: None,
             comm: "x".to_owned(),
             layer: layer.to_owned(),
             audited: "yes".to_owned(),

@@ -171,10 +171,10 @@ impl Ledger {
     /// Keeps which container or unit something beside the recorded tree was of.
     pub fn note_made(&mut self, event: &EventKind) {
         let container = match event {
-            EventKind::Denial(denial) => denial.container.as_ref(),
-            EventKind::Episode(episode) => episode.container.as_ref(),
-            EventKind::Supervisor(event) => event.container.as_ref(),
-            EventKind::RuleRefusal(refusal) => refusal.container.as_ref(),
+            EventKind::Denial(denial) => denial.container.as_deref(),
+            EventKind::Episode(episode) => episode.container.as_deref(),
+            EventKind::Supervisor(event) => event.container.as_deref(),
+            EventKind::RuleRefusal(refusal) => refusal.container.as_deref(),
             // The record of a denial, which has one.
             EventKind::Audit(_) | EventKind::Loss(_) => return,
         };

@@ -1,6 +1,6 @@
 //! What rules refused, by what makes it alike: bounded.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     NONE,
@@ -40,7 +40,7 @@ struct Name {
 }
 
 struct Row {
-    container: Option<Container>,
+    container: Option<Arc<Container>>,
     pid: Option<u32>,
     uid: Option<u32>,
     path: Option<String>,
@@ -197,7 +197,7 @@ impl Refusals {
 }
 
 fn name(refusal: &RuleRefusal, scope: Scope) -> Name {
-    let container = refusal.container.as_ref();
+    let container = refusal.container.as_deref();
     Name {
         scope,
         call: refusal.call.clone(),

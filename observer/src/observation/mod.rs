@@ -10,7 +10,10 @@ pub use kernel::{
     Executed, Left, Open, Owner, ProcessChange, ProcessEvent, Row, Task, Total, WorkloadEvent,
 };
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +54,7 @@ pub struct DenialSeen {
     /// Name of the profile.
     pub profile: Option<String>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// How often the row had counted by now.
     pub count: u64,
     /// How far from the recorded command it happened.
@@ -107,7 +110,7 @@ pub struct EpisodeSeen {
     /// Name of the profile that refused.
     pub profile: Option<String>,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Version of its supervisor.
     pub version: Option<String>,
     /// User id of the owner of its supervisor's executable.
@@ -125,7 +128,7 @@ pub struct ProcessSeen {
     /// A report of the kernel side.
     pub event: ProcessEvent,
     /// Its container.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Its version.
     pub version: Option<String>,
     /// How far from the recorded command it is.
@@ -141,7 +144,7 @@ pub struct WorkloadSeen {
     /// A report of the kernel side.
     pub event: WorkloadEvent,
     /// The container it runs in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Version of its supervisor.
     pub version: Option<String>,
     /// User id of the owner of its supervisor's executable.
@@ -159,7 +162,7 @@ pub struct BreachSeen {
     /// A report of the kernel side.
     pub event: BreachEvent,
     /// The container it happened in.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Version of its supervisor.
     pub version: Option<String>,
     /// How many calls.

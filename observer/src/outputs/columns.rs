@@ -178,7 +178,7 @@ impl Layout {
             dash(denial.profile.as_deref()),
             verdict.to_owned(),
             dash(denial.exe.as_deref()),
-            place(denial.container.as_ref()),
+            place(denial.container.as_deref()),
             dash(denial.reason.as_deref()),
         ];
         tint.paint(self.join(&cells, Tint::Plain, false), color)
@@ -195,7 +195,7 @@ impl Layout {
             dash(episode.profile.as_deref()),
             episode.verdict.to_string(),
             dash(episode.exe.as_deref()),
-            place(episode.container.as_ref()),
+            place(episode.container.as_deref()),
             episode.ending(),
         ];
         let line = self.join(&cells, Tint::Verdict(episode.verdict), color);
@@ -222,7 +222,7 @@ impl Layout {
             "-".to_owned(),
             verdict.to_owned(),
             dash(refusal.exe.as_deref()),
-            place(refusal.container.as_ref()),
+            place(refusal.container.as_deref()),
             refusal.rule.clone(),
         ];
         let line = self.join(&cells, Tint::Plain, color);

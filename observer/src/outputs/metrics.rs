@@ -129,7 +129,7 @@ fn live(ledger: &Ledger) -> Vec<MetricFamily> {
         .iter()
         .map(|(name, count)| sample(&[("supervisor", name)], number(*count)));
     let info = ledger.supervisors.placed().map(|event| {
-        let container = event.container.as_ref();
+        let container = event.container.as_deref();
         let name = container.map(|container| container.name.as_deref().unwrap_or(&container.id));
         let image = container.and_then(|container| container.image.as_deref());
         let pod = container.and_then(|container| container.pod.as_ref());
@@ -347,7 +347,7 @@ mod tests {
             ppid: 1,
             exe: None,
             version: Some(hostile.to_owned()),
-            container: Some(container),
+            container: Some(container.into()),
             scope: Scope::Host,
         };
         ledger.supervisors.enter(&event, Stamp(1));

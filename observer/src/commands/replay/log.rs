@@ -273,7 +273,7 @@ impl CallHost for Names {
         0
     }
 
-    fn place(&self, _: u64) -> (Option<Container>, Scope) {
+    fn place(&self, _: u64) -> (Option<Arc<Container>>, Scope) {
         (None, Scope::Host)
     }
 }

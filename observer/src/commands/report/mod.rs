@@ -81,8 +81,11 @@ fn chosen(report: &Report, pid: Option<u32>) -> Option<&Episode> {
 }
 
 fn hide_containers(report: &Report, secrets: &mut Secrets) {
-    let episodes = report.episodes.iter().filter_map(|e| e.container.as_ref());
-    let denials = report.denials.iter().filter_map(|d| d.container.as_ref());
+    let episodes = report
+        .episodes
+        .iter()
+        .filter_map(|e| e.container.as_deref());
+    let denials = report.denials.iter().filter_map(|d| d.container.as_deref());
     for Container {
         id,
         name,
@@ -144,7 +147,7 @@ fn block(
 
 fn finding(out: &mut String, episode: &Episode) -> std::fmt::Result {
     let none = "-".to_owned();
-    let runtime = episode.container.as_ref().map(|found| &found.runtime);
+    let runtime = episode.container.as_deref().map(|found| &found.runtime);
     writeln!(
         out,
         "\n**Finding**: {} by {} in `{}` (supervisor {}, role {}, version {}, runtime {})",

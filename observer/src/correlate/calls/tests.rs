@@ -17,7 +17,7 @@ impl Host for Gone {
         0
     }
 
-    fn place(&self, _: u64) -> (Option<Container>, Scope) {
+    fn place(&self, _: u64) -> (Option<Arc<Container>>, Scope) {
         (None, Scope::Host)
     }
 }
@@ -132,7 +132,7 @@ impl Host for There {
         0
     }
 
-    fn place(&self, _: u64) -> (Option<Container>, Scope) {
+    fn place(&self, _: u64) -> (Option<Arc<Container>>, Scope) {
         (None, Scope::Host)
     }
 }

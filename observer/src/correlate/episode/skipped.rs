@@ -37,7 +37,7 @@ pub fn applies(seen: &WorkloadSeen, rule: Option<&Supervisor>) -> bool {
 pub fn skipped(seen: &WorkloadSeen, rules: &Rules) -> Option<Episode> {
     let event = &seen.event;
     let rule = rules.get(event.owner.rule);
-    let wanted = wanted(rule, seen.container.as_ref()).filter(|_| applies(seen, rule))?;
+    let wanted = wanted(rule, seen.container.as_deref()).filter(|_| applies(seen, rule))?;
     let residual = event.bounding.difference(wanted);
     if residual.is_empty() {
         return None;

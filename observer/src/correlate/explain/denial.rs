@@ -53,11 +53,11 @@ pub fn denial(
         denial.role.as_deref(),
         &denial.comm,
         None,
-        denial.container.as_ref(),
+        denial.container.as_deref(),
     );
     let workload = denial.role.as_deref() == Some("workload");
     let inside = workload || !rule.is_some_and(|rule| rule.runtime);
-    let container = denial.container.as_ref().filter(|_| inside);
+    let container = denial.container.as_deref().filter(|_| inside);
     let why = why(denial, container);
     let mut text = format!("{who} was refused {} {why}", denial.capability);
     if let Some(expected) = expected {

@@ -51,7 +51,7 @@ pub fn episode(episode: &Episode, refusal: &Refusal<'_>) -> String {
         role,
         &episode.comm,
         Some(episode.pid),
-        episode.container.as_ref(),
+        episode.container.as_deref(),
     );
     let sentence = match episode.verdict {
         _ if episode.skipped => format!("{who} {}", skipped(episode, refusal)),

@@ -17,7 +17,7 @@ pub fn logged_episode(episode: &Episode) -> String {
         episode.role.as_deref(),
         &episode.comm,
         Some(episode.pid),
-        episode.container.as_ref(),
+        episode.container.as_deref(),
     );
     let calls = if episode.drops == 1 { "call" } else { "calls" };
     if episode.verdict == Verdict::Ok && episode.refused_raised == 0 {
@@ -115,7 +115,7 @@ fn remedy(episode: &Episode) -> String {
         _ => {
             let case = Case {
                 capability: "setpcap",
-                container: episode.container.as_ref(),
+                container: episode.container.as_deref(),
                 ..Case::default()
             };
             format!("{}.", give(&case))

@@ -13,7 +13,7 @@ pub fn rule_refusal(refusal: &RuleRefusal) -> String {
         refusal.role.as_deref(),
         &refusal.comm,
         refusal.pid,
-        refusal.container.as_ref(),
+        refusal.container.as_deref(),
     );
     let (what, remedy) = said(refusal);
     let remedy = of_manager(refusal).unwrap_or(remedy);
@@ -53,7 +53,7 @@ fn of_manager(refusal: &RuleRefusal) -> Option<String> {
     let missing: Vec<_> = missing
         .map(|name| format!("CAP_{}", name.to_uppercase()))
         .collect();
-    of_users_unit(refusal.container.as_ref()?, &missing.join(" "))
+    of_users_unit(refusal.container.as_deref()?, &missing.join(" "))
 }
 
 fn said(refusal: &RuleRefusal) -> (String, String) {
@@ -249,7 +249,7 @@ fn keep(refusal: &RuleRefusal) -> String {
     } else {
         list(&refusal.missing)
     };
-    let container = refusal.container.as_ref();
+    let container = refusal.container.as_deref();
     if container.is_some_and(|container| !container.is_unit()) && !refusal.missing.is_empty() {
         let add = refusal.missing.iter().take(4);
         let add: Vec<_> = add

@@ -43,7 +43,7 @@ fn fatal(supervisor: &str, layer: &str, container: Option<Container>) -> Episode
         role: Some("supervisor".to_owned()),
         version: None,
         exe_uid: None,
-        container,
+        container: container.map(Into::into),
         pid: 7,
         ppid: 6,
         chain: Vec::new(),

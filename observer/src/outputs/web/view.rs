@@ -120,7 +120,7 @@ pub struct Supervisor {
     /// Image tag or digest, else a digest of the executable.
     pub version: Option<String>,
     /// Its container.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// When it was first seen.
     pub since: Stamp,
 }

@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn case<'a>(episode: &'a Episode, refusal: &Refusal<'a>) -> Case<'a> {
     Case {
         capability: "setpcap",
-        container: episode.container.as_ref(),
+        container: episode.container.as_deref(),
         is_outside: is_outside(refusal, episode),
         uid: refusal.uid,
         in_bounding: Some(has_setpcap(&episode.bounding_before)),

@@ -34,7 +34,7 @@ fn a_refused_exec_says_which_capability_and_what_to_do() {
          set, or remove the file's capabilities (`setcap -r /usr/bin/caddy`)."
     );
     let contained = RuleRefusal {
-        container: Some(container(WITHOUT_SETPCAP, WITHOUT_SETPCAP)),
+        container: Some(container(WITHOUT_SETPCAP, WITHOUT_SETPCAP).into()),
         ..caddy()
     };
     let text = rule_refusal(&contained);
@@ -53,7 +53,7 @@ fn a_users_manager_has_no_capability_for_its_units() {
             call: "capset".to_owned(),
             rule: rule.to_owned(),
             missing: vec!["net_bind_service".to_owned(), "net_raw".to_owned()],
-            container: Some(unit.clone()),
+            container: Some(unit.clone().into()),
             ..caddy()
         })
     };
