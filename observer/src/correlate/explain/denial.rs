@@ -149,7 +149,7 @@ fn remedy(denial: &Denial, container: Option<&Container>, release: Release) -> O
             };
             Some(format!(
                 "capwatch sees the check, not the result of the call, which may have succeeded. \
-                 If the program fails because of it: {}.",
+                 Act only if the program fails because of it. {}.",
                 give(&case)
             ))
         }

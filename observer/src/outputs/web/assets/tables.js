@@ -84,6 +84,7 @@ export function workloads(list, now) {
 /** Calls that rules of the kernel refused; the section hides where there are none. */
 export function refusals(list, now) {
   byId("refusals-card").hidden = list.length === 0 && !byId("refusals-unseen");
+  byId("refusals-list").hidden = list.length === 0;
   const rows = list.slice(-GROUP_ROWS).reverse().map((one) =>
     el(
       "tr",

@@ -24,8 +24,12 @@ pub fn section(html: &mut Html, refusals: &[RuleRefusal], hooks: &[HookReport], 
              hooks for them is attached. Run <code>capwatch doctor</code> for the reason.</p>",
         );
     }
+    html.raw("<div id=\"refusals-list\"");
+    if refusals.is_empty() {
+        html.raw(" hidden");
+    }
     html.raw(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"refusals-title\"><table id=\"refusals\"><thead><tr>\
+        " class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"refusals-title\"><table id=\"refusals\"><thead><tr>\
          <th scope=\"col\">Call</th><th scope=\"col\">Rule</th><th scope=\"col\">Supervisor</th>\
          <th scope=\"col\">Calls</th><th scope=\"col\">Why, and what to change</th><th scope=\"col\">Last</th></tr></thead><tbody>",
     );
@@ -82,7 +86,11 @@ mod tests {
         let mut html = Html::default();
         section(&mut html, &[], &[], Stamp(0));
         let text = html.finish();
-        assert!(!text.contains("hidden"), "{text}");
+        assert!(
+            text.contains("aria-labelledby=\"refusals-title\"><h2"),
+            "{text}"
+        );
         assert!(text.contains("refusals-unseen"), "{text}");
+        assert!(text.contains("id=\"refusals-list\" hidden"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Group, Summary, ago, plural};
 use crate::{
     correlate::listed,
-    finding::{Verdict, Workload},
+    finding::{Verdict, Workload, misses_rules},
     outputs::web::view::Status,
     time::Stamp,
 };
@@ -175,6 +175,8 @@ impl Headline {
             ("partial", "The agent sees only a part")
         } else if lost > 0 {
             ("partial", "The agent lost events")
+        } else if misses_rules(&status.hooks) {
+            ("ok", "The agent sees everything except refusals by rules")
         } else {
             ("ok", "The agent sees everything")
         };
@@ -201,5 +203,65 @@ const fn what_became(verdict: Verdict) -> &'static str {
         Verdict::Degraded => "runs its workload with capabilities left",
         Verdict::Pending => "is running with capabilities left",
         Verdict::Harmless | Verdict::Ok => "is well",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finding::{HookReport, Host, SourceReport},
+        sandbox,
+        sight::Sight,
+    };
+
+    fn hook(name: &str, attached: bool) -> HookReport {
+        HookReport {
+            hook: name.to_owned(),
+            mechanism: None,
+            attached,
+            needed: attached,
+            reason: None,
+        }
+    }
+
+    fn status(hooks: Vec<HookReport>) -> Status {
+        Status {
+            pins: None,
+            sandbox: sandbox::Report::default(),
+            schema: String::new(),
+            version: String::new(),
+            ready: true,
+            reason: None,
+            now: Stamp(1),
+            started: Stamp(0),
+            node: String::new(),
+            host: Host::default(),
+            hooks,
+            sources: vec![SourceReport {
+                name: "netlink".to_owned(),
+                up: true,
+                records: 0,
+                lost: 0,
+                malformed: 0,
+                reason: None,
+            }],
+            lost: std::collections::BTreeMap::new(),
+            sight: Sight::default(),
+        }
+    }
+
+    #[test]
+    fn an_agent_without_a_hook_for_rules_does_not_see_everything() {
+        let checks = || hook("cap_capable", true);
+        let seen = Headline::agent(&status(vec![checks(), hook("cap_capset", true)]));
+        assert_eq!(seen.title, "The agent sees everything");
+        let unseen = Headline::agent(&status(vec![checks(), hook("cap_capset", false)]));
+        assert_eq!(
+            unseen.title,
+            "The agent sees everything except refusals by rules"
+        );
+        let none = Headline::agent(&status(vec![hook("cap_capable", false)]));
+        assert_eq!(none.level, "partial", "{none:?}");
     }
 }
