@@ -22,9 +22,11 @@ pub fn set_up() {
     }
 }
 
-/// Gives back what is free: the kernel's BTF takes some twenty megabytes while the
-/// programs are loaded, which the allocator would keep for ever.
+/// Gives back what is free, and what is resident of the program's file: to be called
+/// now and then, and after what takes much. The kernel's BTF takes some twenty megabytes
+/// while the programs are loaded, which the allocator would keep for ever.
 pub fn give_back() {
+    give_file_back();
     #[cfg(target_env = "gnu")]
     // SAFETY: releases free memory alone; no pointer in use is touched.
     unsafe {
@@ -32,21 +34,22 @@ pub fn give_back() {
     }
 }
 
-/// Gives back the pages of the program's own code: the loader, the parsers of rules and
-/// options and the reader of types run at the start alone, and took half of all that was
-/// resident. What runs on is read again from the file, which the kernel has in its cache.
-pub fn give_code_back() {
-    // SAFETY: it calls `discard_code` while it runs, with what it describes itself.
+/// The programs for the kernel, their loader, the parsers of rules and options and the
+/// reader of types are of use at the start alone, and took some three megabytes. What is
+/// used again is mapped again, from the kernel's cache of the file.
+fn give_file_back() {
+    // SAFETY: it calls `discard_file` while it runs, with what it describes itself.
     unsafe {
-        libc::dl_iterate_phdr(Some(discard_code), std::ptr::null_mut());
+        libc::dl_iterate_phdr(Some(discard_file), std::ptr::null_mut());
     }
 }
 
-/// Discards the resident code of the first object, which is the program itself.
+/// Discards what is resident of the first object, which is the program itself, and
+/// was never written to.
 ///
 /// # Safety
 /// `object` is what `dl_iterate_phdr` gives.
-unsafe extern "C" fn discard_code(
+unsafe extern "C" fn discard_file(
     object: *mut libc::dl_phdr_info,
     _size: usize,
     _data: *mut libc::c_void,
@@ -57,12 +60,10 @@ unsafe extern "C" fn discard_code(
     // SAFETY: it has so many headers.
     let headers =
         unsafe { std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)) };
-    let is_code = |header: &&libc::Elf64_Phdr| {
-        header.p_type == libc::PT_LOAD
-            && header.p_flags & libc::PF_X != 0
-            && header.p_flags & libc::PF_W == 0
+    let is_constant = |header: &&libc::Elf64_Phdr| {
+        header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0
     };
-    for header in headers.iter().filter(is_code) {
+    for header in headers.iter().filter(is_constant) {
         let begin = object.dlpi_addr + header.p_vaddr;
         let end = (begin + header.p_memsz) / page * page;
         let begin = begin.next_multiple_of(page);
@@ -77,7 +78,10 @@ unsafe extern "C" fn discard_code(
         let done =
             unsafe { libc::madvise(begin as *mut libc::c_void, length, libc::MADV_DONTNEED) };
         if done != 0 {
-            tracing::debug!("code stays resident: {}", std::io::Error::last_os_error());
+            tracing::debug!(
+                "the program's file stays resident: {}",
+                std::io::Error::last_os_error()
+            );
         }
     }
     1

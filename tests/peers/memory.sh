@@ -61,11 +61,11 @@ find "$hierarchy/capwatch-memory" -depth -type d -exec rmdir {} + 2>/dev/null
 
 # Two minutes later.
 for _ in $(seq 120); do
-    [ "$(resident)" -le $((32 * 1024)) ] && break
+    [ "$(resident)" -le $((24 * 1024)) ] && break
     sleep 1
 done
 echo "note memory: $(($(resident) / 1024)) MiB later"
-check "memory: 32 MiB at most, later" test "$(resident)" -le $((32 * 1024))
+check "memory: 24 MiB at most, later" test "$(resident)" -le $((24 * 1024))
 kill "$AGENT_PID"
 gone() { for _ in $(seq 50); do kill -0 "$AGENT_PID" 2>/dev/null || return 0; sleep 0.1; done; return 1; }
 check "memory: it ends" gone

@@ -120,7 +120,6 @@ impl Agent {
             }
         };
         memory::give_back();
-        memory::give_code_back();
         if let Some(kernel) = &kernel {
             kernel.watch();
             ledger.hooks = kernel.hooks().to_vec();
