@@ -14,7 +14,7 @@ use crate::{
     memory,
     observation::{Episode, Open},
     sight::{DROPS_MISSED, reason_of_miss},
-    sources::bpf::{Kernel, Runs},
+    sources::bpf::{Kernel, Runs, preempts_programs},
     time::{Clock, Stamp, monotonic},
     words::Loss,
 };
@@ -51,10 +51,18 @@ impl Agent {
         }
     }
 
+    /// The tick of a clock. Where the kernel skips kprobes while a thread that reads a
+    /// map is preempted, the kernel's counters of losses are read only now and then.
+    pub(super) fn tick_now_and_then(&mut self) {
+        self.spares_reads = preempts_programs() && self.unchecked != 0;
+        self.tick();
+        self.spares_reads = false;
+    }
+
     /// Looks at what no event shows: open episodes, losses, ended workloads, the clock.
     pub fn tick(&mut self) {
         self.clock = Clock::sample();
-        if let Some(kernel) = self.shared.kernel().as_ref() {
+        if let Some(kernel) = self.shared.kernel().as_ref().filter(|_| !self.spares_reads) {
             kernel.watch();
         }
         let now = Stamp::now();
@@ -107,14 +115,15 @@ impl Agent {
         let runs = self.shared.runs();
         let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
-            let losses = Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss)));
+            let losses = (!self.spares_reads)
+                .then(|| Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss))));
             (losses, missed(kernel, &runs, drops_are_hooked))
         });
         let mut grown = Vec::new();
         {
             let mut ledger = self.shared.ledger();
             if let Some((losses, missed)) = counted {
-                let losses = losses.map(|(reason, total)| {
+                let losses = losses.into_iter().flatten().map(|(reason, total)| {
                     ("kernel", reason, ledger.set_loss("kernel", reason, total))
                 });
                 grown.extend(losses);

@@ -43,7 +43,7 @@ impl Agent {
                 result = ring => result?,
                 () = looked_up => {}
                 result = self.log.next(|event| logged.push(event)) => result?,
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => self.tick_now_and_then(),
             }
             for event in logged.drain(..) {
                 self.receive(event);

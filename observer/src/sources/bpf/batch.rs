@@ -4,6 +4,7 @@
 //! the current entry is deleted meanwhile.
 
 use std::{
+    collections::HashSet,
     io,
     mem::MaybeUninit,
     os::fd::{AsFd as _, AsRawFd as _},
@@ -11,14 +12,18 @@ use std::{
 
 use aya::{
     Pod,
-    maps::{HashMap, IterableMap as _, MapData, PerCpuArray},
+    maps::{HashMap, IterableMap as _, MapData, MapError, PerCpuArray},
     util::nr_cpus,
 };
+
+use super::host::preempts_programs;
 
 /// `BPF_MAP_LOOKUP_BATCH` (`include/uapi/linux/bpf.h`, 5.6).
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 /// Entries of one call, at first: a bucket that holds more asks for more room.
 const ROOM: usize = 128;
+/// Steps of a walk by key.
+const MAX_STEPS: usize = 2_048;
 
 /// `struct { … } batch` of `union bpf_attr`.
 #[repr(C)]
@@ -94,6 +99,56 @@ pub fn each_slot<V: Pod>(
         place = Some(next);
     }
     Ok(())
+}
+
+/// Calls `see` with every entry of a table that is read all the time, of which few are
+/// expected.
+///
+/// While a call for many entries searches, it holds the word by which the kernel skips
+/// kprobes on that processor (`bpf_disable_instrumentation`). Where it can be preempted
+/// meanwhile, they are skipped for as long as it waits; a walk by key holds the word for
+/// a copy at a time.
+///
+/// # Errors
+/// What the kernel said; `see` may have seen some by then.
+pub fn each_gently<K: Pod, V: Pod>(
+    map: &HashMap<MapData, K, V>,
+    mut see: impl FnMut(&K, &V),
+) -> io::Result<()> {
+    match preempts_programs().then(|| by_key(map)).flatten() {
+        Some(entries) => {
+            for (key, value) in &entries {
+                see(key, value);
+            }
+            Ok(())
+        }
+        None => each(map, see),
+    }
+}
+
+/// Every entry, by a call for its key and one for its value; none where there are many,
+/// or where entries come and go so fast that the walk does not end.
+fn by_key<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> Option<Vec<(K, V)>> {
+    let mut entries = Vec::new();
+    let mut seen = HashSet::new();
+    for (step, key) in map.keys().enumerate() {
+        let key = key.ok().filter(|_| step < MAX_STEPS)?;
+        // The walk begins again where its current entry was deleted.
+        if !seen.insert(bytes_of(&key).to_vec()) {
+            continue;
+        }
+        match map.get(&key, 0) {
+            Ok(value) => entries.push((key, value)),
+            Err(MapError::KeyNotFound) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(entries)
+}
+
+fn bytes_of<K: Pod>(key: &K) -> &[u8] {
+    // SAFETY: `Pod` has no padding that was not written, and lives as long as the slice.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(key).cast(), size_of::<K>()) }
 }
 
 /// Calls `see` with every entry.

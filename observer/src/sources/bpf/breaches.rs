@@ -77,7 +77,7 @@ impl Breaches {
     /// Everything that grew since it was looked at last, of the keys that `of` wants.
     pub fn grown(&mut self, mut of: impl FnMut(&BreachKey, &Breach) -> bool) -> Vec<Grown> {
         let mut all = Vec::new();
-        let walked = batch::each(&self.map, |key, breach| all.push((*key, *breach)));
+        let walked = batch::each_gently(&self.map, |key, breach| all.push((*key, *breach)));
         if let Err(error) = &walked {
             // What was read counts; the rest does the next time.
             tracing::warn!("cannot read the BPF map BREACHES: {error}");

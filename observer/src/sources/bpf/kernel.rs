@@ -269,7 +269,7 @@ impl Kernel {
 
     /// Shows every episode that is open now; none where not all could be read.
     pub(super) fn each_episode(&self, mut see: impl FnMut(&Episode)) -> Option<()> {
-        let walked = batch::each(&self.maps.episodes, |_: &u64, event| see(&event.episode));
+        let walked = batch::each_gently(&self.maps.episodes, |_: &u64, event| see(&event.episode));
         all("EPISODES", walked)
     }
 
