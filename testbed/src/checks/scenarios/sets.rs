@@ -210,7 +210,7 @@ fn never_tried() -> Vec<Scenario> {
             "episodes[supervisor=testempty].skipped == true",
             "episodes[supervisor=testempty].drops == 0",
             "episodes[supervisor=testempty].workload.exe == testload",
-            "episodes[supervisor=testempty].explanation ~ never tried: CAP_SETPCAP was not effective",
+            "episodes[supervisor=testempty].explanation ~ probably because CAP_SETPCAP was not effective",
         ]),
         Scenario::new(
             "a_helper_is_no_workload",
