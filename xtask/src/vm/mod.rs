@@ -175,7 +175,7 @@ pub struct JobOutcome {
 /// Boots a machine and runs the jobs.
 ///
 /// A kernel that doesn't reach user space is started a second time, with all
-/// its messages, and that is said on stderr.
+/// its messages, and so is one that the emulator's fault ended; that is said on stderr.
 pub fn run(options: &Options) -> Result<Outcome> {
     for job in &options.jobs {
         ensure!(
@@ -206,20 +206,23 @@ pub fn run(options: &Options) -> Result<Outcome> {
         scratch: scratch.path(),
         nonce: &nonce,
     };
-    match machine.run("quiet")? {
-        qemu::End::Ran(outcome) => Ok(outcome),
-        qemu::End::NoBoot(why) => {
-            eprintln!(
-                "xtask: Linux {} did not boot ({why}): once more",
-                kernel.version()?
-            );
-            match machine.run("ignore_loglevel")? {
-                qemu::End::Ran(outcome) => Ok(outcome),
-                qemu::End::NoBoot(why) => Ok(Outcome {
-                    jobs: Vec::new(),
-                    failure: Some(why),
-                }),
-            }
-        }
+    let (why, verbosity) = match machine.run("quiet")? {
+        qemu::End::Ran(outcome) => return Ok(outcome),
+        qemu::End::Emulator(outcome) => (
+            format!(
+                "died in text patching: {}",
+                outcome.failure.unwrap_or_default()
+            ),
+            "quiet",
+        ),
+        qemu::End::NoBoot(why) => (format!("did not boot ({why})"), "ignore_loglevel"),
+    };
+    eprintln!("xtask: Linux {} {why}: once more", kernel.version()?);
+    match machine.run(verbosity)? {
+        qemu::End::Ran(outcome) | qemu::End::Emulator(outcome) => Ok(outcome),
+        qemu::End::NoBoot(why) => Ok(Outcome {
+            jobs: Vec::new(),
+            failure: Some(why),
+        }),
     }
 }

@@ -46,6 +46,8 @@ pub struct Machine<'a> {
 pub enum End {
     /// User space was reached.
     Ran(Outcome),
+    /// User space was reached, and the kernel died of the emulator's fault.
+    Emulator(Outcome),
     /// It wasn't, for this reason.
     NoBoot(String),
 }
@@ -110,10 +112,16 @@ impl Machine<'_> {
         }
         watch.jobs.give_up();
         let failure = Some(format!("{why}{}", self.diagnostics(&console)));
-        Ok(End::Ran(Outcome {
+        let outcome = Outcome {
             jobs: watch.jobs.ended,
             failure,
-        }))
+        };
+        let console = fs::read(&console).unwrap_or_default();
+        Ok(if is_of_emulator(&String::from_utf8_lossy(&console)) {
+            End::Emulator(outcome)
+        } else {
+            End::Ran(outcome)
+        })
     }
 
     fn command(&self, verbosity: &str, console: &Path) -> Command {
@@ -192,7 +200,10 @@ impl Machine<'_> {
             let content = fs::read(path).unwrap_or_default();
             let content = String::from_utf8_lossy(&content);
             let lines: Vec<&str> = content.lines().collect();
-            for line in &lines[lines.len().saturating_sub(CONSOLE_LINES)..] {
+            let last = lines.len().saturating_sub(CONSOLE_LINES);
+            // What a panic began with is often above its last lines.
+            let first = lines[..last].iter().filter(|line| is_oops(line)).take(1);
+            for line in first.chain(&lines[last..]) {
                 text.push_str("\n  ");
                 text.push_str(title);
                 text.push_str(": ");
@@ -201,6 +212,19 @@ impl Machine<'_> {
         }
         text
     }
+}
+
+fn is_oops(line: &str) -> bool {
+    line.contains("Oops: ") || line.contains(" BUG: ")
+}
+
+/// Whether the kernel died of a breakpoint of its own text patching, which the other
+/// emulated processor had removed already: the emulator runs what it translated before.
+fn is_of_emulator(console: &str) -> bool {
+    let mut oopses = console.lines().filter(|line| is_oops(line));
+    oopses
+        .next()
+        .is_some_and(|first| first.contains("Oops: int3"))
 }
 
 /// A command whose process ends with ours, also where we are killed.
@@ -221,4 +245,27 @@ fn read_in_background(mut stdout: impl Read + Send + 'static) -> Receiver<Vec<u8
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breakpoint_of_the_kernels_own_is_the_emulators_fault_and_another_oops_is_not() {
+        let oops = |what: &str| {
+            format!(
+                "[   24.1] Oops: {what} [#1] PREEMPT SMP NOPTI\n\
+                 [   24.2] Kernel panic - not syncing: Fatal exception in interrupt\n"
+            )
+        };
+        assert!(is_of_emulator(&oops("int3: 0000")));
+        assert!(!is_of_emulator(&oops("0002")));
+        assert!(!is_of_emulator(&format!(
+            "{}{}",
+            oops("0002"),
+            oops("int3: 0000")
+        )));
+        assert!(!is_of_emulator("[   24.2] int3\n"));
+    }
 }
