@@ -54,15 +54,17 @@ impl Agent {
     /// The tick of a clock. Where the kernel skips kprobes while a thread that reads a
     /// map is preempted, the kernel's counters of losses are read only now and then.
     pub(super) fn tick_now_and_then(&mut self) {
-        self.spares_reads = preempts_programs() && self.unchecked != 0;
-        self.tick();
-        self.spares_reads = false;
+        self.look(!preempts_programs() || self.unchecked == 0);
     }
 
     /// Looks at what no event shows: open episodes, losses, ended workloads, the clock.
     pub fn tick(&mut self) {
+        self.look(true);
+    }
+
+    fn look(&mut self, reads_counters: bool) {
         self.clock = Clock::sample();
-        if let Some(kernel) = self.shared.kernel().as_ref().filter(|_| !self.spares_reads) {
+        if let Some(kernel) = self.shared.kernel().as_ref().filter(|_| reads_counters) {
             kernel.watch();
         }
         let now = Stamp::now();
@@ -89,7 +91,7 @@ impl Agent {
             .supervisors
             .retain_workloads(|pid| workloads.has(pid));
         self.shared.note_left_out();
-        self.note_losses();
+        self.note_losses(reads_counters);
         self.unchecked += 1;
         if self.unchecked >= CHECKPOINT {
             self.unchecked = 0;
@@ -110,13 +112,13 @@ impl Agent {
         self.keep_state(false);
     }
 
-    fn note_losses(&self) {
+    fn note_losses(&self, reads_counters: bool) {
         let drops_are_hooked = drops_are_hooked(&self.shared.ledger());
         let runs = self.shared.runs();
         let counted = self.shared.kernel().as_ref().map(|kernel| {
             kernel.flush_diagnostics();
-            let losses = (!self.spares_reads)
-                .then(|| Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss))));
+            let losses =
+                reads_counters.then(|| Loss::ALL.map(|loss| (loss.reason(), kernel.loss(loss))));
             (losses, missed(kernel, &runs, drops_are_hooked))
         });
         let mut grown = Vec::new();

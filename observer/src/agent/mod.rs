@@ -61,8 +61,6 @@ pub struct Agent {
     rules: Arc<Rules>,
     /// Ticks since the stream's last checkpoint.
     unchecked: u32,
-    /// Whether this tick leaves out what others pay for.
-    spares_reads: bool,
     /// Ticks since the last slow look.
     slow: u32,
     who: Arc<Who>,
@@ -159,7 +157,6 @@ impl Agent {
             patience,
             rules,
             unchecked: 0,
-            spares_reads: false,
             slow: 0,
         };
         agent.keep_states();
